@@ -1,0 +1,67 @@
+import { STATUS_CODES } from 'node:http';
+import createError from '@fastify/error';
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import fp from 'fastify-plugin';
+import { type Static, Type } from 'typebox';
+import { readPath } from '../src/log.ts';
+
+/** The shape of every answer that is not a success. */
+export const ErrorAnswer = Type.Object(
+  {
+    statusCode: Type.Integer({ examples: [404] }),
+    code: Type.String({ description: 'The kind of error, for programs', examples: ['NOT_FOUND'] }),
+    error: Type.String({ description: "The status code's own words", examples: ['Not Found'] }),
+    message: Type.String({ description: 'What was wrong, for people', examples: ['GET /nowhere does not exist.'] }),
+  },
+  { description: 'An error' },
+);
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /**
+     * Answers 503 instead of 500 for the errors that mean "a backing service is away, try again": each plugin that
+     * attaches one says which of its errors these are.
+     */
+    answerUnavailable(isUnavailable: (error: Error) => boolean): void;
+  }
+}
+
+const RouteNotFound = createError('NOT_FOUND', '%s %s does not exist.', 404);
+const MethodNotAllowed = createError('METHOD_NOT_ALLOWED', '%s is not allowed on %s.', 405);
+
+/** One handler and one shape for every error: a 4xx says what was wrong, a 5xx says nothing and is logged whole. */
+export default fp(
+  async (app) => {
+    const unavailable: ((error: Error) => boolean)[] = [];
+    app.decorate('answerUnavailable', (isUnavailable) => void unavailable.push(isUnavailable));
+    app.decorateReply('failure');
+    app.setErrorHandler<FastifyError>((error, _request, reply) => {
+      const statusCode = unavailable.some((isUnavailable) => isUnavailable(error)) ? 503 : readStatusCode(error, reply);
+      if (statusCode >= 500) reply.failure = error;
+      return reply.code(statusCode).send(describeError(statusCode, error));
+    });
+    app.setNotFoundHandler(rejectRoute);
+  },
+  { name: 'errors' },
+);
+
+/** An error without a status code is a bug of ours; what was thrown need not be an error at all. */
+function readStatusCode(error: FastifyError, reply: FastifyReply): number {
+  const statusCode = error.statusCode ?? reply.statusCode;
+  return statusCode >= 400 && statusCode <= 599 ? statusCode : 500;
+}
+
+function describeError(statusCode: number, { code, message }: FastifyError): Static<typeof ErrorAnswer> {
+  const error = STATUS_CODES[statusCode] ?? 'Error';
+  const kind = error.toUpperCase().replaceAll(/\W+/g, '_');
+  if (statusCode >= 500) return { statusCode, code: kind, error, message: error };
+  return { statusCode, code: code ?? kind, error, message };
+}
+
+function rejectRoute({ server, method, url }: FastifyRequest, reply: FastifyReply): never {
+  const path = readPath(url);
+  const allowed = server.supportedMethods.filter((other) => server.findRoute({ method: other, url: path }));
+  if (allowed.length === 0) throw new RouteNotFound(method, path);
+  reply.header('allow', allowed.join(', '));
+  throw new MethodNotAllowed(method, path);
+}

@@ -1,0 +1,95 @@
+import type { FastifyBaseLogger } from 'fastify';
+import fp from 'fastify-plugin';
+
+/** How long one check may take, in milliseconds: all run at once, and the whole answer is due within a second. */
+const CHECK_TIMEOUT_MS = 800;
+
+/** How long a report is given again, in milliseconds, so that nobody can load the services by asking. */
+const REPORT_AGE_MS = 1_000;
+
+/** A backing service as readiness sees it. */
+export interface BackingService {
+  name: string;
+  /** Without a required service the app is unavailable, without another it is degraded. */
+  required: boolean;
+  /** Resolves when the service answers; what it rejects with is logged. */
+  check(): Promise<unknown>;
+  /** What has to be done for it at each release; resolves with the names of the steps taken, for the log. */
+  release?(): Promise<string[]>;
+}
+
+export interface ReadinessReport {
+  status: 'ready' | 'degraded' | 'unavailable' | 'draining';
+  services: Record<string, { status: 'up' | 'down' }>;
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    readiness: Readiness;
+  }
+}
+
+/** Knows whether the app can serve: what is attached, whether it answers, and whether the process is stopping. */
+export class Readiness {
+  /** Set once, when the process is told to stop. */
+  draining = false;
+  readonly #services: BackingService[] = [];
+  readonly #down = new Set<string>();
+  readonly #log: FastifyBaseLogger;
+  #checkedAt = Number.NEGATIVE_INFINITY;
+  #checked: Promise<void> = Promise.resolve();
+
+  constructor(log: FastifyBaseLogger) {
+    this.#log = log;
+  }
+
+  /** Adds a service to the report, named as it shall be shown. */
+  attach(service: BackingService): void {
+    this.#services.push(service);
+  }
+
+  /** Prepares all services for this version of the app, one after the other: the `release` process. */
+  async release(): Promise<string[]> {
+    const steps: string[] = [];
+    for (const service of this.#services) steps.push(...((await service.release?.()) ?? []));
+    return steps;
+  }
+
+  /** Asks all services, at most once a second, and says what it found. Takes less than a second and never rejects. */
+  async report(): Promise<ReadinessReport> {
+    if (performance.now() - this.#checkedAt > REPORT_AGE_MS) {
+      this.#checkedAt = performance.now();
+      this.#checked = Promise.all(this.#services.map((service) => this.#check(service))).then(() => undefined);
+    }
+    await this.#checked;
+    const services = this.#services.map(({ name }) => [name, { status: this.#down.has(name) ? 'down' : 'up' }]);
+    return { status: this.#status(), services: Object.fromEntries(services) };
+  }
+
+  #status(): ReadinessReport['status'] {
+    if (this.draining) return 'draining';
+    const down = this.#services.filter(({ name }) => this.#down.has(name));
+    if (down.some(({ required }) => required)) return 'unavailable';
+    return down.length > 0 ? 'degraded' : 'ready';
+  }
+
+  async #check({ name, check }: BackingService): Promise<void> {
+    try {
+      await withTimeout(check());
+      if (this.#down.delete(name)) this.#log.info({ service: name }, `${name} is back`);
+    } catch (err) {
+      if (!this.#down.has(name)) this.#log.warn({ service: name, err }, `${name} is down`);
+      this.#down.add(name);
+    }
+  }
+}
+
+async function withTimeout(check: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`No answer within ${CHECK_TIMEOUT_MS} ms`)), CHECK_TIMEOUT_MS);
+  });
+  await Promise.race([check, late]).finally(() => clearTimeout(timer));
+}
+
+export default fp(async (app) => void app.decorate('readiness', new Readiness(app.log)), { name: 'readiness' });

@@ -1,0 +1,36 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { Type } from 'typebox';
+import manifest from '../../package.json' with { type: 'json' };
+import { contentSecurityPolicy, renderWelcomePage } from './page.ts';
+
+const Welcome = Type.Object(
+  {
+    name: Type.String({ examples: [manifest.name] }),
+    version: Type.String({ examples: [manifest.version] }),
+    docs: Type.Optional(Type.String({ description: "The API's page", examples: ['/docs'] })),
+    health: Type.String({ description: 'Whether the app can serve', examples: ['/health/ready'] }),
+  },
+  { description: 'Where to go from here' },
+);
+
+/** GET / itself: the folder's name is not part of the URL. */
+export const prefixOverride = '';
+
+/** A page for a browser, JSON for everybody else. */
+const welcome: FastifyPluginAsyncTypebox = async (app) => {
+  app.get(
+    '/',
+    { schema: { summary: 'Say what this is', tags: ['welcome'], response: { 200: Welcome } } },
+    async ({ headers }, reply) => {
+      reply.header('vary', 'accept');
+      const docs = app.hasRoute({ method: 'GET', url: '/docs' }) ? { docs: '/docs' } : {};
+      const answer = { name: manifest.name, version: manifest.version, ...docs, health: '/health/ready' };
+      if (!headers.accept?.includes('text/html')) return answer;
+      reply.type('text/html; charset=utf-8').header('content-security-policy', contentSecurityPolicy);
+      reply.serializer(String);
+      return reply.send(renderWelcomePage(answer) as never);
+    },
+  );
+};
+
+export default welcome;

@@ -1,0 +1,87 @@
+import { fileURLToPath } from 'node:url';
+import autoload from '@fastify/autoload';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyServerOptions } from 'fastify';
+import env, { type Config, type EnvironmentOptions } from '../plugins/env.ts';
+import { readRequestId } from '../plugins/request-id.ts';
+import { createLogger, RequestLog } from './log.ts';
+
+const PLUGINS = new URL('../plugins/', import.meta.url);
+const ROUTES = new URL('../routes/', import.meta.url);
+
+export interface AppOptions extends Omit<EnvironmentOptions, 'folders'> {
+  logger?: FastifyBaseLogger;
+  /** A validated environment, where the caller has one already. */
+  config?: Readonly<Config>;
+  /** Folders to load plugins from, each file declaring what it depends on. */
+  plugins?: URL[];
+  /** Folders to load routes from, each folder in them named like its URL. */
+  routes?: URL[];
+}
+
+/**
+ * Builds the app as production runs it, with everything in plugins/ and routes/ loaded, and not listening yet.
+ *
+ * @throws {EnvironmentError} with every problem of the environment
+ */
+export async function buildApp({
+  environment = process.env,
+  logger = createLogger(),
+  plugins = [PLUGINS],
+  routes = [ROUTES],
+  config,
+}: AppOptions = {}): Promise<FastifyInstance> {
+  config ??= await readConfig(environment, plugins);
+  logger.level = config.LOG_LEVEL;
+  const app = Fastify({ ...serverOptions(config), loggerInstance: logger });
+  app.decorate('config', config);
+  for (const folder of plugins) await loadFolder(app, folder);
+  for (const folder of routes) await loadFolder(app, folder);
+  await app.ready();
+  return app;
+}
+
+/** Validates the environment before there is an app: its options come from there. */
+export async function readConfig(
+  environment: NodeJS.ProcessEnv = process.env,
+  plugins: URL[] = [PLUGINS],
+): Promise<Readonly<Config>> {
+  const app = Fastify();
+  await app.register(env, { environment, folders: plugins });
+  return app.config;
+}
+
+function serverOptions(config: Readonly<Config>): FastifyServerOptions {
+  return {
+    logController: new RequestLog(),
+    genReqId: readRequestId,
+    trustProxy: config.TRUST_PROXY,
+    handlerTimeout: config.REQUEST_TIMEOUT_MS,
+    // Longer than any router keeps an idle connection (Caddy 120 s, Heroku and gorouter 90 s, nginx and ALB 60 s):
+    // the side that closes first must be the router's, or it sends a request into a closing connection.
+    keepAliveTimeout: 125_000,
+    // A client may take this long to send a request, headers and body; Fastify's default is for ever.
+    requestTimeout: 60_000,
+    // While the process drains, the requests that still come are served, not refused: see src/drain.ts.
+    return503OnClosing: false,
+  };
+}
+
+/**
+ * Loads every plugin or route of a folder. @fastify/autoload passes over a file without a default export in silence,
+ * and its route would be a 404 that nobody explains: here it is an error.
+ */
+async function loadFolder(app: FastifyInstance, folder: URL): Promise<void> {
+  const files: URL[] = [];
+  const matchFilter = (path: string) => {
+    files.push(new URL(`.${path}`, folder));
+    return !path.startsWith('/env.');
+  };
+  await app.register(autoload, { dir: fileURLToPath(folder), matchFilter, forceESM: true });
+  for (const file of files) {
+    const module = await import(file.href);
+    if (typeof module.default !== 'function')
+      throw new Error(
+        `${fileURLToPath(file)} exports no plugin: add an "export default", or move it out of ${fileURLToPath(folder)}`,
+      );
+  }
+}

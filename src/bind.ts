@@ -1,0 +1,41 @@
+import type { Config } from '../plugins/env.ts';
+import type { Door } from './process.ts';
+
+/** The port cannot be bound; the message says why and what to do. */
+export class BindError extends Error {
+  override name = 'BindError';
+  /** The message is for the operator, a stack would tell nothing more. */
+  readonly explained = true;
+}
+
+/** What binding `::` answers where IPv6 is switched off: in the kernel, for the interfaces, or in a sandbox. */
+const WITHOUT_IPV6 = ['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL'];
+
+/**
+ * Opens the door on HOST and PORT; `::` means all interfaces, and falls back to IPv4's.
+ *
+ * @throws {BindError} where the port is taken or privileged or the address is not this machine's
+ */
+export async function bind(door: Door, { HOST: host, PORT: port }: Readonly<Config>): Promise<void> {
+  try {
+    await door.listen({ host, port });
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (host === '::' && WITHOUT_IPV6.includes(code)) return bind(door, { HOST: '0.0.0.0', PORT: port } as Config);
+    throw new BindError(describe(code, host, port), { cause: error });
+  }
+}
+
+function describe(code: string, host: string, port: number): string {
+  if (code === 'EADDRINUSE') {
+    const airPlay = ' (on macOS that is often the AirPlay Receiver: System Settings, General, AirDrop & Handoff)';
+    return `Port ${port} is taken by another process${port === 5000 ? airPlay : ''}. Stop it, or set PORT to a free one, such as PORT=${port + 1}.`;
+  }
+  if (code === 'EACCES') {
+    return `Port ${port} is privileged and this user may not bind it. Set PORT to one from 1024 on, such as PORT=5000.`;
+  }
+  if (['EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN', 'EINVAL', 'EAFNOSUPPORT'].includes(code)) {
+    return `HOST is ${host}, which is no address of this machine (${code}). Leave HOST out to listen on all of them.`;
+  }
+  return `Cannot listen on ${host}, port ${port} (${code}).`;
+}

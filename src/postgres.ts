@@ -1,0 +1,99 @@
+import { CompiledQuery, PostgresDialect } from 'kysely';
+import pg from 'pg';
+import manifest from '../package.json' with { type: 'json' };
+
+export interface PostgresOptions {
+  url: string;
+  /** Overrules what the URL says of TLS. */
+  tls?: 'off' | 'verify' | 'no-verify' | undefined;
+  /** The most connections. */
+  max: number;
+  /** How long a connection may take, in milliseconds. */
+  connectTimeoutMs: number;
+  /** How long a statement may take, in milliseconds; 0 for ever. */
+  statementTimeoutMs: number;
+  /** Hears of connections that broke while nobody used them. */
+  onIdleError(error: Error): void;
+}
+
+const TLS = { off: false, verify: { rejectUnauthorized: true }, 'no-verify': { rejectUnauthorized: false } };
+
+/** PostgreSQL by a pool that survives its server: what is broken is thrown away, and the next query connects anew. */
+export function createPostgresDialect(options: PostgresOptions): PostgresDialect {
+  const { url, tls, max, connectTimeoutMs, statementTimeoutMs, onIdleError } = options;
+  const pool = new pg.Pool({
+    connectionString: tls ? withoutTls(url) : url,
+    ...(tls && { ssl: TLS[tls] }),
+    Client: ImpatientClient,
+    max,
+    application_name: manifest.name,
+    keepAlive: true,
+    connectionTimeoutMillis: connectTimeoutMs,
+    query_timeout: statementTimeoutMs,
+  });
+  // Without a listener, the error of a connection that nobody uses ends the process.
+  pool.on('error', onIdleError);
+  // pg would send statement_timeout among the options of a new connection, where PgBouncer refuses it.
+  const limit = CompiledQuery.raw(`set statement_timeout to ${statementTimeoutMs}`);
+  return new PostgresDialect({
+    pool,
+    onCreateConnection: async (connection) => void (await connection.executeQuery(limit)),
+  });
+}
+
+/** What the URL says of TLS would win over the setting. */
+function withoutTls(url: string): string {
+  const parsed = new URL(url);
+  for (const name of ['sslmode', 'ssl', 'sslcert', 'sslkey', 'sslrootcert']) parsed.searchParams.delete(name);
+  return parsed.href;
+}
+
+/**
+ * pg gives a connection back to its pool although the answer that came too late is still on its way: the next request
+ * would wait for it. statement_timeout alone does not help, a stopped server keeps no time.
+ */
+class ImpatientClient extends pg.Client {
+  // biome-ignore lint/suspicious/noExplicitAny: pg overloads query in ten ways, all passed on.
+  override query(...args: any[]): any {
+    const result = (super.query as (...args: unknown[]) => unknown).apply(this, args);
+    if (result instanceof Promise) result.catch((error) => (isLate(error) ? this.end() : undefined));
+    return result;
+  }
+}
+
+function isLate({ message }: Error): boolean {
+  return message === 'Query read timeout';
+}
+
+/**
+ * SQLSTATEs that mean "not now": 08 connection exception, 25006 read-only (a failover), 28 and 3D a server that does
+ * not know us (yet), 53 insufficient resources, 57 operator intervention (shutdown, statement_timeout).
+ * https://www.postgresql.org/docs/current/errcodes-appendix.html
+ */
+const UNAVAILABLE = /^(08|25006|28|3D|53|57)/;
+
+/** What pg itself says, without a code, of connections that broke and answers that do not come. */
+const DISCONNECTED = /timeout|terminated|not queryable|SSL/;
+
+/** Whether an error of a query says that the database is away or stuck, rather than that the query is wrong. */
+export function isUnavailable(error: Error & { code?: string; syscall?: string }): boolean {
+  if (error instanceof pg.DatabaseError) return UNAVAILABLE.test(error.code ?? '');
+  return (
+    error.syscall !== undefined || isTls(error) || error instanceof AggregateError || DISCONNECTED.test(error.message)
+  );
+}
+
+/** An error of connecting, with what to do about a certificate that was refused. */
+export function explainTls(error: Error): Error {
+  if (!isTls(error)) return error;
+  return new Error(
+    `TLS to the database failed: ${error.message}. Set DATABASE_TLS=no-verify to connect without a check of the ` +
+      'certificate (Heroku Postgres needs that), or DATABASE_TLS=off where the server speaks no TLS.',
+    { cause: error },
+  );
+}
+
+/** Node's codes of refused certificates, and what pg says of a server without TLS. */
+function isTls({ code = '', message }: Error & { code?: string }): boolean {
+  return /CERT|^ERR_TLS|^ERR_SSL/.test(code) || message.includes('SSL connections');
+}

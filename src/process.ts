@@ -1,0 +1,74 @@
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import { type AppOptions, buildApp, readConfig } from './app.ts';
+import { bind } from './bind.ts';
+import { drain } from './drain.ts';
+import { createLogger } from './log.ts';
+
+/** How a process type answers on its port, in whatever protocol it speaks. */
+export interface Door {
+  /** Takes connections from now on. */
+  listen(address: { host: string; port: number }): Promise<unknown>;
+  /** Serves on, and asks each client that gets an answer to come back on another connection. */
+  announceClose(): void;
+  /** Takes no connection any more, answers what is open, closes every connection and then the app. */
+  close(): Promise<void>;
+  /** What is still being answered, for the log. */
+  openRequests(): object[];
+}
+
+/** A second Ctrl-C counts from here on, in milliseconds: `node --watch` passes on the one that the terminal sent too. */
+const SECOND_INTERRUPT_MS = 100;
+
+/**
+ * Runs a process type: checks the environment, builds the app, binds PORT, drains when told to stop. Exit codes: 0
+ * after a signal, 1 after an error, which is the last line of the log.
+ */
+export async function startProcess(
+  openDoor: (app: FastifyInstance) => Door,
+  options: Omit<AppOptions, 'config' | 'logger'> = {},
+): Promise<void> {
+  const logger = createLogger();
+  const started = start(openDoor, { ...options, logger });
+  stopOnSignals(started, logger);
+  await started.catch((error) => exitWith(error, logger));
+}
+
+async function start(openDoor: (app: FastifyInstance) => Door, options: AppOptions & { logger: Logger }) {
+  const config = await readConfig(options.environment, options.plugins);
+  const app = await buildApp({ ...options, config });
+  const door = openDoor(app);
+  await bind(door, config);
+  return { app, door };
+}
+
+/** A stop is asked for once, whoever asks: Heroku signals every process of a dyno, Dokku sends SIGTERM twice. */
+function stopOnSignals(started: ReturnType<typeof start>, logger: Logger): void {
+  let stopping = false;
+  const stop = async (delayed: boolean, exitCode: number) => {
+    if (stopping) return;
+    stopping = true;
+    const { app, door } = await started;
+    await drain(app, door, delayed ? app.config.SHUTDOWN_DELAY_MS : 0).catch((error) => exitWith(error, logger));
+    process.exit(exitCode);
+  };
+  let interruptedAt = Number.POSITIVE_INFINITY;
+  process.on('SIGTERM', () => stop(true, 0));
+  process.on('SIGINT', () => {
+    if (performance.now() - interruptedAt > SECOND_INTERRUPT_MS) process.exit(130);
+    interruptedAt = Math.min(interruptedAt, performance.now());
+    stop(true, 0);
+  });
+  // What is in flight may still end; nothing new is taken by a process that is in a state nobody thought of.
+  process.on('uncaughtException', (err) => {
+    logger.fatal({ err }, 'Uncaught exception: the process stops');
+    stop(false, 1);
+  });
+}
+
+/** Ends the process with the error as its last line; an error whose message says it all comes without its stack. */
+export function exitWith(error: Error, logger: Logger): never {
+  if ('explained' in error) logger.fatal(error.message);
+  else logger.fatal({ err: error }, error.message);
+  process.exit(1);
+}
