@@ -26,6 +26,9 @@ declare module 'fastify' {
   }
 }
 
+/** When a client may come back after a 503, in seconds: by then a restart, a failover or a rush is over. */
+const RETRY_AFTER_S = 5;
+
 const RouteNotFound = createError('NOT_FOUND', '%s %s does not exist.', 404);
 const MethodNotAllowed = createError('METHOD_NOT_ALLOWED', '%s is not allowed on %s.', 405);
 
@@ -36,8 +39,11 @@ export default fp(
     app.decorate('answerUnavailable', (isUnavailable) => void unavailable.push(isUnavailable));
     app.decorateReply('failure');
     app.setErrorHandler<FastifyError>((error, _request, reply) => {
-      const statusCode = unavailable.some((isUnavailable) => isUnavailable(error)) ? 503 : readStatusCode(error, reply);
+      // Only an error without a status code can be a backing service's: the others are the app's own words.
+      const isAway = !error.statusCode && unavailable.some((isUnavailable) => isUnavailable(error));
+      const statusCode = isAway ? 503 : readStatusCode(error, reply);
       if (statusCode >= 500) reply.failure = error;
+      if (statusCode === 503) reply.header('retry-after', RETRY_AFTER_S);
       return reply.code(statusCode).send(describeError(statusCode, error));
     });
     app.setNotFoundHandler(rejectRoute);
@@ -51,7 +57,11 @@ function readStatusCode(error: FastifyError, reply: FastifyReply): number {
   return statusCode >= 400 && statusCode <= 599 ? statusCode : 500;
 }
 
-function describeError(statusCode: number, { code, message }: FastifyError): Static<typeof ErrorAnswer> {
+/** The answer for an error: all of it for a client's error, nothing but its kind for one of ours. */
+export function describeError(
+  statusCode: number,
+  { code, message }: { code?: string; message: string },
+): Static<typeof ErrorAnswer> {
   const error = STATUS_CODES[statusCode] ?? 'Error';
   const kind = error.toUpperCase().replaceAll(/\W+/g, '_');
   if (statusCode >= 500) return { statusCode, code: kind, error, message: error };
@@ -60,7 +70,9 @@ function describeError(statusCode: number, { code, message }: FastifyError): Sta
 
 function rejectRoute({ server, method, url }: FastifyRequest, reply: FastifyReply): never {
   const path = readPath(url);
-  const allowed = server.supportedMethods.filter((other) => server.findRoute({ method: other, url: path }));
+  const allowed = server.supportedMethods.filter(
+    (other) => other !== 'OPTIONS' && server.findRoute({ method: other, url: path }),
+  );
   if (allowed.length === 0) throw new RouteNotFound(method, path);
   reply.header('allow', allowed.join(', '));
   throw new MethodNotAllowed(method, path);

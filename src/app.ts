@@ -1,8 +1,14 @@
 import { fileURLToPath } from 'node:url';
 import autoload from '@fastify/autoload';
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyServerOptions } from 'fastify';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyHttpOptions,
+  type FastifyInstance,
+  type RawServerDefault,
+} from 'fastify';
 import env, { type Config, type EnvironmentOptions } from '../plugins/env.ts';
 import { readRequestId } from '../plugins/request-id.ts';
+import { answerBadPath, answerClientError } from './client-errors.ts';
 import { createLogger, RequestLog } from './log.ts';
 
 const PLUGINS = new URL('../plugins/', import.meta.url);
@@ -50,7 +56,7 @@ export async function readConfig(
   return app.config;
 }
 
-function serverOptions(config: Readonly<Config>): FastifyServerOptions {
+function serverOptions(config: Readonly<Config>): FastifyHttpOptions<RawServerDefault> {
   return {
     logController: new RequestLog(),
     genReqId: readRequestId,
@@ -61,6 +67,9 @@ function serverOptions(config: Readonly<Config>): FastifyServerOptions {
     keepAliveTimeout: 125_000,
     // A client may take this long to send a request, headers and body; Fastify's default is for ever.
     requestTimeout: 60_000,
+    http: { headersTimeout: 15_000, connectionsCheckingInterval: 5_000 },
+    clientErrorHandler: answerClientError,
+    frameworkErrors: answerBadPath,
     // While the process drains, the requests that still come are served, not refused: see src/drain.ts.
     return503OnClosing: false,
   };

@@ -50,7 +50,7 @@ export class RequestLog extends LogController {
       path: readPath(request.url),
       status: reply.statusCode,
       durationMs: Math.round(reply.elapsedTime * 10) / 10,
-      address: request.ip,
+      address: readAddress(request.ip),
     };
     const err = error ?? reply.failure;
     if (err) request.log.error({ ...line, err }, 'request failed');
@@ -62,4 +62,9 @@ export class RequestLog extends LogController {
 export function readPath(url: string): string {
   const end = url.indexOf('?');
   return end === -1 ? url : url.slice(0, end);
+}
+
+/** An IPv4 client's address as such: a socket of both families has it as an IPv6 address (RFC 4291, 2.5.5.2). */
+export function readAddress(ip: string): string {
+  return ip.startsWith('::ffff:') ? ip.slice('::ffff:'.length) : ip;
 }

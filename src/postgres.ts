@@ -21,7 +21,7 @@ const TLS = { off: false, verify: { rejectUnauthorized: true }, 'no-verify': { r
 /** PostgreSQL by a pool that survives its server: what is broken is thrown away, and the next query connects anew. */
 export function createPostgresDialect(options: PostgresOptions): PostgresDialect {
   const { url, tls, max, connectTimeoutMs, statementTimeoutMs, onIdleError } = options;
-  const pool = new pg.Pool({
+  const pool = new ShortQueuePool({
     connectionString: tls ? withoutTls(url) : url,
     ...(tls && { ssl: TLS[tls] }),
     Client: ImpatientClient,
@@ -48,6 +48,19 @@ function withoutTls(url: string): string {
   return parsed.href;
 }
 
+/** How many requests may wait for each connection: those behind them would wait longer than a client does. */
+const QUEUE_PER_CONNECTION = 20;
+
+/** Under more load than the database can take, all requests would wait in the queue until they are too late. */
+class ShortQueuePool extends pg.Pool {
+  // biome-ignore lint/suspicious/noExplicitAny: pg overloads connect in two ways, both passed on.
+  override connect(...args: any[]): any {
+    const { waitingCount, options } = this;
+    if (waitingCount < options.max * QUEUE_PER_CONNECTION) return Reflect.apply(super.connect, this, args);
+    throw new Error(`${waitingCount} requests wait for a connection to the database already: timeout expected`);
+  }
+}
+
 /**
  * pg gives a connection back to its pool although the answer that came too late is still on its way: the next request
  * would wait for it. statement_timeout alone does not help, a stopped server keeps no time.
@@ -55,7 +68,7 @@ function withoutTls(url: string): string {
 class ImpatientClient extends pg.Client {
   // biome-ignore lint/suspicious/noExplicitAny: pg overloads query in ten ways, all passed on.
   override query(...args: any[]): any {
-    const result = (super.query as (...args: unknown[]) => unknown).apply(this, args);
+    const result: unknown = Reflect.apply(super.query, this, args);
     if (result instanceof Promise) result.catch((error) => (isLate(error) ? this.end() : undefined));
     return result;
   }

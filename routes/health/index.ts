@@ -15,7 +15,7 @@ const Readiness = Type.Object(
 
 /** What platforms and routers ask again and again: outside the request log, where only failures of theirs are seen. */
 const health: FastifyPluginAsyncTypebox = async (app) => {
-  const options = { logLevel: 'warn', config: { rateLimit: false } } as const;
+  const options = { logLevel: 'warn', config: { rateLimit: false, overload: false } } as const;
 
   app.addHook('onRequest', async (_request, reply) => void reply.header('cache-control', 'no-store'));
 

@@ -1,27 +1,24 @@
 import createError from '@fastify/error';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
-import { ErrorAnswer } from '../../plugins/errors.ts';
 import { NewNote, Note, NoteChanges, NoteId, NoteList, NotePage } from './schema.ts';
 import { createNote, deleteNote, findNote, listNotes, updateNote } from './store.ts';
 
 const NoteNotFound = createError<[string]>('NOTE_NOT_FOUND', 'Note %s does not exist.', 404);
-
-const errors = { '4xx': ErrorAnswer, '5xx': ErrorAnswer };
 
 /** The example resource: what it answers is here, its shapes are in schema.ts, its SQL in store.ts. */
 const notes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/',
     {
-      schema: { summary: 'List notes', tags: ['notes'], querystring: NotePage, response: { 200: NoteList, ...errors } },
+      schema: { summary: 'List notes', tags: ['notes'], querystring: NotePage, response: { 200: NoteList } },
     },
     async ({ query }) => listNotes(app.db, query),
   );
 
   app.post(
     '/',
-    { schema: { summary: 'Create a note', tags: ['notes'], body: NewNote, response: { 201: Note, ...errors } } },
+    { schema: { summary: 'Create a note', tags: ['notes'], body: NewNote, response: { 201: Note } } },
     async ({ body }, reply) => {
       const note = await createNote(app.db, body);
       return reply.code(201).header('location', `/notes/${note.id}`).send(note);
@@ -30,7 +27,7 @@ const notes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.get(
     '/:id',
-    { schema: { summary: 'Show a note', tags: ['notes'], params: NoteId, response: { 200: Note, ...errors } } },
+    { schema: { summary: 'Show a note', tags: ['notes'], params: NoteId, response: { 200: Note } } },
     async ({ params: { id } }) => (await findNote(app.db, id)) ?? rejectId(id),
   );
 
@@ -42,7 +39,7 @@ const notes: FastifyPluginAsyncTypebox = async (app) => {
         tags: ['notes'],
         params: NoteId,
         body: NoteChanges,
-        response: { 200: Note, ...errors },
+        response: { 200: Note },
       },
     },
     async ({ params: { id }, body }) => (await updateNote(app.db, id, body)) ?? rejectId(id),
@@ -51,7 +48,7 @@ const notes: FastifyPluginAsyncTypebox = async (app) => {
   app.delete(
     '/:id',
     {
-      schema: { summary: 'Delete a note', tags: ['notes'], params: NoteId, response: { 204: Type.Null(), ...errors } },
+      schema: { summary: 'Delete a note', tags: ['notes'], params: NoteId, response: { 204: Type.Null() } },
     },
     async ({ params: { id } }, reply) => {
       if (!(await deleteNote(app.db, id))) rejectId(id);

@@ -3,6 +3,9 @@ import { type Static, Type } from 'typebox';
 /** PostgreSQL's text holds neither NUL nor half a surrogate pair, and what cannot be stored is the client's error. */
 const STORABLE = '^[^\\u0000\\ud800-\\udfff]*$';
 
+/** How many notes a page has where the client does not say. */
+export const PAGE_SIZE = 20;
+
 const title = Type.String({ minLength: 1, maxLength: 200, pattern: STORABLE, examples: ['Groceries'] });
 const body = Type.String({ maxLength: 10_000, pattern: STORABLE, examples: ['Bread, milk'] });
 const id = Type.String({ format: 'uuid', examples: ['01980a5e-7c1a-7b3e-9f00-5d1c2a3b4c5d'] });
@@ -20,7 +23,7 @@ export const NoteList = Type.Object(
 
 export const NoteId = Type.Object({ id });
 export const NotePage = Type.Object({
-  limit: Type.Integer({ minimum: 1, maximum: 100, default: 20 }),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: PAGE_SIZE })),
   after: Type.Optional(id),
 });
 export const NewNote = Type.Object({ title, body: Type.Optional(body) }, { additionalProperties: false });

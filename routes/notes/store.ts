@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely';
 import { v7 as createId } from 'uuid';
 import type { Tables } from '../../plugins/database.ts';
-import type { NewNote, Note, NoteChanges, NoteList, NotePage } from './schema.ts';
+import { type NewNote, type Note, type NoteChanges, type NoteList, type NotePage, PAGE_SIZE } from './schema.ts';
 
 declare module '../../plugins/database.ts' {
   interface Tables {
@@ -12,7 +12,7 @@ declare module '../../plugins/database.ts' {
 const COLUMNS = ['id', 'title', 'body', 'created_at as createdAt', 'updated_at as updatedAt'] as const;
 
 /** A page of notes, newest first: a UUID of version 7 begins with its time, so the key is the order. */
-export async function listNotes(db: Kysely<Tables>, { limit, after }: NotePage): Promise<NoteList> {
+export async function listNotes(db: Kysely<Tables>, { limit = PAGE_SIZE, after }: NotePage): Promise<NoteList> {
   const query = db
     .selectFrom('notes')
     .select(COLUMNS)

@@ -1,0 +1,45 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import createError from '@fastify/error';
+import fp from 'fastify-plugin';
+
+/** How late the event loop may be on average, in milliseconds: from here on every answer is, and it gets worse. */
+const MAX_DELAY_MS = 200;
+
+/** How often the delay is measured, in milliseconds. */
+const SAMPLE_MS = 250;
+
+/** How many samples in a row are an overload: one alone is a long piece of work, such as a database that opens. */
+const SAMPLES = 2;
+
+const Overloaded = createError('OVERLOADED', 'The event loop is more than %d ms late', 503);
+
+/**
+ * Refuses requests at once, with 503, while there are more than the process can answer, rather than answering all of
+ * them too late. A route is left out by `config: { overload: false }`. @fastify/under-pressure was tried: it refuses
+ * requests after any single block of the event loop.
+ */
+export default fp(
+  async (app) => {
+    const histogram = monitorEventLoopDelay({ resolution: 10 });
+    let late = 0;
+    const sample = () => {
+      late = histogram.mean / 1e6 > MAX_DELAY_MS ? late + 1 : 0;
+      histogram.reset();
+    };
+    const timer = setInterval(sample, SAMPLE_MS).unref();
+    histogram.enable();
+    app.addHook('onRequest', (request, _reply, done) => {
+      const refused = late >= SAMPLES && request.routeOptions.config.overload !== false;
+      done(refused ? new Overloaded(MAX_DELAY_MS) : undefined);
+    });
+    app.addHook('onClose', async () => clearInterval(timer));
+  },
+  { name: 'overload', dependencies: ['errors'] },
+);
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** False for a route that is answered even while the process is overloaded. */
+    overload?: boolean;
+  }
+}

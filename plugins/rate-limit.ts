@@ -1,0 +1,54 @@
+import rateLimit from '@fastify/rate-limit';
+import type { FastifyRequest } from 'fastify';
+import fp from 'fastify-plugin';
+import { type Static, Type } from 'typebox';
+import manifest from '../package.json' with { type: 'json' };
+import { readAddress } from '../src/log.ts';
+
+export const settings = Type.Object({
+  RATE_LIMIT_MAX: Type.Integer({
+    minimum: 0,
+    maximum: 1_000_000_000,
+    default: 600,
+    description: 'The most requests of one client a minute; 0 for no limit',
+    expected: 'an integer of at least 0',
+    remedy: 'Set RATE_LIMIT_MAX=600, or 0 for no limit',
+  }),
+});
+
+type RateLimitSettings = Static<typeof settings>;
+
+declare module './env.ts' {
+  interface Config extends RateLimitSettings {}
+}
+
+/**
+ * Limits how often a client may ask: one limit over all processes where Redis is attached, else one in each process.
+ * While Redis is away, nobody is limited. A route is left out by `config: { rateLimit: false }`.
+ */
+export default fp(
+  async (app) => {
+    const max = app.config.RATE_LIMIT_MAX;
+    if (max === 0) return;
+    if (!app.redis) app.log.info('No Redis is attached: each process counts for the rate limit by itself');
+    await app.register(rateLimit, {
+      // Counting is done below, for unknown routes too.
+      global: false,
+      max,
+      timeWindow: 60_000,
+      ...(app.redis && { redis: app.redis }),
+      nameSpace: `${manifest.name}:rate-limit:`,
+      skipOnError: true,
+      enableDraftSpec: true,
+      keyGenerator: readClient,
+      allowList: ({ routeOptions }) => routeOptions.config.rateLimit === false,
+    });
+    app.addHook('onRequest', app.rateLimit());
+  },
+  { name: 'rate-limit', dependencies: ['redis'] },
+);
+
+/** The client's address; of an IPv6 address the /64, for that is what a customer of a provider has. */
+function readClient({ ip }: FastifyRequest): string {
+  return rateLimit.normalizeIP(readAddress(ip));
+}

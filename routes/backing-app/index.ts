@@ -1,0 +1,24 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { NoteList, NotePage } from '../notes/schema.ts';
+
+/** What an attached app gives, passed on: an example of one app as the backing service of another. */
+const backingApp: FastifyPluginAsyncTypebox = async (app) => {
+  app.get(
+    '/notes',
+    {
+      schema: {
+        summary: "List the attached app's notes",
+        tags: ['backing-app'],
+        querystring: NotePage,
+        response: { 200: NoteList },
+      },
+    },
+    async (request) => app.backingApp.get(`/notes${readQuery(request.query)}`, NoteList, request),
+  );
+};
+
+function readQuery(page: NotePage): string {
+  return `?${new URLSearchParams(Object.entries(page).map(([name, value]) => [name, String(value)]))}`;
+}
+
+export default backingApp;
