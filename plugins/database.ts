@@ -69,7 +69,8 @@ export default fp(
       release: () => migrate(createDialect(0)).catch((error) => Promise.reject(explain(error))),
     });
     // The first request need not wait for the database, nor an operator for the news that there is none.
-    const warmUp = () => explained().catch((err) => app.log.warn({ err }, 'The database is not ready'));
+    const warmUp = () =>
+      explained().catch((err) => app.readiness.draining || app.log.warn({ err }, 'The database is not ready'));
     app.addHook('onListen', async () => void setTimeout(warmUp, WARM_UP_MS).unref());
     app.addHook('onClose', async () => db.destroy());
   },

@@ -60,7 +60,8 @@ function serverOptions(config: Readonly<Config>): FastifyHttpOptions<RawServerDe
   return {
     logController: new RequestLog(),
     genReqId: readRequestId,
-    trustProxy: config.TRUST_PROXY,
+    // Routers of platforms also come from the range that RFC 6598 gives to carriers: private as the others (Railway).
+    trustProxy: config.TRUST_PROXY.replace('uniquelocal', 'uniquelocal,100.64.0.0/10'),
     handlerTimeout: config.REQUEST_TIMEOUT_MS,
     // Longer than any router keeps an idle connection (Caddy 120 s, Heroku and gorouter 90 s, nginx and ALB 60 s):
     // the side that closes first must be the router's, or it sends a request into a closing connection.

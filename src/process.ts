@@ -1,7 +1,10 @@
+import cluster from 'node:cluster';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
+import type { Config } from '../plugins/env.ts';
 import { type AppOptions, buildApp, readConfig } from './app.ts';
 import { bind } from './bind.ts';
+import { countWorkers, Primary } from './cluster.ts';
 import { drain } from './drain.ts';
 import { createLogger } from './log.ts';
 
@@ -29,21 +32,27 @@ export async function startProcess(
   options: Omit<AppOptions, 'config' | 'logger'> = {},
 ): Promise<void> {
   const logger = createLogger();
-  const started = start(openDoor, { ...options, logger });
-  stopOnSignals(started, logger);
-  await started.catch((error) => exitWith(error, logger));
+  try {
+    const config = await readConfig(options.environment, options.plugins);
+    const workers = countWorkers(config);
+    if (workers > 1 && cluster.isPrimary) return void new Primary(workers, logger);
+    const started = serve(openDoor, { ...options, config, logger });
+    stopOnSignals(started, logger);
+    await started;
+  } catch (error) {
+    exitWith(error as Error, logger);
+  }
 }
 
-async function start(openDoor: (app: FastifyInstance) => Door, options: AppOptions & { logger: Logger }) {
-  const config = await readConfig(options.environment, options.plugins);
-  const app = await buildApp({ ...options, config });
+async function serve(openDoor: (app: FastifyInstance) => Door, options: AppOptions & { config: Readonly<Config> }) {
+  const app = await buildApp(options);
   const door = openDoor(app);
-  await bind(door, config);
+  await bind(door, options.config);
   return { app, door };
 }
 
 /** A stop is asked for once, whoever asks: Heroku signals every process of a dyno, Dokku sends SIGTERM twice. */
-function stopOnSignals(started: ReturnType<typeof start>, logger: Logger): void {
+function stopOnSignals(started: ReturnType<typeof serve>, logger: Logger): void {
   let stopping = false;
   const stop = async (delayed: boolean, exitCode: number) => {
     if (stopping) return;
