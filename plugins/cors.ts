@@ -39,7 +39,7 @@ export default fp(
         'ratelimit-reset',
       ],
       maxAge: PREFLIGHT_AGE_S,
-      // An OPTIONS request that is no preflight is answered like any other route that does not exist.
+      // An OPTIONS request that is no preflight is answered as one: the strict answer has no common shape.
       strictPreflight: false,
     });
   },

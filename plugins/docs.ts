@@ -51,12 +51,12 @@ const CONTENT_SECURITY_POLICY = [
 export default fp(
   async (app) => {
     const routes: RouteOptions[] = [];
-    app.addHook('onRoute', (route) => void routes.push(route));
+    app.addHook('onRoute', (route) => void routes.push({ ...route }));
     let document: Promise<object> | undefined;
 
     const options = { schema: { hide: true } };
     app.get('/openapi.json', options, async (request) => {
-      document ??= describeRoutes(routes.filter(({ method }) => method !== 'HEAD' && method !== 'OPTIONS'));
+      document ??= describeRoutes(routes.filter(isDescribed));
       return { ...(await document), servers: [{ url: readOrigin(request) }] };
     });
     app.get('/docs', options, async (_request, reply) =>
@@ -76,6 +76,11 @@ export default fp(
   },
   { name: 'docs' },
 );
+
+/** Fastify adds HEAD to each GET and a slash to each folder's own URL, CORS its preflight. */
+function isDescribed({ method, url }: RouteOptions): boolean {
+  return method !== 'HEAD' && method !== 'OPTIONS' && (url === '/' || !url.endsWith('/'));
+}
 
 /** @fastify/swagger sees the routes in an app of its own, made when the document is asked for. */
 async function describeRoutes(routes: RouteOptions[]): Promise<object> {

@@ -148,6 +148,8 @@ function isInteger(schema?: TSchema): boolean {
 function extendAjv(ajv: Ajv): Ajv {
   ajv.opts.coerceTypes = false;
   addFormats.default(ajv, ['uri']);
+  const isUri = ajv.formats.uri as (text: string) => boolean;
+  ajv.addFormat('uri', (text: string) => isUri(text) && URL.canParse(text));
   ajv.addFormat('proxies', (list: string) => list.split(',').every((item) => isProxy(item.trim())));
   ajv.addVocabulary(['expected', 'remedy', 'secret']);
   ajv.addKeyword({

@@ -30,6 +30,8 @@ declare module 'fastify' {
 const RETRY_AFTER_S = 5;
 
 const RouteNotFound = createError('NOT_FOUND', '%s %s does not exist.', 404);
+const BadHost = createError('BAD_HOST', 'A request names exactly one host.', 400);
+const BodyTooLate = createError('REQUEST_TIMEOUT', 'The body took too long to arrive.', 408);
 const MethodNotAllowed = createError('METHOD_NOT_ALLOWED', '%s is not allowed on %s.', 405);
 
 /** One handler and one shape for every error: a 4xx says what was wrong, a 5xx says nothing and is logged whole. */
@@ -38,7 +40,14 @@ export default fp(
     const unavailable: ((error: Error) => boolean)[] = [];
     app.decorate('answerUnavailable', (isUnavailable) => void unavailable.push(isUnavailable));
     app.decorateReply('failure');
-    app.setErrorHandler<FastifyError>((error, _request, reply) => {
+    app.addHook('onRequest', ({ headers: { host }, raw }, _reply, done) => {
+      const isBad = host === undefined ? raw.httpVersion === '1.1' : host.includes(',');
+      done(isBad ? new BadHost() : undefined);
+    });
+    app.setErrorHandler<FastifyError>((given, request, reply) => {
+      const isSlow = given.code === 'FST_ERR_HANDLER_TIMEOUT' && !request.raw.complete;
+      const error = isSlow ? new BodyTooLate() : given;
+      if (isSlow) reply.header('connection', 'close');
       // Only an error without a status code can be a backing service's: the others are the app's own words.
       const isAway = !error.statusCode && unavailable.some((isUnavailable) => isUnavailable(error));
       const statusCode = isAway ? 503 : readStatusCode(error, reply);

@@ -49,6 +49,6 @@ export default fp(
 );
 
 /** The client's address; of an IPv6 address the /64, for that is what a customer of a provider has. */
-function readClient({ ip }: FastifyRequest): string {
-  return rateLimit.normalizeIP(readAddress(ip));
+function readClient(request: FastifyRequest): string {
+  return rateLimit.normalizeIP(readAddress(request));
 }

@@ -1,6 +1,10 @@
+import { isUtf8 } from 'node:buffer';
+import createError from '@fastify/error';
 import { Ajv, type Options } from 'ajv';
 import addFormats from 'ajv-formats';
 import fp from 'fastify-plugin';
+
+const NotUtf8 = createError('NOT_UTF8', 'JSON is UTF-8 (RFC 8259, 8.1).', 400);
 
 /**
  * Takes a body as it came: Fastify's default turns 123 into "123", null into "" and drops unknown fields, so that a
@@ -12,7 +16,13 @@ export default fp(
     const fromText = createAjv({ coerceTypes: 'array' });
     app.setValidatorCompiler(({ schema, httpPart }) => (httpPart === 'body' ? exact : fromText).compile(schema));
     // JSON is the one format of the API: without its parser, text/plain is answered 415 as any other type.
-    app.removeContentTypeParser('text/plain');
+    app.removeContentTypeParser(['application/json', 'text/plain']);
+    const parseJson = app.getDefaultJsonParser('error', 'error');
+    app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+      // Decoding would put a replacement character where a byte makes no sense, and store that.
+      if (isUtf8(body)) parseJson(request, body.toString(), done);
+      else done(new NotUtf8());
+    });
   },
   { name: 'validation' },
 );

@@ -8,7 +8,7 @@ import Fastify, {
 } from 'fastify';
 import env, { type Config, type EnvironmentOptions } from '../plugins/env.ts';
 import { readRequestId } from '../plugins/request-id.ts';
-import { answerBadPath, answerClientError } from './client-errors.ts';
+import { answerBadPath, answerClientError, answerExpectation } from './client-errors.ts';
 import { createLogger, RequestLog } from './log.ts';
 
 const PLUGINS = new URL('../plugins/', import.meta.url);
@@ -39,6 +39,7 @@ export async function buildApp({
   config ??= await readConfig(environment, plugins);
   logger.level = config.LOG_LEVEL;
   const app = Fastify({ ...serverOptions(config), loggerInstance: logger });
+  app.server.on('checkExpectation', answerExpectation);
   app.decorate('config', config);
   for (const folder of plugins) await loadFolder(app, folder);
   for (const folder of routes) await loadFolder(app, folder);
@@ -68,7 +69,13 @@ function serverOptions(config: Readonly<Config>): FastifyHttpOptions<RawServerDe
     keepAliveTimeout: 125_000,
     // A client may take this long to send a request, headers and body; Fastify's default is for ever.
     requestTimeout: 60_000,
-    http: { headersTimeout: 15_000, connectionsCheckingInterval: 5_000 },
+    http: {
+      headersTimeout: 15_000,
+      connectionsCheckingInterval: 5_000,
+      // plugins/errors.ts refuses a request without a host in the shape of all errors, and one with two, joined here.
+      requireHostHeader: false,
+      joinDuplicateHeaders: true,
+    },
     clientErrorHandler: answerClientError,
     frameworkErrors: answerBadPath,
     // While the process drains, the requests that still come are served, not refused: see src/drain.ts.

@@ -1,4 +1,4 @@
-import { type ServerResponse, STATUS_CODES } from 'node:http';
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { describeError } from '../plugins/errors.ts';
@@ -17,24 +17,41 @@ const MESSAGES: Record<number, string> = {
   431: 'The headers are too long.',
 };
 
+/** What Node knows of a connection: the answer that is being sent on it, and the request that is being read. */
+interface Connection extends Socket {
+  _httpMessage?: ServerResponse | null;
+  parser?: { incoming: IncomingMessage | null } | null;
+}
+
 /**
  * Answers what never becomes a request, in the shape of all errors, and ends the connection: nobody knows where on it
- * the next request would begin. Where an answer is on its way already, a second one would belong to nothing.
+ * the next request would begin. What was asked before is answered first, and nothing is answered twice.
  */
-export function answerClientError(
-  error: NodeJS.ErrnoException,
-  socket: Socket & { _httpMessage?: ServerResponse },
-): void {
-  const answered = socket._httpMessage?.headersSent ?? false;
-  if (error.code !== 'ECONNRESET' && socket.writable && !answered) {
-    const statusCode = STATUS[error.code ?? ''] ?? 400;
-    const body = JSON.stringify(describeError(statusCode, { message: MESSAGES[statusCode] ?? '' }));
-    socket.write(
-      `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode]}\r\nContent-Type: application/json; charset=utf-8\r\n` +
-        `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-    );
+export function answerClientError(error: NodeJS.ErrnoException, socket: Connection): void {
+  const { _httpMessage: response, parser } = socket;
+  const request = parser?.incoming;
+  if (response && (request?.complete || request !== response.req)) {
+    response.once('close', () => socket.destroySoon());
+    return;
   }
+  const isAnswered = response ? response.headersSent : request?.complete === false;
+  const statusCode = STATUS[error.code ?? ''] ?? 400;
+  if (error.code !== 'ECONNRESET' && socket.writable && !isAnswered) socket.write(describeAnswer(statusCode));
   socket.destroySoon();
+}
+
+function describeAnswer(statusCode: number): string {
+  const body = JSON.stringify(describeError(statusCode, { message: MESSAGES[statusCode] ?? '' }));
+  return (
+    `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode]}\r\nContent-Type: application/json; charset=utf-8\r\n` +
+    `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`
+  );
+}
+
+/** Answers a request that expects something beside `100-continue`: nothing else is known (RFC 9110, 10.1.1). */
+export function answerExpectation(_request: IncomingMessage, response: ServerResponse): void {
+  const body = JSON.stringify(describeError(417, { message: 'Nothing but 100-continue can be expected.' }));
+  response.writeHead(417, { 'content-type': 'application/json; charset=utf-8', connection: 'close' }).end(body);
 }
 
 /** Answers a path that the router cannot read: before there is a route, there are no hooks and no error handler. */

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import { type DestinationStream, type Logger, pino } from 'pino';
 import manifest from '../package.json' with { type: 'json' };
@@ -50,7 +51,7 @@ export class RequestLog extends LogController {
       path: readPath(request.url),
       status: reply.statusCode,
       durationMs: Math.round(reply.elapsedTime * 10) / 10,
-      address: readAddress(request.ip),
+      address: readAddress(request),
     };
     const err = error ?? reply.failure;
     if (err) request.log.error({ ...line, err }, 'request failed');
@@ -64,7 +65,11 @@ export function readPath(url: string): string {
   return end === -1 ? url : url.slice(0, end);
 }
 
-/** An IPv4 client's address as such: a socket of both families has it as an IPv6 address (RFC 4291, 2.5.5.2). */
-export function readAddress(ip: string): string {
-  return ip.startsWith('::ffff:') ? ip.slice('::ffff:'.length) : ip;
+/**
+ * The client's address as the trusted proxies tell it, or that of the peer where they tell none: what a client writes
+ * into X-Forwarded-For need not be one. A socket of both families has IPv4's as an IPv6 address (RFC 4291, 2.5.5.2).
+ */
+export function readAddress({ ip, socket }: Pick<FastifyRequest, 'ip' | 'socket'>): string {
+  const address = isIP(ip) ? ip : (socket.remoteAddress ?? '');
+  return address.startsWith('::ffff:') && address.includes('.') ? address.slice('::ffff:'.length) : address;
 }

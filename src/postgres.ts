@@ -1,4 +1,4 @@
-import { CompiledQuery, PostgresDialect } from 'kysely';
+import { PostgresDialect } from 'kysely';
 import pg from 'pg';
 import manifest from '../package.json' with { type: 'json' };
 
@@ -30,15 +30,13 @@ export function createPostgresDialect(options: PostgresOptions): PostgresDialect
     keepAlive: true,
     connectionTimeoutMillis: connectTimeoutMs,
     query_timeout: statementTimeoutMs,
+    // pg would send statement_timeout among the options of a new connection, where PgBouncer refuses it. The pool
+    // throws a connection away that fails here; Kysely's onCreateConnection would lose its place in the pool for ever.
+    onConnect: (client: pg.ClientBase) => client.query(`set statement_timeout to ${statementTimeoutMs}`),
   });
   // Without a listener, the error of a connection that nobody uses ends the process.
   pool.on('error', onIdleError);
-  // pg would send statement_timeout among the options of a new connection, where PgBouncer refuses it.
-  const limit = CompiledQuery.raw(`set statement_timeout to ${statementTimeoutMs}`);
-  return new PostgresDialect({
-    pool,
-    onCreateConnection: async (connection) => void (await connection.executeQuery(limit)),
-  });
+  return new PostgresDialect({ pool });
 }
 
 /** What the URL says of TLS would win over the setting. */
@@ -66,16 +64,24 @@ class ShortQueuePool extends pg.Pool {
  * would wait for it. statement_timeout alone does not help, a stopped server keeps no time.
  */
 class ImpatientClient extends pg.Client {
+  constructor(config?: string | pg.ClientConfig) {
+    super(config);
+    // The pool listens to idle connections only. One that breaks in use rejects its query, and its event would end the
+    // process.
+    this.on('error', () => undefined);
+  }
+
   // biome-ignore lint/suspicious/noExplicitAny: pg overloads query in ten ways, all passed on.
   override query(...args: any[]): any {
     const result: unknown = Reflect.apply(super.query, this, args);
-    if (result instanceof Promise) result.catch((error) => (isLate(error) ? this.end() : undefined));
+    if (result instanceof Promise) result.catch((error) => (isLast(error) ? this.end() : undefined));
     return result;
   }
 }
 
-function isLate({ message }: Error): boolean {
-  return message === 'Query read timeout';
+/** Whether nothing more comes from a connection after this error: 57P is a server that shuts down or ends the session. */
+function isLast({ message, code = '' }: Error & { code?: string | undefined }): boolean {
+  return message === 'Query read timeout' || code.startsWith('57P');
 }
 
 /**
@@ -89,7 +95,7 @@ const UNAVAILABLE = /^(08|25006|28|3D|53|57)/;
 const DISCONNECTED = /timeout|terminated|not queryable|SSL/;
 
 /** Whether an error of a query says that the database is away or stuck, rather than that the query is wrong. */
-export function isUnavailable(error: Error & { code?: string; syscall?: string }): boolean {
+export function isUnavailable(error: Error & { code?: string | undefined; syscall?: string }): boolean {
   if (error instanceof pg.DatabaseError) return UNAVAILABLE.test(error.code ?? '');
   return (
     error.syscall !== undefined || isTls(error) || error instanceof AggregateError || DISCONNECTED.test(error.message)
@@ -107,6 +113,6 @@ export function explainTls(error: Error): Error {
 }
 
 /** Node's codes of refused certificates, and what pg says of a server without TLS. */
-function isTls({ code = '', message }: Error & { code?: string }): boolean {
+function isTls({ code = '', message }: Error & { code?: string | undefined }): boolean {
   return /CERT|^ERR_TLS|^ERR_SSL/.test(code) || message.includes('SSL connections');
 }
