@@ -1,4 +1,6 @@
-import rateLimit from '@fastify/rate-limit';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import rateLimit, { type RateLimitPluginOptions } from '@fastify/rate-limit';
 import type { FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { type Static, Type } from 'typebox';
@@ -16,6 +18,9 @@ export const settings = Type.Object({
   }),
 });
 
+/** plugins/redis.ts comes first where it is there: an app can do without it. */
+const REDIS = new URL(`redis${path.extname(import.meta.url)}`, import.meta.url);
+
 type RateLimitSettings = Static<typeof settings>;
 
 declare module './env.ts' {
@@ -30,13 +35,14 @@ export default fp(
   async (app) => {
     const max = app.config.RATE_LIMIT_MAX;
     if (max === 0) return;
-    if (!app.redis) app.log.info('No Redis is attached: each process counts for the rate limit by itself');
+    const redis = app.hasDecorator('redis') ? app.getDecorator<RateLimitPluginOptions['redis']>('redis') : undefined;
+    if (!redis) app.log.info('No Redis is attached: each process counts for the rate limit by itself');
     await app.register(rateLimit, {
       // Counting is done below, for unknown routes too.
       global: false,
       max,
       timeWindow: 60_000,
-      ...(app.redis && { redis: app.redis }),
+      ...(redis && { redis }),
       nameSpace: `${manifest.name}:rate-limit:`,
       skipOnError: true,
       enableDraftSpec: true,
@@ -45,7 +51,7 @@ export default fp(
     });
     app.addHook('onRequest', app.rateLimit());
   },
-  { name: 'rate-limit', dependencies: ['redis'] },
+  { name: 'rate-limit', dependencies: existsSync(REDIS) ? ['redis'] : [] },
 );
 
 /** The client's address; of an IPv6 address the /64, for that is what a customer of a provider has. */
