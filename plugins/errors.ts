@@ -40,6 +40,7 @@ export default fp(
     const unavailable: ((error: Error) => boolean)[] = [];
     app.decorate('answerUnavailable', (isUnavailable) => void unavailable.push(isUnavailable));
     app.decorateReply('failure');
+    app.decorateReply('answered', false);
     app.addHook('onRequest', ({ headers: { host }, raw }, _reply, done) => {
       const isBad = host === undefined ? raw.httpVersion === '1.1' : host.includes(',');
       done(isBad ? new BadHost() : undefined);

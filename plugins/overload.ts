@@ -9,7 +9,7 @@ const MAX_DELAY_MS = 200;
 const SAMPLE_MS = 250;
 
 /** How many samples in a row are an overload: one alone is a long piece of work, such as a database that opens. */
-const SAMPLES = 2;
+const SAMPLES = 4;
 
 const Overloaded = createError('OVERLOADED', 'The event loop is more than %d ms late', 503);
 
@@ -23,7 +23,8 @@ export default fp(
     const histogram = monitorEventLoopDelay({ resolution: 10 });
     let late = 0;
     const sample = () => {
-      late = histogram.mean / 1e6 > MAX_DELAY_MS ? late + 1 : 0;
+      // Where the loop has not come round since the last sample, the mean is not a number, and late too.
+      late = histogram.mean / 1e6 <= MAX_DELAY_MS ? 0 : late + 1;
       histogram.reset();
     };
     const timer = setInterval(sample, SAMPLE_MS).unref();

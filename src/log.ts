@@ -7,7 +7,7 @@ import manifest from '../package.json' with { type: 'json' };
 const REDACTED = ['authorization', 'cookie', 'set-cookie', 'password', 'secret', 'token'];
 
 /** The user name and password in a URL, in whatever field or message of a line it stands. */
-const URL_CREDENTIALS = /(\b[a-z][a-z0-9+.-]*:\/\/)[^\s/"@]*@/gi;
+const URL_CREDENTIALS = /(\b[a-z][a-z0-9+.-]*:\/\/)[^\s/"]*@/gi;
 
 /**
  * The logger of the whole process: JSON lines on stdout (twelve-factor XI), for Fastify and for what
@@ -30,33 +30,43 @@ declare module 'fastify' {
   interface FastifyReply {
     /** What a 5xx answer keeps from the client, for the log. */
     failure?: Error;
+    /** Whether the answer was sent to its end. */
+    answered?: boolean;
   }
 }
 
-/** One line for each request, when it is answered, instead of Fastify's two. */
+/** What nginx logs for a request whose client did not wait for the answer: no status code was sent. */
+const CLIENT_CLOSED_REQUEST = 499;
+
+/** One line for each request, when it is over, instead of Fastify's two. */
 export class RequestLog extends LogController {
   constructor() {
     super({ requestIdLogLabel: 'requestId' });
   }
 
-  override incomingRequest(): void {}
+  override incomingRequest(request: FastifyRequest, reply: FastifyReply): void {
+    reply.raw.once('close', () => logRequest(request, reply));
+  }
+
+  override requestCompleted(error: Error | null | undefined, _request: FastifyRequest, reply: FastifyReply): void {
+    reply.answered = !error;
+  }
 
   override routeNotFound(): void {}
 
   override defaultErrorLog(): void {}
+}
 
-  override requestCompleted(error: Error | null | undefined, request: FastifyRequest, reply: FastifyReply): void {
-    const line = {
-      method: request.method,
-      path: readPath(request.url),
-      status: reply.statusCode,
-      durationMs: Math.round(reply.elapsedTime * 10) / 10,
-      address: readAddress(request),
-    };
-    const err = error ?? reply.failure;
-    if (err) request.log.error({ ...line, err }, 'request failed');
-    else request.log.info(line, 'request');
-  }
+function logRequest(request: FastifyRequest, reply: FastifyReply): void {
+  const line = {
+    method: request.method,
+    path: readPath(request.url),
+    status: reply.answered ? reply.statusCode : CLIENT_CLOSED_REQUEST,
+    durationMs: Math.round(reply.elapsedTime * 10) / 10,
+    address: readAddress(request),
+  };
+  if (reply.failure) request.log.error({ ...line, err: reply.failure }, 'request failed');
+  else request.log.info(line, 'request');
 }
 
 /** The path without its query, which may carry secrets. */
