@@ -5,6 +5,9 @@ import { type Static, Type } from 'typebox';
 /** How long Redis may take to answer, in milliseconds, before it counts as away. It answers within one. */
 const ANSWER_TIMEOUT_MS = 250;
 
+/** How long a connection may take, in milliseconds: a server without TLS says nothing to one with it. */
+const CONNECT_TIMEOUT_MS = 2_000;
+
 export const settings = Type.Object({
   REDIS_URL: Type.Optional(
     Type.String({
@@ -47,13 +50,21 @@ export default fp(
     if (!redis) return;
 
     let failure: Error | undefined;
-    redis.on('error', (err) => {
+    let isReady = false;
+    const fail = (err: Error) => {
       if (!failure) app.log.warn({ err: explainTls(err) }, 'Redis is away: it is asked again until it answers');
       failure = explainTls(err);
+    };
+    redis.on('error', fail);
+    redis.on('close', () => {
+      // Heroku closes idle connections, which is no failure; a connection that never was ready is one.
+      if (!isReady) fail(new Error('The connection was closed before Redis was ready'));
+      isReady = false;
     });
     redis.on('ready', () => {
       if (failure) app.log.info('Redis is back');
       failure = undefined;
+      isReady = true;
     });
     app.readiness.attach({
       name: 'redis',
@@ -73,6 +84,7 @@ async function connect(url: string, tls: RedisSettings['REDIS_TLS']): Promise<Re
     maxRetriesPerRequest: 0,
     // A Redis that stands still is as good as away: the connection is given up, and what waits for it with it.
     socketTimeout: ANSWER_TIMEOUT_MS,
+    connectTimeout: CONNECT_TIMEOUT_MS,
     ...(url.startsWith('rediss:') && { tls: { rejectUnauthorized: tls !== 'no-verify' } }),
   });
 }
