@@ -21,13 +21,14 @@ interface RequestStart {
  */
 export function openHttpDoor(app: FastifyInstance): Door {
   const open = new Map<ServerResponse, number>();
+  let draining = false;
   let closing = false;
 
   // Node's own channel sees the requests of all servers that Fastify binds: localhost is two addresses.
   subscribe('http.server.request.start', (message) => {
     const { response, server } = message as RequestStart;
     open.set(response, performance.now());
-    if (closing) askToReconnect(response);
+    if (draining) askToReconnect(response);
     response.once('close', () => {
       open.delete(response);
       // Its header was sent before the signal: the client thinks that the connection stays.
@@ -38,10 +39,11 @@ export function openHttpDoor(app: FastifyInstance): Door {
   return {
     listen: (address) => app.listen({ ...address, listenTextResolver }),
     announceClose() {
-      closing = true;
+      draining = true;
       for (const response of open.keys()) askToReconnect(response);
     },
     async close() {
+      closing = true;
       const closed = app.close();
       while (open.size > 0) await Promise.race([...open.keys()].map((response) => once(response, 'close')));
       await Promise.race([closed, sleep(LINGER_MS)]);
