@@ -2,7 +2,7 @@ import { createReadStream, existsSync } from 'node:fs';
 import Fastify, { type FastifyRequest, type RouteOptions } from 'fastify';
 import fp from 'fastify-plugin';
 import manifest from '../package.json' with { type: 'json' };
-import { ErrorAnswer } from './errors.ts';
+import { describeError, ErrorAnswer } from './errors.ts';
 
 /** Swagger UI's own files, by the names that its page asks for; `npm run build` copies them to dist/swagger-ui. */
 const ASSETS = {
@@ -12,7 +12,8 @@ const ASSETS = {
 
 type Asset = keyof typeof ASSETS;
 
-const START = `SwaggerUIBundle({
+const START = `document.documentElement.classList.toggle('dark-mode', matchMedia('(prefers-color-scheme: dark)').matches);
+SwaggerUIBundle({
   url: 'openapi.json', dom_id: '#api', deepLinking: true, tryItOutEnabled: true, displayRequestDuration: true,
 });
 `;
@@ -31,6 +32,11 @@ const PAGE = `<!doctype html>
 <body><div id="api"></div></body>
 </html>
 `;
+
+const ServerError = {
+  ...ErrorAnswer,
+  examples: [describeError(503, { message: '' })],
+};
 
 /** For this page only: scripts and styles of the app itself, and requests to it. Swagger UI draws icons from data URLs. */
 const CONTENT_SECURITY_POLICY = [
@@ -89,7 +95,7 @@ async function describeRoutes(routes: RouteOptions[]): Promise<object> {
   const app = Fastify();
   await app.register(swagger, { openapi: { openapi: '3.1.0', info: { title: name, version, description } } });
   for (const { method, url, schema } of routes) {
-    const response = { '4xx': ErrorAnswer, '5xx': ErrorAnswer, ...(schema?.response as object) };
+    const response = { '4xx': ErrorAnswer, '5xx': ServerError, ...(schema?.response as object) };
     app.route({ method, url, schema: { ...schema, response }, handler: async () => undefined });
   }
   await app.ready();

@@ -8,12 +8,15 @@ import { readPath } from '../src/log.ts';
 /** The shape of every answer that is not a success. */
 export const ErrorAnswer = Type.Object(
   {
-    statusCode: Type.Integer({ examples: [404] }),
-    code: Type.String({ description: 'The kind of error, for programs', examples: ['NOT_FOUND'] }),
-    error: Type.String({ description: "The status code's own words", examples: ['Not Found'] }),
-    message: Type.String({ description: 'What was wrong, for people', examples: ['GET /nowhere does not exist.'] }),
+    statusCode: Type.Integer(),
+    code: Type.String({ description: 'The kind of error, for programs' }),
+    error: Type.String({ description: "The status code's own words" }),
+    message: Type.String({ description: 'What was wrong, for people' }),
   },
-  { description: 'An error' },
+  {
+    description: 'An error',
+    examples: [{ statusCode: 404, code: 'NOT_FOUND', error: 'Not Found', message: 'GET /nowhere does not exist.' }],
+  },
 );
 
 declare module 'fastify' {

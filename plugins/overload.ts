@@ -11,6 +11,9 @@ const SAMPLE_MS = 250;
 /** How many samples in a row are an overload: one alone is a long piece of work, such as a database that opens. */
 const SAMPLES = 4;
 
+/** With fewer requests in a sample it is not they that make the process late: refusing them would help nobody. */
+const MIN_REQUESTS = 10;
+
 const Overloaded = createError('OVERLOADED', 'The event loop is more than %d ms late', 503);
 
 /**
@@ -22,14 +25,18 @@ export default fp(
   async (app) => {
     const histogram = monitorEventLoopDelay({ resolution: 10 });
     let late = 0;
+    let arrived = 0;
     const sample = () => {
       // Where the loop has not come round since the last sample, the mean is not a number, and late too.
-      late = histogram.mean / 1e6 <= MAX_DELAY_MS ? 0 : late + 1;
+      const isLate = !(histogram.mean / 1e6 <= MAX_DELAY_MS);
+      late = isLate && arrived >= MIN_REQUESTS ? late + 1 : 0;
+      arrived = 0;
       histogram.reset();
     };
     const timer = setInterval(sample, SAMPLE_MS).unref();
     histogram.enable();
     app.addHook('onRequest', (request, _reply, done) => {
+      arrived++;
       const refused = late >= SAMPLES && request.routeOptions.config.overload !== false;
       done(refused ? new Overloaded(MAX_DELAY_MS) : undefined);
     });

@@ -25,7 +25,7 @@ export async function listNotes(db: Kysely<Tables>, { limit = PAGE_SIZE, after }
 
 export async function createNote(db: Kysely<Tables>, { title, body = '' }: NewNote): Promise<Note> {
   const now = new Date();
-  const note = { id: createId({ msecs: now.getTime() }), title, body, created_at: now, updated_at: now };
+  const note = { id: createId(), title, body, created_at: now, updated_at: now };
   return db.insertInto('notes').values(note).returning(COLUMNS).executeTakeFirstOrThrow();
 }
 

@@ -1,0 +1,64 @@
+import { globSync } from 'node:fs';
+import path from 'node:path';
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+
+/** Nothing that calls home, and no graphics card. */
+const FLAGS = [
+  '--disable-gpu',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--no-first-run',
+];
+
+/** How long anything in a page may take, in milliseconds: a bound for what hangs, not a measurement. */
+const TIMEOUT_MS = 120_000;
+
+/** The looks that a page has to be good at; widths and heights in pixels. */
+export const LOOKS = (['light', 'dark'] as const).flatMap((colorScheme) => [
+  { name: `desktop-${colorScheme}`, colorScheme, viewport: { width: 1280, height: 800 } },
+  { name: `phone-${colorScheme}`, colorScheme, viewport: { width: 390, height: 844 }, deviceScaleFactor: 2 },
+]);
+
+/** The machine's own Chromium, with a profile that is new and removed afterwards. */
+export async function launchBrowser(): Promise<Browser> {
+  // The sandbox of Chromium refuses to work for root.
+  const chromiumSandbox = process.getuid?.() !== 0;
+  return chromium.launch({ executablePath: findBrowser(), args: FLAGS, chromiumSandbox });
+}
+
+function findBrowser(): string {
+  const folders = (process.env.PATH ?? '').split(path.delimiter);
+  const names = ['chromium', 'chromium-browser', 'google-chrome'];
+  const [found] = globSync(folders.flatMap((folder) => names.map((name) => path.join(folder, name))));
+  if (!found) throw new Error('Chromium is not installed (Debian: apt-get install chromium)');
+  return found;
+}
+
+/** A page, and everything that went wrong in it. */
+export interface WatchedPage {
+  page: Page;
+  /** Errors and warnings of the console, exceptions, violations of the policy, failed requests, other servers asked. */
+  complaints: string[];
+}
+
+/** Opens a page that may only talk to `origin`. */
+export async function openPage(browser: Browser, origin: string, options: BrowserContextOptions): Promise<WatchedPage> {
+  const context = await browser.newContext(options);
+  const complaints: string[] = [];
+  await context.exposeFunction('reportViolation', (text: string) => complaints.push(`policy: ${text}`));
+  await context.addInitScript(`document.addEventListener('securitypolicyviolation', (violation) =>
+    reportViolation(violation.violatedDirective + ' forbids ' + violation.blockedURI));`);
+  context.setDefaultTimeout(TIMEOUT_MS);
+  const page = await context.newPage();
+  page.on('console', (message) => {
+    if (['error', 'warning'].includes(message.type())) complaints.push(`console: ${message.text()}`);
+  });
+  page.on('pageerror', (error) => complaints.push(`exception: ${error.message}`));
+  page.on('requestfailed', (request) => complaints.push(`failed: ${request.url()} ${request.failure()?.errorText}`));
+  page.on('request', (request) => {
+    const url = new URL(request.url());
+    if (!['data:', 'blob:'].includes(url.protocol) && url.origin !== origin) complaints.push(`elsewhere: ${url}`);
+  });
+  return { page, complaints };
+}

@@ -1,0 +1,122 @@
+// The pages in a real browser: what they show and do, without an error or a violation of their policy
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Browser, Page } from 'playwright-core';
+import { type RunningApp, startApp } from '../app.ts';
+import type { Tally } from '../tally.ts';
+import { LOOKS, launchBrowser, openPage } from './browser.ts';
+
+/** How long the browser may take to say what it saw, in milliseconds. */
+const TIMEOUT_MS = 30_000;
+
+type Look = (typeof LOOKS)[number];
+
+export async function prove(tally: Tally): Promise<void> {
+  await using app = await startApp();
+  await using browser = await launchBrowser();
+  await tally.check('The watch sees what a page may not do', () => proveWatch(browser, app));
+  for (const look of LOOKS) {
+    await tally.check(`The welcome page, ${look.name}`, () => proveWelcome(browser, app, look));
+    await tally.check(`The page of the API, ${look.name}`, () => proveDocs(browser, app, look));
+  }
+  await tally.check('A note is created through the page of the API', () => proveTrying(browser, app));
+}
+
+/** Without this, a watch that sees nothing would let all others pass. */
+async function proveWatch(browser: Browser, app: RunningApp): Promise<void> {
+  const { page, complaints } = await openPage(browser, app.url, {});
+  await page.goto(app.url);
+  await page.evaluate(`{
+    const script = document.createElement('script');
+    script.textContent = '1';
+    document.body.append(script);
+    const image = new Image();
+    image.src = '/health/live';
+    document.body.append(image);
+  }`);
+  for (const due of ['policy: script-src', 'policy: img-src', 'console: ']) await waitForComplaint(complaints, due);
+  await page.context().close();
+}
+
+async function waitForComplaint(complaints: string[], due: string): Promise<void> {
+  const deadline = performance.now() + TIMEOUT_MS;
+  while (!complaints.some((complaint) => complaint.startsWith(due))) {
+    assert(performance.now() < deadline, `"${due}" is not among what it sees: ${complaints.join('; ')}`);
+    await sleep(50);
+  }
+}
+
+async function proveWelcome(browser: Browser, app: RunningApp, look: Look): Promise<string> {
+  const { page, complaints } = await openPage(browser, app.url, look);
+  await page.goto(app.url, { waitUntil: 'networkidle' });
+  const links = await page.locator('a').evaluateAll((anchors) => anchors.map((anchor) => anchor.getAttribute('href')!));
+  for (const link of links) assert.equal((await page.request.get(app.url + link)).status(), 200, `${link} is broken`);
+  await proveColours(page, look);
+  assert(links.includes('/docs'), `the page of the API is not among its links: ${links}`);
+  await proveLayout(page, look);
+  await page.context().close();
+  assert.deepEqual(complaints, []);
+  return `links to ${links.join(', ')}`;
+}
+
+async function proveDocs(browser: Browser, app: RunningApp, look: Look): Promise<string> {
+  const { page, complaints } = await openPage(browser, app.url, look);
+  await page.goto(`${app.url}/docs`, { waitUntil: 'networkidle' });
+  const names = await listOperations(app);
+  for (const name of names) await findOperation(page, name).waitFor();
+  await proveLayout(page, look);
+  await page.context().close();
+  assert.deepEqual(complaints, []);
+  return `${names.length} routes`;
+}
+
+/** The page follows what the device asks for. */
+async function proveColours(page: Page, { colorScheme }: Look): Promise<void> {
+  const colour: string = await page.evaluate('getComputedStyle(document.body).backgroundColor');
+  const brightness = Math.max(...colour.match(/\d+/g)!.slice(0, 3).map(Number));
+  assert.equal(brightness < 128 ? 'dark' : 'light', colorScheme, `its background is ${colour}`);
+}
+
+/** Nothing stands beside the window. */
+async function proveLayout(page: Page, { viewport }: Look): Promise<void> {
+  const width: number = await page.evaluate('document.documentElement.scrollWidth');
+  assert(width <= viewport.width, `it is ${width} pixels wide in a window of ${viewport.width}`);
+}
+
+async function proveTrying(browser: Browser, app: RunningApp): Promise<string> {
+  const title = `Written in a browser ${crypto.randomUUID()}`;
+  const { page, complaints } = await openPage(browser, app.url, {});
+  await page.goto(`${app.url}/docs`, { waitUntil: 'networkidle' });
+  const operation = findOperation(page, 'post /notes');
+  await operation.locator('.opblock-summary').click();
+  await operation.locator('textarea.body-param__text').fill(JSON.stringify({ title }));
+  await operation.getByRole('button', { name: 'Execute' }).click();
+  const status = operation.locator('.live-responses-table .response-col_status').last();
+  await status.filter({ hasText: /\d/ }).waitFor();
+  assert.match(await status.innerText(), /^201/);
+  await page.context().close();
+  assert.deepEqual(complaints, []);
+  const { items } = await fetchJson<{ items: { title: string }[] }>(`${app.url}/notes`);
+  assert(
+    items.some((note) => note.title === title),
+    'the note is not in the list',
+  );
+  return title;
+}
+
+async function listOperations(app: RunningApp): Promise<string[]> {
+  const { paths } = await fetchJson<{ paths: Record<string, object> }>(`${app.url}/openapi.json`);
+  return Object.entries(paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method} ${path}`));
+}
+
+/** Swagger UI's block of an operation. */
+function findOperation(page: Page, name: string) {
+  const [method, path] = name.split(' ');
+  return page.locator(`.opblock-${method}`).filter({ has: page.locator(`[data-path="${path}"]`) });
+}
+
+async function fetchJson<Type>(url: string): Promise<Type> {
+  const answer = await fetch(url);
+  assert.equal(answer.status, 200, url);
+  return (await answer.json()) as Type;
+}

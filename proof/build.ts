@@ -1,0 +1,31 @@
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+const ROOT = path.dirname(import.meta.dirname);
+
+/** What the build neither needs nor may find. */
+const LEFT_OUT = ['.git', '.tap', '.data', '.env', 'dist', 'examples', 'node_modules', 'proof', 'test'];
+
+let folder: string | undefined;
+
+/**
+ * Runs `npm run build`, once, in a copy of the app in a temporary folder: somebody may be working in this one.
+ *
+ * @returns the folder in which dist/ is
+ */
+export function buildApp(): string {
+  folder ??= build();
+  return folder;
+}
+
+function build(): string {
+  const target = mkdtempSync(path.join(tmpdir(), 'poort-build-'));
+  process.once('exit', () => rmSync(target, { recursive: true, force: true }));
+  cpSync(ROOT, target, { recursive: true, filter: (file) => !LEFT_OUT.includes(path.relative(ROOT, file)) });
+  symlinkSync(path.join(ROOT, 'node_modules'), path.join(target, 'node_modules'), 'junction');
+  const { status } = spawnSync('npm run --silent build', { cwd: target, stdio: 'inherit', shell: true });
+  if (status !== 0) throw new Error('The app could not be built: see what npm run build says above');
+  return target;
+}

@@ -1,0 +1,60 @@
+import { spawnSync } from 'node:child_process';
+import { globSync, readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { Tally } from './tally.ts';
+
+/**
+ * What each folder of proof/ exports from its index.ts, whose first line is a comment that says what it proves. Flags
+ * come as they were typed after `--`: npm run proof NAME -- --flag
+ */
+interface Proof {
+  prove(tally: Tally, flags: string[]): Promise<void>;
+}
+
+const FOLDER = import.meta.dirname;
+
+const [name, ...flags] = process.argv.slice(2);
+
+if (!name) listProofs();
+else if (findProofs().includes(name)) await runProof(name);
+else rejectName(name);
+
+function listProofs(): void {
+  for (const name of findProofs()) console.log(`${name.padEnd(14)}${readDescription(name)}`);
+}
+
+function findProofs(): string[] {
+  return globSync('*/index.ts', { cwd: FOLDER })
+    .map((file) => path.dirname(file))
+    .sort();
+}
+
+function readDescription(name: string): string {
+  const [line = ''] = readFileSync(path.join(FOLDER, name, 'index.ts'), 'utf8').split('\n');
+  return line.replace(/^\/\/ */, '');
+}
+
+function rejectName(name: string): void {
+  console.error(`There is no proof named ${name}. These are there: ${findProofs().join(', ')}.`);
+  process.exitCode = 1;
+}
+
+async function runProof(name: string): Promise<void> {
+  installTools();
+  const { prove }: Proof = await import(`./${name}/index.ts`);
+  const tally = new Tally();
+  await tally.check(`${name} runs to its end`, () => prove(tally, flags));
+  tally.close();
+}
+
+/** The proofs have tools of their own, which the app does not need: they are installed when a proof first runs. */
+function installTools(): void {
+  const installedAt = readTime('node_modules/.package-lock.json');
+  if (installedAt >= readTime('package-lock.json')) return;
+  const { status } = spawnSync('npm ci --no-audit --no-fund', { cwd: FOLDER, stdio: 'inherit', shell: true });
+  if (status !== 0) throw new Error('The tools of the proofs could not be installed: npm ci failed in proof/');
+}
+
+function readTime(file: string): number {
+  return statSync(path.join(FOLDER, file), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+}

@@ -1,0 +1,32 @@
+// Takes the pictures of docs/images: each page on a desktop and on a phone, light and dark
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { startApp } from '../app.ts';
+import { LOOKS, launchBrowser, openPage } from '../browser/browser.ts';
+import type { Tally } from '../tally.ts';
+
+const FOLDER = path.join(import.meta.dirname, '../../docs/images');
+
+/** Each page, and what is there when it is whole. */
+const PAGES = { welcome: { path: '/', whole: 'main' }, api: { path: '/docs', whole: '.opblock' } };
+
+/** As a developer sees it, wherever the app runs. */
+const HEADERS = { 'x-forwarded-host': 'localhost:5000' };
+
+export async function prove(tally: Tally): Promise<void> {
+  await using app = await startApp();
+  await using browser = await launchBrowser();
+  await mkdir(FOLDER, { recursive: true });
+  for (const look of LOOKS) {
+    for (const [name, { path: url, whole }] of Object.entries(PAGES)) {
+      const file = `${name}-${look.name}.png`;
+      await tally.check(file, async () => {
+        const { page } = await openPage(browser, app.url, { ...look, extraHTTPHeaders: HEADERS });
+        await page.goto(app.url + url);
+        await page.locator(whole).first().waitFor();
+        await page.screenshot({ path: path.join(FOLDER, file), fullPage: true });
+        await page.context().close();
+      });
+    }
+  }
+}
