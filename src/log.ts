@@ -6,6 +6,9 @@ import manifest from '../package.json' with { type: 'json' };
 /** Fields that never reach a log, at the top of a logged object or one level down. */
 const REDACTED = ['authorization', 'cookie', 'set-cookie', 'password', 'secret', 'token'];
 
+/** ioredis puts the command that failed into its error, AUTH with the password too. */
+const COMMAND = 'err.command.args';
+
 /** The user name and password in a URL, in whatever field or message of a line it stands. */
 const URL_CREDENTIALS = /(\b[a-z][a-z0-9+.-]*:\/\/)[^\s/"]*@/gi;
 
@@ -17,7 +20,7 @@ export function createLogger(destination: DestinationStream = pino.destination({
   return pino(
     {
       base: { name: manifest.name, pid: process.pid },
-      redact: REDACTED.flatMap((field) => [`["${field}"]`, `*["${field}"]`]),
+      redact: [...REDACTED.flatMap((field) => [`["${field}"]`, `*["${field}"]`]), COMMAND],
       hooks: {
         streamWrite: (line) => (line.includes('@') ? line.replace(URL_CREDENTIALS, '$1***@') : line),
       },
