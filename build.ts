@@ -6,7 +6,7 @@ import { cpSync, rmSync } from 'node:fs';
  */
 rmSync('dist', { recursive: true, force: true });
 
-const { status } = spawnSync('tsc', ['-p', 'tsconfig.build.json'], { stdio: 'inherit', shell: true });
+const { status } = spawnSync('tsc -p tsconfig.build.json', { stdio: 'inherit', shell: true });
 if (status !== 0) process.exit(1);
 
 // Swagger UI is a development dependency of twelve megabytes, of which the API's page needs these two files.

@@ -8,6 +8,6 @@ import { existsSync } from 'node:fs';
 const BUILT = 'node_modules/@tapjs/test/test-built/node_modules';
 
 if (!existsSync(BUILT)) {
-  const { status } = spawnSync('tap', ['build'], { stdio: 'inherit', shell: true });
+  const { status } = spawnSync('tap build', { stdio: 'inherit', shell: true });
   process.exitCode = status ?? 1;
 }
