@@ -30,5 +30,7 @@ export default fp(
 function createAjv(options: Options): Ajv {
   const ajv = new Ajv({ useDefaults: true, strict: false, ...options });
   addFormats.default(ajv, ['date-time', 'uuid']);
+  // ajv-formats also takes urn:uuid:…, which PostgreSQL does not.
+  ajv.addFormat('uuid', /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i);
   return ajv;
 }

@@ -29,7 +29,7 @@ export async function bind(door: Door, { HOST: host, PORT: port }: Readonly<Conf
 function describe(code: string, host: string, port: number): string {
   if (code === 'EADDRINUSE') {
     const airPlay = ' (on macOS that is often the AirPlay Receiver: System Settings, General, AirDrop & Handoff)';
-    return `Port ${port} is taken by another process${port === 5000 ? airPlay : ''}. Stop it, or set PORT to a free one, such as PORT=${port + 1}.`;
+    return `Port ${port} is taken by another process${port === 5000 ? airPlay : ''}. Stop it, or set PORT to a free one, such as PORT=${port === 65535 ? 5000 : port + 1}.`;
   }
   if (code === 'EACCES') {
     return `Port ${port} is privileged and this user may not bind it. Set PORT to one from 1024 on, such as PORT=5000.`;
