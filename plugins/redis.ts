@@ -91,7 +91,7 @@ async function connect(url: string, tls: RedisSettings['REDIS_TLS']): Promise<Re
 
 /** An error of connecting, with what to do about a certificate that was refused. */
 function explainTls(error: Error & { code?: string }): Error {
-  if (!/CERT|^ERR_TLS|^ERR_SSL/.test(error.code ?? '')) return error;
+  if (!/CERT|^UNABLE_TO_VERIFY|^ERR_TLS|^ERR_SSL/.test(error.code ?? '')) return error;
   const remedy = 'Set REDIS_TLS=no-verify to connect without a check of the certificate (Heroku needs that).';
   return new Error(`TLS to Redis failed: ${error.message}. ${remedy}`, { cause: error });
 }

@@ -114,5 +114,5 @@ export function explainTls(error: Error): Error {
 
 /** Node's codes of refused certificates, what pg says of a server without TLS, and a server of a client without it. */
 function isTls({ code = '', message }: Error & { code?: string | undefined }): boolean {
-  return /CERT|^ERR_TLS|^ERR_SSL/.test(code) || /SSL connections|no encryption|SSL off/.test(message);
+  return /CERT|^UNABLE_TO_VERIFY|^ERR_TLS|^ERR_SSL/.test(code) || /SSL connections|no encryption|SSL off/.test(message);
 }

@@ -1,0 +1,196 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import type { Test } from 'tap';
+import { type AppOptions, buildApp } from '../src/app.ts';
+import { createLogger } from '../src/log.ts';
+
+export const ROOT = fileURLToPath(new URL('..', import.meta.url));
+
+/** A PostgreSQL server that is down: nothing listens on port 1. */
+export const DOWN = 'postgres://poort:hunter2@127.0.0.1:1/poort';
+
+export type Environment = Record<string, string>;
+
+/** A line of the log: what pino writes always, and whatever was logged. */
+export interface LogLine extends Record<string, unknown> {
+  level: number;
+  time: number;
+  msg: string;
+}
+
+/** The app as production builds it, on a database in memory (opened by its first query), closed after the test. */
+export async function buildTestApp(
+  t: Test,
+  environment: Environment = {},
+  options: Omit<AppOptions, 'environment'> = {},
+): Promise<FastifyInstance> {
+  // A busy machine takes long to create a database.
+  const defaults = {
+    DATABASE_URL: 'pglite:memory',
+    LOG_LEVEL: options.logger ? 'info' : 'silent',
+    REQUEST_TIMEOUT_MS: '600000',
+  };
+  const app = await buildApp({ ...options, environment: { ...defaults, ...environment } });
+  t.teardown(() => app.close());
+  return app;
+}
+
+/** The app's own logger, its lines kept for the test. */
+export function captureLog(): { logger: Logger; lines: LogLine[] } {
+  const lines: LogLine[] = [];
+  return { logger: createLogger({ write: (line) => void lines.push(JSON.parse(line)) }), lines };
+}
+
+export interface ProcessOptions {
+  /**
+   * A process type of the Procfile; `fixture`: `web` with the routes of test/fixture beside the app's; `cluster`: the
+   * primary of src/cluster.ts, with workers of test/fixture.
+   */
+  entry: 'web' | 'release' | 'fixture' | 'cluster';
+  /** What the workers of `cluster` do. */
+  mode?: string;
+  /** All that the process gets, beside PORT=0 and HOST=127.0.0.1; an empty string is an unset variable. */
+  environment: Environment;
+  /** `dist` is what production runs, in an environment that is empty otherwise; `src` is measured for coverage. */
+  source?: 'dist' | 'src';
+  /** The Node to run, and what runs it. */
+  node?: string[];
+  /** Where dist/ is, and the process runs. */
+  folder?: string;
+}
+
+export interface TestProcess {
+  pid: number;
+  /** Of the line that says where it listens; empty where it ended before. */
+  url: string;
+  /** The log so far. */
+  lines: LogLine[];
+  /** What came on stdout without being a JSON object, and everything on stderr. */
+  noise: string[];
+  /** The exit code, or the signal that ended it. */
+  exited: Promise<number | string>;
+  /** The first line with this in its message; rejects when the process ends without one. */
+  waitForLine(message: string): Promise<LogLine>;
+  signal(name: NodeJS.Signals): void;
+  /** Writes to the process's stdin. */
+  write(text: string): void;
+}
+
+/** What runs still, also where the tests end without their teardown: at tap's time-out. */
+const running = new Set<ChildProcess>();
+
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+/** Starts a process; resolves when it listens or has ended. What still runs after the test is killed. */
+export async function startProcess(t: Test, options: ProcessOptions): Promise<TestProcess> {
+  const started = spawnProcess(t, options);
+  const listening = await started.waitForLine('Server listening at').catch(() => undefined);
+  return Object.assign(started, { url: listening?.msg.replace(/^.* /, '') ?? '' });
+}
+
+/** Starts a process and does not wait for anything. */
+export function spawnProcess(t: Test, options: ProcessOptions): TestProcess {
+  const { environment, source = 'dist', folder = ROOT } = options;
+  const variables = { PORT: '0', HOST: '127.0.0.1', ...environment };
+  const command = [...(options.node ?? [process.execPath]), ...findEntry(options)];
+  // tap adds its own variables to the environment of every child, to measure it: `env -i` takes them away again.
+  const empty = ['env', '-i', ...Object.entries(variables).map(([name, value]) => `${name}=${value}`)];
+  const [file = '', ...rest] = source === 'dist' ? [...empty, ...command] : command;
+  const child = spawn(file, rest, { cwd: folder, ...(source === 'src' && { env: variables }) });
+  const exited = once(child, 'close').then(([code, signal]) => code ?? signal);
+  running.add(child);
+  t.teardown(async () => {
+    child.kill('SIGKILL');
+    await exited;
+    running.delete(child);
+  });
+  const log = readLog(child.stdout, exited);
+  child.stderr.on('data', (data) => log.noise.push(String(data)));
+  return {
+    pid: child.pid ?? 0,
+    url: '',
+    ...log,
+    exited,
+    signal: (name) => void child.kill(name),
+    write: (text) => void child.stdin.write(text),
+  };
+}
+
+function findEntry({ entry, mode = '', source = 'dist', folder = ROOT }: ProcessOptions): string[] {
+  if (entry === 'fixture') return [path.join(ROOT, 'test/fixture/web.ts'), source];
+  if (entry === 'cluster') return [path.join(ROOT, 'test/fixture/cluster.ts'), mode];
+  return [path.join(folder, source === 'src' ? `src/${entry}.ts` : `dist/src/${entry}.js`)];
+}
+
+function readLog(stdout: NodeJS.ReadableStream, exited: Promise<unknown>) {
+  const lines: LogLine[] = [];
+  const noise: string[] = [];
+  const reader = createInterface(stdout).on('line', (text) => {
+    if (text.startsWith('{')) lines.push(JSON.parse(text));
+    else noise.push(text);
+  });
+  const waitForLine = async (message: string) => {
+    const find = () => lines.find(({ msg }) => msg.includes(message));
+    const end = exited.then(() => true);
+    while (!find() && !(await Promise.race([once(reader, 'line').then(() => false), end])));
+    const line = find();
+    if (!line) throw new Error(`The process ended without "${message}": ${JSON.stringify([...lines, ...noise])}`);
+    return line;
+  };
+  return { lines, noise, waitForLine };
+}
+
+/** A port that nobody listens on, at this moment. */
+export async function findFreePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** A folder of the test's own, removed after it. */
+export async function createFolder(t: Test): Promise<string> {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'poort-'));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** How long a condition may take to come true, in milliseconds: a machine that is busy takes long. */
+const POLL_MS = 120_000;
+
+/** Resolves when the condition holds, which is asked again and again. */
+export async function poll(condition: () => boolean | Promise<boolean>): Promise<void> {
+  const startedAt = performance.now();
+  while (!(await condition())) {
+    if (performance.now() - startedAt > POLL_MS) throw new Error(`Not true within ${POLL_MS} ms: ${condition}`);
+    await sleep(20);
+  }
+}
+
+/** Resolves when nobody listens there any more. */
+export async function waitForClosedPort(url: string): Promise<void> {
+  const isClosed = (error: Error) => (error.cause as NodeJS.ErrnoException | undefined)?.code === 'ECONNREFUSED';
+  await poll(() => fetch(url).then(() => false, isClosed));
+}
+
+/** Writes files, and the folders they need, into a folder. */
+export async function writeFiles(folder: string, files: Record<string, string>): Promise<void> {
+  for (const [name, text] of Object.entries(files)) {
+    const file = path.join(folder, name);
+    await mkdir(path.dirname(file), { recursive: true });
+    await writeFile(file, text);
+  }
+}

@@ -1,0 +1,180 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, globSync } from 'node:fs';
+import { cp, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { type Test, test } from 'tap';
+import { findClashes, type Names, readNames, rename } from '../new/names.ts';
+import { createFolder, ROOT } from './helper.ts';
+
+const TOOLS = path.join(ROOT, 'node_modules');
+
+/** What the generator and the checks of what it writes need; the tools come from node_modules. */
+const NEEDED = [
+  'new',
+  'new.ts',
+  'plugins',
+  'routes',
+  'src',
+  'test/helper.ts',
+  'biome.json',
+  '.gitignore',
+  'package.json',
+];
+
+/** As in .taprc, which a test that is run by itself does not read. In seconds. */
+const TIMEOUT_S = 300;
+
+/** A copy of the app, in which a test may generate. */
+async function copyApp(t: Test): Promise<string> {
+  const folder = await createFolder(t);
+  for (const name of NEEDED) await cp(path.join(ROOT, name), path.join(folder, name), { recursive: true });
+  await cp(path.join(ROOT, 'tsconfig.json'), path.join(folder, 'tsconfig.json'));
+  await mkdir(path.join(folder, 'test/routes'));
+  await symlink(TOOLS, path.join(folder, 'node_modules'), 'junction');
+  return folder;
+}
+
+/** Runs a program in the copy. `env -i` takes away what tap adds to the environment of every child, to measure it. */
+function run(folder: string, ...args: string[]) {
+  const environment = [`PATH=${process.env.PATH}`, `TAP_TIMEOUT=${TIMEOUT_S}`];
+  return spawnSync('env', ['-i', ...environment, process.execPath, ...args], { cwd: folder, encoding: 'utf8' });
+}
+
+function listFiles(folder: string): string[] {
+  return globSync('{routes,src,test}/**/*.ts', { cwd: folder }).sort();
+}
+
+test('npm run new resource', async (t) => {
+  const folder = await copyApp(t);
+  const before = listFiles(folder);
+
+  await t.test('writes a migration, three files of routes and a test', async (t) => {
+    const regular = run(folder, 'new.ts', 'resource', 'order-items');
+    t.match(regular, { status: 0, stderr: '', stdout: 'order-items, singular order-item' });
+    const irregular = run(folder, 'new.ts', 'resource', 'people', 'person');
+    t.match(irregular, { status: 0, stderr: '', stdout: 'people, singular person' });
+    const added = listFiles(folder).filter((file) => !before.includes(file));
+    t.strictSame(
+      added.map((file) => file.replace(/\d{4}/, 'NNNN')),
+      [
+        'routes/order-items/index.ts',
+        'routes/order-items/schema.ts',
+        'routes/order-items/store.ts',
+        'routes/people/index.ts',
+        'routes/people/schema.ts',
+        'routes/people/store.ts',
+        'src/migrations/NNNN-create-order-items.ts',
+        'src/migrations/NNNN-create-people.ts',
+        'test/routes/order-items.test.ts',
+        'test/routes/people.test.ts',
+      ],
+    );
+    const [first = 0, second] = added
+      .filter((file) => file.includes('migrations'))
+      .map((file) => file.match(/\d{4}/)?.[0]);
+    t.equal(Number(second), Number(first) + 1, 'the migrations are numbered on');
+  });
+
+  await t.test('writes what the type check and the linter accept', async (t) => {
+    const types = run(folder, path.join(TOOLS, 'typescript/bin/tsc'));
+    t.equal(types.status, 0, types.stdout + types.stderr);
+    t.match(run(folder, path.join(TOOLS, '@biomejs/biome/bin/biome'), 'check', 'routes', 'src', 'test'), { status: 0 });
+  });
+
+  await t.test('writes a test that passes', async (t) => {
+    const { status, stdout } = run(folder, 'test/routes/order-items.test.ts');
+    t.equal(status, 0, stdout);
+    t.match(stdout, 'POST /order-items answers 201');
+  });
+
+  await t.test('takes away what it could not complete', async (t) => {
+    await rm(path.join(folder, 'test/routes'), { recursive: true });
+    await writeFile(path.join(folder, 'test/routes'), 'in the way');
+    const before = listFiles(folder);
+    t.match(run(folder, 'new.ts', 'resource', 'books'), { status: 1, stdout: '', stderr: /EEXIST|ENOTDIR/ });
+    t.strictSame(listFiles(folder), before);
+    t.notOk(existsSync(path.join(folder, 'routes/books')));
+  });
+});
+
+test('npm run new resource answers 1 and the reason, and writes nothing', async (t) => {
+  const folder = await copyApp(t);
+  await rm(path.join(folder, 'src/migrations'), { recursive: true });
+  await writeFile(path.join(folder, 'test/routes/lamps.test.ts'), '');
+  const before = listFiles(folder);
+  const refused: [string[], RegExp][] = [
+    [['plugin', 'books'], /^npm run new resource NAME/],
+    [['resource', 'books', 'book', 'more'], /^npm run new resource NAME/],
+    [['resource', 'Books'], /^"Books" is not kebab-case/],
+    [['resource', 'types'], /^"types" does not work: there is another Type/],
+    [['resource', 'health', 'health'], /^"health" is taken: routes\/health is there/],
+    [['resource', 'lamps'], /^"lamps" is taken: test\/routes\/lamps\.test\.ts is there/],
+  ];
+  for (const [args, reason] of refused) {
+    t.match(run(folder, 'new.ts', ...args), { status: 1, stdout: '', stderr: reason }, args.join(' '));
+  }
+  t.strictSame(listFiles(folder), before);
+});
+
+test('A name that does not work is refused with the reason', async (t) => {
+  const refused: [string, string | undefined, RegExp][] = [
+    ['order_items', undefined, /"order_items" is not kebab-case/],
+    ['2nd-books', undefined, /"2nd-books" is not kebab-case/],
+    ['../books', undefined, /"\.\.\/books" is not kebab-case/],
+    ['books-', undefined, /"books-" is not kebab-case/],
+    ['people', 'Person', /"Person" is not kebab-case/],
+    [`${'long-'.repeat(11)}names`, undefined, /is too long: .+ At most 58 characters/],
+    ['book', undefined, /"book" is not plural/],
+    ['status', undefined, /"status" is not plural/],
+    ['address', undefined, /"address" is not plural/],
+    ['references', undefined, /"references" is a reserved word of SQL/],
+    ['this', 'that', /"this" is a reserved word of JavaScript/],
+    ['await', 'wait', /"await" is a reserved word of JavaScript/],
+    ['maps', undefined, /"maps" does not work: one of it would be a Map,/],
+  ];
+  for (const [plural, singular, reason] of refused) t.throws(() => readNames(plural, singular), { message: reason });
+  t.equal(readNames(`${'long-'.repeat(11)}its`).singular, `${'long-'.repeat(11)}it`, 'the longest is accepted');
+});
+
+test('A name that the code of a resource needs itself is found', async (t) => {
+  const from: Names = { plural: 'sample-things', singular: 'sample-thing' };
+  const find = (text: string, name: string) => findClashes(text, from, readNames(name));
+  t.strictSame(find('const SampleThing = Type.Object({});', 'types'), ['Type']);
+  t.strictSame(find('createId(); createSampleThing();', 'ids'), ['createId']);
+  t.strictSame(find('const items = listSampleThings();', 'items'), []);
+  t.strictSame(find("/** List */ db.updateList(); listSampleThings('List'); updateSampleThing();", 'lists'), []);
+  t.strictSame(find('SampleThing', 'sample-things'), []);
+});
+
+test('A name is written in the form of each place, also where it has the old one in it', async (t) => {
+  const from: Names = { plural: 'sample-things', singular: 'sample-thing' };
+  const text = 'sample-things sample_things listSampleThings NewSampleThing SAMPLE_THING sampleThings Sample thing';
+  t.equal(
+    rename(text, from, readNames('order-items')),
+    'order-items order_items listOrderItems NewOrderItem ORDER_ITEM orderItems Order item',
+  );
+  t.match(
+    rename(text, from, readNames('sample-thing-kinds')),
+    /^sample-thing-kinds sample_thing_kinds listSampleThingKinds /,
+  );
+});
+
+test('The singular is read from the plural where a rule tells', async (t) => {
+  const singulars = {
+    books: 'book',
+    'order-items': 'order-item',
+    categories: 'category',
+    keys: 'key',
+    addresses: 'address',
+    boxes: 'box',
+    branches: 'branch',
+    caches: 'cache',
+    dishes: 'dish',
+    statuses: 'status',
+    houses: 'house',
+    databases: 'database',
+    heroes: 'heroe',
+  };
+  for (const [plural, singular] of Object.entries(singulars)) t.equal(readNames(plural).singular, singular);
+  t.equal(readNames('heroes', 'hero').singular, 'hero', 'and from its own argument where the rule is wrong');
+});

@@ -1,0 +1,265 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { pathToFileURL } from 'node:url';
+import type { FastifyInstance } from 'fastify';
+import { type Test, test } from 'tap';
+import {
+  buildTestApp,
+  captureLog,
+  createFolder,
+  DOWN,
+  type Environment,
+  findFreePort,
+  poll,
+  writeFiles,
+} from '../helper.ts';
+
+/** Routes that ask the attached app, and say what they are asked by one. */
+const ROUTES = `
+  const schema = { type: 'object', required: ['things'], properties: { things: { type: 'array', items: { type: 'string' } } } };
+  export default async (app) => {
+    app.get('/asks', async (request) => app.backingApp.get('/things?page=2', schema, request));
+    app.get('/things', async (request) => app.backingApp.get('/things', schema, request));
+  };
+`;
+
+const THINGS = JSON.stringify({ things: ['a'] });
+
+async function buildAskingApp(t: Test, environment: Environment) {
+  const folder = await createFolder(t);
+  await writeFiles(folder, { 'index.js': ROUTES });
+  const { logger, lines } = captureLog();
+  const routes = [new URL('../../routes/', import.meta.url), pathToFileURL(`${folder}/`)];
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN, ...environment }, { logger, routes });
+  lines.length = 0;
+  return { app, lines };
+}
+
+/** Another app, as far as the one that asks it can see. */
+async function openOtherApp(t: Test, answer: RequestListener, host = '127.0.0.1') {
+  const requests: IncomingMessage[] = [];
+  const server = createServer((request, response) => {
+    requests.push(request);
+    answer(request, response);
+  });
+  await once(server.listen(0, host), 'listening');
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  return { host: host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`, requests };
+}
+
+const answerThings: RequestListener = (_request, response) => void response.end(THINGS);
+
+const ask = (app: FastifyInstance, headers = {}) => app.inject({ url: '/asks', headers });
+
+test('Where no app is attached, what asks one answers 503', async (t) => {
+  const { app, lines } = await buildAskingApp(t, {});
+  const answer = await ask(app);
+  t.strictSame(answer.json(), describe(503, 'SERVICE_UNAVAILABLE', 'Service Unavailable'));
+  t.match(answer.headers['retry-after'], /^\d+$/);
+  t.match(lines, [{ level: 50, status: 503, err: { message: 'BACKING_APP_URL is not set' } }]);
+  t.notOk((await app.readiness.report()).services['backing-app']);
+});
+
+test('An answer is passed on', async (t) => {
+  const { host, requests } = await openOtherApp(t, answerThings);
+  const { app } = await buildAskingApp(t, { BACKING_APP_URL: `http://${host}` });
+  const answer = await ask(app, { 'x-request-id': 'the-id', cookie: 'session=1', authorization: 'Bearer 1' });
+  t.equal(answer.statusCode, 200);
+  t.strictSame(answer.json(), { things: ['a'] });
+  t.match(requests, [{ method: 'GET', url: '/things?page=2', headers: { 'x-request-id': 'the-id' } }]);
+  const { cookie, authorization } = requests[0]?.headers ?? {};
+  t.strictSame([cookie, authorization], [undefined, undefined], "the client's own are not for the other app");
+});
+
+test('A path and credentials in the URL are used, and the credentials never logged', async (t) => {
+  let status = 200;
+  const { host, requests } = await openOtherApp(t, (_request, response) => void response.writeHead(status).end(THINGS));
+  const { app, lines } = await buildAskingApp(t, { BACKING_APP_URL: `http://us%40er:p%3Ass@${host}/base/` });
+  t.equal((await ask(app)).statusCode, 200);
+  status = 500;
+  t.equal((await ask(app)).statusCode, 502);
+  const basic = Buffer.from('us@er:p:ss').toString('base64');
+  for (const { url, headers } of requests) {
+    t.equal(url, '/base/things?page=2');
+    t.equal(headers.authorization, `Basic ${basic}`);
+  }
+  await app.readiness.report();
+  t.equal(requests.at(-1)?.url, '/base/health/live');
+  t.equal(requests.at(-1)?.headers.authorization, `Basic ${basic}`);
+  t.notMatch(JSON.stringify(lines), new RegExp(`p%3Ass|p:ss|us@er|${basic}`));
+});
+
+test('A user without a password is sent as well', async (t) => {
+  const { host, requests } = await openOtherApp(t, answerThings);
+  const { app } = await buildAskingApp(t, { BACKING_APP_URL: `http://token@${host}` });
+  await ask(app);
+  t.equal(requests[0]?.headers.authorization, `Basic ${Buffer.from('token:').toString('base64')}`);
+});
+
+test('An app with an IPv6 address is asked there', async (t) => {
+  const other = await openOtherApp(t, answerThings, '::1').catch(() => undefined);
+  const { app } = await buildAskingApp(t, { BACKING_APP_URL: `http://${other?.host ?? '[::1]:1'}` });
+  t.equal((await ask(app)).statusCode, other ? 200 : 502, 'a machine without IPv6 cannot');
+});
+
+/** What another app can do wrong, and what the log says of it. */
+const FAILURES: Record<string, [RequestListener, RegExp]> = {
+  'no JSON': [(_request, response) => void response.end('<html>'), /not valid JSON/],
+  'half of the JSON': [(_request, response) => void response.end(THINGS.slice(0, -2)), /JSON/],
+  'an empty answer': [(_request, response) => void response.end(), /JSON/],
+  'another shape': [(_request, response) => void response.end('{"things":[1]}'), /not what its API says/],
+  'an error of its own': [(_request, response) => void response.writeHead(500).end(THINGS), /it answered 500/],
+  'no such route': [(_request, response) => void response.writeHead(404).end(THINGS), /it answered 404/],
+  'a redirect': [(_request, response) => void response.writeHead(302, { location: '/' }).end(), /it answered 302/],
+  'a success without content': [(_request, response) => void response.writeHead(204).end(), /it answered 204/],
+  'more than it may': [answerTooMuch, /maxResponseSize|max size/i],
+  'a connection that breaks in the answer': [breakInAnswer, /terminated|other side closed|aborted|socket/i],
+};
+
+test('Another app that fails is 502: the client learns no more, the log everything', async (t) => {
+  for (const [failure, [answer, message]] of Object.entries(FAILURES)) {
+    const { host, requests } = await openOtherApp(t, answer);
+    const { app, lines } = await buildAskingApp(t, { BACKING_APP_URL: `http://${host}` });
+    t.strictSame((await ask(app)).json(), describe(502, 'BAD_GATEWAY', 'Bad Gateway'), failure);
+    t.match(lines, [{ level: 50, status: 502, err: { code: 'BACKING_APP_FAILED', message } }], failure);
+    t.equal(requests.length, 1, 'it was asked once');
+    t.notMatch(JSON.stringify(lines), 'page=2', 'a query is not logged');
+  }
+});
+
+test('Another app that nobody runs is 502', async (t) => {
+  const { app, lines } = await buildAskingApp(t, { BACKING_APP_URL: `http://127.0.0.1:${await findFreePort()}` });
+  t.equal((await ask(app)).statusCode, 502);
+  t.match(lines, [{ level: 50, err: { code: 'BACKING_APP_FAILED', message: /ECONNREFUSED/ } }]);
+  t.match(await app.readiness.report(), { services: { 'backing-app': { status: 'down' } } });
+});
+
+test('A connection that breaks before the answer is tried once more, and not again', async (t) => {
+  const { host, requests } = await openOtherApp(t, ({ socket }) => void socket.destroy());
+  const { app } = await buildAskingApp(t, { BACKING_APP_URL: `http://${host}` });
+  t.equal((await ask(app)).statusCode, 502);
+  t.equal(requests.length, 2);
+});
+
+test('The second try may succeed', async (t) => {
+  const { host, requests } = await openOtherApp(t, (request, response) => {
+    if (requests.length === 1) request.socket.destroy();
+    else response.end(THINGS);
+  });
+  const { app } = await buildAskingApp(t, { BACKING_APP_URL: `http://${host}` });
+  t.equal((await ask(app)).statusCode, 200);
+  t.equal(requests.length, 2);
+  t.equal(requests[0]?.headers['x-request-id'], requests[1]?.headers['x-request-id']);
+});
+
+/** How another app can be late. */
+const DELAYS: Record<string, RequestListener> = {
+  'no header': () => undefined,
+  'a header and no body': (_request, response) => void response.write('{"things":'),
+  'a body drop by drop': (_request, response) => {
+    response.write('{"things":[');
+    const timer = setInterval(() => response.write(' '), 20);
+    response.on('close', () => clearInterval(timer));
+  },
+};
+
+test('Another app that is late is 504, and asked once', async (t) => {
+  for (const [delay, answer] of Object.entries(DELAYS)) {
+    const { host, requests } = await openOtherApp(t, answer);
+    const { app, lines } = await buildAskingApp(t, { BACKING_APP_URL: `http://${host}`, REQUEST_TIMEOUT_MS: '1000' });
+    t.strictSame((await ask(app)).json(), describe(504, 'GATEWAY_TIMEOUT', 'Gateway Timeout'), delay);
+    t.match(lines, [{ level: 50, status: 504, err: { code: 'BACKING_APP_LATE' } }]);
+    t.equal(requests.length, 1);
+  }
+});
+
+test('Another app that takes a connection and says nothing of TLS is 504', async (t) => {
+  const silent = createTcpServer().listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  t.teardown(() => silent.close());
+  const { port } = silent.address() as AddressInfo;
+  const { app } = await buildAskingApp(t, { BACKING_APP_URL: `https://127.0.0.1:${port}`, REQUEST_TIMEOUT_MS: '1000' });
+  t.equal((await ask(app)).statusCode, 504);
+});
+
+test('A client that gives up takes its question back', async (t) => {
+  const closed: Promise<unknown>[] = [];
+  const { host } = await openOtherApp(t, (_request, response) => void closed.push(once(response, 'close')));
+  const { app } = await buildAskingApp(t, { BACKING_APP_URL: `http://${host}` });
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  const controller = new AbortController();
+  const asked = fetch(`${url}/asks`, { signal: controller.signal });
+  await poll(() => closed.length === 1);
+  controller.abort();
+  await t.rejects(asked, { name: 'AbortError' });
+  await closed[0];
+  t.pass('long before the time-out');
+});
+
+test('An app that is attached to itself answers 502 instead of asking for ever', async (t) => {
+  const port = await findFreePort();
+  const { app, lines } = await buildAskingApp(t, { BACKING_APP_URL: `http://127.0.0.1:${port}` });
+  await app.listen({ host: '127.0.0.1', port });
+  lines.length = 0;
+  t.equal((await ask(app)).statusCode, 502);
+  t.match(lines, [
+    { path: '/things', status: 508 },
+    { path: '/asks', status: 502, err: { message: /it answered 508/ } },
+  ]);
+  t.equal(lines.length, 2);
+  t.match(await app.readiness.report(), { services: { 'backing-app': { status: 'down' } } });
+});
+
+test('Two apps that are attached to each other answer 502 instead of asking for ever', async (t) => {
+  const ports = [await findFreePort(), await findFreePort()] as const;
+  const first = await buildAskingApp(t, { BACKING_APP_URL: `http://127.0.0.1:${ports[1]}` });
+  const second = await buildAskingApp(t, { BACKING_APP_URL: `http://127.0.0.1:${ports[0]}` });
+  await first.app.listen({ host: '127.0.0.1', port: ports[0] });
+  await second.app.listen({ host: '127.0.0.1', port: ports[1] });
+  for (const { lines } of [first, second]) lines.length = 0;
+  t.equal((await ask(first.app)).statusCode, 502);
+  t.match(first.lines, [
+    { path: '/things', status: 508 },
+    { path: '/asks', status: 502 },
+  ]);
+  t.match(second.lines, [{ path: '/things', status: 502 }]);
+  t.equal(first.lines.length + second.lines.length, 3);
+  for (const { app } of [first, second])
+    t.match(await app.readiness.report(), { services: { 'backing-app': { status: 'up' } } });
+});
+
+test('Readiness is degraded while the other app is away, and recovers by itself', async (t) => {
+  let status = 500;
+  const { host, requests } = await openOtherApp(t, (_request, response) => void response.writeHead(status).end('{}'));
+  const { app, lines } = await buildAskingApp(t, { BACKING_APP_URL: `http://${host}` });
+  const isUp = async () => (await app.readiness.report()).services['backing-app']?.status === 'up';
+  t.notOk(await isUp());
+  status = 200;
+  await poll(isUp);
+  t.ok(requests.every(({ url }) => url === '/health/live'));
+  const said = lines.map(({ msg }) => msg).filter((msg) => msg.startsWith('backing-app'));
+  t.strictSame(said, ['backing-app is down', 'backing-app is back']);
+});
+
+function describe(statusCode: number, code: string, error: string) {
+  return { statusCode, code, error, message: error };
+}
+
+function answerTooMuch(_request: IncomingMessage, response: ServerResponse): void {
+  response.write('{"things":["');
+  const fill = () => {
+    while (response.writable && response.write('a'.repeat(64 * 1024)));
+  };
+  response.on('drain', fill);
+  fill();
+}
+
+function breakInAnswer({ socket }: IncomingMessage, response: ServerResponse): void {
+  response.writeHead(200, { 'content-length': THINGS.length });
+  response.write(THINGS.slice(0, 5), () => socket.destroy());
+}

@@ -1,0 +1,137 @@
+import type { FastifyInstance, InjectOptions } from 'fastify';
+import { test } from 'tap';
+import { buildTestApp, captureLog } from '../helper.ts';
+
+/** A client on the internet that reaches the app without a proxy. */
+const CLIENT = '203.0.113.7';
+
+/** What is left of the limit for a client that asks from this address, through proxies that say this of it. */
+async function askRemaining(app: FastifyInstance, remoteAddress: string, forwarded?: string): Promise<number> {
+  const headers = forwarded === undefined ? {} : { 'x-forwarded-for': forwarded };
+  const answer = await app.inject({ url: '/nowhere', remoteAddress, headers });
+  return Number(answer.headers['ratelimit-remaining']);
+}
+
+test('A client that asks too often gets 429, and is told when it may again', async (t) => {
+  const app = await buildTestApp(t, { RATE_LIMIT_MAX: '2' });
+  const ask = (options?: InjectOptions) => app.inject({ url: '/', remoteAddress: CLIENT, ...options });
+  for (const remaining of ['1', '0']) {
+    const { statusCode, headers } = await ask();
+    t.equal(statusCode, 200);
+    t.match(headers, { 'ratelimit-limit': '2', 'ratelimit-remaining': remaining, 'ratelimit-reset': /^\d+$/ });
+    t.notOk(headers['retry-after']);
+  }
+  const answer = await ask();
+  t.equal(answer.statusCode, 429);
+  t.strictSame(Object.keys(answer.json()), ['statusCode', 'code', 'error', 'message']);
+  t.match(answer.json(), {
+    statusCode: 429,
+    code: 'TOO_MANY_REQUESTS',
+    error: 'Too Many Requests',
+    message: /retry in/,
+  });
+  t.match(answer.headers, { 'ratelimit-limit': '2', 'ratelimit-remaining': '0' });
+  const seconds = Number(answer.headers['retry-after']);
+  t.ok(seconds > 0 && seconds <= 60, `${seconds} s`);
+  t.equal((await ask({ remoteAddress: '203.0.113.8' })).statusCode, 200, 'another client has a limit of its own');
+});
+
+test('Unknown paths, wrong methods and malformed requests count too', async (t) => {
+  const app = await buildTestApp(t, { RATE_LIMIT_MAX: '3' });
+  const requests: InjectOptions[] = [{ url: '/nowhere' }, { method: 'PUT', url: '/' }, { url: '/notes/1' }];
+  const statuses = [];
+  for (const request of [...requests, ...requests]) statuses.push((await app.inject(request)).statusCode);
+  t.strictSame(statuses, [404, 405, 400, 429, 429, 429]);
+});
+
+test('Health is outside the limit', async (t) => {
+  const app = await buildTestApp(t, { RATE_LIMIT_MAX: '1' });
+  for (let count = 0; count < 5; count++) {
+    const { statusCode, headers } = await app.inject('/health/live');
+    t.equal(statusCode, 200);
+    t.notOk(headers['ratelimit-limit']);
+  }
+  t.equal((await app.inject('/')).statusCode, 200, 'it did not count');
+  t.equal((await app.inject('/')).statusCode, 429);
+  t.not((await app.inject('/health/ready')).statusCode, 429);
+});
+
+test('RATE_LIMIT_MAX=0 is no limit', async (t) => {
+  const app = await buildTestApp(t, { RATE_LIMIT_MAX: '0' });
+  const answers = await Promise.all(Array.from({ length: 1_000 }, () => app.inject('/')));
+  t.ok(answers.every(({ statusCode, headers }) => statusCode === 200 && !headers['ratelimit-limit']));
+});
+
+test('Without Redis the log says once that each process counts by itself', async (t) => {
+  const { logger, lines } = captureLog();
+  const app = await buildTestApp(t, {}, { logger });
+  await app.inject('/');
+  await app.inject('/');
+  t.equal(lines.filter(({ msg }) => msg.startsWith('No Redis is attached')).length, 1);
+});
+
+test('An IPv6 client is its /64', async (t) => {
+  const app = await buildTestApp(t, { RATE_LIMIT_MAX: '9' });
+  t.equal(await askRemaining(app, '2001:db8:1:2::1'), 8);
+  t.equal(await askRemaining(app, '2001:db8:1:2:ffff:ffff:ffff:ffff'), 7);
+  t.equal(await askRemaining(app, '2001:0DB8:0001:0002::9'), 6);
+  t.equal(await askRemaining(app, '2001:db8:1:3::1'), 8, 'its neighbour');
+});
+
+test('An IPv4 address that is mapped into IPv6 is the IPv4 address', async (t) => {
+  const app = await buildTestApp(t, { RATE_LIMIT_MAX: '9' });
+  t.equal(await askRemaining(app, CLIENT), 8);
+  t.equal(await askRemaining(app, `::ffff:${CLIENT}`), 7);
+  t.equal(await askRemaining(app, '::1', '::ffff:cb00:7107'), 6, 'as some proxies write it');
+  t.equal(await askRemaining(app, '::ffff:203.0.113.8'), 8, 'IPv4 clients do not share the /64 of ::ffff');
+});
+
+test('X-Forwarded-For of a client that is no trusted proxy changes nothing', async (t) => {
+  const app = await buildTestApp(t, { RATE_LIMIT_MAX: '9' });
+  t.equal(await askRemaining(app, CLIENT), 8);
+  t.equal(await askRemaining(app, CLIENT, '198.51.100.1'), 7);
+  t.equal(await askRemaining(app, CLIENT, '127.0.0.1, 10.0.0.1'), 6);
+});
+
+test('Behind trusted proxies the client is the rightmost address that is none of them', async (t) => {
+  const app = await buildTestApp(t, { RATE_LIMIT_MAX: '9' });
+  t.equal(await askRemaining(app, CLIENT), 8);
+  t.equal(await askRemaining(app, '10.1.2.3', CLIENT), 7);
+  t.equal(
+    await askRemaining(app, '10.1.2.3', `198.51.100.1, ${CLIENT}`),
+    6,
+    'what the client itself wrote is left of it',
+  );
+  t.equal(await askRemaining(app, '10.1.2.3', `10.9.9.9, ${CLIENT}, 192.168.7.7, 10.0.0.1`), 5);
+  t.equal(await askRemaining(app, '10.1.2.3', '10.9.9.9'), 8, 'a client inside the network of the proxies');
+});
+
+test('TRUST_PROXY names the proxies, and no other counts', async (t) => {
+  const app = await buildTestApp(t, { RATE_LIMIT_MAX: '9', TRUST_PROXY: '198.51.100.0/24, 2001:db8::1' });
+  t.equal(await askRemaining(app, CLIENT), 8);
+  t.equal(await askRemaining(app, '198.51.100.9', CLIENT), 7);
+  t.equal(await askRemaining(app, '2001:db8::1', CLIENT), 6);
+  t.equal(await askRemaining(app, '10.1.2.3', CLIENT), 8, 'a private address is no proxy here');
+});
+
+/** Where the proxies of the platforms ask from, by their documentation. */
+const PROXIES = {
+  'Heroku, Dokku, Scalingo': '10.1.2.3',
+  Docker: '172.16.0.1',
+  'a home or an office': '192.168.1.1',
+  Railway: '100.64.0.2',
+  'Fly, over IPv6': 'fdaa:0:1::3',
+  'Cloud Run': '169.254.169.126',
+  'the machine itself': '127.0.0.1',
+  'the machine itself, over IPv6': '::1',
+  'a link-local neighbour': 'fe80::1',
+  'a socket of both families': '::ffff:10.1.2.3',
+};
+
+test('The proxies of the platforms are trusted by default', async (t) => {
+  const app = await buildTestApp(t, { RATE_LIMIT_MAX: '99' });
+  let remaining = 99;
+  for (const [platform, address] of Object.entries(PROXIES)) {
+    t.equal(await askRemaining(app, address, CLIENT), --remaining, `${platform}: ${address}`);
+  }
+});

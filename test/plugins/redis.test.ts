@@ -1,0 +1,94 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import { type Test, test } from 'tap';
+import { buildTestApp, captureLog, DOWN, findFreePort, type LogLine, poll } from '../helper.ts';
+
+/** How often the tests ask: an error for each request would be seen. */
+const REQUESTS = 20;
+
+async function listen(t: Test, answer: (socket: Socket) => void, port = 0): Promise<{ server: Server; port: number }> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket.on('error', () => undefined));
+    answer(socket);
+  });
+  await once(server.listen(port, '127.0.0.1'), 'listening');
+  const close = () => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  };
+  t.teardown(close);
+  return { server, port: (server.address() as AddressInfo).port };
+}
+
+async function build(t: Test, REDIS_URL: string, environment = {}) {
+  const { logger, lines } = captureLog();
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN, REDIS_URL, ...environment }, { logger });
+  return { app, lines };
+}
+
+/** What the log says of Redis, but for what readiness says of it. */
+const findWords = (lines: LogLine[]) => lines.filter(({ msg }) => msg.startsWith('Redis is'));
+
+async function readStatus(app: FastifyInstance): Promise<string | undefined> {
+  return (await app.readiness.report()).services.redis?.status;
+}
+
+test('Without REDIS_URL there is no Redis, and readiness does not speak of it', async (t) => {
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN });
+  t.equal(app.redis, undefined);
+  t.equal(await readStatus(app), undefined);
+});
+
+test('While nothing listens there, requests are served without a limit, and the log says so once', async (t) => {
+  const { app, lines } = await build(t, `redis://:hunter2@127.0.0.1:${await findFreePort()}`, { RATE_LIMIT_MAX: '2' });
+  for (let count = 0; count < REQUESTS; count++) t.equal((await app.inject('/nowhere')).statusCode, 404);
+  await poll(() => findWords(lines).length > 0);
+  await poll(async () => (await readStatus(app)) === 'down');
+  const { status } = await app.readiness.report();
+  t.not(status, 'ready');
+  t.match(findWords(lines), [{ level: 40, msg: /^Redis is away/, err: { message: /ECONNREFUSED/ } }]);
+  t.equal(findWords(lines).length, 1);
+  t.notMatch(JSON.stringify(lines), 'hunter2');
+});
+
+test('A Redis that takes the connection and says nothing is away too', async (t) => {
+  const { port } = await listen(t, () => undefined);
+  const { app, lines } = await build(t, `redis://127.0.0.1:${port}`, { RATE_LIMIT_MAX: '2' });
+  for (let count = 0; count < REQUESTS; count++) t.equal((await app.inject('/nowhere')).statusCode, 404);
+  await poll(() => findWords(lines).length > 0);
+  t.equal(await readStatus(app), 'down');
+});
+
+test('When it answers again, the log says so once and readiness is up', async (t) => {
+  const port = await findFreePort();
+  const { app, lines } = await build(t, `redis://127.0.0.1:${port}`, { RATE_LIMIT_MAX: '0' });
+  await poll(() => findWords(lines).length > 0);
+  t.equal(await readStatus(app), 'down');
+  // As much of Redis as its client needs to call it ready.
+  await listen(t, (socket) => void socket.on('data', (data) => socket.write(answerOk(String(data)))), port);
+  await poll(async () => (await readStatus(app)) === 'up');
+  t.match(findWords(lines), [{ msg: /^Redis is away/ }, { level: 30, msg: 'Redis is back' }]);
+  t.equal(findWords(lines).length, 2);
+});
+
+/** Commands come as lists of strings ("*2\r\n$4\r\n…"), each is answered "OK". */
+function answerOk(commands: string): string {
+  return '+OK\r\n'.repeat(commands.match(/^\*\d+\r$/gm)?.length ?? 0);
+}
+
+test('A Redis without TLS behind a rediss: URL is away, and the log says what to set', async (t) => {
+  const { port } = await listen(t, (socket) => void socket.on('data', () => socket.write('-ERR no TLS here\r\n')));
+  const { lines } = await build(t, `rediss://:hunter2@127.0.0.1:${port}`);
+  await poll(() => findWords(lines).length > 0);
+  t.match(findWords(lines), [{ err: { message: /^TLS to Redis failed: [\s\S]*REDIS_TLS=no-verify/ } }]);
+  t.notMatch(JSON.stringify(lines), 'hunter2');
+});
+
+test('An app whose Redis is away closes, and asks for it no more', async (t) => {
+  const { app } = await build(t, `redis://127.0.0.1:${await findFreePort()}`);
+  await app.close();
+  await t.rejects(app.redis!.ping());
+  // A timer that asks again would keep this process from ending, and tap says so.
+});

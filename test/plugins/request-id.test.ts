@@ -1,0 +1,31 @@
+import { test } from 'tap';
+import { buildTestApp, captureLog } from '../helper.ts';
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+test('A request id of the router is taken over, into the answer and the log', async (t) => {
+  const { logger, lines } = captureLog();
+  const app = await buildTestApp(t, {}, { logger });
+  const ids = ['Root=1-67891233-abcdef012345678912345678', '0198b1a0/2+3.4:5_6', 'x'.repeat(200)];
+  for (const id of ids) {
+    const { headers } = await app.inject({ url: '/', headers: { 'x-request-id': id } });
+    t.equal(headers['x-request-id'], id);
+    t.equal(lines.at(-1)?.requestId, id);
+  }
+});
+
+test('A request id that is not safe to log is replaced', async (t) => {
+  const app = await buildTestApp(t);
+  for (const id of ['', 'two words', '"},{', 'x'.repeat(201), 'é', 'a,b']) {
+    const { headers } = await app.inject({ url: '/', headers: { 'x-request-id': id } });
+    t.match(headers['x-request-id'], UUID);
+  }
+});
+
+test('A request without an id gets one of its own', async (t) => {
+  const app = await buildTestApp(t);
+  const answers = await Promise.all([app.inject('/'), app.inject('/'), app.inject('/nowhere')]);
+  const ids = answers.map(({ headers }) => String(headers['x-request-id']));
+  for (const id of ids) t.match(id, UUID);
+  t.equal(new Set(ids).size, 3);
+});

@@ -1,0 +1,64 @@
+import { createServer, type OutgoingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { InjectOptions } from 'fastify';
+import helmet from 'helmet';
+import { type Test, test } from 'tap';
+import { buildTestApp } from '../helper.ts';
+
+/** Of requests that end in each of the ways an app can answer. */
+const ANSWERS: Record<number, InjectOptions> = {
+  200: { url: '/health/live' },
+  400: { url: '/notes/1' },
+  404: { url: '/nowhere' },
+  405: { method: 'PUT', url: '/' },
+  415: { method: 'POST', url: '/notes', payload: 'a', headers: { 'content-type': 'text/plain' } },
+};
+
+/** What the app says instead of a page's policy: nothing may be loaded, framed or sent from an answer. */
+const POLICY = "default-src 'none';base-uri 'none';form-action 'none';frame-ancestors 'none'";
+
+test('Every answer has the headers of helmet', async (t) => {
+  const app = await buildTestApp(t);
+  const { 'strict-transport-security': transport, ...headers } = await askHelmet(t);
+  t.match(transport, /max-age=\d+/);
+  const expected = { ...headers, 'content-security-policy': POLICY };
+  for (const [status, request] of Object.entries(ANSWERS)) {
+    const answer = await app.inject(request);
+    t.equal(answer.statusCode, Number(status));
+    t.match(answer.headers, expected, `${request.method ?? 'GET'} ${request.url}`);
+    t.notOk(answer.headers['strict-transport-security'], 'a browser ignores it over http');
+  }
+});
+
+test('No answer says what made it', async (t) => {
+  const app = await buildTestApp(t);
+  for (const request of Object.values(ANSWERS)) {
+    const { headers } = await app.inject(request);
+    for (const name of ['server', 'x-powered-by', 'via', 'x-version']) t.notOk(headers[name], name);
+  }
+});
+
+test('HSTS is sent over https, as a trusted proxy reports it, and else not', async (t) => {
+  const app = await buildTestApp(t);
+  const { 'strict-transport-security': transport } = await askHelmet(t);
+  const ask = async (remoteAddress: string, proto: string) => {
+    const answer = await app.inject({ url: '/nowhere', remoteAddress, headers: { 'x-forwarded-proto': proto } });
+    return answer.headers['strict-transport-security'];
+  };
+  t.equal(await ask('10.1.2.3', 'https'), transport);
+  t.equal(await ask('10.1.2.3', 'http'), undefined);
+  t.equal(await ask('10.1.2.3', 'https, http'), undefined, 'the last one is the proxy next to the app');
+  t.equal(await ask('203.0.113.7', 'https'), undefined, 'a client on the internet says what it wants');
+});
+
+/** What helmet itself sets by its defaults. */
+async function askHelmet(t: Test): Promise<OutgoingHttpHeaders> {
+  const server = createServer((request, response) => {
+    helmet()(request, response, () => response.end(JSON.stringify(response.getHeaders())));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const answer = await fetch(`http://127.0.0.1:${port}`, { headers: { connection: 'close' } });
+  return (await answer.json()) as OutgoingHttpHeaders;
+}

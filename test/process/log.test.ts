@@ -1,0 +1,82 @@
+import { request as ask } from 'node:http';
+import { test } from 'tap';
+import { DOWN, poll, startProcess } from '../helper.ts';
+
+/** All that a line of the log says of a request. */
+const FIELDS = [
+  'address',
+  'durationMs',
+  'level',
+  'method',
+  'msg',
+  'name',
+  'path',
+  'pid',
+  'requestId',
+  'status',
+  'time',
+];
+
+/** What no log may show, wherever the client has put it. */
+const SECRET = 'hunter2';
+
+const headers = {
+  authorization: `Bearer ${SECRET}`,
+  cookie: `session=${SECRET}`,
+  'user-agent': SECRET,
+  'content-type': 'application/json',
+};
+
+test('A request of any kind is one JSON line on stdout, with these fields and nothing of what it carried', async (t) => {
+  const { url, lines, noise, signal, exited } = await startProcess(t, {
+    entry: 'fixture',
+    environment: { DATABASE_URL: DOWN, SHUTDOWN_DELAY_MS: '0' },
+  });
+  const requests: [string, string, number, string?][] = [
+    ['POST', '/echo', 200, JSON.stringify({ text: 'short' })],
+    ['POST', '/echo', 400, JSON.stringify({ text: SECRET })],
+    ['POST', '/echo', 400, `{"text":"${SECRET}`],
+    ['GET', '/nowhere', 404],
+    ['PUT', '/echo', 405, JSON.stringify({ text: SECRET })],
+  ];
+  for (const [method, path, status, body = null] of requests) {
+    const answer = await fetch(`${url}${path}?token=${SECRET}`, { method, headers, body });
+    t.equal(answer.status, status);
+    const requestId = answer.headers.get('x-request-id');
+    const find = () => lines.filter((line) => line.requestId === requestId);
+    await poll(() => find().length > 0);
+    t.equal(find().length, 1);
+    t.strictSame(Object.keys(find()[0] ?? {}).sort(), FIELDS, `${method} ${path} ${status}`);
+    t.match(find(), [{ level: 30, method, path, status, durationMs: Number, address: '127.0.0.1', msg: 'request' }]);
+  }
+  signal('SIGTERM');
+  t.equal(await exited, 0);
+  t.notMatch(JSON.stringify(lines), SECRET);
+  t.strictSame(noise, []);
+});
+
+test('A handler that is later than REQUEST_TIMEOUT_MS answers 503, and the log says so', async (t) => {
+  const environment = { DATABASE_URL: DOWN, REQUEST_TIMEOUT_MS: '200' };
+  const { url, waitForLine } = await startProcess(t, { entry: 'fixture', environment });
+  const answer = await fetch(`${url}/fixture/hung`);
+  t.equal(answer.status, 503);
+  t.match(answer.headers.get('retry-after'), /^\d+$/);
+  t.match(await answer.json(), { statusCode: 503, code: 'SERVICE_UNAVAILABLE', message: 'Service Unavailable' });
+  t.match(await waitForLine('request failed'), { level: 50, status: 503, err: { code: 'FST_ERR_HANDLER_TIMEOUT' } });
+});
+
+test('A request whose client did not wait for the answer is one line too', async (t) => {
+  const environment = { DATABASE_URL: DOWN };
+  const { url, lines, waitForLine, write } = await startProcess(t, { entry: 'fixture', environment });
+  const request = ask(`${url}/fixture/held`).on('error', () => undefined);
+  request.end();
+  await waitForLine('held');
+  request.destroy();
+  write('go on');
+  await fetch(`${url}/nowhere`);
+  await poll(() => lines.some(({ path }) => path === '/nowhere'));
+  t.match(
+    lines.filter(({ path }) => path === '/fixture/held'),
+    [{ level: 30, method: 'GET' }],
+  );
+});

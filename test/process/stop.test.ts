@@ -1,0 +1,177 @@
+import { once } from 'node:events';
+import { Agent, get, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { type Test, test } from 'tap';
+import { DOWN, type Environment, poll, startProcess, type TestProcess, waitForClosedPort } from '../helper.ts';
+
+/** Longer than any test takes. */
+const LONG_MS = '600000';
+
+const startFixture = (t: Test, environment: Environment = {}) =>
+  startProcess(t, {
+    entry: 'fixture',
+    environment: { DATABASE_URL: DOWN, SHUTDOWN_DELAY_MS: '0', ...environment },
+  });
+
+/** Asks for what is answered when the test says so; resolves when the request is being handled. */
+async function hold(web: TestProcess): Promise<{ answer: Promise<Response> }> {
+  const answer = fetch(`${web.url}/fixture/held`);
+  answer.catch(() => undefined);
+  await web.waitForLine('held');
+  return { answer };
+}
+
+/** Asks on a connection that the client keeps. */
+async function getKept(url: string, agent: Agent): Promise<IncomingMessage> {
+  const [response] = await once(get(url, { agent }), 'response');
+  return response;
+}
+
+test('While it drains, requests are served, readiness is 503 and every answer ends its connection', async (t) => {
+  const delays = { SHUTDOWN_DELAY_MS: '599999', SHUTDOWN_TIMEOUT_MS: LONG_MS };
+  const web = await startFixture(t, delays);
+  t.not((await fetch(web.url)).headers.get('connection'), 'close');
+  web.signal('SIGTERM');
+  await web.waitForLine('Draining');
+  const ready = await fetch(`${web.url}/health/ready`);
+  t.equal(ready.status, 503);
+  t.match(await ready.json(), { status: 'draining' });
+  for (const path of ['/', '/health/live', '/nowhere']) {
+    const answer = await fetch(`${web.url}${path}`);
+    t.match([200, 404].includes(answer.status), true);
+    t.equal(answer.headers.get('connection'), 'close', path);
+  }
+});
+
+test('A request in flight is answered, then the process ends with 0', async (t) => {
+  const web = await startFixture(t);
+  const { answer } = await hold(web);
+  web.signal('SIGTERM');
+  t.match(await web.waitForLine('Draining'), { level: 30, requests: 1 });
+  web.write('answer');
+  const response = await answer;
+  t.equal(response.status, 200);
+  t.equal(response.headers.get('connection'), 'close');
+  t.strictSame(await response.json(), { held: true });
+  t.equal(await web.exited, 0);
+  t.match(web.lines.at(-1), { level: 30, msg: 'Drained', durationMs: Number });
+  t.strictSame(web.noise, []);
+});
+
+test('SIGINT stops it as SIGTERM does', async (t) => {
+  const web = await startFixture(t);
+  const { answer } = await hold(web);
+  web.signal('SIGINT');
+  await web.waitForLine('Draining');
+  web.write('answer');
+  t.equal((await answer).status, 200);
+  t.equal(await web.exited, 0);
+});
+
+test('After SHUTDOWN_DELAY_MS no connection is taken, whatever is still in flight', async (t) => {
+  const web = await startFixture(t, { SHUTDOWN_DELAY_MS: '100' });
+  const { answer } = await hold(web);
+  web.signal('SIGTERM');
+  await web.waitForLine('Draining');
+  await waitForClosedPort(web.url);
+  web.write('answer');
+  t.equal((await answer).status, 200);
+  t.equal(await web.exited, 0);
+});
+
+test('A second and a third SIGTERM change nothing', async (t) => {
+  const web = await startFixture(t, { SHUTDOWN_DELAY_MS: '500' });
+  const { answer } = await hold(web);
+  for (let count = 0; count < 3; count++) {
+    web.signal('SIGTERM');
+    await web.waitForLine('Draining');
+    await fetch(`${web.url}/health/live`).catch(() => undefined);
+  }
+  web.write('answer');
+  t.equal((await answer).status, 200);
+  t.equal(await web.exited, 0);
+  t.equal(web.lines.filter(({ msg }) => msg.startsWith('Draining')).length, 1);
+});
+
+test('A second SIGINT ends it at once with 130', async (t) => {
+  const web = await startFixture(t, { SHUTDOWN_DELAY_MS: '599999', SHUTDOWN_TIMEOUT_MS: LONG_MS });
+  web.signal('SIGINT');
+  await web.waitForLine('Draining');
+  let ended = false;
+  web.exited.then(() => {
+    ended = true;
+  });
+  await poll(() => {
+    web.signal('SIGINT');
+    return ended;
+  });
+  t.equal(await web.exited, 130);
+});
+
+test('A connection that is kept alive does not keep the process', async (t) => {
+  const web = await startFixture(t);
+  const agent = new Agent({ keepAlive: true });
+  t.teardown(() => agent.destroy());
+  const response = await getKept(web.url, agent);
+  t.equal(response.headers.connection, 'keep-alive');
+  await text(response);
+  web.signal('SIGTERM');
+  t.equal(await web.exited, 0);
+});
+
+test('A connection whose answer had begun before the signal does not keep the process after it', async (t) => {
+  const web = await startFixture(t);
+  const agent = new Agent({ keepAlive: true });
+  t.teardown(() => agent.destroy());
+  const response = await getKept(`${web.url}/fixture/streamed`, agent);
+  t.equal(response.headers.connection, 'keep-alive');
+  web.signal('SIGTERM');
+  await waitForClosedPort(web.url);
+  web.write('end');
+  t.equal(await text(response), 'begin');
+  t.equal(await web.exited, 0);
+});
+
+test('A connection that never sends a whole request does not keep the process', async (t) => {
+  const web = await startFixture(t);
+  const { hostname, port } = new URL(web.url);
+  const socket = connect(Number(port), hostname);
+  t.teardown(() => socket.destroy());
+  await once(socket, 'connect');
+  socket.write('GET / HTTP/1.1\r\nHost: ');
+  await fetch(web.url);
+  web.signal('SIGTERM');
+  t.equal(await web.exited, 0);
+});
+
+test('A request that hangs ends with the process at SHUTDOWN_TIMEOUT_MS, and is named in the log', async (t) => {
+  const web = await startFixture(t, { SHUTDOWN_TIMEOUT_MS: '300' });
+  const hung = fetch(`${web.url}/fixture/hung?token=hunter2`).catch((error) => error);
+  await web.waitForLine('hung');
+  web.signal('SIGTERM');
+  t.equal(await web.exited, 1);
+  t.match(web.lines.at(-1), {
+    level: 50,
+    msg: /Still open at SHUTDOWN_TIMEOUT_MS/,
+    requests: [{ method: 'GET', path: /^\/fixture\/hung$/, ageMs: Number }],
+  });
+  t.notMatch(JSON.stringify(web.lines), 'hunter2');
+  t.match(await hung, { message: 'fetch failed' });
+});
+
+test('A crash ends it with 1 after what is in flight was answered, and its last words are in the log', async (t) => {
+  const crashes = { throw: 'thrown outside of any request', reject: 'rejected and not handled' };
+  for (const [path, message] of Object.entries(crashes)) {
+    // The delay is for routers that have to notice: a process that crashed does not go on for as long.
+    const web = await startFixture(t, { SHUTDOWN_DELAY_MS: '599999', SHUTDOWN_TIMEOUT_MS: LONG_MS });
+    const { answer } = await hold(web);
+    await fetch(`${web.url}/fixture/${path}`, { method: 'POST' });
+    const line = await web.waitForLine('Uncaught exception');
+    t.match(line, { level: 60, err: { type: 'Error', message, stack: /fixture\/index\.ts:\d+/ } });
+    web.write('answer');
+    t.equal((await answer).status, 200);
+    t.equal(await web.exited, 1);
+    t.strictSame(web.noise, []);
+  }
+});

@@ -1,0 +1,57 @@
+import type { FastifyInstance } from 'fastify';
+import { type Test, test } from 'tap';
+import { buildTestApp, captureLog, DOWN } from '../helper.ts';
+
+/** An app with notes, and one that it is attached to and that has no database of its own. */
+async function buildPair(t: Test, environment = {}): Promise<{ other: FastifyInstance; app: FastifyInstance }> {
+  const other = await buildTestApp(t, environment);
+  const url = await other.listen({ host: '127.0.0.1', port: 0 });
+  return { other, app: await buildTestApp(t, { DATABASE_URL: DOWN, BACKING_APP_URL: url }) };
+}
+
+test('GET /backing-app/notes answers what GET /notes of the attached app does', async (t) => {
+  const { other, app } = await buildPair(t);
+  t.strictSame((await app.inject('/backing-app/notes')).json(), { items: [], next: null });
+  for (const title of ['one', 'two', 'three'])
+    await other.inject({ method: 'POST', url: '/notes', payload: { title } });
+
+  const answer = await app.inject('/backing-app/notes');
+  t.equal(answer.statusCode, 200);
+  t.match(answer.json().items, [{ title: 'three' }, { title: 'two' }, { title: 'one' }]);
+  t.strictSame(answer.json(), (await other.inject('/notes')).json());
+
+  const first = (await app.inject('/backing-app/notes?limit=2')).json();
+  t.match(first.items, [{ title: 'three' }, { title: 'two' }]);
+  const second = (await app.inject(`/backing-app/notes?limit=2&after=${first.next}`)).json();
+  t.match(second, { items: [{ title: 'one' }], next: null });
+});
+
+test('GET /backing-app/notes answers 400 for a page that there cannot be, without asking', async (t) => {
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN });
+  for (const query of ['limit=0', 'limit=101', 'limit=many', 'after=1']) {
+    t.equal((await app.inject(`/backing-app/notes?${query}`)).statusCode, 400, query);
+  }
+});
+
+test('GET /backing-app/notes answers 503 where no app is attached', async (t) => {
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN });
+  t.equal((await app.inject('/backing-app/notes')).statusCode, 503);
+});
+
+test('GET /backing-app/notes answers 502 while the attached app has no database', async (t) => {
+  const { app } = await buildPair(t, { DATABASE_URL: DOWN });
+  const answer = await app.inject('/backing-app/notes');
+  t.equal(answer.statusCode, 502);
+  t.equal(answer.json().message, 'Bad Gateway');
+});
+
+test('Both apps log a question under the same request id', async (t) => {
+  const mine = captureLog();
+  const theirs = captureLog();
+  const other = await buildTestApp(t, { DATABASE_URL: DOWN }, { logger: theirs.logger });
+  const url = await other.listen({ host: '127.0.0.1', port: 0 });
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN, BACKING_APP_URL: url }, { logger: mine.logger });
+  await app.inject({ url: '/backing-app/notes', headers: { 'x-request-id': 'the-id' } });
+  t.match(mine.lines.at(-1), { path: '/backing-app/notes', requestId: 'the-id' });
+  t.ok(theirs.lines.some(({ path, requestId }) => path === '/notes' && requestId === 'the-id'));
+});

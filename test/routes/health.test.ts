@@ -1,0 +1,58 @@
+import { test } from 'tap';
+import { buildTestApp, captureLog, DOWN } from '../helper.ts';
+
+/** The plugins that the health routes need, and no other. */
+const withoutServices = { plugins: [new URL('../fixture/plugins/', import.meta.url)] };
+
+test('GET /health/live answers 200 whatever the services do', async (t) => {
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN });
+  const answer = await app.inject({ url: '/health/live', headers: { host: 'anything.example:1' } });
+  t.equal(answer.statusCode, 200);
+  t.strictSame(answer.json(), { status: 'live' });
+  t.equal(answer.headers['cache-control'], 'no-store');
+});
+
+test('GET /health/ready answers 503 while a required service is down, without its address', async (t) => {
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN });
+  const answer = await app.inject('/health/ready');
+  t.equal(answer.statusCode, 503);
+  t.strictSame(answer.json(), { status: 'unavailable', services: { database: { status: 'down' } } });
+  t.equal(answer.headers['cache-control'], 'no-store');
+});
+
+test('GET /health/ready answers 200 when all services are up', async (t) => {
+  const app = await buildTestApp(t, {}, withoutServices);
+  app.readiness.attach({ name: 'cache', required: true, check: async () => 'PONG' });
+  const answer = await app.inject('/health/ready');
+  t.equal(answer.statusCode, 200);
+  t.strictSame(answer.json(), { status: 'ready', services: { cache: { status: 'up' } } });
+});
+
+test('GET /health/ready answers 200 and degraded while an optional service is down', async (t) => {
+  const app = await buildTestApp(t, {}, withoutServices);
+  app.readiness.attach({ name: 'cache', required: false, check: async () => Promise.reject(new Error('away')) });
+  const answer = await app.inject('/health/ready');
+  t.equal(answer.statusCode, 200);
+  t.strictSame(answer.json(), { status: 'degraded', services: { cache: { status: 'down' } } });
+});
+
+test('GET /health/ready answers 503 while the process drains', async (t) => {
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN });
+  app.readiness.draining = true;
+  const answer = await app.inject('/health/ready');
+  t.equal(answer.statusCode, 503);
+  t.match(answer.json(), { status: 'draining' });
+});
+
+test('The health routes are outside the request log', async (t) => {
+  const { logger, lines } = captureLog();
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN }, { logger });
+  await app.inject('/health/live');
+  await app.inject('/health/ready');
+  await app.inject('/nowhere');
+  t.match(
+    lines.filter(({ path }) => path),
+    [{ path: '/nowhere' }],
+  );
+  t.equal(lines.filter(({ path }) => path).length, 1);
+});

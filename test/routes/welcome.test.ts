@@ -1,0 +1,56 @@
+import { createHash } from 'node:crypto';
+import { test } from 'tap';
+import manifest from '../../package.json' with { type: 'json' };
+import { renderWelcomePage } from '../../routes/welcome/page.ts';
+import { buildTestApp, DOWN } from '../helper.ts';
+
+const BROWSER = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8';
+
+test('GET / answers JSON to a program', async (t) => {
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN });
+  const docs = app.hasRoute({ method: 'GET', url: '/docs' }) ? { docs: '/docs' } : {};
+  for (const headers of [{}, { accept: '*/*' }, { accept: 'application/json' }]) {
+    const answer = await app.inject({ url: '/', headers });
+    t.equal(answer.statusCode, 200);
+    t.match(answer.headers, { 'content-type': /^application\/json/, vary: /accept/i });
+    t.strictSame(answer.json(), { name: manifest.name, version: manifest.version, ...docs, health: '/health/ready' });
+  }
+});
+
+test('GET / names no page of the API where there is none', async (t) => {
+  const app = await buildTestApp(t, {}, { plugins: [new URL('../fixture/plugins/', import.meta.url)] });
+  t.strictSame(Object.keys((await app.inject('/')).json()), ['name', 'version', 'health']);
+});
+
+test('GET / answers a page to a browser, whose links work', async (t) => {
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN });
+  const answer = await app.inject({ url: '/', headers: { accept: BROWSER } });
+  t.equal(answer.statusCode, 200);
+  t.match(answer.headers, { 'content-type': 'text/html; charset=utf-8', vary: /accept/i });
+  t.match(answer.body, /^<!doctype html>[\s\S]*<h1>poort/);
+  t.match(answer.body, 'What to edit next');
+  const links = [...answer.body.matchAll(/<a href="([^"]+)"/g)].map(([, link]) => String(link));
+  t.ok(links.includes('/health/ready'));
+  for (const link of links) t.match((await app.inject(link)).statusCode, /^(200|503)$/, link);
+});
+
+test('The page needs no script, and its policy allows nothing but its own style and icon', async (t) => {
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN });
+  const { body, headers } = await app.inject({ url: '/', headers: { accept: BROWSER } });
+  t.notMatch(body, /<script|javascript:|\son\w+=|\sstyle=|<link[^>]+href="(?!data:)/i);
+  const [, style = ''] = /<style>([\s\S]*?)<\/style>/.exec(body) ?? [];
+  const hash = createHash('sha256').update(style).digest('base64');
+  const policy = String(headers['content-security-policy']).split(';');
+  t.ok(policy.includes("default-src 'none'"));
+  t.ok(policy.includes(`style-src 'sha256-${hash}'`));
+  t.ok(policy.includes('img-src data:'));
+  t.notMatch(policy, /unsafe|script-src/);
+});
+
+test('The page leaves out a link that is not there, and escapes what it is given', async (t) => {
+  const welcome = { name: '<b>&"', version: '1', health: '/health/ready' };
+  t.match(renderWelcomePage({ ...welcome, docs: '/docs' }), '<a href="/docs">');
+  const page = renderWelcomePage(welcome);
+  t.notMatch(page, '/docs');
+  t.match(page, '<h1>&#60;b&#62;&#38;&#34;');
+});

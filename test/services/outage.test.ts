@@ -1,0 +1,177 @@
+import { type Test, test } from 'tap';
+import { type Environment, poll, startProcess, type TestProcess } from '../helper.ts';
+import { type PostgresServer, startPostgres } from './postgres-server.ts';
+import { Stream } from './stream.ts';
+
+/** Below the default, so that a stuck database is noticed while the test watches. */
+const REQUEST_TIMEOUT_MS = '2000';
+
+/** The sessions of the app, as far as the database knows them. */
+const OTHERS = "from pg_stat_activity where application_name = 'poort' and pid <> pg_backend_pid()";
+
+interface Scene {
+  postgres: PostgresServer;
+  app: TestProcess;
+  stream: Stream;
+}
+
+/** An app on a database of its own, and a stream of requests that reads from it. */
+async function setScene(t: Test, environment: Environment = {}, path = '/notes'): Promise<Scene> {
+  const postgres = await startPostgres(t);
+  const app = await startProcess(t, {
+    entry: 'web',
+    environment: { DATABASE_URL: postgres.url, REQUEST_TIMEOUT_MS, RATE_LIMIT_MAX: '0', ...environment },
+  });
+  await poll(async () => (await fetch(`${app.url}/health/ready`)).status === 200);
+  const stream = new Stream(app.url + path);
+  t.teardown(() => stream.stop());
+  await waitForMore(stream, 200);
+  return { postgres, app, stream };
+}
+
+/** Resolves when this outcome was seen once more than now, and some more times. */
+async function waitForMore(stream: Stream, outcome: number | string, times = 20): Promise<void> {
+  const before = stream.count(outcome);
+  await poll(() => stream.count(outcome) >= before + times);
+}
+
+/** Ends the stream, prints what it saw, and checks that nothing else came of the outage than a 503. */
+async function finish(t: Test, { app, stream }: Scene): Promise<void> {
+  await waitForMore(stream, 200);
+  await stream.stop();
+  for (const line of stream.describe()) t.comment(line);
+  t.strictSame(
+    Object.keys(stream.outcomes).filter((outcome) => !['200', '503'].includes(outcome)),
+    [],
+  );
+  t.equal(stream.lost, 0, 'no request is lost');
+  t.equal(stream.sent, stream.count(200) + stream.count(503), 'each request has one answer');
+  const failures = app.lines.filter(({ level }) => level >= 50);
+  t.ok(
+    failures.every(({ status }) => status === 503),
+    'the log has no other error than those of the 503s',
+  );
+  await poll(async () => (await fetch(`${app.url}/health/ready`)).status === 200);
+  app.signal('SIGTERM');
+  t.equal(await app.exited, 0, 'the process is still the one that was started');
+  t.strictSame(app.noise, []);
+}
+
+test('A database that is killed and started again costs the requests of that moment a 503', async (t) => {
+  const scene = await setScene(t);
+  for (let time = 0; time < 2; time++) {
+    await scene.postgres.kill();
+    await waitForMore(scene.stream, 503);
+    await poll(async () => (await fetch(`${scene.app.url}/health/ready`)).status === 503);
+    await scene.postgres.start();
+    await waitForMore(scene.stream, 200);
+    await poll(async () => (await fetch(`${scene.app.url}/health/ready`)).status === 200);
+  }
+  await finish(t, scene);
+  const said = scene.app.lines.map(({ msg }) => msg).filter((msg) => msg.startsWith('database is'));
+  t.strictSame(said, ['database is down', 'database is back', 'database is down', 'database is back']);
+});
+
+test('Connections that the server ends cost the requests on them a 503', async (t) => {
+  const scene = await setScene(t);
+  const admin = await scene.postgres.connect();
+  let ended = 0;
+  for (let time = 0; time < 20; time++) {
+    const { rows } = await admin.query(`select pg_terminate_backend(pid) as ended ${OTHERS}`);
+    ended += rows.length;
+    await waitForMore(scene.stream, 200, 5);
+  }
+  t.comment(`${ended} connections ended`);
+  await finish(t, scene);
+  t.ok(ended > 0);
+  t.ok(scene.stream.count(503) <= ended, 'one request for each connection at most');
+});
+
+test('A database that stands still makes 503s, not hanging requests, and is used again when it goes on', async (t) => {
+  const scene = await setScene(t);
+  scene.postgres.pause();
+  await waitForMore(scene.stream, 503, 100);
+  t.equal((await fetch(`${scene.app.url}/health/ready`)).status, 503);
+  t.equal((await fetch(`${scene.app.url}/health/live`)).status, 200);
+  scene.postgres.resume();
+  await finish(t, scene);
+});
+
+test('A table that another session locks makes 503s, and is read again when the lock is gone', async (t) => {
+  const scene = await setScene(t);
+  const admin = await scene.postgres.connect();
+  await admin.query('begin; lock table notes in access exclusive mode');
+  await waitForMore(scene.stream, 503, 100);
+  await admin.query('rollback');
+  await finish(t, scene);
+});
+
+test('A database that takes no more connections makes 503s, and takes them again', async (t) => {
+  const scene = await setScene(t);
+  const admin = await scene.postgres.connect();
+  // A superuser's connections are not limited.
+  await admin.query('alter role poort nosuperuser; alter database postgres connection limit 0');
+  await admin.query(`select pg_terminate_backend(pid) ${OTHERS}`);
+  await waitForMore(scene.stream, 503, 50);
+  await admin.query('alter database postgres connection limit -1');
+  await finish(t, scene);
+});
+
+test('More requests than the pool can queue are refused at once, the others are answered', async (t) => {
+  const scene = await setScene(t, { DATABASE_POOL_MAX: '1', REQUEST_TIMEOUT_MS: '20000' });
+  const admin = await scene.postgres.connect();
+  await admin.query('begin; lock table notes in access exclusive mode');
+  const asked = Array.from({ length: 200 }, async () => (await fetch(`${scene.app.url}/notes`)).status);
+  // The lock is held until the first refusal has come: it cannot have come of waiting.
+  await scene.app.waitForLine('request failed');
+  const refusal = scene.app.lines.find(({ msg }) => msg === 'request failed');
+  t.match(refusal, { status: 503, err: { message: /requests wait for a connection/ } });
+  await admin.query('rollback');
+  const statuses = await Promise.all(asked);
+  t.comment(`${statuses.filter((status) => status === 503).length} of ${statuses.length} refused`);
+  t.ok(statuses.includes(200) && statuses.includes(503));
+  t.ok(statuses.every((status) => status === 200 || status === 503));
+  await finish(t, scene);
+});
+
+test('A process that stops has its database until the last request is answered', async (t) => {
+  const limits = { SHUTDOWN_DELAY_MS: '0', SHUTDOWN_TIMEOUT_MS: '120000', REQUEST_TIMEOUT_MS: '120000' };
+  const scene = await setScene(t, limits);
+  await scene.stream.stop();
+  const admin = await scene.postgres.connect();
+  await admin.query('begin; lock table notes in access exclusive mode');
+  const asked = Array.from({ length: 5 }, async () => (await fetch(`${scene.app.url}/notes`)).status);
+  const waiting = `select count(*)::int as count ${OTHERS} and wait_event_type = 'Lock'`;
+  // Inside of its transaction, the first session would see the same activity for ever.
+  const observer = await scene.postgres.connect();
+  await poll(async () => (await observer.query(waiting)).rows[0].count === asked.length);
+  scene.app.signal('SIGTERM');
+  const isRefused = () =>
+    fetch(scene.app.url).then(
+      () => false,
+      () => true,
+    );
+  await poll(isRefused);
+  await admin.query('rollback');
+  t.strictSame(await Promise.all(asked), [200, 200, 200, 200, 200]);
+  t.equal(await scene.app.exited, 0);
+  t.strictSame(
+    scene.app.lines.filter(({ level }) => level >= 50),
+    [],
+  );
+});
+
+test('A process that stops while a router still sends answers every request', async (t) => {
+  const { app, stream } = await setScene(t, { SHUTDOWN_DELAY_MS: '8000' });
+  const streams = [stream, ...Array.from({ length: 5 }, () => new Stream(`${app.url}/notes`, false))];
+  t.teardown(() => Promise.all(streams.map((one) => one.stop())));
+  await Promise.all(streams.map((one) => waitForMore(one, 200)));
+  app.signal('SIGTERM');
+  // A router stops to send when it sees this, and what it has sent until then is answered.
+  await poll(async () => (await fetch(`${app.url}/health/ready`)).status === 503);
+  await Promise.all(streams.map((one) => waitForMore(one, 200)));
+  await Promise.all(streams.map((one) => one.stop()));
+  for (const line of streams.flatMap((one) => one.describe())) t.comment(line);
+  for (const { outcomes, sent } of streams) t.strictSame(outcomes, { 200: sent });
+  t.equal(await app.exited, 0);
+});

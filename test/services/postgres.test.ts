@@ -1,0 +1,114 @@
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { type Test, test } from 'tap';
+import { buildTestApp, poll, ROOT, spawnProcess, startProcess, type TestProcess, writeFiles } from '../helper.ts';
+import { copyBuild } from '../process/copy-build.ts';
+import { type PostgresServer, startPostgres } from './postgres-server.ts';
+
+const CREATING = "export const up = (db) => db.schema.createTable('whole').addColumn('id', 'uuid').execute();";
+
+const FAILING = `
+  export async function up(db) {
+    await db.schema.createTable('half').addColumn('id', 'uuid').execute();
+    await db.schema.dropTable('whole').execute();
+    throw new Error('half done');
+  }
+`;
+
+/** The built app with migrations of the test's own behind those that it has. */
+async function copyWithMigrations(t: Test, migrations: Record<string, string>): Promise<string> {
+  const folder = await copyBuild(t);
+  await writeFiles(path.join(folder, 'dist/src/migrations'), migrations);
+  return folder;
+}
+
+/** The URL of a database of this name without any table. */
+async function createDatabase({ url, connect }: PostgresServer, name: string): Promise<string> {
+  const session = await connect();
+  await session.query(`create database ${name}`);
+  return url.replace(/[^/]+$/, name);
+}
+
+/** Starts a release, of ROOT or of a copy, without waiting for its end. */
+const release = (t: Test, url: string, folder = ROOT) =>
+  spawnProcess(t, { entry: 'release', environment: { DATABASE_URL: url }, folder });
+
+/** What a release that succeeded says it applied. */
+async function readApplied(t: Test, { exited, lines, noise }: TestProcess): Promise<unknown> {
+  t.equal(await exited, 0);
+  t.strictSame(noise, []);
+  return lines.at(-1)?.applied;
+}
+
+/** What is in src/migrations, in order. */
+async function listMigrations(): Promise<string[]> {
+  const files = await readdir(path.join(ROOT, 'src/migrations'));
+  return files.map((file) => path.parse(file).name).sort();
+}
+
+test('release', async (t) => {
+  const server = await startPostgres(t);
+  const migrations = await listMigrations();
+
+  await t.test('applies all migrations and says which, the second time none', async (t) => {
+    const url = await createDatabase(server, 'once');
+    const first = release(t, url);
+    t.strictSame(await readApplied(t, first), migrations);
+    t.match(first.lines.at(-1), { level: 30, msg: `Applied ${migrations.join(', ')}` });
+    const second = release(t, url);
+    t.strictSame(await readApplied(t, second), []);
+    t.match(second.lines.at(-1), { level: 30, msg: 'Nothing to apply' });
+  });
+
+  await t.test('can run several times at once: one of them applies the migrations', async (t) => {
+    const url = await createDatabase(server, 'at_once');
+    const releases = [1, 2, 3].map(() => release(t, url));
+    const applied = await Promise.all(releases.map((one) => readApplied(t, one)));
+    t.strictSame(applied.flat(), migrations);
+  });
+
+  await t.test('leaves the schema as it was where a migration fails, names it and exits 1', async (t) => {
+    const url = await createDatabase(server, 'failing');
+    const { db } = await buildTestApp(t, { DATABASE_URL: url });
+    const before = await copyWithMigrations(t, { '9998-whole.js': CREATING });
+    await readApplied(t, release(t, url, before));
+    const schema = await db.introspection.getTables();
+    t.ok(schema.some(({ name }) => name === 'whole'));
+
+    const files = { '9998-whole.js': CREATING, '9999-half.js': FAILING };
+    const failed = release(t, url, await copyWithMigrations(t, files));
+    t.equal(await failed.exited, 1);
+    const message = 'Migration 9999-half failed; the schema is as before';
+    t.match(failed.lines.at(-1), { level: 60, msg: message, err: { message: /half done/, stack: /9999-half\.js/ } });
+    t.strictSame(await db.introspection.getTables(), schema);
+
+    const mended = await copyWithMigrations(t, { ...files, '9999-half.js': CREATING.replace('whole', 'half') });
+    t.strictSame(await readApplied(t, release(t, url, mended)), ['9999-half']);
+  });
+
+  await t.test('leaves an empty database empty where a migration fails', async (t) => {
+    const url = await createDatabase(server, 'empty');
+    const folder = await copyWithMigrations(t, { '9998-whole.js': CREATING, '9999-half.js': FAILING });
+    t.equal(await release(t, url, folder).exited, 1);
+    const { db } = await buildTestApp(t, { DATABASE_URL: url });
+    const names = (await db.introspection.getTables()).map(({ name }) => name);
+    // What the migrator keeps its books in is no part of the app's schema.
+    t.strictSame(
+      names.filter((name) => !name.startsWith('kysely_migration')),
+      [],
+    );
+  });
+
+  await t.test('makes the process ready that waits for it, without a restart', async (t) => {
+    const url = await createDatabase(server, 'pending');
+    const web = await startProcess(t, { entry: 'web', environment: { DATABASE_URL: url } });
+    const readiness = await fetch(`${web.url}/health/ready`);
+    t.equal(readiness.status, 503);
+    t.match(await readiness.json(), { status: 'unavailable', services: { database: { status: 'down' } } });
+    const expected = `Migrations are pending: ${migrations.join(', ')}. Run npm run release.`;
+    await poll(() => web.lines.some(({ err }) => (err as Error)?.message === expected));
+    await readApplied(t, release(t, url));
+    await poll(async () => (await fetch(`${web.url}/health/ready`)).status === 200);
+    await web.waitForLine('database is back');
+  });
+});

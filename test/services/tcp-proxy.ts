@@ -1,0 +1,32 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import type { Test } from 'tap';
+
+export interface TcpProxy {
+  url: string;
+  /** Sends the connections from now on to this port of the loopback address. */
+  target: number;
+}
+
+/** One URL behind which a service can move from port to port, as behind a platform's router. */
+export async function startTcpProxy(t: Test, target: number): Promise<TcpProxy> {
+  const sockets = new Set<Socket>();
+  const server = createServer((client) => {
+    const service = connect(proxy.target, '127.0.0.1');
+    for (const [socket, other] of [
+      [client, service],
+      [service, client],
+    ] as const) {
+      sockets.add(socket);
+      socket.pipe(other);
+      socket.on('error', () => other.destroy()).on('close', () => other.destroy());
+    }
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  t.teardown(() => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  const proxy = { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, target };
+  return proxy;
+}

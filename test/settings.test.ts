@@ -1,0 +1,53 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { parseEnv } from 'node:util';
+import { test } from 'tap';
+import manifest from '../package.json' with { type: 'json' };
+import { readConfig } from '../src/app.ts';
+import { ROOT } from './helper.ts';
+import { readSettings, writeManifest, writeTable } from './write-environment.ts';
+
+const read = (file: string) => readFile(path.join(ROOT, file), 'utf8');
+
+test('The table of the README says what the settings say', async (t) => {
+  const readme = await read('README.md');
+  t.equal(writeTable(readme, await readSettings()), readme, 'npm run format writes it');
+});
+
+test('app.json says what the settings say', async (t) => {
+  const file = await read('app.json');
+  t.strictSame(JSON.parse(writeManifest(file, await readSettings())), JSON.parse(file), 'npm run format writes it');
+});
+
+test('.env.example has every setting once: as development has it, or as a comment with its default', async (t) => {
+  const file = await read('.env.example');
+  const settings = await readSettings();
+  const lines = [...file.matchAll(/^(# )?([A-Z_]+)=(.*)$/gm)];
+  t.strictSame(lines.map(([, , name]) => name).sort(), [...settings.keys()].sort());
+  for (const [, isComment, name = '', value] of lines) {
+    const { default: byDefault = '' } = settings.get(name) ?? {};
+    if (isComment) t.equal(value, String(byDefault), `${name} is commented out and shows the default`);
+  }
+  await t.resolves(readConfig(parseEnv(file)));
+});
+
+test('Every setting says what it is, what is expected and what to do', async (t) => {
+  for (const [name, setting] of await readSettings()) {
+    t.match(setting, { description: /\w/, expected: /\w/, remedy: /\w/ }, name);
+  }
+});
+
+test('Node is of the same major version for npm, for buildpacks and for the types', (t) => {
+  const { engines, devDependencies } = manifest;
+  const [major] = engines.node.split('.');
+  t.match(engines.node, /^\d+\.x$/);
+  t.match(devDependencies.node, new RegExp(`^\\^?${major}\\.`));
+  t.match(devDependencies['@types/node'], new RegExp(`^\\^?${major}\\.`));
+  t.equal(process.versions.node.split('.')[0], major, 'the tests run on it');
+  t.end();
+});
+
+test("The Procfile's lines are those of npm start and npm run release", async (t) => {
+  const { start, release } = manifest.scripts;
+  t.equal(await read('Procfile'), `web: ${start}\nrelease: ${release}\n`);
+});

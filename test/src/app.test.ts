@@ -1,0 +1,114 @@
+import { pathToFileURL } from 'node:url';
+import { type Test, test } from 'tap';
+import { buildApp, readConfig } from '../../src/app.ts';
+import { buildTestApp, createFolder, DOWN, writeFiles } from '../helper.ts';
+
+const environment = { DATABASE_URL: DOWN, LOG_LEVEL: 'silent' };
+
+/** A plugin of fastify-plugin's form, without its package: the folder is outside of this project. */
+const plugin = (name: string, dependencies: string[], body: string) => `
+  const plugin = async (app) => { ${body} };
+  plugin[Symbol.for('skip-override')] = true;
+  plugin[Symbol.for('plugin-meta')] = ${JSON.stringify({ name, dependencies })};
+  export default plugin;
+`;
+
+async function createSources(t: Test, files: Record<string, string>): Promise<URL> {
+  const folder = await createFolder(t);
+  await writeFiles(folder, files);
+  return pathToFileURL(`${folder}/`);
+}
+
+test('A folder of routes/ is a part of the URL', async (t) => {
+  const route = "export default async (app) => app.get('/', async () => ({ here: true }));";
+  const folder = await createSources(t, { 'cats/index.js': route, 'cats/kittens/index.js': route });
+  const app = await buildTestApp(t, environment, { routes: [folder] });
+  t.strictSame((await app.inject('/cats')).json(), { here: true });
+  t.strictSame((await app.inject('/cats/kittens')).json(), { here: true });
+});
+
+test('A file of routes/ without a default export is an error that names it', async (t) => {
+  const named = await createSources(t, {
+    'cats/index.js': "export const cats = async (app) => app.get('/', () => 1);",
+  });
+  await t.rejects(
+    buildApp({ environment, routes: [named] }),
+    /cats\/index\.js exports no plugin: add an "export default"/,
+  );
+  const wrong = await createSources(t, { 'cats/index.js': 'export default { prefix: 1 };' });
+  await t.rejects(buildApp({ environment, routes: [wrong] }), /cats\/index\.js exports no plugin/);
+});
+
+test('A file of plugins/ without a default export is an error that names it', async (t) => {
+  const plugins = [
+    new URL('../../plugins/', import.meta.url),
+    await createSources(t, { 'cats.js': 'export const a = 1;' }),
+  ];
+  await t.rejects(buildApp({ environment, plugins }), /cats\.js exports no plugin: add an "export default"/);
+});
+
+test('A file of routes/ that cannot be loaded is an error', async (t) => {
+  const routes = [await createSources(t, { 'cats/index.js': "import './dogs.js'; export default async () => {};" })];
+  await t.rejects(buildApp({ environment, routes }), /dogs\.js/);
+});
+
+test('Plugins are loaded in the order of their dependencies, not of their names', async (t) => {
+  const plugins = await createSources(t, {
+    'a.js': plugin('a', ['c', 'b'], "app.decorate('a', app.b + 'a');"),
+    'b.js': plugin('b', ['c'], "app.decorate('b', app.c + 'b');"),
+    'c.js': plugin('c', [], "app.decorate('c', 'c');"),
+  });
+  const app = await buildTestApp(t, environment, { plugins: [plugins], routes: [] });
+  t.equal((app as unknown as { a: string }).a, 'cba');
+});
+
+test('A plugin that lacks a dependency is an error that names both', async (t) => {
+  const plugins = [await createSources(t, { 'a.js': plugin('weather', ['satellite'], '') })];
+  await t.rejects(buildApp({ environment, plugins, routes: [] }), /'satellite' of plugin 'weather' is not registered/);
+});
+
+test('A plugin that does not come to an end is an error that names it', { timeout: 60_000 }, async (t) => {
+  const plugins = [await createSources(t, { 'slow.js': plugin('slow', [], 'await new Promise(() => {});') })];
+  await t.rejects(buildApp({ environment, plugins, routes: [] }), /slow/);
+});
+
+test('A bad environment is an error, and no app', async (t) => {
+  await t.rejects(buildApp({ environment: { PORT: 'http' } }), { name: 'EnvironmentError', variables: { length: 2 } });
+});
+
+test('A config that was read before is used as it is', async (t) => {
+  const config = await readConfig({ ...environment, PORT: '1234' });
+  const app = await buildTestApp(t, { PORT: 'not read' }, { config });
+  t.equal(app.config, config);
+});
+
+test('A handler that is later than REQUEST_TIMEOUT_MS answers 503', async (t) => {
+  const route = "export default async (app) => app.get('/', () => new Promise(() => {}));";
+  const routes = [await createSources(t, { 'late/index.js': route })];
+  const app = await buildTestApp(t, { ...environment, REQUEST_TIMEOUT_MS: '50' }, { routes });
+  const answer = await fetch(`${await app.listen({ host: '127.0.0.1', port: 0 })}/late`);
+  t.equal(answer.status, 503);
+  t.match(await answer.json(), { statusCode: 503, code: 'SERVICE_UNAVAILABLE', message: 'Service Unavailable' });
+});
+
+test("The client's address is the last hop that is not a trusted proxy", async (t) => {
+  const route =
+    "export default async (app) => app.get('/', async ({ ip, host, protocol }) => ({ ip, host, protocol }));";
+  const routes = [await createSources(t, { 'me/index.js': route })];
+  const app = await buildTestApp(t, environment, { routes });
+  const headers = {
+    host: 'inside.example',
+    'x-forwarded-for': '6.6.6.6, 203.0.113.7, 10.1.2.3',
+    'x-forwarded-host': 'outside.example',
+    'x-forwarded-proto': 'https',
+  };
+  const ask = async (remoteAddress: string) => (await app.inject({ url: '/me', headers, remoteAddress })).json();
+  t.strictSame(await ask('127.0.0.1'), { ip: '203.0.113.7', host: 'outside.example', protocol: 'https' });
+  t.strictSame(await ask('203.0.113.99'), { ip: '203.0.113.99', host: 'inside.example', protocol: 'http' });
+});
+
+test('Connections are kept longer than any router keeps them, requests may not take for ever', async (t) => {
+  const { server } = await buildTestApp(t, environment);
+  t.ok(server.keepAliveTimeout > 120_000);
+  t.ok(server.requestTimeout > 0 && server.headersTimeout > 0);
+});

@@ -1,0 +1,62 @@
+import { availableParallelism } from 'node:os';
+import { type Test, test } from 'tap';
+import type { Config } from '../../plugins/env.ts';
+import { countWorkers } from '../../src/cluster.ts';
+import { poll, spawnProcess, type TestProcess } from '../helper.ts';
+
+const startPrimary = (t: Test, mode: string) =>
+  spawnProcess(t, { entry: 'cluster', mode, source: 'src', environment: {} });
+
+const listWorkers = ({ lines }: TestProcess) =>
+  lines.filter(({ msg }) => msg === 'worker').map(({ pid }) => Number(pid));
+
+test('There are as many workers as WEB_CONCURRENCY says, at most one for each processor', (t) => {
+  t.equal(countWorkers({ WEB_CONCURRENCY: 1 } as Config), 1);
+  t.equal(countWorkers({ WEB_CONCURRENCY: 1024 } as Config), availableParallelism());
+  t.end();
+});
+
+test('The second worker starts when the first listens, and a signal ends them all with 0', async (t) => {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    const primary = startPrimary(t, 'steady');
+    await poll(() => listWorkers(primary).length === 2);
+    primary.signal(signal);
+    t.equal(await primary.exited, 0);
+    t.match(primary.lines, [{ level: 30, workers: 2 }]);
+    for (const pid of listWorkers(primary)) t.throws(() => process.kill(pid, 0), { code: 'ESRCH' });
+  }
+});
+
+test('A worker that dies is replaced: at once, or after a pause where it has died at once', async (t) => {
+  for (const [mode, isPaused] of Object.entries({ stable: false, steady: true })) {
+    const primary = startPrimary(t, mode);
+    await poll(() => listWorkers(primary).length === 2);
+    const [dead] = listWorkers(primary);
+    process.kill(Number(dead), 'SIGKILL');
+    await poll(() => listWorkers(primary).length === 3);
+    const line = await primary.waitForLine('A worker ended');
+    t.match(line, { level: 40, worker: dead, signal: 'SIGKILL' });
+    t.equal(Number(line.pauseMs) > 0, isPaused, mode);
+    primary.signal('SIGTERM');
+    t.equal(await primary.exited, 0);
+  }
+});
+
+test('A worker that fails to stop makes the exit code 1', async (t) => {
+  const primary = startPrimary(t, 'failing');
+  await poll(() => listWorkers(primary).length === 2);
+  primary.signal('SIGTERM');
+  t.equal(await primary.exited, 1);
+});
+
+test('A first worker that does not come up ends the process with 1: it is not started again', async (t) => {
+  const primary = startPrimary(t, 'stillborn');
+  t.equal(await primary.exited, 1);
+  t.notOk(primary.lines.some(({ msg }) => msg.includes('takes its place')));
+});
+
+test('Workers that die again and again are given up', async (t) => {
+  const primary = startPrimary(t, 'dying');
+  t.equal(await primary.exited, 1);
+  t.match(primary.lines.at(-1), { level: 60, msg: /workers in a row ended within .* s: the process gives up/ });
+});

@@ -1,0 +1,81 @@
+import { pathToFileURL } from 'node:url';
+import { test } from 'tap';
+import manifest from '../../package.json' with { type: 'json' };
+import { readPath } from '../../src/log.ts';
+import { buildTestApp, captureLog, createFolder, DOWN, writeFiles } from '../helper.ts';
+
+test('A line says when, who and what', async (t) => {
+  const { logger, lines } = captureLog();
+  logger.info({ answer: 42 }, 'Hello');
+  t.match(lines, [{ level: 30, time: Number, name: manifest.name, pid: process.pid, answer: 42, msg: 'Hello' }]);
+});
+
+test('Fields that hold secrets are not logged, at the top and one level down', async (t) => {
+  const { logger, lines } = captureLog();
+  for (const name of ['authorization', 'cookie', 'set-cookie', 'password', 'secret', 'token']) {
+    logger.info({ [name]: 'hunter2', headers: { [name]: 'hunter2', accept: '*/*' } });
+  }
+  t.equal(lines.length, 6);
+  t.notMatch(JSON.stringify(lines), 'hunter2');
+  t.match(lines, [{ headers: { accept: '*/*' } }]);
+});
+
+test('The user name and password of a URL are not logged, wherever it stands', async (t) => {
+  const { logger, lines } = captureLog();
+  const urls = [
+    'postgres://app:hunter2@db.example/app',
+    'rediss://:hunter2@cache:6379',
+    'https://hunter2@example.com/a',
+  ];
+  for (const url of urls) {
+    logger.info({ url, nested: { deeply: [url] }, err: new Error(`no answer from ${url}`) }, `Connecting to ${url}`);
+  }
+  t.equal(lines.length, urls.length);
+  t.notMatch(JSON.stringify(lines), /hunter2|app:/);
+  t.match(lines, [{ url: 'postgres://***@db.example/app', msg: 'Connecting to postgres://***@db.example/app' }]);
+});
+
+test('A password with an @ in it is not logged either', async (t) => {
+  const { logger, lines } = captureLog();
+  logger.info('Connecting to postgres://app:pass@hunter2@db.example/app and mailto:anna@example.com');
+  t.equal(lines[0]?.msg, 'Connecting to postgres://***@db.example/app and mailto:anna@example.com');
+});
+
+test('A request is one line, without its query and its headers', async (t) => {
+  const { logger, lines } = captureLog();
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN }, { logger });
+  lines.length = 0;
+  const headers = { authorization: 'Bearer hunter2', cookie: 'session=hunter2', 'x-request-id': 'abc' };
+  await app.inject({ method: 'GET', url: '/?token=hunter2', headers });
+  await app.inject({ method: 'DELETE', url: '/nowhere?token=hunter2', headers });
+  const line = { level: 30, requestId: 'abc', durationMs: Number, address: '127.0.0.1', msg: 'request' };
+  t.match(lines, [
+    { ...line, method: 'GET', path: '/', status: 200 },
+    { ...line, method: 'DELETE', path: '/nowhere', status: 404 },
+  ]);
+  t.equal(lines.length, 2);
+  t.notMatch(JSON.stringify(lines), 'hunter2');
+});
+
+test('A request that fails while its answer is on the way is one line too, with the error', async (t) => {
+  const folder = await createFolder(t);
+  const route = `
+    import { Readable } from 'node:stream';
+    export default async (app) => app.get('/broken', (request, reply) => reply.send(new Readable({
+      read() { this.destroy(new Error('the source broke')) },
+    })));
+  `;
+  await writeFiles(folder, { 'index.js': route });
+  const { logger, lines } = captureLog();
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN }, { logger, routes: [pathToFileURL(`${folder}/`)] });
+  lines.length = 0;
+  await app.inject('/broken').catch(() => undefined);
+  t.match(lines, [{ level: 50, path: '/broken', err: { message: 'the source broke' } }]);
+  t.equal(lines.length, 1);
+});
+
+test('The path of a URL is what stands before its query', async (t) => {
+  t.equal(readPath('/notes?a=1?b'), '/notes');
+  t.equal(readPath('/notes'), '/notes');
+  t.equal(readPath(''), '');
+});

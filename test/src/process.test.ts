@@ -1,0 +1,99 @@
+import { once } from 'node:events';
+import { Agent, get, type IncomingMessage } from 'node:http';
+import { text } from 'node:stream/consumers';
+import { type Test, test } from 'tap';
+import { DOWN, type Environment, type ProcessOptions, poll, startProcess, waitForClosedPort } from '../helper.ts';
+
+/** test/process has the whole story of the built app; here the same code runs as sources, for each way to its end. */
+const start = (t: Test, entry: ProcessOptions['entry'], environment: Environment = {}) =>
+  startProcess(t, {
+    entry,
+    source: 'src',
+    environment: { DATABASE_URL: DOWN, SHUTDOWN_DELAY_MS: '0', ...environment },
+  });
+
+test('web serves, drains and exits 0', async (t) => {
+  const web = await start(t, 'web');
+  t.equal((await fetch(web.url)).status, 200);
+  web.signal('SIGTERM');
+  t.equal(await web.exited, 0);
+  t.match(web.lines.at(-1), { msg: 'Drained' });
+});
+
+test('An answer that had begun before the signal is ended, and its connection closed', async (t) => {
+  const web = await start(t, 'fixture');
+  const agent = new Agent({ keepAlive: true });
+  t.teardown(() => agent.destroy());
+  const [response]: IncomingMessage[] = await once(get(`${web.url}/fixture/streamed`, { agent }), 'response');
+  web.signal('SIGINT');
+  t.match(await web.waitForLine('Draining'), { requests: 1 });
+  await waitForClosedPort(web.url);
+  web.write('end');
+  t.equal(await text(response!), 'begin');
+  t.equal(await web.exited, 0);
+});
+
+test('A request that is served while draining is asked to come back on another connection', async (t) => {
+  const web = await start(t, 'web', { SHUTDOWN_DELAY_MS: '599999', SHUTDOWN_TIMEOUT_MS: '600000' });
+  web.signal('SIGINT');
+  await web.waitForLine('Draining');
+  t.equal((await fetch(web.url)).headers.get('connection'), 'close');
+  let ended = false;
+  web.exited.then(() => {
+    ended = true;
+  });
+  await poll(() => {
+    web.signal('SIGINT');
+    return ended;
+  });
+  t.equal(await web.exited, 130);
+});
+
+test('A request that hangs is logged at SHUTDOWN_TIMEOUT_MS, exit code 1', async (t) => {
+  const web = await start(t, 'fixture', { SHUTDOWN_TIMEOUT_MS: '300' });
+  const hung = fetch(`${web.url}/fixture/hung`).catch(() => undefined);
+  await web.waitForLine('hung');
+  web.signal('SIGTERM');
+  t.equal(await web.exited, 1);
+  t.match(web.lines.at(-1), { level: 50, requests: [{ method: 'GET', path: '/fixture/hung', ageMs: Number }] });
+  await hung;
+});
+
+test('A crash is logged with its stack, exit code 1', async (t) => {
+  const web = await start(t, 'fixture');
+  await fetch(`${web.url}/fixture/throw`, { method: 'POST' });
+  t.equal(await web.exited, 1);
+  const line = await web.waitForLine('Uncaught exception');
+  t.match(line, { level: 60, err: { message: 'thrown outside of any request', stack: String } });
+});
+
+test('An app that cannot be closed is logged, exit code 1', async (t) => {
+  const web = await start(t, 'fixture');
+  await fetch(`${web.url}/fixture/jam`, { method: 'POST' });
+  web.signal('SIGTERM');
+  t.equal(await web.exited, 1);
+  t.match(web.lines.at(-1), { level: 60, msg: 'jammed', err: { stack: String } });
+});
+
+test('A bad environment is one line, exit code 1', async (t) => {
+  const web = await start(t, 'web', { PORT: 'http' });
+  t.equal(await web.exited, 1);
+  t.match(web.lines, [{ level: 60, err: undefined, msg: /PORT is "http"/ }]);
+});
+
+test('WEB_CONCURRENCY is how many processes share the port', async (t) => {
+  const web = await start(t, 'fixture', { WEB_CONCURRENCY: '2' });
+  const listWorkers = () => web.lines.filter(({ msg }) => msg.startsWith('Server listening')).map(({ pid }) => pid);
+  await poll(() => listWorkers().length === 2);
+  t.equal((await fetch(web.url)).status, 200);
+  t.notOk(listWorkers().includes(web.pid));
+  web.signal('SIGTERM');
+  t.equal(await web.exited, 0);
+  t.equal(web.lines.filter(({ msg }) => msg === 'Drained').length, 2);
+});
+
+test('release says why it failed, exit code 1', async (t) => {
+  const release = await start(t, 'release');
+  t.equal(await release.exited, 1);
+  t.match(release.lines.at(-1), { level: 60, err: { code: 'ECONNREFUSED', stack: String } });
+});
