@@ -1,0 +1,53 @@
+import path from 'node:path';
+import { buildApp } from '../build.ts';
+
+/** A program that listens on PORT of the loopback address and answers GET / with 200. */
+export interface Contestant {
+  name: string;
+  /** What Node is started with. */
+  args: string[];
+  environment?: Record<string, string>;
+}
+
+/** All are measured against this one. */
+export const BARE = 'bare Fastify';
+
+export const APP = 'Poort, built';
+
+export const RAW = 'raw node:http';
+
+export function bareFastify(environment: Record<string, string> = {}): Contestant {
+  return { name: BARE, args: [findProgram('bare-fastify.js')], environment };
+}
+
+export function rawHttp(): Contestant {
+  return { name: RAW, args: [findProgram('raw-http.cjs')] };
+}
+
+export function loggingFastify(): Contestant {
+  return { name: 'bare Fastify, its logging', args: [findProgram('logging-fastify.js')] };
+}
+
+export function notesFastify(databaseUrl: string): Contestant {
+  return {
+    name: 'bare Fastify and pg',
+    args: [findProgram('notes-fastify.js')],
+    environment: { DATABASE_URL: databaseUrl },
+  };
+}
+
+/** The built app with everything on: its defaults, and a rate limit that counts and is never reached. */
+export function builtApp(databaseUrl: string, { folder = buildApp(), name = APP, workers = 1 } = {}): Contestant {
+  const environment = {
+    HOST: '127.0.0.1',
+    DATABASE_URL: databaseUrl,
+    RATE_LIMIT_MAX: '1000000000',
+    SHUTDOWN_DELAY_MS: '0',
+    WEB_CONCURRENCY: `${workers}`,
+  };
+  return { name, args: [path.join(folder, 'dist/src/web.js')], environment };
+}
+
+function findProgram(file: string): string {
+  return path.join(import.meta.dirname, 'contestants', file);
+}

@@ -1,0 +1,79 @@
+import { execFile, spawnSync } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import autocannon from 'autocannon';
+import { makeFolder } from '../processes.ts';
+import type { Server } from './server.ts';
+
+const execute = promisify(execFile);
+
+const CONNECTIONS = 50;
+
+/** How long a server is asked before anything is measured, in seconds. */
+const WARM_UP_S = 1;
+
+/** wrk where it is installed: it takes a fraction of the processor that autocannon needs for the same load. */
+const hasWrk = spawnSync('wrk', ['-v']).error === undefined;
+
+export const GENERATOR = `${hasWrk ? 'wrk' : 'autocannon'} with ${CONNECTIONS} connections`;
+
+export interface Load {
+  path: string;
+  /** A JSON body, which is sent by POST. */
+  body?: string;
+}
+
+export interface LoadResult {
+  requestsPerSecond: number;
+  /** What the server took of its processor for one request, in seconds; undefined where the system does not tell. */
+  processorTime: number | undefined;
+  /** Resident, in MiB, at the end. */
+  memory: number | undefined;
+}
+
+/** Asks a server as fast as it answers. */
+export async function runLoad(server: Server, load: Load, seconds: number): Promise<LoadResult> {
+  const generate = hasWrk ? runWrk : runAutocannon;
+  await generate(server.url, load, WARM_UP_S);
+  const before = server.usage;
+  const { requests, requestsPerSecond } = await generate(server.url, load, seconds);
+  const after = server.usage;
+  return {
+    requestsPerSecond,
+    processorTime: before && after && (after.processorTime - before.processorTime) / requests,
+    memory: after?.memory,
+  };
+}
+
+interface Generated {
+  requests: number;
+  requestsPerSecond: number;
+}
+
+async function runWrk(url: string, { path: target, body }: Load, seconds: number): Promise<Generated> {
+  const script = body === undefined ? [] : ['-s', await writeScript(body)];
+  const args = ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, ...script, url + target];
+  const { stdout } = await execute('wrk', args);
+  const failures = /Non-2xx or 3xx responses: \d+|Socket errors: .*/.exec(stdout);
+  if (failures) throw new Error(`${target}: ${failures[0]}`);
+  return {
+    requests: Number(/(\d+) requests in/.exec(stdout)?.[1]),
+    requestsPerSecond: Number(/Requests\/sec:\s*([\d.]+)/.exec(stdout)?.[1]),
+  };
+}
+
+async function writeScript(body: string): Promise<string> {
+  const file = path.join(await makeFolder('wrk'), 'post.lua');
+  const lines = ['wrk.method = "POST"', `wrk.body = ${JSON.stringify(body)}`];
+  await writeFile(file, `${lines.join('\n')}\nwrk.headers["content-type"] = "application/json"\n`);
+  return file;
+}
+
+async function runAutocannon(url: string, { path: target, body }: Load, seconds: number): Promise<Generated> {
+  const post =
+    body === undefined ? {} : { method: 'POST' as const, body, headers: { 'content-type': 'application/json' } };
+  const result = await autocannon({ url: url + target, connections: CONNECTIONS, duration: seconds, ...post });
+  if (result.errors + result.non2xx > 0) throw new Error(`${target}: ${result.errors + result.non2xx} requests failed`);
+  return { requests: result['2xx'], requestsPerSecond: result['2xx'] / result.duration };
+}

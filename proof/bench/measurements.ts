@@ -1,0 +1,30 @@
+import type { PostgresServer } from '../postgres.ts';
+import { measureBoot, measureIdleMemory } from './boot.ts';
+import { measureReload, measureTests } from './development.ts';
+import { measureInstall } from './install.ts';
+import { measureLatency } from './latency.ts';
+import { measureNotes } from './notes.ts';
+import type { Result } from './rounds.ts';
+import { measureThroughput } from './throughput.ts';
+import { measureWorkers } from './workers.ts';
+
+export interface Setting {
+  rounds: number;
+  /** How long each load lasts, in seconds. */
+  seconds: number;
+  /** For all contestants that need one. */
+  postgres: PostgresServer;
+}
+
+/** By the names that --only knows. */
+export const MEASUREMENTS: Record<string, (setting: Setting) => Promise<Result[]>> = {
+  throughput: measureThroughput,
+  latency: measureLatency,
+  notes: measureNotes,
+  boot: measureBoot,
+  memory: measureIdleMemory,
+  install: measureInstall,
+  workers: measureWorkers,
+  dev: measureReload,
+  test: measureTests,
+};

@@ -1,0 +1,45 @@
+import { APP, BARE, bareFastify, builtApp, loggingFastify, rawHttp } from './contestants.ts';
+import { type LoadResult, runLoad } from './load.ts';
+import type { Setting } from './measurements.ts';
+import { measureRounds, pick, type Result } from './rounds.ts';
+import { Server } from './server.ts';
+
+const CLIENT = { path: '/' };
+
+/** GET / as fast as it goes, and the memory at its end. */
+export async function measureThroughput({ rounds, seconds, postgres }: Setting): Promise<Result[]> {
+  const contestants = [bareFastify(), rawHttp(), loggingFastify(), builtApp(postgres.url)];
+  const measured = await measureRounds(rounds, contestants, async (contestant) => {
+    await using server = await Server.start(contestant);
+    return await runLoad(server, CLIENT, seconds);
+  });
+  return [...describeRequests('GET /', measured, BARE, 0.6), describeMemory(measured)];
+}
+
+/**
+ * What is compared is requests for a second of the server's processor: it is what the server does alone on its processor,
+ * and stays so when something else runs there too.
+ */
+export function describeRequests(
+  title: string,
+  measured: Map<string, LoadResult[]>,
+  baseline: string,
+  atLeast: number,
+): Result[] {
+  const common = { unit: 'requests/s', decimals: 0, baseline };
+  const rounds = pick(measured, ({ processorTime }) => processorTime && 1 / processorTime);
+  return [
+    {
+      ...common,
+      title: `${title}, by the clock`,
+      rounds: pick(measured, ({ requestsPerSecond }) => requestsPerSecond),
+    },
+    { ...common, title: `${title}, by processor time`, rounds, goal: { contestant: APP, atLeast } },
+  ];
+}
+
+function describeMemory(measured: Map<string, LoadResult[]>): Result {
+  const rounds = pick(measured, ({ memory }) => memory);
+  const goal = { contestant: APP, atMost: 1.5 };
+  return { title: 'Memory under load', unit: 'MiB', decimals: 0, baseline: BARE, goal, rounds };
+}

@@ -1,0 +1,67 @@
+/** What is done with a command of the documentation. One that nothing is said about fails the proof. */
+export type Treatment =
+  /** Run to its end, which has to be good. */
+  | { how: 'run' }
+  /** Started, asked for its readiness, and stopped. */
+  | { how: 'serve' }
+  /** Run by another check, because of the reason; `says` is how that file calls it. */
+  | { how: 'elsewhere'; file: string; says: RegExp; reason: string }
+  /** Not run: it needs an account. The blocks of such commands are marked `sh platform`. */
+  | { how: 'platform' };
+
+const run = { how: 'run' } as const;
+const serve = { how: 'serve' } as const;
+const platform = { how: 'platform' } as const;
+
+/** Copies share their packages with the tree that they are copies of. */
+const PACKAGES = 'it would change the packages that the copies share';
+/** They take minutes, and .ci/run runs them from a fresh clone. */
+const LONG = 'it takes minutes, on a fresh clone';
+
+const inCi = (says: RegExp, reason: string) => ({ how: 'elsewhere', file: '.ci/run', says, reason }) as const;
+const inUpdating = {
+  how: 'elsewhere',
+  file: 'proof/updating/index.ts',
+  says: /docs\/updating\.md/,
+  reason: 'it needs two versions',
+} as const;
+
+/** The first that matches counts. */
+export const TREATMENTS: [RegExp, Treatment][] = [
+  [/^npm ci( --include=dev)?$/, inCi(/^npm ci$/m, PACKAGES)],
+  [/^npm test$/, inCi(/^npm test$/m, LONG)],
+  [/^npm run check$/, inCi(/^npm run check$/m, LONG)],
+  [/^npm run test:services$/, inCi(/^npm run test:services$/m, LONG)],
+  [/^npm prune --omit=dev$/, { how: 'elsewhere', file: 'test/**/*.ts', says: /\bprune\b/, reason: PACKAGES }],
+  [/^npm install$/, { ...inUpdating, reason: PACKAGES }],
+  [/^npm (run dev|start)$/, serve],
+  [/^node dist\/src\/web\.js$/, serve],
+  [/^node dist\/src\/release\.js$/, run],
+  [/^npm run (build|release|format|proof|new resource \w+)$/, run],
+  [/^git rm -r /, { how: 'elsewhere', file: 'proof/removal/index.ts', says: /git rm/, reason: 'it takes a part away' }],
+  [/^git push /, platform],
+  [/^git /, inUpdating],
+  [/^(heroku|dokku|scalingo|railway|fly|cf|gcloud|doctl|eb|clever|caprover) /, platform],
+];
+
+/** A word that begins a command where it stands in a sentence or a table. */
+const PROGRAMS = /^(npm|npx|node|git|heroku|dokku|scalingo|railway|fly|cf|gcloud|doctl|eb|clever|caprover) ./;
+
+export function isCommand(code: string): boolean {
+  return PROGRAMS.test(code);
+}
+
+/** The commands of a line of a shell. */
+export function splitLine(line: string): string[] {
+  return line.split(' && ').map((command) => command.trim());
+}
+
+export function findTreatment(command: string): Treatment | undefined {
+  return TREATMENTS.find(([pattern]) => pattern.test(command))?.[1];
+}
+
+/** The treatments that no command of the documentation has any more. */
+export function findUnused(commands: string[]): string[] {
+  const unused = TREATMENTS.filter(([pattern]) => !commands.some((command) => pattern.test(command)));
+  return unused.map(([pattern]) => String(pattern));
+}

@@ -1,0 +1,69 @@
+// The documentation: its commands run, its links and files are there, its tables are what the code says
+import assert from 'node:assert/strict';
+import { globSync } from 'node:fs';
+import { readSettings, writeManifest, writeTable } from '../../test/write-environment.ts';
+import type { Tally } from '../tally.ts';
+import { proveAddResource } from './add-resource.ts';
+import { findTreatment, findUnused, splitLine, type Treatment } from './commands.ts';
+import { copyTree, listPages, ROOT } from './copy.ts';
+import { listCommands, proveFiles, proveLinks, read } from './pages.ts';
+import { expectSuccess, serve } from './shell.ts';
+
+export async function prove(tally: Tally): Promise<void> {
+  await tally.check('The tables of settings are what the plugins declare', proveTables);
+  const folder = await copyTree('docs');
+  await proveAddResource(tally, folder);
+  await proveCommands(tally, folder);
+  for (const page of [...listPages(), 'CHANGELOG.md']) {
+    await tally.check(`${page}: its links lead somewhere`, () => proveLinks(folder, page));
+    await tally.check(`${page}: the files it names are there`, () => proveFiles(folder, page));
+  }
+}
+
+async function proveTables(): Promise<void> {
+  const settings = await readSettings();
+  assert.equal(writeTable(read(ROOT, 'README.md'), settings), read(ROOT, 'README.md'), 'run npm run format');
+  const manifest = read(ROOT, 'app.json');
+  assert.deepEqual(JSON.parse(writeManifest(manifest, settings)), JSON.parse(manifest), 'run npm run format');
+}
+
+/** Each command once, in the order of the pages, in the copy that has the resource. */
+async function proveCommands(tally: Tally, folder: string): Promise<void> {
+  const found = listPages().flatMap((page) =>
+    listCommands(folder, page).flatMap(({ line, marked }) =>
+      splitLine(line).map((command) => ({ page, command, marked })),
+    ),
+  );
+  const commands = [...new Map(found.map((item) => [item.command, item])).values()];
+  // The section above has run it, and it cannot be run twice.
+  for (const { page, command } of commands.filter(({ command }) => !command.startsWith('npm run new ')))
+    await tally.check(`${page}: ${command}`, () => proveCommand(folder, command));
+  await tally.check('The commands of platforms are marked as such', () => proveMarks(found));
+  await tally.check('Nothing is said of commands that there are no more', () =>
+    assert.deepEqual(findUnused(commands.map(({ command }) => command)), []),
+  );
+}
+
+/** @returns how it was proven, where it was not run */
+async function proveCommand(folder: string, command: string): Promise<string | undefined> {
+  const treatment = findTreatment(command);
+  assert(treatment, 'it is neither run nor has a reason why not: see proof/docs/commands.ts');
+  if (treatment.how === 'run') await expectSuccess(folder, command);
+  if (treatment.how === 'serve') await serve(folder, command, async () => {});
+  if (treatment.how === 'platform')
+    assert(marked, 'it is for a platform, and its block is not marked as `sh platform`');
+  if (treatment.how === 'elsewhere') return proveElsewhere(treatment);
+  return treatment.how === 'platform' ? 'not run, it needs an account' : undefined;
+}
+
+/** Whoever reads a page sees which commands need an account somewhere. */
+function proveMarks(found: { page: string; command: string; marked: boolean }[]): void {
+  const unmarked = found.filter(({ command, marked }) => !marked && findTreatment(command)?.how === 'platform');
+  assert.deepEqual(unmarked, [], 'a block of such commands begins with ```sh platform');
+}
+
+function proveElsewhere({ file, says, reason }: Extract<Treatment, { how: 'elsewhere' }>): string {
+  const files = globSync(file, { cwd: ROOT }).filter((name) => says.test(read(ROOT, name)));
+  assert(files.length > 0, `it should be run by ${file}, which does not say ${says}`);
+  return `run by ${files.join(', ')}: ${reason}`;
+}

@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { isCommand } from './commands.ts';
+import { findAnchors, findBlocks, findCode, findLinks, findProse } from './markdown.ts';
+
+/** What looks like the name of a file and is not here, with the reason. */
+const ABSENT: Record<string, string> = {
+  '.env': 'the reader writes it',
+  'scalingo.json': "Scalingo's name of app.json",
+  'fly.toml': 'fly launch writes it',
+  'Node.js': 'it is a program',
+};
+
+/** The kinds of files whose names are looked for in sentences. */
+const FILE =
+  /^\.?[\w-]+(?:[./][\w*-]+)*\.(?:ts|js|json|md|ya?ml|toml|lock)$|^\.[a-z][\w-]+$|^[\w.-]+\/(?:[\w.*-]+\/?)*$/;
+
+/** @returns how many links there are */
+export function proveLinks(folder: string, page: string): string {
+  const text = read(folder, page);
+  const links = findLinks(text).filter((link) => !/^(https?|mailto|data):/.test(link));
+  for (const link of links) {
+    const [file = '', anchor] = link.split('#');
+    const target = file ? path.join(path.dirname(page), file) : page;
+    assert(existsSync(path.join(folder, target)), `${link} leads nowhere`);
+    if (anchor) assert(findAnchors(read(folder, target)).includes(anchor), `${link} leads to no heading`);
+  }
+  return `${links.length} links`;
+}
+
+/** @returns how many files are named */
+export function proveFiles(folder: string, page: string): string {
+  const text = read(folder, page);
+  const code = findCode(text).filter((code) => !isCommand(code));
+  const words = findProse(text)
+    .split(/[\s()"':;|,]+/)
+    .map((word) => word.replace(/\.$/, ''));
+  const names = new Set([...code, ...words].filter((word) => FILE.test(word)));
+  const missing = [...names].filter((name) => !(name in ABSENT) && !isThere(folder, page, name));
+  assert(missing.length === 0, `not there: ${missing.join(', ')}`);
+  return [...names].join(', ');
+}
+
+/** From the root, beside the page, or a file's name alone where its folder is said in the sentence. */
+function isThere(folder: string, page: string, name: string): boolean {
+  const places = [name, path.join(path.dirname(page), name)];
+  if (places.some((place) => existsSync(path.join(folder, place)))) return true;
+  return !name.includes('/') && globSync(`{routes,plugins,src,test}/**/${name}`, { cwd: folder }).length > 0;
+}
+
+/** The lines of its shell blocks, and the commands in its sentences and tables; which are those of a platform. */
+export function listCommands(folder: string, page: string): { line: string; marked: boolean }[] {
+  const text = read(folder, page);
+  const blocks = findBlocks(text, 'sh').flatMap(({ kind, lines }) =>
+    lines.map((line) => ({ line, marked: kind === 'sh platform' })),
+  );
+  const inSentences = findCode(text)
+    .filter(isCommand)
+    .map((line) => ({ line, marked: page === 'docs/platforms.md' }));
+  return [...blocks, ...inSentences];
+}
+
+export function read(folder: string, file: string): string {
+  return readFileSync(path.join(folder, file), 'utf8');
+}

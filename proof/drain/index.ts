@@ -1,0 +1,221 @@
+// What is answered after SIGTERM: slow, streamed and uploading requests, idle connections, and a handler that hangs
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http from 'node:http';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { PostgresServer } from '../postgres.ts';
+import { findPort, type RunningProcess } from '../processes.ts';
+import { release, startProgram } from '../routing/web.ts';
+import type { Tally } from '../tally.ts';
+import { connect, get, getOver, open, readAnswer, waitUntilRefused } from './client.ts';
+import { proveReuse } from './reuse.ts';
+
+const ROOT = path.dirname(path.dirname(import.meta.dirname));
+
+/** A response that is under way when the signal comes takes this long, in milliseconds. */
+const SLOW_MS = 3_000;
+
+const IDLE_CONNECTIONS = 1_000;
+
+/** More than the listeners that Node takes for a leak. */
+const STAGGERED = 15;
+
+/** From the last response to the exit, in milliseconds. */
+const EXIT_MS = 1_000;
+
+/** How often something with a time limit is tried: a machine that is busy otherwise is no reason to fail. */
+const ROUNDS = 5;
+
+/** Connections stay at least this long after the listener has closed, in milliseconds; LINGER_MS is 500. */
+const SURELY_LINGERS_MS = 400;
+
+/** A process of the app with the routes of this proof. */
+interface Fixture extends AsyncDisposable {
+  url: string;
+  port: number;
+  process: RunningProcess;
+}
+
+export type StartFixture = (environment?: Record<string, string>) => Promise<Fixture>;
+
+export async function prove(tally: Tally): Promise<void> {
+  await using postgres = await PostgresServer.create();
+  await release(postgres.url);
+  const start: StartFixture = (environment) => startFixture(postgres, environment);
+  // These wait for a minute and a half, and nothing else does.
+  const reuse = proveReuse(tally, start);
+  await tally.check('SIGTERM turns readiness to 503 at once, and requests go on being served', () => proveDelay(start));
+  await tally.check('SIGTERM during a response of 3 s', () => proveSlow(start, [0]));
+  await tally.check('Three SIGTERMs during a response of 3 s', () => proveSlow(start, [0, 300, 600]));
+  await tally.check(`SIGTERM during ${STAGGERED} responses that end one after the other`, () => proveStaggered(start));
+  await tally.check('SIGTERM during a streamed response', () => proveStream(start));
+  await tally.check('SIGTERM during a slow upload', () => proveUpload(start));
+  await tally.check('Requests that were on their way as the listener closed', () => proveLateRequests(start));
+  await tally.check(`SIGTERM with ${IDLE_CONNECTIONS} idle connections`, () => proveIdleConnections(start));
+  await tally.check('SIGTERM with a handler that hangs', () => proveHungHandler(start));
+  await reuse;
+}
+
+async function startFixture({ url }: PostgresServer, environment: Record<string, string> = {}): Promise<Fixture> {
+  const port = await findPort();
+  const settings = { HOST: '127.0.0.1', PORT: `${port}`, DATABASE_URL: url, RATE_LIMIT_MAX: '0' };
+  const process = await startProgram({
+    args: [path.join(import.meta.dirname, 'web.ts')],
+    folder: ROOT,
+    environment: { ...settings, SHUTDOWN_DELAY_MS: '500', ...environment },
+  });
+  return {
+    url: `http://127.0.0.1:${port}`,
+    port,
+    process,
+    [Symbol.asyncDispose]: () => process[Symbol.asyncDispose](),
+  };
+}
+
+async function proveDelay(start: StartFixture): Promise<void> {
+  await using fixture = await start({ SHUTDOWN_DELAY_MS: '5000' });
+  fixture.process.signal('SIGTERM');
+  await fixture.process.waitForLine('Draining');
+  const readiness = await get(`${fixture.url}/health/ready`);
+  assert.equal(readiness.status, 503);
+  assert.equal(JSON.parse(readiness.body).status, 'draining');
+  const served = await get(`${fixture.url}/notes`);
+  assert.equal(served.status, 200);
+  assert.equal(served.headers.connection, 'close');
+  assert.deepEqual(await fixture.process.ended, { code: 0, signal: null });
+}
+
+async function proveSlow(start: StartFixture, signalsAtMs: number[]): Promise<string> {
+  await using fixture = await start();
+  const answer = readAnswer(await openAndWait(fixture, `/slow?ms=${SLOW_MS}`));
+  for (const atMs of signalsAtMs) setTimeout(() => fixture.process.signal('SIGTERM'), atMs);
+  const { status, headers, body } = await answer;
+  const answeredAt = performance.now();
+  assert.equal(status, 200);
+  assert.equal(body, `{"ms":${SLOW_MS}}`);
+  assert.equal(headers.connection, 'close');
+  assert.deepEqual(await fixture.process.ended, { code: 0, signal: null });
+  return `answered whole, exit 0 after another ${Math.round(performance.now() - answeredAt)} ms`;
+}
+
+/** Nothing but the log is said meanwhile, no warning of Node. */
+async function proveStaggered(start: StartFixture): Promise<void> {
+  await using fixture = await start({ SHUTDOWN_DELAY_MS: '0' });
+  const requests = Array.from({ length: STAGGERED }, (_, index) =>
+    openAndWait(fixture, `/slow?ms=${2_000 + index * 100}`),
+  );
+  const answers = (await Promise.all(requests)).map(readAnswer);
+  fixture.process.signal('SIGTERM');
+  for (const { status } of await Promise.all(answers)) assert.equal(status, 200);
+  assert.deepEqual(await fixture.process.ended, { code: 0, signal: null });
+  for (const line of fixture.process.lines) assert.doesNotThrow(() => JSON.parse(line), line);
+}
+
+async function proveStream(start: StartFixture): Promise<string> {
+  await using fixture = await start();
+  const agent = new http.Agent({ keepAlive: true });
+  const request = open(`${fixture.url}/stream?lines=30`, { agent }).end();
+  const answer = readAnswer(request);
+  await once(request, 'response');
+  fixture.process.signal('SIGTERM');
+  const { body } = await answer;
+  const answeredAt = performance.now();
+  assert.deepEqual(
+    body.trim().split('\n'),
+    Array.from({ length: 30 }, (_, line) => `${line}`),
+  );
+  assert.deepEqual(await fixture.process.ended, { code: 0, signal: null });
+  return `all lines came, exit 0 after another ${Math.round(performance.now() - answeredAt)} ms`;
+}
+
+async function proveUpload(start: StartFixture): Promise<void> {
+  await using fixture = await start();
+  const body = JSON.stringify('x'.repeat(30_000));
+  const headers = { 'content-type': 'application/json', 'content-length': body.length };
+  const request = open(`${fixture.url}/upload`, { method: 'POST', headers });
+  const answer = readAnswer(request);
+  request.write(body.slice(0, 1_000));
+  // The head has arrived when a later request is answered.
+  await get(`${fixture.url}/connection`);
+  fixture.process.signal('SIGTERM');
+  for (let sent = 1_000; sent < body.length; sent += 1_000) {
+    await sleep(100);
+    request.write(body.slice(sent, sent + 1_000));
+  }
+  request.end();
+  const { status, body: answered } = await answer;
+  assert.equal(status, 200);
+  assert.equal(answered, `{"length":${body.length}}`);
+  assert.deepEqual(await fixture.process.ended, { code: 0, signal: null });
+}
+
+/** One connection on which nothing has been sent yet, and one that is idle: a router uses both until it hears. */
+async function proveLateRequests(start: StartFixture): Promise<string> {
+  for (let round = 1; round <= ROUNDS; round++) {
+    await using fixture = await start({ SHUTDOWN_DELAY_MS: '200' });
+    const slow = readAnswer(await openAndWait(fixture, `/slow?ms=${SLOW_MS}`));
+    const connections = [await connect(fixture.port), await connect(fixture.port)];
+    await getOver(connections[0]!, '/connection');
+    fixture.process.signal('SIGTERM');
+    const listenedAt = await waitUntilRefused(fixture.port);
+    const answers = await Promise.allSettled(connections.map((connection) => getOver(connection, '/connection')));
+    const inTime = performance.now() - listenedAt < SURELY_LINGERS_MS;
+    assert.equal((await slow).status, 200);
+    assert.deepEqual(await fixture.process.ended, { code: 0, signal: null });
+    if (!inTime) continue;
+    for (const answer of answers) {
+      assert.match(
+        answer.status === 'fulfilled' ? answer.value : `${answer.reason}`,
+        /^HTTP\/1.1 200 .*connection: close/is,
+      );
+    }
+    return 'answered on a new connection and on an idle one';
+  }
+  throw new Error(`${ROUNDS} times, the requests did not get out in time: this machine is too busy`);
+}
+
+async function proveIdleConnections(start: StartFixture): Promise<string> {
+  const exitsMs: number[] = [];
+  for (let round = 1; round <= ROUNDS && Math.min(...exitsMs) > EXIT_MS; round++) {
+    exitsMs.push(await measureExit(start));
+  }
+  assert.ok(Math.min(...exitsMs) <= EXIT_MS, `Exited only ${exitsMs.join(', ')} ms after the last response`);
+  return `exit 0 ${exitsMs.at(-1)} ms after the last response`;
+}
+
+async function measureExit(start: StartFixture): Promise<number> {
+  await using fixture = await start();
+  const agent = new http.Agent({ keepAlive: true, maxSockets: IDLE_CONNECTIONS });
+  const idle = Array.from({ length: IDLE_CONNECTIONS }, () => get(`${fixture.url}/health/live`, { agent }));
+  for (const { status } of await Promise.all(idle)) assert.equal(status, 200);
+  const slow = readAnswer(await openAndWait(fixture, `/slow?ms=${SLOW_MS}`));
+  fixture.process.signal('SIGTERM');
+  assert.equal((await slow).status, 200);
+  const answeredAt = performance.now();
+  assert.deepEqual(await fixture.process.ended, { code: 0, signal: null });
+  return Math.round(performance.now() - answeredAt);
+}
+
+async function proveHungHandler(start: StartFixture): Promise<string> {
+  await using fixture = await start({ REQUEST_TIMEOUT_MS: '600000', SHUTDOWN_TIMEOUT_MS: '2000' });
+  const answer = readAnswer(await openAndWait(fixture, '/hang?secret=1')).catch((error) => error);
+  fixture.process.signal('SIGTERM');
+  assert.deepEqual(await fixture.process.ended, { code: 1, signal: null });
+  assert.ok((await answer) instanceof Error);
+  const { level, requests } = JSON.parse(fixture.process.lines.at(-1)!);
+  assert.equal(level, 50);
+  assert.equal(requests.length, 1);
+  const { method, path, ageMs } = requests[0];
+  assert.deepEqual({ method, path }, { method: 'GET', path: '/hang' });
+  assert.ok(ageMs >= 1_500, `It was open for ${ageMs} ms`);
+  return `exit 1 and a log line: ${JSON.stringify(requests)}`;
+}
+
+/** Resolves when the app has the request: connections are served in their order. */
+async function openAndWait({ url }: Fixture, target: string): Promise<http.ClientRequest> {
+  const request = open(`${url}${target}`).end();
+  await once(request, 'finish');
+  await get(`${url}/connection`);
+  return request;
+}

@@ -1,0 +1,42 @@
+import type { PostgresServer } from '../postgres.ts';
+import type { Attempt } from './load.ts';
+
+/** What became of the requests of a load, by what the clients were told and by what the database holds. */
+export interface Balance {
+  /** POSTs that were answered with 201. */
+  acknowledged: Attempt[];
+  /** Requests with an answer other than 2xx. */
+  refused: Attempt[];
+  /** Requests without a whole answer. */
+  unanswered: Attempt[];
+  /** Acknowledged POSTs that the database does not have. */
+  lost: Attempt[];
+  /** POSTs that it has more than once. */
+  doneTwice: Attempt[];
+  /** POSTs that were refused, and that it has. */
+  doneAnyway: Attempt[];
+}
+
+/** What the clients were told, without a look at the database. */
+export function readAnswers(attempts: Attempt[]): Pick<Balance, 'acknowledged' | 'refused' | 'unanswered'> {
+  return {
+    acknowledged: attempts.filter(({ method, status }) => method === 'POST' && status === 201),
+    refused: attempts.filter(({ status }) => status !== undefined && (status < 200 || status > 299)),
+    unanswered: attempts.filter(({ status }) => status === undefined),
+  };
+}
+
+/** Compares what the clients were told with what the database holds. */
+export async function settle(attempts: Attempt[], postgres: PostgresServer): Promise<Balance> {
+  const rows = await postgres.query<{ title: string }>('select title from notes');
+  const counts = new Map<string, number>();
+  for (const { title } of rows) counts.set(title, (counts.get(title) ?? 0) + 1);
+  const count = ({ title = '' }: Attempt) => counts.get(title) ?? 0;
+  const answers = readAnswers(attempts);
+  return {
+    ...answers,
+    lost: answers.acknowledged.filter((attempt) => count(attempt) === 0),
+    doneTwice: attempts.filter((attempt) => count(attempt) > 1),
+    doneAnyway: answers.refused.filter((attempt) => count(attempt) > 0),
+  };
+}

@@ -1,0 +1,47 @@
+import { once } from 'node:events';
+import http from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { runApp } from '../app.ts';
+import { RunningProcess } from '../processes.ts';
+
+/** How long a process may take until it is ready, in milliseconds. */
+const START_TIMEOUT_MS = 60_000;
+
+/** A program that serves HTTP on a port of its own, started anew as often as a restart asks for it. */
+export interface Program {
+  /** The arguments of Node. */
+  args: string[];
+  folder?: string;
+  environment: NodeJS.ProcessEnv & { PORT: string };
+}
+
+/** Starts it and waits until it is ready, asked directly. */
+export async function startProgram({ args, folder, environment }: Program): Promise<RunningProcess> {
+  const running = new RunningProcess(process.execPath, args, { environment, ...(folder && { folder }) });
+  const deadline = performance.now() + START_TIMEOUT_MS;
+  while ((await readStatus(`http://127.0.0.1:${environment.PORT}/health/ready`)) !== 200) {
+    if (running.hasEnded || performance.now() > deadline) throw new Error(`Not ready:\n${running.lines.join('\n')}`);
+    await sleep(50);
+  }
+  return running;
+}
+
+/** The status of a GET on a connection of its own. */
+export async function readStatus(url: string): Promise<number | undefined> {
+  const request = http.get(url, { agent: false });
+  try {
+    const [response] = (await once(request, 'response')) as [http.IncomingMessage];
+    response.resume();
+    await once(response, 'close');
+    return response.statusCode;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Applies the migrations of the app to a database, as the `release` process does. */
+export async function release(url: string): Promise<void> {
+  const release = runApp('release', { DATABASE_URL: url });
+  const { code } = await release.ended;
+  if (code !== 0) throw new Error(`release ended with ${code}:\n${release.lines.join('\n')}`);
+}

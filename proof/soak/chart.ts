@@ -1,0 +1,63 @@
+import type { Sample } from './inspector.ts';
+
+/** A sample and how many requests had been sent by then. */
+export interface Point extends Sample {
+  requests: number;
+}
+
+const WIDTH = 800;
+const HEIGHT = 400;
+const MARGIN = { top: 48, right: 150, bottom: 48, left: 64 };
+
+const MEBIBYTE = 1024 ** 2;
+
+/** Lines of the grid over the height. */
+const STEPS = 5;
+
+const SERIES = [
+  { name: 'RSS', color: '#3b6ea8', read: ({ rss }: Point) => rss },
+  { name: 'heap after collection', color: '#b4441f', read: ({ heap }: Point) => heap },
+];
+
+/** Draws the memory over the requests, and where the database was severed, as an SVG document. */
+export function drawChart(points: Point[], severedAt: number[]): string {
+  const last = points.at(-1)!.requests;
+  const step = Math.ceil(Math.max(...points.map(({ rss }) => rss)) / MEBIBYTE / STEPS / 10) * 10;
+  const x = (requests: number) => MARGIN.left + (requests / last) * (WIDTH - MARGIN.left - MARGIN.right);
+  const y = (bytes: number) =>
+    HEIGHT - MARGIN.bottom - (bytes / MEBIBYTE / (step * STEPS)) * (HEIGHT - MARGIN.top - MARGIN.bottom);
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="system-ui, sans-serif" font-size="13" fill="#1d2433">
+<rect width="${WIDTH}" height="${HEIGHT}" fill="#ffffff"/>
+<text x="${MARGIN.left}" y="26" font-size="16">Memory of one process over ${formatCount(last)} mixed requests</text>
+${drawGrid(step, y)}
+${severedAt.map((requests) => `<line x1="${round(x(requests))}" x2="${round(x(requests))}" y1="${MARGIN.top}" y2="${HEIGHT - MARGIN.bottom}" stroke="#e4e0d6" stroke-dasharray="2 3"/>`).join('\n')}
+${[0, 0.25, 0.5, 0.75, 1].map((part) => `<text x="${round(x(part * last))}" y="${HEIGHT - MARGIN.bottom + 20}" text-anchor="middle">${formatCount(part * last)}</text>`).join('\n')}
+<text x="${MARGIN.left}" y="${HEIGHT - 8}" fill="#5b6579">requests; a dotted line: the database was severed</text>
+${SERIES.map(({ name, color, read }) => drawLine(points, name, color, (point) => [x(point.requests), y(read(point))])).join('\n')}
+</svg>
+`;
+}
+
+function drawGrid(step: number, y: (bytes: number) => number): string {
+  const lines = Array.from({ length: STEPS + 1 }, (_, index) => {
+    const height = round(y(index * step * MEBIBYTE));
+    const line = `<line x1="${MARGIN.left}" x2="${WIDTH - MARGIN.right}" y1="${height}" y2="${height}" stroke="#e4e0d6"/>`;
+    return `${line}<text x="${MARGIN.left - 8}" y="${height + 4}" text-anchor="end">${index * step} MiB</text>`;
+  });
+  return lines.join('\n');
+}
+
+function drawLine(points: Point[], name: string, color: string, place: (point: Point) => [number, number]): string {
+  const places = points.map(place).map(([x, y]) => `${round(x)},${round(y)}`);
+  const [x, y] = place(points.at(-1)!);
+  const line = `<polyline fill="none" stroke="${color}" stroke-width="2" points="${places.join(' ')}"/>`;
+  return `${line}<text x="${round(x + 8)}" y="${round(y + 4)}" fill="${color}">${name}</text>`;
+}
+
+function round(value: number): number {
+  return Math.round(value * 10) / 10;
+}
+
+function formatCount(count: number): string {
+  return Math.round(count).toLocaleString('en');
+}

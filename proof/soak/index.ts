@@ -1,0 +1,142 @@
+// A million mixed requests with failures in them: memory, sockets, timers and listeners stay what they were
+import assert from 'node:assert/strict';
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { buildApp } from '../build.ts';
+import { PostgresServer } from '../postgres.ts';
+import { findPort, RunningProcess } from '../processes.ts';
+import { readStatus, release } from '../routing/web.ts';
+import type { Tally } from '../tally.ts';
+import { drawChart, type Point } from './chart.ts';
+import { takeSample } from './inspector.ts';
+import { Traffic } from './traffic.ts';
+import { fitTrend } from './trend.ts';
+
+const REQUESTS = 1_000_000;
+
+/** How often a measurement is taken. */
+const SAMPLES = 100;
+
+/** The database is severed after each so many samples; every so many times its server is killed. */
+const SEVER_EVERY = 5;
+const KILL_EVERY = 5;
+
+const TERMINATE =
+  'select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and datname <> $$$$';
+
+/** After an outage, the app has its database when it has given so many answers without a failure. */
+const ANSWERS_IN_A_ROW = 20;
+
+/** The picture is of a whole run, a shorter one leaves it alone. */
+const CHART = path.join(import.meta.dirname, '../../docs/images/soak.svg');
+
+const MEBIBYTE = 1024 ** 2;
+
+/** How much the fitted line may rise over the second half of the run, as a part of its mean. */
+const MAX_GROWTH = 0.05;
+
+/** Flags: --requests N (1,000,000) */
+export async function prove(tally: Tally, flags: string[]): Promise<void> {
+  const { values } = parseArgs({ args: flags, options: { requests: { type: 'string', default: `${REQUESTS}` } } });
+  const requests = Number(values.requests);
+  const { points, severedAt, traffic } = await soak(requests);
+  if (requests >= REQUESTS) await writeChart(points, severedAt);
+  printTable(points);
+  await tally.check('Every answer is one of the right ones', () => checkAnswers(traffic));
+  const settled = points.slice(points.length / 2);
+  await tally.check('The heap after collection stays', () => checkMemory(settled.map(({ heap }) => heap)));
+  await tally.check('RSS stays', () => checkMemory(settled.map(({ rss }) => rss)));
+  for (const name of ['sockets', 'timers', 'listeners'] as const) {
+    await tally.check(`The number of ${name} stays`, () => checkCount(settled.map((point) => point[name])));
+  }
+}
+
+interface Soak {
+  points: Point[];
+  severedAt: number[];
+  traffic: Traffic;
+}
+
+async function soak(requests: number): Promise<Soak> {
+  await using postgres = await PostgresServer.create();
+  await release(postgres.url);
+  const [port, inspectorPort] = [await findPort(), await findPort()];
+  const flags = ['--expose-gc', `--inspect=127.0.0.1:${inspectorPort}`, 'dist/src/web.js'];
+  const environment = { HOST: '127.0.0.1', PORT: `${port}`, DATABASE_URL: postgres.url, RATE_LIMIT_MAX: '0' };
+  await using app = new RunningProcess(process.execPath, flags, { folder: buildApp(), environment, silent: true });
+  const url = `http://127.0.0.1:${port}`;
+  await waitForNotes(app, url);
+  const traffic = new Traffic(url);
+  const severedAt: number[] = [];
+  const points: Point[] = [{ ...(await takeSample(inspectorPort)), requests: 0 }];
+  for (let index = 1; index <= SAMPLES; index++) {
+    const running = traffic.run(requests / SAMPLES);
+    if (index % SEVER_EVERY === 0) {
+      severedAt.push(traffic.sent);
+      traffic.isSevered = true;
+      await sever(postgres, index % (SEVER_EVERY * KILL_EVERY) === 0);
+      await waitForNotes(app, url);
+      traffic.isSevered = false;
+    }
+    await running;
+    points.push({ ...(await takeSample(inspectorPort)), requests: traffic.sent });
+  }
+  await traffic.end();
+  return { points, severedAt, traffic };
+}
+
+/** Breaks all connections of the app to its database, or the server itself, which is there again afterwards. */
+async function sever(postgres: PostgresServer, isKill: boolean): Promise<void> {
+  if (!isKill) return void (await postgres.query(TERMINATE));
+  await postgres.kill();
+  await postgres.start();
+}
+
+/** Resolves when the app has its database, on every connection that it may have kept. */
+async function waitForNotes(app: RunningProcess, url: string): Promise<void> {
+  for (let answered = 0; answered < ANSWERS_IN_A_ROW; ) {
+    answered = (await readStatus(`${url}/notes`)) === 200 ? answered + 1 : 0;
+    if (answered === 0) await sleep(100);
+    if (app.hasEnded) throw new Error('The app has ended');
+  }
+}
+
+async function writeChart(points: Point[], severedAt: number[]): Promise<void> {
+  await mkdir(path.dirname(CHART), { recursive: true });
+  await writeFile(CHART, drawChart(points, severedAt));
+  console.log(`The curve is in ${path.relative(process.cwd(), CHART)}`);
+}
+
+function printTable(points: Point[]): void {
+  console.log(' requests  heap MiB  RSS MiB  external MiB  sockets  timers  listeners');
+  for (const point of points.filter((_point, index) => index % (SAMPLES / 20) === 0)) {
+    const memory = [point.heap, point.rss, point.external].map((bytes) => (bytes / MEBIBYTE).toFixed(1));
+    const [heap, rss, external] = memory as [string, string, string];
+    const counts = `${`${point.sockets}`.padStart(9)}${`${point.timers}`.padStart(8)}${`${point.listeners}`.padStart(11)}`;
+    console.log(
+      `${`${point.requests}`.padStart(9)}${heap.padStart(10)}${rss.padStart(9)}${external.padStart(14)}${counts}`,
+    );
+  }
+}
+
+function checkAnswers({ sent, unavailable, wrong }: Traffic): string {
+  assert.deepEqual(Object.fromEntries(wrong), {});
+  return `${sent} requests, ${unavailable} of them answered with 503 while the database was away`;
+}
+
+function checkMemory(values: number[]): string {
+  const { growth, mean } = fitTrend(values);
+  const [grown, kept] = [growth, mean].map((bytes) => (bytes / MEBIBYTE).toFixed(2));
+  const verdict = `the line through the second half rises by ${grown} MiB, at ${kept} MiB on average`;
+  assert.ok(growth < mean * MAX_GROWTH, verdict);
+  return verdict;
+}
+
+function checkCount(values: number[]): string {
+  const { growth, mean } = fitTrend(values);
+  const verdict = `the line through the second half rises by ${growth.toFixed(1)}, at ${mean.toFixed(1)} on average`;
+  assert.ok(growth < Math.max(mean * MAX_GROWTH, 2), verdict);
+  return verdict;
+}

@@ -1,0 +1,37 @@
+import { rm } from 'node:fs/promises';
+import path from 'node:path';
+import { makeFolder } from '../processes.ts';
+import type { Repository } from './repository.ts';
+
+/** How an app comes from the template: with its history, or as GitHub's "Use this template" makes it. */
+export type Origin = 'git clone' | 'Use this template';
+
+/** An app that was made from the template as it is now, and changed in the usual ways. */
+export async function createApp(template: Repository, origin: Origin): Promise<Repository> {
+  const app = await template.clone(path.join(await makeFolder('owner'), 'app'));
+  if (origin === 'Use this template') {
+    await rm(path.join(app.folder, '.git'), { recursive: true });
+    await app.init('Begin with the template');
+    // Its own version of the same number must be in nobody's way.
+    await app.run('git tag v0.2.0');
+  }
+  await removeExample(app);
+  await app.run('npm run new resource books');
+  await changeName(app);
+  await app.commit('Make it a library');
+  return app;
+}
+
+async function removeExample(app: Repository): Promise<void> {
+  const [, command] = /^\| the example \| `(git rm [^`]+)`/m.exec(app.read('README.md')) ?? [];
+  if (!command) throw new Error('The README does not say how the example is removed');
+  await app.run(command);
+}
+
+async function changeName(app: Repository): Promise<void> {
+  for (const file of ['package.json', 'package-lock.json'])
+    app.write(file, app.read(file).replaceAll('"name": "poort"', '"name": "library"'));
+  app.write('package.json', app.read('package.json').replace(/"version": "[^"]+"/, '"version": "3.1.4"'));
+  app.write('README.md', app.read('README.md').replace(/^# .*/, '# Library'));
+  await app.run('npm run format');
+}

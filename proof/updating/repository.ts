@@ -1,0 +1,72 @@
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { linkPackages } from '../docs/copy.ts';
+import { createEnvironment, expectSuccess, runCommand } from '../docs/shell.ts';
+
+/** A repository in a temporary folder, in which commands are run as its owner types them. */
+export class Repository {
+  readonly folder: string;
+
+  constructor(folder: string) {
+    this.folder = folder;
+  }
+
+  /** Makes a repository of what is in the folder. */
+  async init(message: string): Promise<void> {
+    await this.run('git init --quiet --initial-branch main');
+    this.ignorePackages();
+    await this.commit(message);
+  }
+
+  /** A copy of it with its history, as far as that goes now. */
+  async clone(folder: string): Promise<Repository> {
+    await this.run(`git clone --quiet . ${folder}`);
+    const clone = new Repository(folder);
+    clone.ignorePackages();
+    await linkPackages(folder);
+    return clone;
+  }
+
+  async commit(message: string): Promise<void> {
+    await this.run('git add --all');
+    await this.run(`git commit --quiet --message "${message}"`);
+  }
+
+  /** @throws where the command does not end with 0 */
+  run(command: string): Promise<string> {
+    return expectSuccess(this.folder, command, this.#environment);
+  }
+
+  /** Runs a command that may end with any code. */
+  try(command: string): Promise<{ code: number | null; output: string }> {
+    return runCommand(this.folder, command, this.#environment);
+  }
+
+  read(file: string): string {
+    return readFileSync(path.join(this.folder, file), 'utf8');
+  }
+
+  write(file: string, text: string): void {
+    writeFileSync(path.join(this.folder, file), text);
+  }
+
+  /** @throws where the old text is not there */
+  replace(file: string, old: string, text: string): void {
+    if (!this.read(file).includes(old)) throw new Error(`${file} does not have what is to be changed in it: ${old}`);
+    this.write(file, this.read(file).replace(old, text));
+  }
+
+  /** They are a link here, and .gitignore names a folder. */
+  ignorePackages(): void {
+    appendFileSync(path.join(this.folder, '.git/info/exclude'), 'node_modules\n');
+  }
+
+  get #environment(): NodeJS.ProcessEnv {
+    const owner = { NAME: 'Owner', EMAIL: 'owner@example.com' };
+    const identity = ['AUTHOR', 'COMMITTER'].flatMap((role) =>
+      Object.entries(owner).map(([key, value]) => [`GIT_${role}_${key}`, value]),
+    );
+    const isolation = { GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_NOSYSTEM: '1' };
+    return { ...createEnvironment(this.folder), ...Object.fromEntries(identity), ...isolation };
+  }
+}
