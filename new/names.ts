@@ -78,12 +78,12 @@ export function rename(text: string, from: Names, to: Names): string {
   // All at once: the new name may have the old one in it.
   const pattern = new RegExp(names.map(([old]) => old).join('|'), 'g');
   const renamed = new Map(names);
-  return text.replace(pattern, (old) => renamed.get(old) ?? old);
+  return text.replace(pattern, (old) => renamed.get(old) as string);
 }
 
 /** The names that the code would use twice after its renaming: a resource `types` would be a second `Type`. */
 export function findClashes(code: string, from: Names, to: Names): string[] {
-  const words = code.replace(TEXT, '').match(/(?<![.\w])[A-Za-z]\w*/g) ?? [];
+  const words = Array.from(code.replace(TEXT, '').matchAll(/(?<![.\w])[A-Za-z]\w*/g), ([word]) => word);
   const isChanged = (word: string) => word.includes(toPascalCase(from.singular));
   const kept = new Set(words.filter((word) => !isChanged(word)));
   const changed = new Set(words.filter(isChanged));

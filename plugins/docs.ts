@@ -94,9 +94,9 @@ async function describeRoutes(routes: RouteOptions[]): Promise<object> {
   const { name, version, description } = manifest;
   const app = Fastify();
   await app.register(swagger, { openapi: { openapi: '3.1.0', info: { title: name, version, description } } });
-  for (const { method, url, schema } of routes) {
+  for (const { method, url, schema, handler } of routes) {
     const response = { '4xx': ErrorAnswer, '5xx': ServerError, ...(schema?.response as object) };
-    app.route({ method, url, schema: { ...schema, response }, handler: async () => undefined });
+    app.route({ method, url, schema: { ...schema, response }, handler });
   }
   await app.ready();
   return app.swagger();
@@ -108,6 +108,6 @@ function readOrigin({ protocol, host }: FastifyRequest): string {
 }
 
 function findAsset(name: Asset): URL {
-  const built = new URL(`../swagger-ui/${name}`, import.meta.url);
-  return existsSync(built) ? built : new URL(import.meta.resolve(`swagger-ui-dist/${name}`));
+  const places = ['../swagger-ui/', '../node_modules/swagger-ui-dist/'];
+  return places.map((place) => new URL(place + name, import.meta.url)).find((url) => existsSync(url)) as URL;
 }

@@ -19,7 +19,9 @@ export const settings = Type.Object({
 });
 
 /** plugins/redis.ts comes first where it is there: an app can do without it. */
-const REDIS = new URL(`redis${path.extname(import.meta.url)}`, import.meta.url);
+const DEPENDENCIES = ['redis'].filter((name) =>
+  existsSync(new URL(name + path.extname(import.meta.url), import.meta.url)),
+);
 
 type RateLimitSettings = Static<typeof settings>;
 
@@ -35,7 +37,7 @@ export default fp(
   async (app) => {
     const max = app.config.RATE_LIMIT_MAX;
     if (max === 0) return;
-    const redis = app.hasDecorator('redis') ? app.getDecorator<RateLimitPluginOptions['redis']>('redis') : undefined;
+    const redis: RateLimitPluginOptions['redis'] = Reflect.get(app, 'redis');
     if (!redis) app.log.info('No Redis is attached: each process counts for the rate limit by itself');
     await app.register(rateLimit, {
       // Counting is done below, for unknown routes too.
@@ -51,7 +53,7 @@ export default fp(
     });
     app.addHook('onRequest', app.rateLimit());
   },
-  { name: 'rate-limit', dependencies: existsSync(REDIS) ? ['redis'] : [] },
+  { name: 'rate-limit', dependencies: DEPENDENCIES },
 );
 
 /** The client's address; of an IPv6 address the /64, for that is what a customer of a provider has. */

@@ -4,13 +4,13 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { describeError } from '../plugins/errors.ts';
 
 /** What Node's parser found, as a status code; everything else that is no HTTP is a 400. */
-const STATUS: Record<string, number> = {
-  ERR_HTTP_REQUEST_TIMEOUT: 408,
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
-  HPE_HEADER_OVERFLOW: 431,
-};
+const STATUS = new Map<string | undefined, keyof typeof MESSAGES>([
+  ['ERR_HTTP_REQUEST_TIMEOUT', 408],
+  ['HPE_CHUNK_EXTENSIONS_OVERFLOW', 413],
+  ['HPE_HEADER_OVERFLOW', 431],
+]);
 
-const MESSAGES: Record<number, string> = {
+const MESSAGES = {
   400: 'The request is not valid HTTP.',
   408: 'The request took too long to arrive.',
   413: 'The chunk extensions are too long.',
@@ -35,13 +35,13 @@ export function answerClientError(error: NodeJS.ErrnoException, socket: Connecti
     return;
   }
   const isAnswered = response ? response.headersSent : request?.complete === false;
-  const statusCode = STATUS[error.code ?? ''] ?? 400;
+  const statusCode = STATUS.get(error.code) ?? 400;
   if (error.code !== 'ECONNRESET' && socket.writable && !isAnswered) socket.write(describeAnswer(statusCode));
   socket.destroySoon();
 }
 
-function describeAnswer(statusCode: number): string {
-  const body = JSON.stringify(describeError(statusCode, { message: MESSAGES[statusCode] ?? '' }));
+function describeAnswer(statusCode: keyof typeof MESSAGES): string {
+  const body = JSON.stringify(describeError(statusCode, { message: MESSAGES[statusCode] }));
   return (
     `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode]}\r\nContent-Type: application/json; charset=utf-8\r\n` +
     `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`

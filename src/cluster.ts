@@ -50,7 +50,7 @@ export class Primary {
   }
 
   async #replace(worker: Worker, code: number | null, signal: string | null): Promise<void> {
-    const livedMs = performance.now() - (this.#startedAt.get(worker) ?? 0);
+    const livedMs = performance.now() - (this.#startedAt.get(worker) as number);
     this.#startedAt.delete(worker);
     if (!this.#started || (this.#stopping && code !== 0)) this.#exitCode = 1;
     if (!this.#started) this.#stop();

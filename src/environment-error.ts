@@ -18,7 +18,9 @@ export class EnvironmentError extends Error {
 
   constructor(errors: ErrorObject[], environment: NodeJS.ProcessEnv, properties: TProperties) {
     const variables = [...new Set(errors.map(findVariable))];
-    const problems = variables.map((name) => describeProblem(name, environment[name]?.trim(), properties[name] ?? {}));
+    const problems = variables.map((name) =>
+      describeProblem(name, environment[name]?.trim(), properties[name] as Explanation),
+    );
     super(`The environment is not valid:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
     this.variables = variables;
   }

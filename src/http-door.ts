@@ -64,5 +64,5 @@ function listenTextResolver(address: string): string {
 }
 
 function describeRequest([{ req }, startedAt]: [ServerResponse, number]): object {
-  return { method: req.method, path: readPath(req.url ?? ''), ageMs: Math.round(performance.now() - startedAt) };
+  return { method: req.method, path: readPath(req.url as string), ageMs: Math.round(performance.now() - startedAt) };
 }

@@ -54,10 +54,6 @@ export class RequestLog extends LogController {
   override requestCompleted(error: Error | null | undefined, _request: FastifyRequest, reply: FastifyReply): void {
     reply.answered = !error;
   }
-
-  override routeNotFound(): void {}
-
-  override defaultErrorLog(): void {}
 }
 
 function logRequest(request: FastifyRequest, reply: FastifyReply): void {

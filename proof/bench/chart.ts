@@ -1,6 +1,5 @@
 import type { Report } from './report.ts';
-import type { Result } from './rounds.ts';
-import { isHeld, readGoalValue } from './rounds.ts';
+import { isHeld, type Result, readGoalValue } from './rounds.ts';
 import { formatFigure, formatGoal, measureGoal } from './table.ts';
 
 const WIDTH = 900;

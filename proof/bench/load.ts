@@ -11,7 +11,7 @@ const execute = promisify(execFile);
 const CONNECTIONS = 50;
 
 /** How long a server is asked before anything is measured, in seconds. */
-const WARM_UP_S = 1;
+const WARM_UP_S = 2;
 
 /** wrk where it is installed: it takes a fraction of the processor that autocannon needs for the same load. */
 const hasWrk = spawnSync('wrk', ['-v']).error === undefined;

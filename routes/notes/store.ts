@@ -20,7 +20,7 @@ export async function listNotes(db: Kysely<Tables>, { limit = PAGE_SIZE, after }
     .limit(limit + 1);
   const found = await (after ? query.where('id', '<', after) : query).execute();
   const items = found.slice(0, limit);
-  return { items, next: found.length > limit ? (items.at(-1)?.id ?? null) : null };
+  return { items, next: found.length > limit ? items[limit - 1]!.id : null };
 }
 
 export async function createNote(db: Kysely<Tables>, { title, body = '' }: NewNote): Promise<Note> {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { registerHooks } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import type { FastifyInstance } from 'fastify';
+import Fastify, { type FastifyInstance } from 'fastify';
 import { test } from 'tap';
 import { buildTestApp, createFolder, DOWN, writeFiles } from '../helper.ts';
 
@@ -123,4 +123,16 @@ test('The files of Swagger UI are as its package has them', async (t) => {
   }
   t.equal((await app.inject('/docs/swagger-ui.js')).statusCode, 404);
   t.equal((await app.inject('/docs/..%2f..%2fpackage.json')).statusCode, 404);
+});
+
+test('What is built has files of its own, where Swagger UI is not installed', async (t) => {
+  const { default: docs } = await import(new URL('../../dist/plugins/docs.js', import.meta.url).href);
+  const app = Fastify();
+  t.teardown(() => app.close());
+  await app.register(docs);
+  for (const name of ['swagger-ui.css', 'swagger-ui-bundle.js']) {
+    const { statusCode, rawPayload } = await app.inject(`/docs/${name}`);
+    t.equal(statusCode, 200);
+    t.ok(rawPayload.equals(await readFile(new URL(`../../dist/swagger-ui/${name}`, import.meta.url))), name);
+  }
 });

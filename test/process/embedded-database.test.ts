@@ -1,6 +1,6 @@
-import path from 'node:path';
 import { type Test, test } from 'tap';
-import { createFolder, type Environment, poll, startProcess, type TestProcess } from '../helper.ts';
+import { createEmbeddedDatabase } from '../fixture/embedded-database.ts';
+import { type Environment, startProcess, type TestProcess } from '../helper.ts';
 
 const startFixture = (t: Test, environment: Environment) =>
   startProcess(t, {
@@ -14,36 +14,27 @@ async function countVisit({ url }: TestProcess): Promise<number> {
 }
 
 test('The embedded database', async (t) => {
-  const environment = { DATABASE_URL: `pglite:${path.join(await createFolder(t), 'data')}` };
+  const environment = { DATABASE_URL: `pglite:${await createEmbeddedDatabase(t)}` };
   const first = await startFixture(t, environment);
-
-  await t.test('is created while HTTP answers, and says what is being waited for', async (t) => {
-    t.equal((await fetch(`${first.url}/health/live`)).status, 200);
-    await first.waitForLine('Creating the embedded database');
-    t.equal(await countVisit(first), 1);
-    await first.waitForLine('The embedded database is open');
-    await poll(async () => (await fetch(`${first.url}/health/ready`)).status === 200);
-  });
+  t.equal(await countVisit(first), 1);
 
   await t.test('is refused to a second process, which says so and serves what needs none', async (t) => {
     const second = await startFixture(t, environment);
     const line = await second.waitForLine('The database is not ready');
-    t.match(line.err, {
-      message: new RegExp(`^Process ${first.pid} has the embedded database in .* open. Stop it, or delete`),
-    });
+    const message = new RegExp(`^Process ${first.pid} has the embedded database in .* open. Stop it, or delete`);
+    t.match(line.err, { message });
     t.equal((await fetch(`${second.url}/health/ready`)).status, 503);
     t.equal((await fetch(`${second.url}/fixture/database`)).status, 500);
     t.equal((await fetch(second.url)).status, 200);
-    t.equal(await countVisit(first), 2);
   });
 
   await t.test('keeps its data when the process stops, and when it is killed', async (t) => {
     first.signal('SIGTERM');
     t.equal(await first.exited, 0);
     const next = await startFixture(t, environment);
-    t.equal(await countVisit(next), 3);
+    t.equal(await countVisit(next), 2);
     next.signal('SIGKILL');
     t.equal(await next.exited, 'SIGKILL');
-    t.equal(await countVisit(await startFixture(t, environment)), 4);
+    t.equal(await countVisit(await startFixture(t, environment)), 3);
   });
 });

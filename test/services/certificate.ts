@@ -6,22 +6,50 @@ import { createFolder } from '../helper.ts';
 import { findProgram, giveToServer } from './server-process.ts';
 
 export interface Certificate {
-  /** The certificate's file; whoever trusts it as an authority can verify it. */
+  /** The certificate's file. */
   certificate: string;
   /** The key's file, which only the servers' user can read. */
   key: string;
+  /** The file of the certificate that has signed it, by which it can be verified. */
+  authority: string;
 }
 
-/** A certificate for localhost and 127.0.0.1 that is signed by nobody but itself. */
+const KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-noenc', '-days', '2'];
+const NAMES = ['-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
+
+/** A certificate for localhost and 127.0.0.1 that is signed by nobody but itself, as Heroku's are. */
 export async function createCertificate(t: Test): Promise<Certificate> {
+  const folder = await createReadableFolder(t);
+  const { certificate, key } = create(folder, 'localhost', NAMES);
+  return { certificate, key, authority: certificate };
+}
+
+/** A certificate for localhost and 127.0.0.1 that an authority has signed which nobody knows, as Amazon's are. */
+export async function createSignedCertificate(t: Test): Promise<Certificate> {
+  const folder = await createReadableFolder(t);
+  const authority = create(folder, 'authority', []);
+  const signed = [...NAMES, '-addext', 'basicConstraints=critical,CA:FALSE'];
+  const { certificate, key } = create(folder, 'localhost', [
+    ...signed,
+    '-CA',
+    authority.certificate,
+    '-CAkey',
+    authority.key,
+  ]);
+  return { certificate, key, authority: authority.certificate };
+}
+
+async function createReadableFolder(t: Test): Promise<string> {
   const folder = await createFolder(t);
   chmodSync(folder, 0o755);
-  const certificate = path.join(folder, 'certificate.pem');
-  const key = path.join(folder, 'key.pem');
-  const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-noenc', '-days', '2'];
-  const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
-  const files = ['-keyout', key, '-out', certificate];
-  execFileSync(findProgram('openssl'), ['req', '-x509', ...kind, ...names, ...files], { stdio: 'pipe' });
+  return folder;
+}
+
+function create(folder: string, name: string, options: string[]): Omit<Certificate, 'authority'> {
+  const certificate = path.join(folder, `${name}.pem`);
+  const key = path.join(folder, `${name}.key`);
+  const files = ['-subj', `/CN=${name}`, '-keyout', key, '-out', certificate];
+  execFileSync(findProgram('openssl'), ['req', '-x509', ...KEY, ...files, ...options], { stdio: 'pipe' });
   chmodSync(key, 0o600);
   giveToServer(key);
   return { certificate, key };

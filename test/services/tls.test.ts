@@ -1,6 +1,6 @@
 import { type Test, test } from 'tap';
 import { type Environment, poll, startProcess, type TestProcess } from '../helper.ts';
-import { createCertificate } from './certificate.ts';
+import { createCertificate, createSignedCertificate } from './certificate.ts';
 import { startPostgres } from './postgres-server.ts';
 import { startRedis } from './redis-server.ts';
 
@@ -8,6 +8,7 @@ import { startRedis } from './redis-server.ts';
 type Outcome = 'up' | RegExp;
 
 const REFUSED = /self-signed certificate.*DATABASE_TLS=no-verify/;
+const UNKNOWN = /unable to verify the first certificate.*DATABASE_TLS=no-verify/;
 const REQUIRED = /no pg_hba.conf entry.*DATABASE_TLS=no-verify/;
 const WITHOUT_TLS = /does not support SSL.*DATABASE_TLS=off/;
 
@@ -36,10 +37,12 @@ async function check(t: Test, service: string, environment: Environment, outcome
 
 test('PostgreSQL with and without TLS, by DATABASE_TLS and by the URL', async (t) => {
   const certificate = await createCertificate(t);
+  const signed = await createSignedCertificate(t);
   const servers = {
     plain: await startPostgres(t),
     both: await startPostgres(t, { certificate }),
     onlyTls: await startPostgres(t, { certificate, onlyTls: true }),
+    signed: await startPostgres(t, { certificate: signed, onlyTls: true }),
   };
   const rows: [server: keyof typeof servers, tls: string, query: string, outcome: Outcome][] = [
     ['plain', '', '', 'up'],
@@ -54,6 +57,8 @@ test('PostgreSQL with and without TLS, by DATABASE_TLS and by the URL', async (t
     ['onlyTls', 'off', '', REQUIRED],
     ['onlyTls', 'verify', '', REFUSED],
     ['onlyTls', 'no-verify', '', 'up'],
+    ['signed', 'verify', '', UNKNOWN],
+    ['signed', 'no-verify', '', 'up'],
     // What the URL says counts where DATABASE_TLS says nothing, and only there.
     ['onlyTls', '', '?sslmode=no-verify', 'up'],
     ['onlyTls', '', '?sslmode=verify-full', REFUSED],
@@ -76,15 +81,21 @@ test('PostgreSQL with and without TLS, by DATABASE_TLS and by the URL', async (t
     });
   }
 
-  await t.test('DATABASE_TLS=verify connects where the certificate is one that the machine trusts', async (t) => {
-    const environment = {
-      DATABASE_URL: servers.onlyTls.url,
-      DATABASE_TLS: 'verify',
-      NODE_EXTRA_CA_CERTS: certificate.certificate,
-    };
-    await check(t, 'database', environment, 'up');
-    const otherName = { ...environment, DATABASE_URL: environment.DATABASE_URL.replace('127.0.0.1', '127.0.0.2') };
-    await check(t, 'database', otherName, /ECONNREFUSED|does not match certificate/);
+  await t.test('DATABASE_TLS=verify connects where the machine trusts who signed the certificate', async (t) => {
+    for (const [server, { authority }] of [
+      [servers.onlyTls, certificate],
+      [servers.signed, signed],
+    ] as const) {
+      const trusting = { DATABASE_TLS: 'verify', NODE_EXTRA_CA_CERTS: authority };
+      await check(t, 'database', { ...trusting, DATABASE_URL: server.url }, 'up');
+    }
+  });
+
+  await t.test('DATABASE_TLS=verify fails closed where the certificate is for another name', async (t) => {
+    // The certificate's other name is localhost, and 127.0.0.1 is neither of them in this form.
+    const DATABASE_URL = servers.onlyTls.url.replace('127.0.0.1', '127.1');
+    const trusting = { DATABASE_TLS: 'verify', NODE_EXTRA_CA_CERTS: certificate.authority };
+    await check(t, 'database', { ...trusting, DATABASE_URL }, /altnames.*DATABASE_TLS=no-verify/);
   });
 
   await t.test('A release fails closed as well', async (t) => {
@@ -119,9 +130,14 @@ test('PostgreSQL with and without TLS, by DATABASE_TLS and by the URL', async (t
 test('Redis with and without TLS, by the URL and REDIS_TLS', async (t) => {
   const certificate = await createCertificate(t);
   const password = 'hunter2@:/';
-  const servers = { plain: await startRedis(t, { password }), tls: await startRedis(t, { password, certificate }) };
+  const unknown = await createSignedCertificate(t);
+  const servers = {
+    plain: await startRedis(t, { password }),
+    tls: await startRedis(t, { password, certificate }),
+    signed: await startRedis(t, { password, certificate: unknown }),
+  };
   const refused = /TLS to Redis failed: self-signed certificate.*REDIS_TLS=no-verify/;
-  const { plain, tls } = servers;
+  const { plain, tls, signed } = servers;
   const rows: [title: string, REDIS_URL: string, REDIS_TLS: string, outcome: Outcome][] = [
     ['plain server, redis:', plain.url, '', 'up'],
     ['plain server, redis:', plain.url, 'verify', 'up'],
@@ -131,6 +147,8 @@ test('Redis with and without TLS, by the URL and REDIS_TLS', async (t) => {
     ['TLS server, rediss:', tls.url, '', refused],
     ['TLS server, rediss:', tls.url, 'verify', refused],
     ['TLS server, rediss:', tls.url, 'no-verify', 'up'],
+    ['signed server, rediss:', signed.url, 'verify', /unable to verify the first certificate.*REDIS_TLS=no-verify/],
+    ['signed server, rediss:', signed.url, 'no-verify', 'up'],
     ['TLS server, redis:', tls.url.replace('rediss:', 'redis:'), '', /closed before Redis was ready/],
   ];
   const database = await startPostgres(t);
@@ -143,9 +161,13 @@ test('Redis with and without TLS, by the URL and REDIS_TLS', async (t) => {
     });
   }
 
-  await t.test('REDIS_TLS=verify connects where the certificate is one that the machine trusts', async (t) => {
-    const NODE_EXTRA_CA_CERTS = certificate.certificate;
-    const environment = { DATABASE_URL: database.url, REDIS_URL: tls.url, REDIS_TLS: 'verify', NODE_EXTRA_CA_CERTS };
-    await check(t, 'redis', environment, 'up');
+  await t.test('REDIS_TLS=verify connects where the machine trusts who signed the certificate', async (t) => {
+    for (const [{ url }, { authority }] of [
+      [tls, certificate],
+      [signed, unknown],
+    ] as const) {
+      const trusting = { REDIS_TLS: 'verify', NODE_EXTRA_CA_CERTS: authority };
+      await check(t, 'redis', { DATABASE_URL: database.url, REDIS_URL: url, ...trusting }, 'up');
+    }
   });
 });

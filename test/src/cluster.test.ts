@@ -16,29 +16,24 @@ test('There are as many workers as WEB_CONCURRENCY says, at most one for each pr
   t.end();
 });
 
-test('The second worker starts when the first listens, and a signal ends them all with 0', async (t) => {
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    const primary = startPrimary(t, 'steady');
-    await poll(() => listWorkers(primary).length === 2);
-    primary.signal(signal);
-    t.equal(await primary.exited, 0);
-    t.match(primary.lines, [{ level: 30, workers: 2 }]);
-    for (const pid of listWorkers(primary)) t.throws(() => process.kill(pid, 0), { code: 'ESRCH' });
-  }
-});
-
 test('A worker that dies is replaced: at once, or after a pause where it has died at once', async (t) => {
-  for (const [mode, isPaused] of Object.entries({ stable: false, steady: true })) {
+  const modes = {
+    stable: { isPaused: false, signal: 'SIGINT' },
+    steady: { isPaused: true, signal: 'SIGTERM' },
+  } as const;
+  for (const [mode, { isPaused, signal }] of Object.entries(modes)) {
     const primary = startPrimary(t, mode);
     await poll(() => listWorkers(primary).length === 2);
+    t.match(primary.lines, [{ level: 30, workers: 2 }]);
     const [dead] = listWorkers(primary);
     process.kill(Number(dead), 'SIGKILL');
     await poll(() => listWorkers(primary).length === 3);
     const line = await primary.waitForLine('A worker ended');
     t.match(line, { level: 40, worker: dead, signal: 'SIGKILL' });
     t.equal(Number(line.pauseMs) > 0, isPaused, mode);
-    primary.signal('SIGTERM');
+    primary.signal(signal);
     t.equal(await primary.exited, 0);
+    for (const pid of listWorkers(primary)) t.throws(() => process.kill(pid, 0), { code: 'ESRCH' });
   }
 });
 

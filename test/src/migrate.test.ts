@@ -5,6 +5,7 @@ import { Kysely, PGliteDialect, sql } from 'kysely';
 import type { Migration } from 'kysely/migration';
 import { test } from 'tap';
 import { applyMigrations, findPendingMigrations } from '../../src/migrate.ts';
+import { createEmbeddedDatabase } from '../fixture/embedded-database.ts';
 import { createFolder, writeFiles } from '../helper.ts';
 
 const MIGRATIONS = new URL('../../src/migrations/', import.meta.url);
@@ -13,7 +14,8 @@ const createTable = (name: string) =>
   `export const up = (db) => db.schema.createTable('${name}').addColumn('id', 'uuid').execute();`;
 
 test('Migrations', async (t) => {
-  const db = new Kysely<unknown>({ dialect: new PGliteDialect({ pglite: async () => PGlite.create() }) });
+  const pglite = await PGlite.create(await createEmbeddedDatabase(t));
+  const db = new Kysely<unknown>({ dialect: new PGliteDialect({ pglite }) });
   t.teardown(() => db.destroy());
   const folder = await createFolder(t);
   await writeFiles(folder, { '0001-cats.mjs': createTable('cats'), '0002-dogs.mjs': createTable('dogs') });

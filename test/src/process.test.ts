@@ -12,14 +12,6 @@ const start = (t: Test, entry: ProcessOptions['entry'], environment: Environment
     environment: { DATABASE_URL: DOWN, SHUTDOWN_DELAY_MS: '0', ...environment },
   });
 
-test('web serves, drains and exits 0', async (t) => {
-  const web = await start(t, 'web');
-  t.equal((await fetch(web.url)).status, 200);
-  web.signal('SIGTERM');
-  t.equal(await web.exited, 0);
-  t.match(web.lines.at(-1), { msg: 'Drained' });
-});
-
 test('An answer that had begun before the signal is ended, and its connection closed', async (t) => {
   const web = await start(t, 'fixture');
   const agent = new Agent({ keepAlive: true });
