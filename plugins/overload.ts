@@ -29,7 +29,8 @@ export default fp(
     const sample = () => {
       // Where the loop has not come round since the last sample, the mean is not a number, and late too.
       const isLate = !(histogram.mean / 1e6 <= MAX_DELAY_MS);
-      late = isLate && arrived >= MIN_REQUESTS ? late + 1 : 0;
+      if (!isLate) late = 0;
+      else if (arrived >= MIN_REQUESTS) late++;
       arrived = 0;
       histogram.reset();
     };

@@ -45,7 +45,7 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
   const restarts = Number(values.restarts);
   await using postgres = await PostgresServer.create();
   await release(postgres.url);
-  if (values.control) return measureControls(await preparePrograms(postgres, VARIANTS[0]!), restarts);
+  if (values.control) return await measureControls(await preparePrograms(postgres, VARIANTS[0]!), restarts);
   const routers = ROUTER_NAMES.filter((name) => positionals.length === 0 || positionals.includes(name));
   for (const router of routers) {
     for (const variant of VARIANTS) {

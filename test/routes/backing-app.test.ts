@@ -1,12 +1,13 @@
 import type { FastifyInstance } from 'fastify';
 import { type Test, test } from 'tap';
+import { createEmbeddedDatabase } from '../fixture/embedded-database.ts';
 import { buildTestApp, captureLog, DOWN } from '../helper.ts';
 
 /** An app with notes, and one that it is attached to and that has no database of its own. */
-async function buildPair(t: Test, environment = {}): Promise<{ other: FastifyInstance; app: FastifyInstance }> {
-  const other = await buildTestApp(t, environment);
-  const url = await other.listen({ host: '127.0.0.1', port: 0 });
-  return { other, app: await buildTestApp(t, { DATABASE_URL: DOWN, BACKING_APP_URL: url }) };
+async function buildPair(t: Test, url?: string): Promise<{ other: FastifyInstance; app: FastifyInstance }> {
+  const other = await buildTestApp(t, { DATABASE_URL: url ?? `pglite:${await createEmbeddedDatabase(t)}` });
+  const address = await other.listen({ host: '127.0.0.1', port: 0 });
+  return { other, app: await buildTestApp(t, { DATABASE_URL: DOWN, BACKING_APP_URL: address }) };
 }
 
 test('GET /backing-app/notes answers what GET /notes of the attached app does', async (t) => {
@@ -39,7 +40,7 @@ test('GET /backing-app/notes answers 503 where no app is attached', async (t) =>
 });
 
 test('GET /backing-app/notes answers 502 while the attached app has no database', async (t) => {
-  const { app } = await buildPair(t, { DATABASE_URL: DOWN });
+  const { app } = await buildPair(t, DOWN);
   const answer = await app.inject('/backing-app/notes');
   t.equal(answer.statusCode, 502);
   t.equal(answer.json().message, 'Bad Gateway');

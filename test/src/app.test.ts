@@ -67,11 +67,6 @@ test('A plugin that lacks a dependency is an error that names both', async (t) =
   await t.rejects(buildApp({ environment, plugins, routes: [] }), /'satellite' of plugin 'weather' is not registered/);
 });
 
-test('A plugin that does not come to an end is an error that names it', { timeout: 60_000 }, async (t) => {
-  const plugins = [await createSources(t, { 'slow.js': plugin('slow', [], 'await new Promise(() => {});') })];
-  await t.rejects(buildApp({ environment, plugins, routes: [] }), /slow/);
-});
-
 test('A bad environment is an error, and no app', async (t) => {
   await t.rejects(buildApp({ environment: { PORT: 'http' } }), { name: 'EnvironmentError', variables: { length: 2 } });
 });
