@@ -2,7 +2,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import createError from '@fastify/error';
 import fp from 'fastify-plugin';
 
-/** How late the event loop may be on average, in milliseconds: from here on every answer is, and it gets worse. */
+/** How late the event loop may be, in milliseconds: where it is again and again, every answer is, and it gets worse. */
 const MAX_DELAY_MS = 200;
 
 /** How often the delay is measured, in milliseconds. */
@@ -27,8 +27,8 @@ export default fp(
     let late = 0;
     let arrived = 0;
     const sample = () => {
-      // Where the loop has not come round since the last sample, the mean is not a number, and late too.
-      const isLate = !(histogram.mean / 1e6 <= MAX_DELAY_MS);
+      // Where nothing was measured, the loop has not come round since the last sample.
+      const isLate = histogram.count === 0 || histogram.max / 1e6 > MAX_DELAY_MS;
       if (!isLate) late = 0;
       else if (arrived >= MIN_REQUESTS) late++;
       arrived = 0;

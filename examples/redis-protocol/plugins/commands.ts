@@ -1,0 +1,215 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { matchesGlob } from 'node:path';
+import type { FastifyInstance } from 'fastify';
+import fp from 'fastify-plugin';
+import { type Static, Type } from 'typebox';
+import manifest from '../../../package.json' with { type: 'json' };
+import { NewNote } from '../../../routes/notes/schema.ts';
+import { createNote, deleteNote, findNote, listNotes } from '../../../routes/notes/store.ts';
+
+/** The most keys of one SCAN, as many as a page has over HTTP: COUNT is a hint. */
+const MAX_KEYS = 100;
+
+/** No note has it: what a key that is no note's stands for. */
+const NIL = '00000000-0000-0000-0000-000000000000';
+
+const OK = { status: 'OK' };
+
+export const settings = Type.Object({
+  REDIS_PASSWORD: Type.Optional(
+    Type.String({ secret: true, description: 'What AUTH and HELLO expect; no password is asked for where unset' }),
+  ),
+});
+
+type RedisSettings = Static<typeof settings>;
+
+declare module '../../../plugins/env.ts' {
+  interface Config extends RedisSettings {}
+}
+
+/** What is known of the client of one connection. */
+export interface Session {
+  address: string;
+  protocol: 2 | 3;
+  isTrusted: boolean;
+  hasQuit: boolean;
+}
+
+export type Reply = string | number | null | Error | { status: string } | Reply[] | Map<string, Reply>;
+
+/** A client's mistake: its message is the answer, a code and a sentence. */
+class CommandError extends Error {}
+
+/** Redis's arity, which counts the name too and is negative where more arguments may follow, and what it does. */
+type Command = [arity: number, run: (args: string[], session: Session) => Reply | Promise<Reply>];
+
+type Commands = Record<string, Command>;
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Runs one of Redis's commands, and logs that; never rejects. */
+    runCommand(session: Session, name: string, args: string[]): Promise<Reply>;
+  }
+}
+
+/** The notes by Redis's commands: one has the key note:<id> and is JSON, and SET note makes a new one. */
+export default fp(
+  async (app) => {
+    const commands = listCommands(app);
+    app.decorate('runCommand', async (session, name, args) => {
+      const startedAt = performance.now();
+      const reply = await run(commands, session, name, args).catch((error) => explain(app, error));
+      const durationMs = Math.round((performance.now() - startedAt) * 10) / 10;
+      // What is no command can be anything, also a password in the wrong place.
+      app.log.info(
+        { command: Object.hasOwn(commands, name) ? name : 'unknown', durationMs, address: session.address },
+        'command',
+      );
+      return reply;
+    });
+  },
+  { name: 'commands', dependencies: ['database', 'readiness', 'validation'] },
+);
+
+async function run(commands: Commands, session: Session, name: string, args: string[]): Promise<Reply> {
+  const [arity, run] = commands[name] ?? [];
+  if (!session.isTrusted && !['AUTH', 'HELLO', 'QUIT'].includes(name)) reject('NOAUTH Authentication required.');
+  if (!arity || !run) return reject(`ERR unknown command '${name.slice(0, 64)}'`);
+  if (arity > 0 ? args.length !== arity - 1 : args.length < -arity - 1)
+    reject(`ERR wrong number of arguments for '${name.toLowerCase()}' command`);
+  return run(args, session);
+}
+
+/** The client hears what it did wrong, and nothing of what went wrong here. */
+function explain({ log }: FastifyInstance, err: Error): Error {
+  if (err instanceof CommandError) return err;
+  log.error({ err }, 'command failed');
+  return new CommandError('ERR The command failed; try again later');
+}
+
+function reject(message: string): never {
+  throw new CommandError(message);
+}
+
+function listCommands(app: FastifyInstance): Commands {
+  const { db } = app;
+  const commands: Commands = {
+    AUTH: [-2, (names, session) => authenticate(app, session, names)],
+    COMMAND: [-1, ([topic = '']) => describeCommands(commands, topic)],
+    DBSIZE: [1, () => countNotes(app)],
+    DEL: [-2, (keys) => count(keys, (id) => deleteNote(db, id))],
+    EXISTS: [-2, (keys) => count(keys, async (id) => (await findNote(db, id)) !== undefined)],
+    GET: [2, async ([key = '']) => JSON.stringify(await findNote(db, readId(key))) ?? null],
+    HELLO: [-1, ([version, ...options], session) => greet(app, session, version, options)],
+    INFO: [-1, () => describeServer(app)],
+    PING: [-1, ([text]) => text ?? { status: 'PONG' }],
+    QUIT: [1, (_none, session) => Object.assign(session, { hasQuit: true }) && OK],
+    SCAN: [-2, ([cursor = '', ...options]) => scan(app, cursor, options)],
+    SELECT: [2, ([index]) => (index === '0' ? OK : reject('ERR DB index is out of range'))],
+    SET: [3, ([key = '', value = '']) => setNote(app, key, value)],
+  };
+  return commands;
+}
+
+/** AUTH [user] password */
+function authenticate({ config }: FastifyInstance, session: Session, names: string[]): Reply {
+  const password = config.REDIS_PASSWORD ?? reject('ERR AUTH is called, but no password is configured.');
+  const [given = '', user = 'default'] = names.toReversed();
+  // Digests have one length, and comparing them takes the same time whatever is wrong.
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  const isRight = timingSafeEqual(digest(given), digest(password)) && user === 'default';
+  if (!isRight) reject('WRONGPASS invalid username-password pair or user is disabled.');
+  session.isTrusted = true;
+  return OK;
+}
+
+/** HELLO [version [AUTH user password] [SETNAME name]]: from this answer on, they are of that version. */
+function greet(app: FastifyInstance, session: Session, version: string | undefined, options: string[]): Reply {
+  if (!['2', '3', undefined].includes(version)) reject('NOPROTO unsupported protocol version');
+  while (options.length > 0) {
+    const option = options.shift()!.toUpperCase();
+    if (option === 'AUTH' && options.length >= 2) authenticate(app, session, options.splice(0, 2));
+    else if (option === 'SETNAME' && options.length >= 1) options.shift();
+    else reject('ERR Syntax error in HELLO');
+  }
+  if (!session.isTrusted) reject('NOAUTH HELLO must be called with AUTH <user> <password>.');
+  if (version) session.protocol = version === '3' ? 3 : 2;
+  const { name: server, version: release } = manifest;
+  const answer = { server, version: release, proto: session.protocol, mode: 'standalone', role: 'master', modules: [] };
+  return new Map<string, Reply>(Object.entries(answer));
+}
+
+/** Redis's word for a server that is not ready is loading: clients wait until it is over. */
+async function describeServer({ readiness }: FastifyInstance): Promise<string> {
+  const { status } = await readiness.report();
+  const loading = status === 'ready' || status === 'degraded' ? 0 : 1;
+  return `# Server\r\nserver_name:${manifest.name}\r\n# Persistence\r\nloading:${loading}\r\nstatus:${status}\r\n`;
+}
+
+/** COMMAND, COMMAND COUNT */
+function describeCommands(commands: Commands, topic: string): Reply {
+  if (topic.toUpperCase() === 'COUNT') return Object.keys(commands).length;
+  if (topic) reject('ERR unknown subcommand');
+  return Object.entries(commands).map(([name, [arity]]) => [name.toLowerCase(), arity, [], 0, 0, 0]);
+}
+
+function readId(key: string): string {
+  return /^note:([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/i.exec(key)?.[1] ?? NIL;
+}
+
+async function count(keys: string[], holds: (id: string) => Promise<boolean>): Promise<number> {
+  let sum = 0;
+  for (const key of keys) if (await holds(readId(key))) sum += 1;
+  return sum;
+}
+
+async function countNotes({ db }: FastifyInstance): Promise<number> {
+  const query = db.selectFrom('notes').select(({ fn }) => fn.countAll().as('notes'));
+  return Number((await query.executeTakeFirstOrThrow()).notes);
+}
+
+/** SET note JSON; a note's key is its id, which nobody knows before. */
+async function setNote({ db, validatorCompiler }: FastifyInstance, key: string, value: string): Promise<Reply> {
+  if (key !== 'note') reject('ERR SET note makes a note and answers its key; no other key can be set');
+  const note = parseJson(value);
+  const validate = validatorCompiler!({ schema: NewNote, method: 'SET', url: 'note', httpPart: 'body' });
+  if (!validate(note)) reject(`ERR note${validate.errors?.[0]?.instancePath} ${validate.errors?.[0]?.message}`);
+  return `note:${(await createNote(db, note as NewNote)).id}`;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return reject('ERR the value is not JSON');
+  }
+}
+
+/**
+ * SCAN cursor [MATCH pattern] [COUNT count]. A cursor of Redis has 64 bits: it is the first half of the next note's
+ * UUID. Notes can share that half; a key may come twice then, but all come, so a page grows until it gets past them.
+ */
+async function scan({ db }: FastifyInstance, cursor: string, options: string[]): Promise<Reply> {
+  const { pattern, size } = readScanOptions(options);
+  if (!/^\d{1,20}$/.test(cursor) || BigInt(cursor) >= 2n ** 64n) reject('ERR invalid cursor');
+  const half = BigInt(cursor)
+    .toString(16)
+    .padStart(16, '0')
+    .replace(/(.{8})(.{4})(.{4})/, '$1-$2-$3');
+  for (let limit = size; ; limit *= 2) {
+    const page = { limit: limit + 1, ...(cursor !== '0' && { after: `${half}-ffff-ffffffffffff` }) };
+    const { items } = await listNotes(db, page);
+    const next = BigInt(`0x${items[limit]?.id.replaceAll('-', '').slice(0, 16) ?? 0}`).toString();
+    const keys = items.slice(0, limit).map(({ id }) => `note:${id}`);
+    if (next === '0' || next !== cursor) return [next, keys.filter((key) => matchesGlob(key, pattern))];
+  }
+}
+
+function readScanOptions([name, value, ...others]: string[]): { pattern: string; size: number } {
+  if (name === undefined) return { pattern: '*', size: 10 };
+  const options = readScanOptions(others);
+  if (/^match$/i.test(name) && value !== undefined) return { ...options, pattern: value };
+  if (/^count$/i.test(name) && /^[1-9]\d*$/.test(value ?? ''))
+    return { ...options, size: Math.min(Number(value), MAX_KEYS) };
+  return reject('ERR syntax error');
+}

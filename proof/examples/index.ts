@@ -1,0 +1,99 @@
+// The examples, with real servers and clients: the notes over the Redis protocol and XMPP, and one app behind another
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { globSync, readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { run } from 'node:test';
+import type { Tally } from '../tally.ts';
+
+const EXAMPLES = path.join(import.meta.dirname, '../../examples');
+
+/** How long a test may take, in milliseconds: a bound for what hangs, not a measurement. */
+const TEST_TIMEOUT_MS = 600_000;
+
+/** A README is read in one go. */
+const MAX_README_LINES = 40;
+
+/** Flags: the names of examples, where not all are to be proven. */
+export async function prove(tally: Tally, flags: string[]): Promise<void> {
+  installTools();
+  const names = globSync('*/README.md', { cwd: EXAMPLES, exclude: ['node_modules'] }).map((file) => path.dirname(file));
+  assert(names.length > 0, 'there are no examples');
+  for (const flag of flags) assert(names.includes(flag), `there is no example named ${flag}`);
+  await tally.check('the compiler finds no error in the examples', proveTypes);
+  for (const name of names.filter((name) => flags.length === 0 || flags.includes(name)).sort()) {
+    await tally.check(`${name}: the README is short`, () => proveLength(name));
+    await tally.check(`${name}: all its tests pass`, () => proveTests(tally, name));
+  }
+}
+
+/** The examples have dependencies of their own, which the app does not need. */
+function installTools(): void {
+  const installedAt = readTime('node_modules/.package-lock.json');
+  if (installedAt >= readTime('package-lock.json')) return;
+  const { status } = spawnSync('npm ci --no-audit --no-fund', { cwd: EXAMPLES, stdio: 'inherit', shell: true });
+  if (status !== 0) throw new Error('What the examples need could not be installed: npm ci failed in examples/');
+}
+
+function readTime(file: string): number {
+  return statSync(path.join(EXAMPLES, file), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+}
+
+function proveTypes(): void {
+  const { status, stdout } = spawnSync('npx tsc -p .', { cwd: EXAMPLES, encoding: 'utf8', shell: true });
+  assert.equal(status, 0, stdout);
+}
+
+function proveLength(name: string): string {
+  const { length } = readFileSync(path.join(EXAMPLES, name, 'README.md'), 'utf8')
+    .trimEnd()
+    .split('\n');
+  assert(length <= MAX_README_LINES, `it has ${length} lines`);
+  return `${length} lines`;
+}
+
+/** Each test is a check, and what it says of itself is printed. @returns how many there are */
+async function proveTests(tally: Tally, name: string): Promise<string> {
+  const cwd = path.join(EXAMPLES, name);
+  const files = globSync('*.test.ts', { cwd });
+  let tests = 0;
+  let succeeded = false;
+  for await (const { type, data } of run({ cwd, files, timeout: TEST_TIMEOUT_MS }) as AsyncIterable<TestEvent>) {
+    if (type === 'test:diagnostic' && data.file) console.log(`        ${data.message}`);
+    if (type === 'test:summary' && !data.file) succeeded = data.success;
+    // A suite is no test, but its hooks can fail.
+    if (!isResult(type) || (data.details.type === 'suite' && !isHookFailure(data.details))) continue;
+    tests += 1;
+    await tally.check(`${name}: ${data.name}`, () => proveResult(type, data));
+  }
+  assert(tests > 0, 'there are none');
+  assert(succeeded, 'some have failed');
+  return `${tests}`;
+}
+
+/** What node:test says of its tests; of each type, it says a part of this. */
+interface TestEvent {
+  type: string;
+  data: {
+    name: string;
+    file?: string;
+    message: string;
+    success: boolean;
+    skip?: string | boolean;
+    todo?: string | boolean;
+    details: { type?: string; error?: Error & { failureType?: string } };
+  };
+}
+
+function isResult(type: string): boolean {
+  return type === 'test:pass' || type === 'test:fail';
+}
+
+function isHookFailure({ error }: TestEvent['data']['details']): boolean {
+  return error !== undefined && error.failureType !== 'subtestsFailed';
+}
+
+function proveResult(type: string, { skip, todo, details: { error } }: TestEvent['data']): void {
+  if (type === 'test:fail') throw error?.cause ?? error;
+  assert(skip === undefined && todo === undefined, 'it was not run');
+}

@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+
+const ID = /\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/g;
+const TIME = /\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/g;
+
+/** What a README shows: what was typed, and what came. */
+export interface Step {
+  input: string;
+  output: string;
+}
+
+/** The steps in a README's blocks of this language, each of which begins with the prompt. */
+export function readSteps(file: string, language: string, prompt: string): Step[] {
+  const blocks = readFileSync(file, 'utf8').matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, 'gms'));
+  const text = [...blocks].map(([, block]) => block).join('');
+  const steps = `\n${text}`.split(`\n${prompt}`).slice(1);
+  assert(steps.length > 0, `${file} shows nothing in ${language}`);
+  return steps.map((step) => {
+    const [input = '', ...output] = step.split('\n');
+    return { input, output: output.join('\n').trimEnd() };
+  });
+}
+
+/** Does again what a README shows. Ids and times are others each time: an id stands for the one that came instead. */
+export class Replay {
+  readonly #ids = new Map<string, string>();
+
+  /** Runs the steps in their order and compares what comes. */
+  async run(steps: Step[], run: (input: string) => Promise<string>): Promise<void> {
+    for (const { input, output } of steps) {
+      const came = (await run(input.replaceAll(ID, (id) => this.#ids.get(id) ?? id))).trimEnd();
+      assert.equal(mask(came), mask(output), `${input} gives something else than the README shows`);
+      this.#pair(output, came);
+    }
+  }
+
+  #pair(output: string, came: string): void {
+    const ids = came.match(ID) ?? [];
+    for (const [position, id] of (output.match(ID) ?? []).entries()) {
+      assert.equal(this.#ids.get(id) ?? ids[position], ids[position], `${id} stands for two notes`);
+      this.#ids.set(id, ids[position]!);
+    }
+  }
+}
+
+function mask(text: string): string {
+  return text.replaceAll(ID, '<id>').replaceAll(TIME, '<time>');
+}
