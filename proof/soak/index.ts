@@ -29,6 +29,11 @@ const TERMINATE =
 /** After an outage, the app has its database when it has given so many answers without a failure. */
 const ANSWERS_IN_A_ROW = 20;
 
+/** Every so many samples one is printed. */
+const PRINT_EVERY = 5;
+
+const COLUMNS = ['requests', 'heap MiB', ' RSS MiB', 'external MiB', 'sockets', 'timers', 'listeners'];
+
 /** The picture is of a whole run, a shorter one leaves it alone. */
 const CHART = path.join(import.meta.dirname, '../../docs/images/soak.svg');
 
@@ -43,7 +48,6 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
   const requests = Number(values.requests);
   const { points, severedAt, traffic } = await soak(requests);
   if (requests >= REQUESTS) await writeChart(points, severedAt);
-  printTable(points);
   await tally.check('Every answer is one of the right ones', () => checkAnswers(traffic));
   const settled = points.slice(points.length / 2);
   await tally.check('The heap after collection stays', () => checkMemory(settled.map(({ heap }) => heap)));
@@ -70,7 +74,13 @@ async function soak(requests: number): Promise<Soak> {
   await waitForNotes(app, url);
   const traffic = new Traffic(url);
   const severedAt: number[] = [];
-  const points: Point[] = [{ ...(await takeSample(inspectorPort)), requests: 0 }];
+  const points: Point[] = [];
+  const addPoint = async () => {
+    points.push({ ...(await takeSample(inspectorPort)), requests: traffic.sent });
+    if (points.length % PRINT_EVERY === 1) printRow(points.at(-1)!);
+  };
+  console.log(COLUMNS.join('  '));
+  await addPoint();
   for (let index = 1; index <= SAMPLES; index++) {
     const running = traffic.run(requests / SAMPLES);
     if (index % SEVER_EVERY === 0) {
@@ -81,7 +91,7 @@ async function soak(requests: number): Promise<Soak> {
       traffic.isSevered = false;
     }
     await running;
-    points.push({ ...(await takeSample(inspectorPort)), requests: traffic.sent });
+    await addPoint();
   }
   await traffic.end();
   return { points, severedAt, traffic };
@@ -109,16 +119,10 @@ async function writeChart(points: Point[], severedAt: number[]): Promise<void> {
   console.log(`The curve is in ${path.relative(process.cwd(), CHART)}`);
 }
 
-function printTable(points: Point[]): void {
-  console.log(' requests  heap MiB  RSS MiB  external MiB  sockets  timers  listeners');
-  for (const point of points.filter((_point, index) => index % (SAMPLES / 20) === 0)) {
-    const memory = [point.heap, point.rss, point.external].map((bytes) => (bytes / MEBIBYTE).toFixed(1));
-    const [heap, rss, external] = memory as [string, string, string];
-    const counts = `${`${point.sockets}`.padStart(9)}${`${point.timers}`.padStart(8)}${`${point.listeners}`.padStart(11)}`;
-    console.log(
-      `${`${point.requests}`.padStart(9)}${heap.padStart(10)}${rss.padStart(9)}${external.padStart(14)}${counts}`,
-    );
-  }
+function printRow(point: Point): void {
+  const memory = [point.heap, point.rss, point.external].map((bytes) => (bytes / MEBIBYTE).toFixed(1));
+  const columns = [point.requests, ...memory, point.sockets, point.timers, point.listeners];
+  console.log(columns.map((column, index) => `${column}`.padStart(COLUMNS[index]!.length)).join('  '));
 }
 
 function checkAnswers({ sent, unavailable, wrong }: Traffic): string {
