@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { registerHooks } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import Fastify, { type FastifyInstance } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import { test } from 'tap';
-import { buildTestApp, createFolder, DOWN, writeFiles } from '../helper.ts';
+import { buildTestApp, createFolder, DOWN, startProcess, writeFiles } from '../helper.ts';
 
 interface Operation {
   summary?: string;
@@ -126,13 +126,11 @@ test('The files of Swagger UI are as its package has them', async (t) => {
 });
 
 test('What is built has files of its own, where Swagger UI is not installed', async (t) => {
-  const { default: docs } = await import(new URL('../../dist/plugins/docs.js', import.meta.url).href);
-  const app = Fastify();
-  t.teardown(() => app.close());
-  await app.register(docs);
+  const { url } = await startProcess(t, { entry: 'web', environment: { DATABASE_URL: DOWN } });
   for (const name of ['swagger-ui.css', 'swagger-ui-bundle.js']) {
-    const { statusCode, rawPayload } = await app.inject(`/docs/${name}`);
-    t.equal(statusCode, 200);
-    t.ok(rawPayload.equals(await readFile(new URL(`../../dist/swagger-ui/${name}`, import.meta.url))), name);
+    const answer = await fetch(`${url}/docs/${name}`);
+    t.equal(answer.status, 200);
+    const built = await readFile(new URL(`../../dist/swagger-ui/${name}`, import.meta.url));
+    t.ok(built.equals(Buffer.from(await answer.arrayBuffer())), name);
   }
 });
