@@ -1,40 +1,43 @@
 import { subscribe } from 'node:diagnostics_channel';
-import { once } from 'node:events';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { EventEmitter, once } from 'node:events';
+import type { ServerResponse } from 'node:http';
+import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { readPath } from './log.ts';
 import type { Door } from './process.ts';
 
-/** How long a connection without a request may stay after the last answer, in milliseconds. */
+/** How long a connection without a request may stay after the listener has closed, in milliseconds. */
 const LINGER_MS = 500;
 
 interface RequestStart {
-  request: IncomingMessage;
   response: ServerResponse;
-  server: Server;
 }
 
 /**
- * HTTP on the app's port. Fastify closes idle connections when it closes, but a connection that becomes idle later
- * keeps it open, and one that never sends a whole request does too: this door knows what is open and closes the rest.
+ * HTTP on the app's port. Fastify and Node close idle connections together with the listener, but a router's next
+ * request may be on its way on one of them; and a connection that never sends a whole request holds them for ever.
+ * This door knows what is open, answers that, and closes the rest a little later.
  */
 export function openHttpDoor(app: FastifyInstance): Door {
   const open = new Map<ServerResponse, number>();
+  const events = new EventEmitter();
   let draining = false;
-  let closing = false;
 
   // Node's own channel sees the requests of all servers that Fastify binds: localhost is two addresses.
   subscribe('http.server.request.start', (message) => {
-    const { response, server } = message as RequestStart;
+    const { response } = message as RequestStart;
     open.set(response, performance.now());
     if (draining) askToReconnect(response);
     response.once('close', () => {
       open.delete(response);
-      // Its header was sent before the signal: the client thinks that the connection stays.
-      if (closing && response.shouldKeepAlive) setImmediate(() => server.closeIdleConnections());
+      if (open.size === 0) events.emit('answered');
     });
   });
+
+  async function waitForAnswers(): Promise<void> {
+    while (open.size > 0) await once(events, 'answered');
+  }
 
   return {
     listen: (address) => app.listen({ ...address, listenTextResolver }),
@@ -43,12 +46,15 @@ export function openHttpDoor(app: FastifyInstance): Door {
       for (const response of open.keys()) askToReconnect(response);
     },
     async close() {
-      closing = true;
-      const closed = app.close();
-      while (open.size > 0) await Promise.race([...open.keys()].map((response) => once(response, 'close')));
-      await Promise.race([closed, sleep(LINGER_MS)]);
+      // Without a delay there is no router to wait for, as in development.
+      const lingerMs = app.config.SHUTDOWN_DELAY_MS === 0 ? 0 : LINGER_MS;
+      const ended = once(app.server, 'close');
+      net.Server.prototype.close.call(app.server);
+      await waitForAnswers();
+      await Promise.race([ended, sleep(lingerMs)]);
+      await waitForAnswers();
       app.server.closeAllConnections();
-      await closed;
+      await app.close();
     },
     openRequests: () => [...open].map(describeRequest),
   };
