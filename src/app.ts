@@ -9,10 +9,14 @@ import Fastify, {
 import env, { type Config, type EnvironmentOptions } from '../plugins/env.ts';
 import { readRequestId } from '../plugins/request-id.ts';
 import { answerBadPath, answerClientError, answerExpectation } from './client-errors.ts';
+import { LazyCompilers } from './compilers.ts';
 import { createLogger, RequestLog } from './log.ts';
 
 const PLUGINS = new URL('../plugins/', import.meta.url);
 const ROUTES = new URL('../routes/', import.meta.url);
+
+/** Compiling schemas blocks the process: those who wait for the port come first. In milliseconds. */
+const WARM_UP_MS = 100;
 
 export interface AppOptions extends Omit<EnvironmentOptions, 'folders'> {
   logger?: FastifyBaseLogger;
@@ -38,7 +42,10 @@ export async function buildApp({
 }: AppOptions = {}): Promise<FastifyInstance> {
   config ??= await readConfig(environment, plugins);
   logger.level = config.LOG_LEVEL;
-  const app = Fastify({ ...serverOptions(config), loggerInstance: logger });
+  const compilers = new LazyCompilers();
+  const schemaController = { compilersFactory: compilers.factory };
+  const app = Fastify({ ...serverOptions(config), schemaController, loggerInstance: logger });
+  app.addHook('onListen', async () => void setTimeout(() => compilers.compilePending(), WARM_UP_MS).unref());
   app.server.on('checkExpectation', answerExpectation);
   app.decorate('config', config);
   for (const folder of plugins) await loadFolder(app, folder);

@@ -1,6 +1,9 @@
-import { buildApp } from './app.ts';
-import { createLogger } from './log.ts';
-import { exitWith } from './process.ts';
+// As in src/web.ts.
+process.setSourceMapsEnabled(true);
+
+const { buildApp } = await import('./app.ts');
+const { createLogger } = await import('./log.ts');
+const { exitWith } = await import('./process.ts');
 
 const logger = createLogger();
 

@@ -1,7 +1,5 @@
-import module from 'node:module';
-
-// Compiled code is kept in the system's temporary folder: the next start takes two thirds of the time.
-module.enableCompileCache?.();
+// Stack traces name the lines of the sources: each file that is loaded from here on comes with its map.
+process.setSourceMapsEnabled(true);
 
 const { openHttpDoor } = await import('./http-door.ts');
 const { startProcess } = await import('./process.ts');
