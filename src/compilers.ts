@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import serializerSelector, { type SerializerCompiler } from '@fastify/fast-json-stringify-compiler';
 import { Ajv, type Options } from 'ajv';
 import addFormats from 'ajv-formats';
@@ -18,11 +19,12 @@ export class LazyCompilers {
     buildSerializer: (schemas: Schemas, options: object) => this.#buildSerializer(schemas, options),
   } as unknown as Factory;
 
-  /** Compiles what no request has needed yet, a schema in a turn; throws at the first that cannot be compiled. */
-  compilePending(): void {
-    const [compile] = this.#pending;
-    compile?.();
-    if (this.#pending.size > 0) setImmediate(() => this.compilePending());
+  /** Compiles what no request has needed yet, a schema in a turn; rejects at the first that cannot be compiled. */
+  async compilePending(): Promise<void> {
+    for (const compile of this.#pending) {
+      compile();
+      await setImmediate();
+    }
   }
 
   /**
@@ -32,8 +34,9 @@ export class LazyCompilers {
   #buildValidator(schemas: Schemas): FastifySchemaCompiler<object> {
     const exact = this.#delay(() => createAjv(schemas, {}));
     const fromText = this.#delay(() => createAjv(schemas, { coerceTypes: 'array' }));
-    return ({ schema, httpPart }) => {
-      const compiled = this.#delay(() => (httpPart === 'body' ? exact() : fromText()).compile(schema));
+    return ({ schema, ...route }) => {
+      const ajv = route.httpPart === 'body' ? exact : fromText;
+      const compiled = this.#delay(() => compileFor(route, () => ajv().compile(schema)));
       const validate: ReturnType<FastifySchemaCompiler<object>> = (data) => {
         const isValid = compiled()(data);
         validate.errors = compiled().errors ?? null;
@@ -46,7 +49,7 @@ export class LazyCompilers {
   #buildSerializer(schemas: Schemas, options: object): SerializerCompiler {
     const compiler = this.#delay(() => serializerSelector()(schemas, options));
     return (route) => {
-      const compiled = this.#delay(() => compiler()(route));
+      const compiled = this.#delay(() => compileFor(route, () => compiler()(route)));
       return (data) => compiled()(data);
     };
   }
@@ -61,6 +64,23 @@ export class LazyCompilers {
     };
     this.#pending.add(get);
     return get;
+  }
+}
+
+interface SchemaPlace {
+  method: string;
+  url: string;
+  httpPart?: string | undefined;
+  httpStatus?: string | undefined;
+}
+
+/** @throws {Error} that says where the schema stands, when it cannot be compiled */
+function compileFor<Compiled>(place: SchemaPlace, compile: () => Compiled): Compiled {
+  try {
+    return compile();
+  } catch (cause) {
+    const part = place.httpPart ?? `response ${place.httpStatus}`;
+    throw new Error(`The schema of ${place.method} ${place.url}, ${part}, cannot be compiled`, { cause });
   }
 }
 

@@ -107,9 +107,7 @@ export function spawnProcess(t: Test, options: ProcessOptions): TestProcess {
   // tap adds its own variables to the environment of every child, to measure it: `env -i` takes them away again.
   const empty = ['env', '-i', ...Object.entries(variables).map(([name, value]) => `${name}=${value}`)];
   const [file = '', ...rest] = source === 'dist' ? [...empty, ...command] : command;
-  // Functions that come from Node's compile cache are measured less exactly.
-  const env = { ...variables, NODE_DISABLE_COMPILE_CACHE: '1' };
-  const child = spawn(file, rest, { cwd: folder, ...(source === 'src' && { env }) });
+  const child = spawn(file, rest, { cwd: folder, ...(source === 'src' && { env: variables }) });
   const exited = once(child, 'close').then(([code, signal]) => code ?? signal);
   running.add(child);
   t.teardown(async () => {

@@ -1,0 +1,46 @@
+import { spawnSync } from 'node:child_process';
+import { rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { test } from 'tap';
+import { DOWN, ROOT, startProcess } from '../helper.ts';
+import { copyBuild } from './copy-build.ts';
+
+/** Runs a script where dist/ is, and returns what it prints. */
+function run(script: string): string {
+  return spawnSync(process.execPath, ['--input-type=module', '-e', script], { cwd: ROOT, encoding: 'utf8' }).stdout;
+}
+
+test('The code of the packages comes from the cache that the build made', async (t) => {
+  const script = `
+    import { readFileSync } from 'node:fs';
+    import { Script } from 'node:vm';
+    const cachedData = readFileSync('dist/packages.cache');
+    console.log(new Script(readFileSync('dist/packages.cjs', 'latin1'), { cachedData }).cachedDataRejected);`;
+  t.equal(run(script), 'false\n');
+});
+
+test('Without a cache, or with one of another Node, the built app starts all the same', async (t) => {
+  const folder = await copyBuild(t);
+  const cache = path.join(folder, 'dist/packages.cache');
+  for (const spoil of [() => writeFile(cache, 'not what V8 made'), () => rm(cache)]) {
+    await spoil();
+    const { url, noise } = await startProcess(t, { entry: 'web', folder, environment: { DATABASE_URL: DOWN } });
+    t.equal((await fetch(`${url}/health/live`)).status, 200);
+    t.strictSame(noise, []);
+  }
+});
+
+test('A stack trace of the built app names lines of the sources', async (t) => {
+  // Loading the app turns source maps on, and fails: there is no DATABASE_URL.
+  const script = `
+    process.exit = () => {};
+    process.stdout.write = () => {};
+    await import('./dist/src/web.js');
+    const { describeError } = await import('./dist/plugins/errors.js');
+    try { describeError(500); } catch ({ stack }) { console.error(stack); }`;
+  const { stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  });
+  t.match(stderr, /plugins[\\/]errors\.ts:\d+:\d+/);
+});
