@@ -12,12 +12,20 @@ import { Script } from 'node:vm';
 const SCRIPT = fileURLToPath(new URL('../packages.cjs', import.meta.url));
 const CODE_CACHE = new URL('../packages.cache', import.meta.url);
 
+/** Those that were asked for: a package of ES modules is copied into a new object each time it is required. */
+const loaded = new Map<string, unknown>();
+
 const cachedData = readCodeCache();
 // A cache of another version of V8 is refused, and everything compiled anew: that is slower, and works.
 const script = new Script(readFileSync(SCRIPT, 'latin1'), { filename: SCRIPT, ...(cachedData && { cachedData }) });
 
+const load = runScript();
+
 /** Loads a package: what dist/ calls where the sources have an import. */
-export const requirePackage = loadPackages();
+export function requirePackage(name: string): unknown {
+  if (!loaded.has(name)) loaded.set(name, load(name));
+  return loaded.get(name);
+}
 
 /** What V8 has compiled of the packages so far. */
 export function createCodeCache(): Buffer {
@@ -32,7 +40,7 @@ function readCodeCache(): Buffer | undefined {
   }
 }
 
-function loadPackages(): (name: string) => unknown {
+function runScript(): (name: string) => unknown {
   const module = { exports: (_name: string): unknown => undefined };
   script.runInThisContext()(module, createRequire(SCRIPT));
   return module.exports;
