@@ -3,30 +3,57 @@ import { type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import { type DestinationStream, type Logger, pino } from 'pino';
 import manifest from '../package.json' with { type: 'json' };
 
-/** Fields that never reach a log, at the top of a logged object or one level down. */
-const REDACTED = ['authorization', 'cookie', 'set-cookie', 'password', 'secret', 'token'];
-
-/** ioredis puts the command that failed into its error, AUTH with the password too. */
-const COMMAND = 'err.command.args';
+/**
+ * Fields whose values (text, numbers, lists of text) never reach a log, however deep they are; `args` because ioredis puts the command that
+ * failed into its error, AUTH with the password too. pino's own redaction knows paths alone, and takes a tenth of the
+ * time of a request.
+ */
+const SECRET_FIELDS = ['authorization', 'cookie', 'set-cookie', 'password', 'secret', 'token', 'args'];
+const TEXT = '"(?:[^"\\\\]|\\\\.)*"';
+const SECRETS = new RegExp(`"(${SECRET_FIELDS.join('|')})":(?:${TEXT}|[\\w.+-]+|\\[(?:${TEXT},?)*\\])`, 'gi');
 
 /** The user name and password in a URL, in whatever field or message of a line it stands. */
 const URL_CREDENTIALS = /(\b[a-z][a-z0-9+.-]*:\/\/)[^\s/"]*@/gi;
 
+const stdout = pino.destination({ sync: true });
+
+/** What is still to be written. */
+let lines = '';
+
+process.on('exit', flushLines);
+
+/**
+ * The lines of one turn of the event loop are one write, synchronous, so that none is lost at any exit: a write for
+ * each would be a third of what a request costs. In a turn without requests, a line is written as it comes.
+ */
+function writeLine(line: string): void {
+  if (lines === '') setImmediate(flushLines);
+  lines += line;
+}
+
+function flushLines(): void {
+  if (lines === '') return;
+  stdout.write(lines);
+  lines = '';
+}
+
 /**
  * The logger of the whole process: JSON lines on stdout (twelve-factor XI), for Fastify and for what
- * runs before and after it. It writes synchronously, so that no line is lost at any exit.
+ * runs before and after it.
  */
-export function createLogger(destination: DestinationStream = pino.destination({ sync: true })): Logger {
+export function createLogger(destination: DestinationStream = { write: writeLine }): Logger {
   return pino(
     {
       base: { name: manifest.name, pid: process.pid },
-      redact: [...REDACTED.flatMap((field) => [`["${field}"]`, `*["${field}"]`]), COMMAND],
-      hooks: {
-        streamWrite: (line) => (line.includes('@') ? line.replace(URL_CREDENTIALS, '$1***@') : line),
-      },
+      hooks: { streamWrite: hideSecrets },
     },
     destination,
   );
+}
+
+function hideSecrets(line: string): string {
+  const hidden = line.replace(SECRETS, '"$1":"[Redacted]"');
+  return hidden.includes('@') ? hidden.replace(URL_CREDENTIALS, '$1***@') : hidden;
 }
 
 declare module 'fastify' {

@@ -10,14 +10,17 @@ test('A line says when, who and what', async (t) => {
   t.match(lines, [{ level: 30, time: Number, name: manifest.name, pid: process.pid, answer: 42, msg: 'Hello' }]);
 });
 
-test('Fields that hold secrets are not logged, at the top and one level down', async (t) => {
+test('Fields that hold secrets are not logged, however deep they are', async (t) => {
   const { logger, lines } = captureLog();
-  for (const name of ['authorization', 'cookie', 'set-cookie', 'password', 'secret', 'token']) {
-    logger.info({ [name]: 'hunter2', headers: { [name]: 'hunter2', accept: '*/*' } });
+  const values = ['hunter2', 'with "quotes": hunter2', 'ends with \\', 31415926, ['one hunter2', 'two] hunter2']];
+  for (const name of ['authorization', 'Cookie', 'set-cookie', 'password', 'secret', 'token', 'args']) {
+    for (const value of values) {
+      logger.info({ [name]: value, a: { list: [{ [name]: value, accept: '*/*' }], [name]: value }, last: 1 });
+    }
   }
-  t.equal(lines.length, 6);
-  t.notMatch(JSON.stringify(lines), 'hunter2');
-  t.match(lines, [{ headers: { accept: '*/*' } }]);
+  t.equal(lines.length, 35);
+  t.notMatch(JSON.stringify(lines), /hunter2|31415926|ends with/);
+  for (const line of lines) t.match(line, { a: { list: [{ accept: '*/*' }] }, last: 1 });
 });
 
 test('The user name and password of a URL are not logged, wherever it stands', async (t) => {
