@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseEnv } from 'node:util';
 import { test } from 'tap';
@@ -47,7 +47,24 @@ test('Node is of the same major version for npm, for buildpacks and for the type
   t.end();
 });
 
-test("The Procfile's lines are those of npm start and npm run release", async (t) => {
+test("contract 7: The Procfile's lines are those of npm start and npm run release, in plain words", async (t) => {
   const { start, release } = manifest.scripts;
   t.equal(await read('Procfile'), `web: ${start}\nrelease: ${release}\n`);
+  // Nothing for a shell to do: it would stay between the platform and Node, and keep the signals for itself.
+  for (const command of [start, release]) t.match(command, /^node [\w/]+\.js$/);
+});
+
+test('contract 25: One lock file, one major version of Node, and nothing that a buildpack would start instead', async (t) => {
+  const files = await readdir(ROOT);
+  const locks = /^(package-lock\.json|npm-shrinkwrap\.json|yarn\.lock|pnpm-lock\.yaml|bun\.lockb?)$/;
+  t.strictSame(
+    files.filter((file) => locks.test(file)),
+    ['package-lock.json'],
+  );
+  t.strictSame(
+    files.filter((file) => /^(server|index)\.[cm]?js$/.test(file)),
+    [],
+  );
+  t.match(manifest.engines, { node: /^\d+\.x$/ });
+  t.match(await read('Procfile'), `web: ${manifest.scripts.start}\n`);
 });

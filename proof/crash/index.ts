@@ -29,7 +29,7 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
   // Starting takes most of the time, and a process that starts does not fill two processors.
   await Promise.all([
     tally.check('SIGKILL of the app on the embedded database', () => proveEmbedded(rounds)),
-    tally.check('SIGKILL of the app on PostgreSQL', () => provePostgres(Math.ceil(rounds / 5))),
+    tally.check('contract 14: SIGKILL of the app on PostgreSQL', () => provePostgres(Math.ceil(rounds / 5))),
     tally.check('SIGKILL of PostgreSQL', () => proveServer(Math.ceil(rounds / 20))),
   ]);
 }

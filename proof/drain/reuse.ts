@@ -11,7 +11,7 @@ const IDLE_MS = 95_000;
 /** Uses connections again that were idle for longer than routers keep them. */
 export async function proveReuse(tally: Tally, start: StartFixture): Promise<void> {
   await Promise.all([
-    tally.check(`A connection is used again after ${IDLE_MS / 1_000} s`, () => proveDirectReuse(start)),
+    tally.check(`contract 16: A connection is used again after ${IDLE_MS / 1_000} s`, () => proveDirectReuse(start)),
     tally.check(`Caddy uses a connection again after ${IDLE_MS / 1_000} s, for a POST`, () => proveRouterReuse(start)),
   ]);
 }

@@ -23,8 +23,9 @@ const ERROR = 50;
 export async function prove(tally: Tally, flags: string[]): Promise<void> {
   const { postgres } = parseArgs({ args: flags, options: { postgres: { type: 'boolean' } } }).values;
   await using app = await startApp({ postgres: postgres === true, environment: { RATE_LIMIT_MAX: '0' } });
-  const slow = requests.filter((row) => row.slow).map((row) => tally.check(row.name, () => proveRequest(app, row)));
-  for (const row of requests.filter((row) => !row.slow)) await tally.check(row.name, () => proveRequest(app, row));
+  const check = (row: HostileRequest) => tally.check(`contract 21: ${row.name}`, () => proveRequest(app, row));
+  const slow = requests.filter((row) => row.slow).map(check);
+  for (const row of requests.filter((row) => !row.slow)) await check(row);
   await tally.check(`${IDLE_CONNECTIONS} idle connections`, () => proveIdleConnections(app));
   await tally.check('A client that asks for 20,000 pages and reads nothing', () => proveDeafClient(app));
   await Promise.all(slow);

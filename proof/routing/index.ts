@@ -49,7 +49,9 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
   const routers = ROUTER_NAMES.filter((name) => positionals.length === 0 || positionals.includes(name));
   for (const router of routers) {
     for (const variant of VARIANTS) {
-      await tally.check(`${router}, ${variant.name}`, () => proveVariant(router, variant, restarts, postgres));
+      await tally.check(`contract 15: ${router}, ${variant.name}`, () =>
+        proveVariant(router, variant, restarts, postgres),
+      );
     }
   }
 }

@@ -3,7 +3,7 @@ import { buildTestApp, captureLog } from '../helper.ts';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-test('A request id of the router is taken over, into the answer and the log', async (t) => {
+test('contract 19: A request id of the router is taken over, into the answer and the log', async (t) => {
   const { logger, lines } = captureLog();
   const app = await buildTestApp(t, {}, { logger });
   const ids = ['Root=1-67891233-abcdef012345678912345678', '0198b1a0/2+3.4:5_6', 'x'.repeat(200)];

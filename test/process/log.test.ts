@@ -27,7 +27,7 @@ const headers = {
   'content-type': 'application/json',
 };
 
-test('A request of any kind is one JSON line on stdout, with these fields and nothing of what it carried', async (t) => {
+test('contract 23: A request of any kind is one JSON line on stdout, with these fields and nothing of what it carried', async (t) => {
   const { url, lines, noise, signal, exited } = await startProcess(t, {
     entry: 'fixture',
     environment: { DATABASE_URL: DOWN, SHUTDOWN_DELAY_MS: '0' },
@@ -55,7 +55,7 @@ test('A request of any kind is one JSON line on stdout, with these fields and no
   t.strictSame(noise, []);
 });
 
-test('A handler that is later than REQUEST_TIMEOUT_MS answers 503, and the log says so', async (t) => {
+test('contract 17: A handler that is later than REQUEST_TIMEOUT_MS answers 503, and the log says so', async (t) => {
   const environment = { DATABASE_URL: DOWN, REQUEST_TIMEOUT_MS: '200' };
   const { url, waitForLine } = await startProcess(t, { entry: 'fixture', environment });
   const answer = await fetch(`${url}/fixture/hung`);

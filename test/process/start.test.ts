@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import os from 'node:os';
 import { type Test, test } from 'tap';
+import { readConfig } from '../../src/app.ts';
 import { DOWN, type Environment, findFreePort, startProcess, type TestProcess, writeFiles } from '../helper.ts';
 import { copyBuild } from './copy-build.ts';
 
@@ -10,6 +11,16 @@ const DATABASE = { DATABASE_URL: DOWN };
 
 /** What some platforms put into the environment of their processes. */
 const PLATFORM = { NODE_OPTIONS: '--max-old-space-size=256', CI: 'true', NODE_ENV: 'production', NODE_HOME: '/app' };
+
+/** Says of every server of the process where it listens. */
+const WATCH = `data:text/javascript,
+  import { Server } from 'node:net';
+  const { listen } = Server.prototype;
+  Server.prototype.listen = function (...options) {
+    this.once('listening', () => console.log(JSON.stringify({ msg: 'watched', ...this.address() })));
+    return listen.apply(this, options);
+  };
+`;
 
 const startWeb = (t: Test, environment: Environment) => startProcess(t, { entry: 'web', environment });
 
@@ -33,7 +44,7 @@ function listAddresses(): string[] {
   return os.platform() === 'linux' ? [...hosts, '127.0.0.2'] : hosts;
 }
 
-test('With a DATABASE_URL and nothing else, the built app', async (t) => {
+test('contract 5: With a DATABASE_URL and nothing else, the built app', async (t) => {
   const web = await startWeb(t, { ...DATABASE, HOST: '' });
 
   await t.test('says where it listens, with a URL to click', async (t) => {
@@ -42,7 +53,7 @@ test('With a DATABASE_URL and nothing else, the built app', async (t) => {
     t.match(await (await fetch(web.url)).json(), { name: 'poort' });
   });
 
-  await t.test('answers on all interfaces', async (t) => {
+  await t.test('contract 2: answers on all interfaces', async (t) => {
     for (const host of listAddresses()) {
       t.equal((await fetch(`http://${host}:${new URL(web.url).port}/health/live`)).status, 200, host);
     }
@@ -64,15 +75,29 @@ test('With a DATABASE_URL and nothing else, the built app', async (t) => {
   });
 });
 
-test('It listens on the PORT that a platform gives it, whatever else that sets', async (t) => {
+test('contract 1: It listens on PORT and on nothing else; that is 5000 where a platform sets none', async (t) => {
   const port = await findFreePort();
-  const web = await startWeb(t, { ...DATABASE, ...PLATFORM, PORT: String(port) });
+  const node = [process.execPath, '--import', WATCH];
+  const web = await startProcess(t, { entry: 'web', environment: { ...DATABASE, PORT: String(port) }, node });
   t.equal(web.url, `http://127.0.0.1:${port}`);
+  t.equal((await fetch(web.url)).status, 200);
+  t.match(
+    web.lines.filter(({ msg }) => msg === 'watched'),
+    [{ address: '127.0.0.1', port }],
+  );
+  t.equal(web.lines.filter(({ msg }) => msg === 'watched').length, 1);
+  t.equal((await readConfig({ ...DATABASE, PORT: '' })).PORT, 5000);
+});
+
+test('contract 10: With what platforms set it serves, with WEB_CONCURRENCY workers but one for a processor', async (t) => {
+  const environment = { ...DATABASE, ...PLATFORM, WEB_CONCURRENCY: '3' };
+  const web = await startProcess(t, { entry: 'fixture', environment });
+  t.match(await web.waitForLine('Starting one worker'), { workers: 2 }, 'the fixture has two processors');
   t.equal((await fetch(web.url)).status, 200);
   t.strictSame(web.noise, []);
 });
 
-test('A bad environment ends it before it listens, all problems in one line', async (t) => {
+test('contract 3: A bad environment ends it before it listens, all problems in one line', async (t) => {
   const environment = { PORT: '80000', LOG_LEVEL: 'loud', DATABASE_URL: 'mysql://root:hunter2@db/app' };
   const message = await readFailure(t, await startWeb(t, environment));
   t.match(message, /^The environment is not valid:\n/);

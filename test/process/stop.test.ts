@@ -25,7 +25,7 @@ async function getKept(url: string, agent: Agent): Promise<IncomingMessage> {
   return response;
 }
 
-test('While it drains, requests are served, readiness is 503 and every answer ends its connection', async (t) => {
+test('contract 11: While it drains, requests are served, readiness is 503 and every answer ends its connection', async (t) => {
   const web = await startFixture(t, { SHUTDOWN_DELAY_MS: '599999', SHUTDOWN_TIMEOUT_MS: '600000' });
   t.not((await fetch(web.url)).headers.get('connection'), 'close');
   web.signal('SIGINT');
@@ -52,7 +52,7 @@ test('While it drains, requests are served, readiness is 503 and every answer en
   });
 });
 
-test('A request in flight is answered, then the process ends with 0, however often SIGTERM comes', async (t) => {
+test('contract 12: A request in flight is answered, then the process ends with 0, however often SIGTERM comes', async (t) => {
   const web = await startFixture(t, { SHUTDOWN_DELAY_MS: '500' });
   const { answer } = await hold(web);
   for (let count = 0; count < 3; count++) {
@@ -102,7 +102,7 @@ test('Connections without a whole request do not keep the process, and SIGINT st
   t.equal(await web.exited, 0);
 });
 
-test('A request that hangs ends with the process at SHUTDOWN_TIMEOUT_MS, and is named in the log', async (t) => {
+test('contract 13: A request that hangs ends with the process at SHUTDOWN_TIMEOUT_MS, and is named in the log', async (t) => {
   const web = await startFixture(t, { SHUTDOWN_TIMEOUT_MS: '300' });
   const hung = fetch(`${web.url}/fixture/hung?token=hunter2`).catch((error) => error);
   await web.waitForLine('hung');
@@ -117,7 +117,7 @@ test('A request that hangs ends with the process at SHUTDOWN_TIMEOUT_MS, and is 
   t.match(await hung, { message: 'fetch failed' });
 });
 
-test('A crash ends it with 1 after what is in flight was answered, and its last words are in the log', async (t) => {
+test('contract 22: A crash ends it with 1 after what is in flight was answered, and its last words are in the log', async (t) => {
   const crashes = { throw: 'thrown outside of any request', reject: 'rejected and not handled' };
   for (const [path, message] of Object.entries(crashes)) {
     // The delay is for routers that have to notice: a process that crashed does not go on for as long.

@@ -44,11 +44,13 @@ test('GET /health/ready answers 503 while the process drains', async (t) => {
   t.match(answer.json(), { status: 'draining' });
 });
 
-test('The health routes are outside the request log', async (t) => {
+test('contract 20: The health routes answer any host, outside the rate limit and the request log', async (t) => {
   const { logger, lines } = captureLog();
-  const app = await buildTestApp(t, { DATABASE_URL: DOWN }, { logger });
-  await app.inject('/health/live');
-  await app.inject('/health/ready');
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN, RATE_LIMIT_MAX: '1' }, { logger });
+  for (const host of ['10.0.0.1', 'router.internal:1', '203.0.113.7:5000']) {
+    t.equal((await app.inject({ url: '/health/live', headers: { host } })).statusCode, 200, host);
+    t.equal((await app.inject({ url: '/health/ready', headers: { host } })).statusCode, 503, host);
+  }
   await app.inject('/nowhere');
   t.match(
     lines.filter(({ path }) => path),

@@ -29,7 +29,7 @@ async function listTitles(url: string): Promise<string[]> {
 }
 
 /** Three processes of this app: two with a database each, and one that is attached to the first and to none. */
-test('An app reads the notes of another, through its death, its return on another port, and a stand-still', async (t) => {
+test('contract 6: An app reads the notes of another, through its death, its return on another port, and a stand-still', async (t) => {
   const [mine, theirs] = [await startPostgres(t), await startPostgres(t)];
   let other = await startApp(t, { DATABASE_URL: theirs.url });
   const proxy = await startTcpProxy(t, readPort(other));

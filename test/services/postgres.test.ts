@@ -46,7 +46,17 @@ async function listMigrations(): Promise<string[]> {
   return files.map((file) => path.parse(file).name).sort();
 }
 
-test('release', async (t) => {
+test('contract 4: A process whose database is down listens, and is ready when it comes, without a restart', async (t) => {
+  const server = await startPostgres(t);
+  await server.kill();
+  const web = await startProcess(t, { entry: 'web', environment: { DATABASE_URL: server.url } });
+  t.equal((await fetch(web.url)).status, 200);
+  t.equal((await fetch(`${web.url}/health/ready`)).status, 503);
+  await server.start();
+  await poll(async () => (await fetch(`${web.url}/health/ready`)).status === 200);
+});
+
+test('contract 26: release', async (t) => {
   const server = await startPostgres(t);
   const migrations = await listMigrations();
 

@@ -35,7 +35,7 @@ async function check(t: Test, service: string, environment: Environment, outcome
   return started;
 }
 
-test('PostgreSQL with and without TLS, by DATABASE_TLS and by the URL', async (t) => {
+test('contract 27: PostgreSQL with and without TLS, by DATABASE_TLS and by the URL', async (t) => {
   const certificate = await createCertificate(t);
   const signed = await createSignedCertificate(t);
   const servers = {
