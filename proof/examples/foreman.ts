@@ -9,18 +9,18 @@ const PORT_STEP = 100;
 /** How long the processes may take to end after SIGTERM, in milliseconds; foreman itself gives them 5 s. */
 const END_TIMEOUT_MS = 60_000;
 
-/** The ports of a Procfile's first two process types, which nobody listens on. */
-export async function findForemanPorts(): Promise<[number, number]> {
+/** The ports of a Procfile's first two process types, or of two processes of one type, which nobody listens on. */
+export async function findForemanPorts(step = PORT_STEP): Promise<[number, number]> {
   for (;;) {
     const port = await findPort();
-    if (await isFree(port + PORT_STEP)) return [port, port + PORT_STEP];
+    if (await isFree(port + step)) return [port, port + step];
   }
 }
 
 /** A foreman and all that it has started; disposing of it stops them as Ctrl-C in a terminal would. */
 export class RunningForeman implements AsyncDisposable {
   readonly process: RunningProcess;
-  readonly #killAll = () => this.#signal('SIGKILL');
+  readonly #killAll = () => this.signal('SIGKILL');
 
   /** @param command as a shell gets it, in the folder of the Procfile */
   constructor(command: string, folder: string, environment: Record<string, string>) {
@@ -34,14 +34,15 @@ export class RunningForeman implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#signal('SIGTERM');
+    this.signal('SIGTERM');
     const timer = setTimeout(this.#killAll, END_TIMEOUT_MS);
     await this.process.ended;
     clearTimeout(timer);
     process.off('exit', this.#killAll);
   }
 
-  #signal(name: NodeJS.Signals): void {
+  /** To all of them, as a terminal does. */
+  signal(name: NodeJS.Signals): void {
     try {
       process.kill(-this.process.pid, name);
     } catch {

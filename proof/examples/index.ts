@@ -28,7 +28,7 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
 }
 
 /** The examples have dependencies of their own, which the app does not need. */
-function installTools(): void {
+export function installTools(): void {
   const installedAt = readTime('node_modules/.package-lock.json');
   if (installedAt >= readTime('package-lock.json')) return;
   const { status } = spawnSync('npm ci --no-audit --no-fund', { cwd: EXAMPLES, stdio: 'inherit', shell: true });

@@ -1,0 +1,85 @@
+// Debian's foreman, npm's foreman and npm start: ports, signals, exit codes, whole lines of the log, nothing left behind
+import assert from 'node:assert/strict';
+import { buildApp } from '../build.ts';
+import { installTools } from '../examples/index.ts';
+import { PostgresServer } from '../postgres.ts';
+import { type Ending, findPort, makeFolder, pickUser, RunningProcess } from '../processes.ts';
+import { release } from '../routing/web.ts';
+import type { Tally } from '../tally.ts';
+import { proveLog, proveNoticedSignal, proveSharing } from './checks.ts';
+import { NF, Run } from './run.ts';
+
+interface Runner {
+  name: string;
+  command: string;
+  /** How many processes of `web` it starts: the first gets PORT, the second the one behind it. */
+  processes: 1 | 2;
+  /** The ways in which it stops the app, and how it ends itself. */
+  stops: { name: string; signal: NodeJS.Signals; to: 'runner' | 'group'; ending: Ending }[];
+}
+
+const success: Ending = { code: 0, signal: null };
+const ctrlC = (ending: Ending) => ({ name: 'Ctrl-C', signal: 'SIGINT', to: 'group', ending }) as const;
+
+const FOREMAN: Runner = {
+  name: "Debian's foreman",
+  command: 'foreman start -m web=2',
+  processes: 2,
+  stops: [{ name: 'SIGTERM', signal: 'SIGTERM', to: 'runner', ending: success }, ctrlC(success)],
+};
+
+/** Neither of these passes a SIGTERM on, which is for nobody to rely on: it is looked at, and said. */
+const DEAF: Runner[] = [
+  { name: "npm's foreman", command: `${NF} start web=2`, processes: 2, stops: [ctrlC(success)] },
+  { name: 'npm start', command: 'npm start', processes: 1, stops: [ctrlC({ code: null, signal: 'SIGINT' })] },
+];
+
+/** The most requests of one client a minute. */
+const LIMIT = 60;
+
+export async function prove(tally: Tally): Promise<void> {
+  installTools();
+  const folder = buildApp();
+  await using postgres = await PostgresServer.create();
+  await release(postgres.url);
+  await using redis = await startRedis();
+  const start = ({ command, processes }: Runner, environment: Record<string, string> = { RATE_LIMIT_MAX: '0' }) =>
+    Run.start(command, folder, processes, { DATABASE_URL: postgres.url, ...environment });
+  for (const runner of [FOREMAN, ...DEAF]) {
+    for (const stop of runner.stops)
+      await tally.check(`${runner.name}, ${stop.name}`, async () => {
+        await using run = await start(runner);
+        const sent = await run.load();
+        run.signal(stop.signal, stop.to);
+        assert.deepEqual(await run.ended, stop.ending);
+        await run.waitUntilGone();
+        return `${describe(run)}; ${proveLog(run, sent)}; ended with ${stop.ending.signal ?? stop.ending.code}, nothing left behind`;
+      });
+  }
+  await tally.check("contract 8: Debian's foreman, web=2: notes are shared, and the rate limit is one", async () => {
+    await using run = await start(FOREMAN, { REDIS_URL: redis.url, RATE_LIMIT_MAX: `${LIMIT}` });
+    return await proveSharing(run, LIMIT);
+  });
+  for (const runner of DEAF)
+    await tally.check(`${runner.name}, SIGTERM to it alone`, async () => {
+      await using run = await start(runner);
+      return await proveNoticedSignal(run);
+    });
+}
+
+function describe({ ports }: Run): string {
+  return ports.length === 1 ? 'on PORT' : `on PORT and PORT + ${ports[1]! - ports[0]!}`;
+}
+
+async function startRedis(): Promise<AsyncDisposable & { url: string }> {
+  const port = await findPort();
+  const folder = await makeFolder('redis');
+  const args = ['--bind', '127.0.0.1', '--port', `${port}`, '--save', '', '--dir', '/'];
+  const server = new RunningProcess('redis-server', args, {
+    folder,
+    environment: { PATH: process.env.PATH },
+    user: pickUser(),
+  });
+  await server.waitForLine('Ready to accept connections');
+  return { url: `redis://127.0.0.1:${port}`, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+}
