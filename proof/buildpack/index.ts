@@ -1,0 +1,78 @@
+// The buildpacks' steps in their order: npm ci, build without a network, prune, then the Procfile's lines on what is left
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { chmod, copyFile, mkdir, unlink } from 'node:fs/promises';
+import path from 'node:path';
+import { copyTree } from '../docs/copy.ts';
+import { expectSuccess } from '../docs/shell.ts';
+import { PostgresServer } from '../postgres.ts';
+import { makeFolder, pickUser, RunningProcess } from '../processes.ts';
+import type { Tally } from '../tally.ts';
+import { provePass, type Slug } from './slug.ts';
+
+/** The PATH of the machine, without what npm puts in front of it for this proof. */
+const MACHINE_PATH = (process.env.PATH ?? '').split(':').filter((folder) => !folder.includes('node_modules'));
+
+export async function prove(tally: Tally): Promise<void> {
+  await using postgres = await PostgresServer.create();
+  const node = await installNode();
+  await tally.check('contract 24: npm ci, npm run build, npm prune --omit=dev, then release and web', async () => {
+    const slug = await build('npm ci', MACHINE_PATH, node);
+    return await provePass(slug, postgres);
+  });
+  await tally.check(
+    'The same with npm ci --ignore-scripts, where the Node of package.json is there already',
+    async () => {
+      const slug = await build('npm ci --ignore-scripts', [node, ...MACHINE_PATH], node);
+      assert(!existsSync(path.join(slug.folder, 'node_modules/node')), 'the Node of the packages is pruned');
+      return await provePass(slug, postgres);
+    },
+  );
+  await tally.check('contract 9: as another user, on files that nobody may write', async () => {
+    const slug = await build('npm ci', MACHINE_PATH, node);
+    execFileSync('chmod', ['-R', 'a-w,a+rX', slug.folder]);
+    try {
+      await proveReadOnly(slug);
+      return await provePass({ ...slug, user: pickUser() }, postgres);
+    } finally {
+      execFileSync('chmod', ['-R', 'u+w', slug.folder]);
+    }
+  });
+}
+
+/** What a buildpack makes of the tree. The build has neither a network, not even loopback, nor any setting. */
+async function build(install: string, searched: string[], node: string): Promise<Slug> {
+  const folder = await copyTree('buildpack');
+  // Only a link to the packages of this tree.
+  await unlink(path.join(folder, 'node_modules'));
+  const environment = { PATH: searched.join(':'), HOME: process.env.HOME };
+  await expectSuccess(folder, install, environment);
+  await expectSuccess(folder, 'unshare --map-root-user --net npm run build', environment);
+  await expectSuccess(folder, 'npm prune --omit=dev', environment);
+  assert(!existsSync(path.join(folder, 'node_modules/typescript')), 'the tools of development are pruned');
+  return { folder, path: `${node}:/usr/bin:/bin`, procfile: readProcfile(folder) };
+}
+
+function readProcfile(folder: string): Slug['procfile'] {
+  const lines = readFileSync(path.join(folder, 'Procfile'), 'utf8').trimEnd().split('\n');
+  return new Map(lines.map((line) => line.split(': ') as [string, string]));
+}
+
+/** The Node that package.json asks for, as a platform installs it: beside the app, and for every user. @returns its folder */
+async function installNode(): Promise<string> {
+  const folder = await makeFolder('node');
+  await chmod(folder, 0o755);
+  await mkdir(path.join(folder, 'bin'));
+  await copyFile(process.execPath, path.join(folder, 'bin/node'));
+  return path.join(folder, 'bin');
+}
+
+/** Without this, files that can be written would let the check pass. */
+async function proveReadOnly({ folder }: Slug): Promise<void> {
+  for (const file of ['dist/new', 'package.json']) {
+    const args = ['-c', `echo >> ${path.join(folder, file)}`];
+    const { code } = await new RunningProcess('/bin/sh', args, { folder, user: pickUser() }).ended;
+    assert.notEqual(code, 0, `${file} can be written`);
+  }
+}

@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import type { PostgresServer } from '../postgres.ts';
+import { findPort, RunningProcess, type RunOptions } from '../processes.ts';
+import { readStatus } from '../routing/web.ts';
+
+/** What a platform starts: the app as a buildpack has left it. */
+export interface Slug {
+  folder: string;
+  /** Where `node` is searched. */
+  path: string;
+  /** The commands of the Procfile. */
+  procfile: Map<string, string>;
+  user?: RunOptions['user'];
+}
+
+const JSON_TYPE = { 'content-type': 'application/json' };
+
+/** The release twice, then the life of a note, then SIGTERM, in an environment with nothing that is not said here. */
+export async function provePass(slug: Slug, postgres: PostgresServer): Promise<string> {
+  const port = await findPort();
+  const settings = { PORT: `${port}`, HOST: '127.0.0.1', DATABASE_URL: postgres.url, SHUTDOWN_DELAY_MS: '100' };
+  for (let time = 1; time <= 2; time++) {
+    const release = run(slug, 'release', settings);
+    assert.deepEqual(await release.ended, { code: 0, signal: null }, release.lines.join('\n'));
+  }
+  await using web = run(slug, 'web', settings);
+  await web.waitForLine('Server listening');
+  const url = `http://127.0.0.1:${port}`;
+  while ((await readStatus(`${url}/health/ready`)) !== 200) assert(!web.hasEnded, web.lines.join('\n'));
+  await proveNotes(url);
+  web.signal('SIGTERM');
+  assert.deepEqual(await web.ended, { code: 0, signal: null });
+  for (const line of web.lines) assert.equal(typeof JSON.parse(line).msg, 'string', line);
+  return `released, a note's life, ${web.lines.length} lines of JSON, exit code 0`;
+}
+
+/** By the Procfile's words alone: no shell is between. */
+function run({ folder, path, procfile, user }: Slug, type: string, settings: Record<string, string>): RunningProcess {
+  const [command = '', ...args] = (procfile.get(type) ?? '').split(' ');
+  return new RunningProcess(command, args, { folder, environment: { PATH: path, ...settings }, user });
+}
+
+async function proveNotes(url: string): Promise<void> {
+  const created = await fetch(`${url}/notes`, { method: 'POST', headers: JSON_TYPE, body: '{"title":"Shipped"}' });
+  assert.equal(created.status, 201);
+  const note = `${url}${created.headers.get('location')}`;
+  const changed = await fetch(note, { method: 'PATCH', headers: JSON_TYPE, body: '{"title":"Read"}' });
+  assert.equal(changed.status, 200);
+  const { title } = (await (await fetch(note)).json()) as { title: string };
+  assert.equal(title, 'Read');
+  assert.equal((await fetch(note, { method: 'DELETE' })).status, 204);
+  assert.equal((await fetch(note)).status, 404);
+}
