@@ -18,6 +18,9 @@ export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 /** A PostgreSQL server that is down: nothing listens on port 1. */
 export const DOWN = 'postgres://poort:hunter2@127.0.0.1:1/poort';
 
+/** What runs the built app: the Node of the tests, unless TEST_NODE is the path of another one. */
+export const NODE = process.env.TEST_NODE || process.execPath;
+
 export type Environment = Record<string, string>;
 
 /** A line of the log: what pino writes always, and whatever was logged. */
@@ -103,7 +106,8 @@ export async function startProcess(t: Test, options: ProcessOptions): Promise<Te
 export function spawnProcess(t: Test, options: ProcessOptions): TestProcess {
   const { environment, source = 'dist', folder = ROOT } = options;
   const variables = { PORT: '0', HOST: '127.0.0.1', ...environment };
-  const command = [...(options.node ?? [process.execPath]), ...findEntry(options)];
+  const node = options.node ?? [source === 'dist' ? NODE : process.execPath];
+  const command = [...node, ...findEntry(options)];
   // tap adds its own variables to the environment of every child, to measure it: `env -i` takes them away again.
   const empty = ['env', '-i', ...Object.entries(variables).map(([name, value]) => `${name}=${value}`)];
   const [file = '', ...rest] = source === 'dist' ? [...empty, ...command] : command;

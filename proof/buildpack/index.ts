@@ -50,7 +50,7 @@ function readEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('npm_')));
 }
 
-function readProcfile(folder: string): Slug['procfile'] {
+export function readProcfile(folder: string): Slug['procfile'] {
   const lines = readFileSync(path.join(folder, 'Procfile'), 'utf8').trimEnd().split('\n');
   return new Map(lines.map((line) => line.split(': ') as [string, string]));
 }

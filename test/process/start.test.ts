@@ -4,7 +4,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import os from 'node:os';
 import { type Test, test } from 'tap';
 import { readConfig } from '../../src/app.ts';
-import { DOWN, type Environment, findFreePort, startProcess, type TestProcess, writeFiles } from '../helper.ts';
+import { DOWN, type Environment, findFreePort, NODE, startProcess, type TestProcess, writeFiles } from '../helper.ts';
 import { copyBuild } from './copy-build.ts';
 
 const DATABASE = { DATABASE_URL: DOWN };
@@ -77,7 +77,7 @@ test('contract 5: With a DATABASE_URL and nothing else, the built app', async (t
 
 test('contract 1: It listens on PORT and on nothing else; that is 5000 where a platform sets none', async (t) => {
   const port = await findFreePort();
-  const node = [process.execPath, '--import', WATCH];
+  const node = [NODE, '--import', WATCH];
   const web = await startProcess(t, { entry: 'web', environment: { ...DATABASE, PORT: String(port) }, node });
   t.equal(web.url, `http://127.0.0.1:${port}`);
   t.equal((await fetch(web.url)).status, 200);
@@ -116,7 +116,7 @@ test('A taken port ends it with what to do', async (t) => {
 
 test('A privileged port ends it with what to do', async (t) => {
   const isRoot = process.getuid?.() === 0;
-  const node = [...(isRoot ? ['setpriv', '--bounding-set=-net_bind_service'] : []), process.execPath];
+  const node = [...(isRoot ? ['setpriv', '--bounding-set=-net_bind_service'] : []), NODE];
   const probe = `
     const server = require('node:net').createServer().listen(9, '127.0.0.1', () => process.exit(0));
     server.on('error', () => process.exit(1));

@@ -1,0 +1,83 @@
+// The built app on Node 22, 24 and 26 from npm, its tests as a process, and on the machine's own Node, with PostgreSQL
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import path from 'node:path';
+import manifest from '../../package.json' with { type: 'json' };
+import { buildApp } from '../build.ts';
+import { readProcfile } from '../buildpack/index.ts';
+import { provePass } from '../buildpack/slug.ts';
+import { copyTree } from '../docs/copy.ts';
+import { expectSuccess } from '../docs/shell.ts';
+import { PostgresServer } from '../postgres.ts';
+import { makeFolder } from '../processes.ts';
+import type { Tally } from '../tally.ts';
+
+/** Of the npm package `node`: beside the one of package.json those that are still maintained. */
+const VERSIONS = ['22', '24', manifest.engines.node];
+
+/** What starts the built app as a process, stops it and reads its log. */
+const TESTS = ['start', 'stop', 'log'].map((name) => `test/process/${name}.test.ts`);
+
+interface Installed {
+  file: string;
+  version: string;
+  /** The name that a Node gives itself once it is an LTS. */
+  lts: string | undefined;
+}
+
+export async function prove(tally: Tally): Promise<void> {
+  await using postgres = await PostgresServer.create();
+  const tree = await copyTree('nodes');
+  await expectSuccess(tree, 'npm run build');
+  const nodes: Installed[] = [];
+  for (const version of VERSIONS)
+    await tally.check(`Node ${version}: the tests of the built app as a process`, async () => {
+      const node = await install(version);
+      nodes.push(node);
+      return await proveTests(tree, node);
+    });
+  await tally.check("The machine's own Node: release, web, a note's life", () => proveMachine(postgres));
+  await tally.check('engines.node is the newest that calls itself an LTS', async () =>
+    proveLts([...nodes, await install('latest')]),
+  );
+}
+
+async function install(version: string): Promise<Installed> {
+  const folder = await makeFolder('node');
+  const environment = Object.entries(process.env).filter(([name]) => !name.startsWith('npm_'));
+  const command = `npm install --no-audit --no-fund --prefix ${folder} node@${version}`;
+  await expectSuccess(folder, command, Object.fromEntries(environment));
+  return inspect(path.join(folder, 'node_modules/node/bin/node'));
+}
+
+function inspect(file: string): Installed {
+  const output = execFileSync(file, ['-p', 'JSON.stringify([process.versions.node, process.release.lts])']);
+  const [version, lts] = JSON.parse(`${output}`);
+  return { file, version, lts: lts ?? undefined };
+}
+
+async function proveTests(tree: string, { file, version, lts }: Installed): Promise<string> {
+  const environment = { PATH: process.env.PATH, HOME: process.env.HOME, TEST_NODE: file };
+  for (const test of TESTS) await expectSuccess(tree, `node ${test}`, environment);
+  return `${version}, ${lts ? `LTS ${lts}` : 'not an LTS by its own words'}, ${TESTS.length} files of tests`;
+}
+
+async function proveMachine(postgres: PostgresServer): Promise<string> {
+  const folders = (process.env.PATH ?? '').split(':').filter((folder) => !folder.includes('node_modules'));
+  const search = folders.join(':');
+  const { version } = inspect(execFileSync('which', ['node'], { encoding: 'utf8', env: { PATH: search } }).trim());
+  const folder = buildApp();
+  return `${version}: ${await provePass({ folder, path: search, procfile: readProcfile(folder) }, postgres)}`;
+}
+
+/** What a Node says of itself; a major version says it from the October after its first release on. */
+function proveLts(nodes: Installed[]): string {
+  const major = ({ version }: Installed) => Number(version.split('.')[0]);
+  const pinned = nodes.find((node) => `${major(node)}.x` === manifest.engines.node);
+  assert(pinned, `there is no Node ${manifest.engines.node}`);
+  const newest = Math.max(...nodes.filter(({ lts }) => lts).map(major));
+  assert(newest <= major(pinned), `Node ${newest} is an LTS, engines.node is ${manifest.engines.node}`);
+  return pinned.lts
+    ? `${pinned.version}, ${pinned.lts}`
+    : `${pinned.version} says that it is NONE YET; ${newest} is one`;
+}

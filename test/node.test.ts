@@ -1,0 +1,12 @@
+import { test } from 'tap';
+import manifest from '../package.json' with { type: 'json' };
+
+/** Published before Node 26 became the Active LTS in October 2026, which it therefore cannot say of itself. */
+const BEFORE_ITS_TIME = ['26.10.0'];
+
+test('engines.node is an LTS, as Node says of itself', (t) => {
+  const { versions, release } = process;
+  t.equal(`${versions.node.split('.')[0]}.x`, manifest.engines.node, 'the tests run on it');
+  t.ok(release.lts || BEFORE_ITS_TIME.includes(versions.node), `Node ${versions.node} does not call itself an LTS`);
+  t.end();
+});
