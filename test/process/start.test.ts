@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import os from 'node:os';
 import { type Test, test } from 'tap';
+import manifest from '../../package.json' with { type: 'json' };
 import { readConfig } from '../../src/app.ts';
 import { DOWN, type Environment, findFreePort, NODE, startProcess, type TestProcess, writeFiles } from '../helper.ts';
 import { copyBuild } from './copy-build.ts';
@@ -50,7 +51,7 @@ test('contract 5: With a DATABASE_URL and nothing else, the built app', async (t
   await t.test('says where it listens, with a URL to click', async (t) => {
     t.match(web.url, /^http:\/\/localhost:\d+$/);
     t.match(await web.waitForLine('Server listening'), { level: 30, msg: `Server listening at ${web.url}` });
-    t.match(await (await fetch(web.url)).json(), { name: 'poort' });
+    t.match(await (await fetch(web.url)).json(), { name: manifest.name });
   });
 
   await t.test('contract 2: answers on all interfaces', async (t) => {

@@ -1,4 +1,5 @@
 import { type Test, test } from 'tap';
+import manifest from '../../package.json' with { type: 'json' };
 import { type Environment, poll, startProcess, type TestProcess } from '../helper.ts';
 import { type PostgresServer, startPostgres } from './postgres-server.ts';
 import { Stream } from './stream.ts';
@@ -7,7 +8,7 @@ import { Stream } from './stream.ts';
 const REQUEST_TIMEOUT_MS = '2000';
 
 /** The sessions of the app, as far as the database knows them. */
-const OTHERS = "from pg_stat_activity where application_name = 'poort' and pid <> pg_backend_pid()";
+const OTHERS = `from pg_stat_activity where application_name = '${manifest.name}' and pid <> pg_backend_pid()`;
 
 interface Scene {
   postgres: PostgresServer;
