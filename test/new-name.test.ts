@@ -6,8 +6,17 @@ import manifest from '../package.json' with { type: 'json' };
 import { createFolder, DOWN, ROOT, startProcess } from './helper.ts';
 
 /** What is built and what is written from package.json. */
-const NEEDED = ['src', 'plugins', 'routes', 'test', 'build.ts', 'app.json', 'README.md'];
-const SETTINGS = ['tsconfig.json', 'tsconfig.build.json'];
+const NEEDED = [
+  'src',
+  'plugins',
+  'routes',
+  'test',
+  'build.ts',
+  'tsconfig.json',
+  '.env.example',
+  'app.json',
+  'README.md',
+];
 
 const NEW = { name: 'quite-another-name', version: '98.76.54' };
 
@@ -17,8 +26,7 @@ const OLD = new RegExp(`(?<![\\w-])${manifest.name}(?![\\w-])`, 'i');
 /** A copy of the app with another name and version in package.json, and nowhere else, built and formatted. */
 async function renameApp(t: Test): Promise<string> {
   const folder = await createFolder(t);
-  for (const name of [...NEEDED, ...SETTINGS])
-    await cp(path.join(ROOT, name), path.join(folder, name), { recursive: true });
+  for (const name of NEEDED) await cp(path.join(ROOT, name), path.join(folder, name), { recursive: true });
   await symlink(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'), 'junction');
   await writeFile(path.join(folder, 'package.json'), JSON.stringify({ ...manifest, ...NEW }));
   // `env -i` takes away what tap adds to the environment of every child, to measure it.
