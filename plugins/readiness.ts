@@ -48,11 +48,12 @@ export class Readiness {
     this.#services.push(service);
   }
 
-  /** Prepares all services for this version of the app, one after the other: the `release` process. */
+  /** Prepares all services for this version of the app, one after the other, and logs it: the `release` process. */
   async release(): Promise<string[]> {
-    const steps: string[] = [];
-    for (const service of this.#services) steps.push(...((await service.release?.()) ?? []));
-    return steps;
+    const applied: string[] = [];
+    for (const service of this.#services) applied.push(...((await service.release?.()) ?? []));
+    this.#log.info({ applied }, applied.length > 0 ? `Applied ${applied.join(', ')}` : 'Nothing to apply');
+    return applied;
   }
 
   /** Asks all services, at most once a second, and says what it found. Takes less than a second and never rejects. */

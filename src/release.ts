@@ -9,8 +9,7 @@ const logger = createLogger();
 
 try {
   const app = await buildApp({ logger });
-  const applied = await app.readiness.release();
-  logger.info({ applied }, applied.length > 0 ? `Applied ${applied.join(', ')}` : 'Nothing to apply');
+  await app.readiness.release();
   await app.close();
 } catch (error) {
   exitWith(error as Error, logger);

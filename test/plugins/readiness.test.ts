@@ -84,12 +84,17 @@ test('A service that goes and comes back is logged once each time', async (t) =>
   t.equal(lines.length, 2);
 });
 
-test('release() asks each service in turn and gives all steps', async (t) => {
-  const { readiness } = createReadiness();
+test('release() asks each service in turn, and says and gives all steps', async (t) => {
+  const { readiness, lines } = createReadiness();
+  t.strictSame(await readiness.release(), []);
   readiness.attach({ name: 'database', required: true, check: up, release: async () => ['0001', '0002'] });
   readiness.attach({ name: 'cache', required: false, check: up });
   readiness.attach({ name: 'search', required: false, check: up, release: async () => ['index'] });
   t.strictSame(await readiness.release(), ['0001', '0002', 'index']);
+  t.match(lines, [
+    { level: 30, applied: [], msg: 'Nothing to apply' },
+    { level: 30, applied: ['0001', '0002', 'index'], msg: 'Applied 0001, 0002, index' },
+  ]);
 });
 
 test('Every app has one', async (t) => {
