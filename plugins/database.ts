@@ -3,7 +3,7 @@ import fp from 'fastify-plugin';
 import { type Dialect, Kysely, sql } from 'kysely';
 import { type Static, Type } from 'typebox';
 import { createEmbeddedDialect } from '../src/embedded-database.ts';
-import { applyMigrations, findPendingMigrations } from '../src/migrate.ts';
+import { applyMigrations, findPendingMigrations, MIGRATIONS } from '../src/migrate.ts';
 
 /** The embedded database blocks the process while it opens: who waits for the port comes first. In milliseconds. */
 const WARM_UP_MS = 100;
@@ -52,13 +52,18 @@ declare module 'fastify' {
   }
 }
 
+export interface DatabaseOptions {
+  /** The folder of the migrations; src/migrations unless a test says otherwise. */
+  migrations?: string;
+}
+
 /** The database behind DATABASE_URL as `app.db`: connected when it is first asked, and again whenever it was away. */
 export default fp(
-  async (app) => {
+  async (app, { migrations = MIGRATIONS }: DatabaseOptions) => {
     const { createDialect, isUnavailable, explain } = await pickDriver(app);
     // Connecting (a tenth to a fifth) and one statement end before the request does: a stuck database is a 503.
     const db = new Kysely<Tables>({ dialect: createDialect(app.config.REQUEST_TIMEOUT_MS * 0.6) });
-    const check = createCheck(db);
+    const check = createCheck(db, migrations);
     const explained = () => check().catch((error) => Promise.reject(explain(error)));
     app.decorate('db', db);
     app.answerUnavailable(isUnavailable);
@@ -66,7 +71,7 @@ export default fp(
       name: 'database',
       required: true,
       check: explained,
-      release: () => migrate(createDialect(0)).catch((error) => Promise.reject(explain(error))),
+      release: () => migrate(createDialect(0), migrations).catch((error) => Promise.reject(explain(error))),
     });
     // The first request need not wait for the database, nor an operator for the news that there is none.
     const warmUp = () =>
@@ -107,17 +112,17 @@ async function pickDriver({ config, log }: FastifyInstance): Promise<Driver> {
 }
 
 /** A database is up when it answers and has every migration; those are looked for until none is pending. */
-function createCheck(db: Kysely<Tables>): () => Promise<void> {
+function createCheck(db: Kysely<Tables>, migrations: string): () => Promise<void> {
   let migrated = false;
   return async () => {
     if (migrated) return void (await sql`select 1`.execute(db));
-    const pending = await findPendingMigrations(db);
+    const pending = await findPendingMigrations(db, migrations);
     if (pending.length > 0) throw new Error(`Migrations are pending: ${pending.join(', ')}. Run npm run release.`);
     migrated = true;
   };
 }
 
-async function migrate(dialect: Dialect): Promise<string[]> {
+async function migrate(dialect: Dialect, migrations: string): Promise<string[]> {
   const db = new Kysely<Tables>({ dialect });
-  return applyMigrations(db).finally(() => db.destroy());
+  return applyMigrations(db, migrations).finally(() => db.destroy());
 }

@@ -44,7 +44,7 @@ export default fp(
       global: false,
       max,
       timeWindow: 60_000,
-      ...(redis && { redis }),
+      redis,
       nameSpace: `${manifest.name}:rate-limit:`,
       skipOnError: true,
       enableDraftSpec: true,

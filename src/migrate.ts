@@ -4,7 +4,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Kysely } from 'kysely';
 import { FileMigrationProvider, Migrator } from 'kysely/migration';
 
-const MIGRATIONS = fileURLToPath(new URL('./migrations/', import.meta.url));
+/** The app's own migrations. */
+export const MIGRATIONS = fileURLToPath(new URL('./migrations/', import.meta.url));
 
 /**
  * Applies the migrations of src/migrations that the database does not have yet, all or none, while a lock in the

@@ -99,7 +99,7 @@ test('npm run new resource', async (t) => {
 
 test('npm run new resource answers 1 and the reason, and writes nothing', async (t) => {
   const folder = await copyApp(t);
-  await rm(path.join(folder, 'src/migrations'), { recursive: true });
+  await rm(path.join(folder, 'src/migrations'), { recursive: true, force: true });
   await writeFile(path.join(folder, 'test/routes/lamps.test.ts'), '');
   const before = listFiles(folder);
   const refused: [string[], RegExp][] = [

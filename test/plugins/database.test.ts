@@ -1,40 +1,48 @@
 import { once } from 'node:events';
-import { readdir, writeFile } from 'node:fs/promises';
+import { globSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import path from 'node:path';
-import type { FastifyInstance } from 'fastify';
+import Fastify, { type FastifyInstance } from 'fastify';
 import { sql } from 'kysely';
 import { test } from 'tap';
+import database from '../../plugins/database.ts';
+import env from '../../plugins/env.ts';
+import errors from '../../plugins/errors.ts';
+import readiness from '../../plugins/readiness.ts';
 import { isUnavailable } from '../../src/postgres.ts';
 import { openPostgresPort } from '../fixture/postgres-port.ts';
-import { buildTestApp, captureLog, createFolder, DOWN, type LogLine, poll, startProcess } from '../helper.ts';
+import {
+  buildTestApp,
+  captureLog,
+  createFolder,
+  DOWN,
+  type LogLine,
+  poll,
+  ROOT,
+  startProcess,
+  writeFiles,
+} from '../helper.ts';
 
 const routes = [new URL('../../routes/', import.meta.url), new URL('../fixture/routes/', import.meta.url)];
+
+const CATS = "export const up = (db) => db.schema.createTable('cats').addColumn('id', 'uuid').execute();";
 
 const askReady = async (app: FastifyInstance) => (await app.inject('/health/ready')).statusCode;
 
 test('On a PostgreSQL server', async (t) => {
   const server = await openPostgresPort(t);
-  const migrations = await listMigrations();
+  const migrations = listMigrations();
   const { logger, lines } = captureLog();
   const environment = { DATABASE_URL: server.url, DATABASE_POOL_MAX: '1' };
   const app = await buildTestApp(t, environment, { logger, routes });
   const findLine = (text: string) => lines.find(({ msg, err }) => `${msg} ${(err as Error)?.message}`.includes(text));
 
-  await t.test('readiness is 503 and says what is pending while a migration is', async (t) => {
-    t.equal(await askReady(app), 503);
-    t.match(findLine('Migrations are pending'), {
-      msg: 'database is down',
-      err: { message: `Migrations are pending: ${migrations.join(', ')}. Run npm run release.` },
-    });
-  });
-
   await t.test('release applies the migrations, and the app becomes ready without a restart', async (t) => {
     const release = await startProcess(t, { entry: 'release', source: 'src', environment });
     t.equal(await release.exited, 0);
-    t.match(release.lines.at(-1), { level: 30, applied: migrations, msg: `Applied ${migrations.join(', ')}` });
+    t.match(release.lines.at(-1), { level: 30, applied: migrations });
     await poll(async () => (await askReady(app)) === 200);
-    t.ok(findLine('database is back'));
   });
 
   await t.test('a second release has nothing to do', async (t) => {
@@ -88,6 +96,29 @@ test('On a PostgreSQL server', async (t) => {
   });
 });
 
+test('Readiness is down and says what is pending while a migration is, until a release applies it', async (t) => {
+  const { url } = await openPostgresPort(t);
+  const environment = { DATABASE_URL: url, DATABASE_POOL_MAX: '1', REQUEST_TIMEOUT_MS: '600000' };
+  const migrations = await createFolder(t);
+  await writeFiles(migrations, { '0001-cats.mjs': CATS });
+  const { logger, lines } = captureLog();
+  const app = Fastify({ loggerInstance: logger });
+  t.teardown(() => app.close());
+  await app.register(env, { environment });
+  for (const plugin of [errors, readiness]) await app.register(plugin);
+  await app.register(database, { migrations });
+  // A first answer may be later than a check of readiness waits for.
+  await sql`select 1`.execute(app.db);
+  t.match(await app.readiness.report(), { status: 'unavailable' });
+  t.match(lines.at(-1), {
+    msg: 'database is down',
+    err: { message: 'Migrations are pending: 0001-cats. Run npm run release.' },
+  });
+  t.strictSame(await app.readiness.release(), ['0001-cats']);
+  await poll(async () => (await app.readiness.report()).status === 'ready');
+  t.match(lines.slice(-2), [{ msg: 'Applied 0001-cats' }, { msg: 'database is back' }]);
+});
+
 test('Where no server listens, the app starts, answers 503 and says why in the log', async (t) => {
   const { logger, lines } = captureLog();
   const app = await buildTestApp(t, { DATABASE_URL: DOWN }, { logger, routes });
@@ -127,8 +158,8 @@ test('An embedded database that cannot be opened is a bug of the set-up: 500, no
   await t.rejects(app.readiness.release(), /has the embedded database/);
 });
 
-async function listMigrations(): Promise<string[]> {
-  const files = await readdir(new URL('../../src/migrations/', import.meta.url));
+function listMigrations(): string[] {
+  const files = globSync('src/migrations/*.ts', { cwd: ROOT });
   return files.map((file) => path.parse(file).name).sort();
 }
 

@@ -101,7 +101,6 @@ test('GET /docs is a page that loads only what the app itself serves', async (t)
     t.ok(policy.includes(directive), directive);
   }
   t.notMatch(page.headers['content-security-policy'], /unsafe|https?:|\*/);
-  t.equal(page.headers['x-content-type-options'], 'nosniff', 'the other headers are as everywhere');
   t.notMatch(page.body, /<script(?![^>]*\bsrc=)|<style|\bon\w+=|\sstyle=/, 'nothing inline, which the policy forbids');
   const assets = [...page.body.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, asset]) => asset!);
   t.ok(assets.length >= 3);
@@ -109,7 +108,6 @@ test('GET /docs is a page that loads only what the app itself serves', async (t)
     const answer = await app.inject(new URL(asset, 'http://localhost/docs').pathname);
     t.equal(answer.statusCode, 200, asset);
     t.match(answer.headers['content-type'], asset.endsWith('.css') ? /^text\/css/ : /^text\/javascript/);
-    t.match(answer.headers['content-security-policy'], "default-src 'none'", 'the policy is for the page alone');
   }
 });
 

@@ -1,26 +1,41 @@
 import { pathToFileURL } from 'node:url';
 import Fastify from 'fastify';
-import { test } from 'tap';
-import env, { type Config, gatherSettings } from '../../plugins/env.ts';
+import { type Test, test } from 'tap';
+import env, { type Config, gatherSettings, settings as own } from '../../plugins/env.ts';
 import { buildApp, readConfig } from '../../src/app.ts';
 import { createFolder, DOWN, type Environment, writeFiles } from '../helper.ts';
 
 const valid = { DATABASE_URL: DOWN };
 
-async function readMessage(environment: Environment): Promise<string> {
-  return readConfig({ ...valid, ...environment }).then(
+async function readMessage(environment: Environment, plugins?: URL[]): Promise<string> {
+  return readConfig({ ...valid, ...environment }, plugins).then(
     () => 'valid',
     (error) => error.message,
   );
 }
 
+/** A capability with settings of its own. */
+const WEATHER = `
+  const explanation = { expected: 'a weather: URL', remedy: 'Run weather up' };
+  export const settings = {
+    properties: {
+      WEATHER_URL: { type: 'string', format: 'uri', pattern: '^weather://.', secret: true, ...explanation },
+    },
+  };
+`;
+
+/** The plugins of the app and, in a folder of its own, that capability. */
+async function addWeather(t: Test): Promise<URL[]> {
+  const folder = await createFolder(t);
+  await writeFiles(folder, { 'weather.js': WEATHER, 'package.json': '{ "type": "module" }' });
+  return [new URL('../../plugins/', import.meta.url), pathToFileURL(`${folder}/`)];
+}
+
 test('The least environment gives the defaults of production', async (t) => {
-  t.match(await readConfig({ DATABASE_URL: DOWN }), {
+  t.match(await readConfig(valid), {
     PORT: 5000,
     HOST: '::',
     LOG_LEVEL: 'info',
-    DATABASE_URL: DOWN,
-    DATABASE_POOL_MAX: 10,
     TRUST_PROXY: 'loopback,linklocal,uniquelocal',
     REQUEST_TIMEOUT_MS: 25_000,
     SHUTDOWN_DELAY_MS: 3_000,
@@ -49,8 +64,7 @@ test('app.config is frozen, and typed by the settings', async (t) => {
   const config = await readConfig(valid);
   const port: number = config.PORT;
   const level: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent' = config.LOG_LEVEL;
-  const tls: 'off' | 'verify' | 'no-verify' | undefined = config.DATABASE_TLS;
-  t.match([port, level, tls], [5000, 'info', undefined]);
+  t.match([port, level], [5000, 'info']);
   // @ts-expect-error: there is no such setting.
   t.equal(config.NO_SUCH_SETTING, undefined);
   // @ts-expect-error: a port is no text.
@@ -63,28 +77,25 @@ test('app.config is frozen, and typed by the settings', async (t) => {
 });
 
 test('An empty or blank variable counts as unset', async (t) => {
-  const config = await readConfig({ ...valid, PORT: '', HOST: ' ', LOG_LEVEL: '\t', DATABASE_TLS: '' });
+  const config = await readConfig({ ...valid, PORT: '', HOST: ' ', LOG_LEVEL: '\t' });
   t.match(config, { PORT: 5000, HOST: '::', LOG_LEVEL: 'info' });
-  t.equal(config.DATABASE_TLS, undefined);
-  t.match(await readMessage({ DATABASE_URL: '' }), 'DATABASE_URL is missing');
+  t.match(await readMessage({ WEATHER_URL: ' ' }, await addWeather(t)), 'WEATHER_URL is missing');
 });
 
 test('Blanks around a value do not count', async (t) => {
   t.equal((await readConfig({ ...valid, PORT: ' 8080 ' })).PORT, 8080);
 });
 
-test('A missing DATABASE_URL is answered with the commands that supply it', async (t) => {
-  const message = await readConfig({}).catch((error) => error.message);
-  t.match(message, 'DATABASE_URL is missing; expected a postgres://, postgresql:// or pglite: URL');
-  t.match(message, 'npm run dev');
-  t.match(message, 'heroku addons:create heroku-postgresql');
+test('A setting that is missing is answered with what is expected and what supplies it', async (t) => {
+  const message = await readMessage({}, await addWeather(t));
+  t.match(message, 'WEATHER_URL is missing; expected a weather: URL. Run weather up.');
 });
 
 test('All problems are reported at once, one line for each variable', async (t) => {
-  const environment = { PORT: 'http', LOG_LEVEL: 'loud', SHUTDOWN_DELAY_MS: '-1', DATABASE_POOL_MAX: '0' };
-  const error = await readConfig(environment).catch((error) => error);
+  const environment = { PORT: 'http', LOG_LEVEL: 'loud', SHUTDOWN_DELAY_MS: '-1', WEB_CONCURRENCY: '0' };
+  const error = await readConfig({ ...valid, ...environment }, await addWeather(t)).catch((error) => error);
   t.equal(error.name, 'EnvironmentError');
-  t.strictSame(error.variables.sort(), [...Object.keys(environment), 'DATABASE_URL'].sort());
+  t.strictSame(error.variables.sort(), [...Object.keys(environment), 'WEATHER_URL'].sort());
   t.equal(error.message.split('\n').length, 1 + error.variables.length);
   for (const [name, value] of Object.entries(environment)) {
     t.match(error.message, new RegExp(`^ {2}${name} is "${value}"; expected .+\\. .+\\.$`, 'm'));
@@ -96,8 +107,6 @@ test('A value that is not accepted is named with what is', async (t) => {
     ['PORT', ['65536', '-1', '0x1388', '5e3', '80.5', 'true'], 'an integer from 0 to 65535'],
     ['HOST', ['not a host', 'a,b', 'http://localhost'], 'an IP address or a host name'],
     ['LOG_LEVEL', ['INFO', 'verbose', '30'], 'fatal, error, warn, info, debug, trace or silent'],
-    ['DATABASE_TLS', ['on', 'true', 'VERIFY'], 'off, verify or no-verify'],
-    ['DATABASE_POOL_MAX', ['0', '10001', 'many'], 'an integer of at least 1'],
     ['REQUEST_TIMEOUT_MS', ['0', '600001', '25s'], 'an integer from 1 to 600000'],
     ['SHUTDOWN_DELAY_MS', ['-1', '600001', '3s'], 'an integer from 0 to 600000'],
     ['SHUTDOWN_TIMEOUT_MS', ['0', '600001', '25s'], 'an integer from 1 to 600000'],
@@ -115,20 +124,15 @@ test('The bounds themselves are accepted', async (t) => {
   }
 });
 
-test('A database URL of another scheme is refused, the accepted ones are named, and it is never printed', async (t) => {
-  const urls = [
-    'mysql://root:hunter2@db/app',
-    'postgres',
-    'hunter2',
-    'postgres://',
-    'pglite:',
-    'postgres://a:hunter2@ b/',
-  ];
-  for (const DATABASE_URL of urls) {
-    const message = await readMessage({ DATABASE_URL });
-    t.match(message, 'expected a postgres://, postgresql:// or pglite: URL', DATABASE_URL);
+test('A secret of another form is refused, the accepted one is named, and it is never printed', async (t) => {
+  const urls = ['mysql://root:hunter2@db/app', 'weather', 'hunter2', 'weather://', 'weather://a:hunter2@ b/'];
+  const plugins = await addWeather(t);
+  for (const WEATHER_URL of urls) {
+    const message = await readMessage({ WEATHER_URL }, plugins);
+    t.match(message, 'WEATHER_URL is set to something else; expected a weather: URL', WEATHER_URL);
     t.notMatch(message, /hunter2|root|mysql/, 'says nothing of what came');
   }
+  t.equal(await readMessage({ WEATHER_URL: 'weather://here' }, plugins), 'valid');
 });
 
 test('A secret that ended up in the wrong variable is not printed', async (t) => {
@@ -178,7 +182,5 @@ test("A folder's files are asked for their settings, whatever else they hold", a
     'package.json': '{ "type": "module" }',
   });
   const settings = await gatherSettings([pathToFileURL(`${folder}/`)]);
-  t.ok(settings.WEATHER_URL);
-  t.ok(settings.PORT);
-  t.notOk(settings.DATABASE_URL);
+  t.strictSame(Object.keys(settings).sort(), [...Object.keys(own.properties), 'WEATHER_URL'].sort());
 });

@@ -37,8 +37,10 @@ test('A client that asks too often gets 429, and is told when it may again', asy
 });
 
 test('Unknown paths, wrong methods and malformed requests count too', async (t) => {
-  const app = await buildTestApp(t, { RATE_LIMIT_MAX: '3' });
-  const requests: InjectOptions[] = [{ url: '/nowhere' }, { method: 'PUT', url: '/' }, { url: '/notes/1' }];
+  const routes = [new URL('../../routes/', import.meta.url), new URL('../fixture/routes/', import.meta.url)];
+  const app = await buildTestApp(t, { RATE_LIMIT_MAX: '3' }, { routes });
+  const malformed: InjectOptions = { method: 'POST', url: '/echo', payload: {} };
+  const requests: InjectOptions[] = [{ url: '/nowhere' }, { method: 'PUT', url: '/' }, malformed];
   const statuses = [];
   for (const request of [...requests, ...requests]) statuses.push((await app.inject(request)).statusCode);
   t.strictSame(statuses, [404, 405, 400, 429, 429, 429]);

@@ -1,7 +1,10 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import type { FastifyInstance } from 'fastify';
+import Fastify, { type FastifyInstance } from 'fastify';
 import { type Test, test } from 'tap';
+import env from '../../plugins/env.ts';
+import readiness from '../../plugins/readiness.ts';
+import redis from '../../plugins/redis.ts';
 import { buildTestApp, captureLog, DOWN, findFreePort, type LogLine, poll } from '../helper.ts';
 
 /** How often the tests ask: an error for each request would be seen. */
@@ -51,6 +54,15 @@ test('While nothing listens there, requests are served without a limit, and the 
   t.match(findWords(lines), [{ level: 40, msg: /^Redis is away/, err: { message: /ECONNREFUSED/ } }]);
   t.equal(findWords(lines).length, 1);
   t.notMatch(JSON.stringify(lines), 'hunter2');
+});
+
+test('An app whose Redis is away is degraded, and not unavailable', async (t) => {
+  const app = Fastify();
+  t.teardown(() => app.close());
+  const environment = { DATABASE_URL: DOWN, REDIS_URL: `redis://127.0.0.1:${await findFreePort()}` };
+  await app.register(env, { environment });
+  for (const plugin of [readiness, redis]) await app.register(plugin);
+  t.strictSame(await app.readiness.report(), { status: 'degraded', services: { redis: { status: 'down' } } });
 });
 
 test('A Redis that takes the connection and says nothing is away too', async (t) => {

@@ -8,17 +8,19 @@ import { buildTestApp } from '../helper.ts';
 /** Of requests that end in each of the ways an app can answer. */
 const ANSWERS: Record<number, InjectOptions> = {
   200: { url: '/health/live' },
-  400: { url: '/notes/1' },
+  400: { method: 'POST', url: '/echo', payload: {} },
   404: { url: '/nowhere' },
   405: { method: 'PUT', url: '/' },
-  415: { method: 'POST', url: '/notes', payload: 'a', headers: { 'content-type': 'text/plain' } },
+  415: { method: 'POST', url: '/echo', payload: 'a', headers: { 'content-type': 'text/plain' } },
 };
+
+const routes = [new URL('../../routes/', import.meta.url), new URL('../fixture/routes/', import.meta.url)];
 
 /** What the app says instead of a page's policy: nothing may be loaded, framed or sent from an answer. */
 const POLICY = "default-src 'none';base-uri 'none';form-action 'none';frame-ancestors 'none'";
 
 test('Every answer has the headers of helmet', async (t) => {
-  const app = await buildTestApp(t);
+  const app = await buildTestApp(t, {}, { routes });
   const { 'strict-transport-security': transport, ...headers } = await askHelmet(t);
   t.match(transport, /max-age=\d+/);
   const expected = { ...headers, 'content-security-policy': POLICY };
@@ -31,7 +33,7 @@ test('Every answer has the headers of helmet', async (t) => {
 });
 
 test('No answer says what made it', async (t) => {
-  const app = await buildTestApp(t);
+  const app = await buildTestApp(t, {}, { routes });
   for (const request of Object.values(ANSWERS)) {
     const { headers } = await app.inject(request);
     for (const name of ['server', 'x-powered-by', 'via', 'x-version']) t.notOk(headers[name], name);

@@ -9,7 +9,7 @@ const startFixture = (t: Test, environment: Environment) =>
   });
 
 async function countVisit({ url }: TestProcess): Promise<number> {
-  const answer = await fetch(`${url}/fixture/visits`, { method: 'POST' });
+  const answer = await fetch(`${url}/fixture/database/visits`, { method: 'POST' });
   return ((await answer.json()) as { visits: number }).visits;
 }
 

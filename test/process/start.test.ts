@@ -5,8 +5,9 @@ import os from 'node:os';
 import { type Test, test } from 'tap';
 import manifest from '../../package.json' with { type: 'json' };
 import { readConfig } from '../../src/app.ts';
-import { DOWN, type Environment, findFreePort, NODE, startProcess, type TestProcess, writeFiles } from '../helper.ts';
+import { DOWN, type Environment, findFreePort, NODE, startProcess, writeFiles } from '../helper.ts';
 import { copyBuild } from './copy-build.ts';
+import { readFailure } from './read-failure.ts';
 
 const DATABASE = { DATABASE_URL: DOWN };
 
@@ -24,17 +25,6 @@ const WATCH = `data:text/javascript,
 `;
 
 const startWeb = (t: Test, environment: Environment) => startProcess(t, { entry: 'web', environment });
-
-/** Says that the process ended with exit code 1 and one line about it, and gives its message. */
-async function readFailure(t: Test, failed: TestProcess): Promise<string> {
-  t.equal(await failed.exited, 1);
-  t.strictSame(failed.noise, []);
-  const problems = failed.lines.filter(({ level }) => level > 30);
-  t.match(problems, [{ level: 60, err: undefined, msg: String }]);
-  t.equal(problems.length, 1);
-  t.equal(failed.lines.at(-1), problems[0]);
-  return String(problems[0]?.msg);
-}
 
 /** Every address that this machine answers on by itself. */
 function listAddresses(): string[] {
@@ -58,14 +48,6 @@ test('contract 5: With a DATABASE_URL and nothing else, the built app', async (t
     for (const host of listAddresses()) {
       t.equal((await fetch(`http://${host}:${new URL(web.url).port}/health/live`)).status, 200, host);
     }
-  });
-
-  await t.test('serves while the database is down, and readiness says so', async (t) => {
-    const ready = await fetch(`${web.url}/health/ready`);
-    t.equal(ready.status, 503);
-    t.match(await ready.json(), { status: 'unavailable', services: { database: { status: 'down' } } });
-    t.equal((await fetch(`${web.url}/health/live`)).status, 200);
-    t.notMatch(JSON.stringify(web.lines), 'hunter2');
   });
 
   await t.test('writes nothing but JSON to stdout, and nothing to stderr', async (t) => {
@@ -99,8 +81,8 @@ test('contract 10: With what platforms set it serves, with WEB_CONCURRENCY worke
 });
 
 test('contract 3: A bad environment ends it before it listens, all problems in one line', async (t) => {
-  const environment = { PORT: '80000', LOG_LEVEL: 'loud', DATABASE_URL: 'mysql://root:hunter2@db/app' };
-  const message = await readFailure(t, await startWeb(t, environment));
+  const environment = { PORT: '80000', LOG_LEVEL: 'loud', HOST: 'mysql://root:hunter2@db/app' };
+  const message = await readFailure(t, await startWeb(t, { ...DATABASE, ...environment }));
   t.match(message, /^The environment is not valid:\n/);
   for (const name of Object.keys(environment)) t.match(message, `  ${name} is `);
   t.notMatch(message, 'hunter2');
@@ -137,21 +119,10 @@ test('An address of another machine ends it with what to do', async (t) => {
   t.match(message, 'HOST is 203.0.113.1, which is no address of this machine');
 });
 
-test('Where PGlite is not installed', async (t) => {
-  const folder = await copyBuild(t, ['@electric-sql']);
-
-  await t.test('a pglite: URL ends it with what to do', async (t) => {
-    for (const entry of ['web', 'release'] as const) {
-      const environment = { DATABASE_URL: 'pglite:memory' };
-      const message = await readFailure(t, await startProcess(t, { entry, environment, folder }));
-      t.match(message, /embedded database.* is not installed here\. Set DATABASE_URL to a postgres:\/\/ URL/);
-    }
-  });
-
-  await t.test('it starts with another database, and reads no .env file', async (t) => {
-    const file = 'PORT=http\n';
-    await writeFiles(folder, { '.env': file, '.env.example': file, '.env.production': file });
-    const web = await startProcess(t, { entry: 'web', environment: DATABASE, folder });
-    t.equal((await fetch(web.url)).status, 200);
-  });
+test('Another folder, and .env files in it, change nothing: it reads none', async (t) => {
+  const folder = await copyBuild(t);
+  const file = 'PORT=http\n';
+  await writeFiles(folder, { '.env': file, '.env.example': file, '.env.production': file });
+  const web = await startProcess(t, { entry: 'web', environment: DATABASE, folder });
+  t.equal((await fetch(web.url)).status, 200);
 });

@@ -13,10 +13,12 @@ test('GET /health/live answers 200 whatever the services do', async (t) => {
 });
 
 test('GET /health/ready answers 503 while a required service is down, without its address', async (t) => {
-  const app = await buildTestApp(t, { DATABASE_URL: DOWN });
+  const app = await buildTestApp(t, {}, withoutServices);
+  const check = async () => Promise.reject(new Error('connect ECONNREFUSED 10.1.2.3:5432'));
+  app.readiness.attach({ name: 'search', required: true, check });
   const answer = await app.inject('/health/ready');
   t.equal(answer.statusCode, 503);
-  t.strictSame(answer.json(), { status: 'unavailable', services: { database: { status: 'down' } } });
+  t.strictSame(answer.json(), { status: 'unavailable', services: { search: { status: 'down' } } });
   t.equal(answer.headers['cache-control'], 'no-store');
 });
 

@@ -1,8 +1,13 @@
 import { createHash } from 'node:crypto';
+import { pathToFileURL } from 'node:url';
 import { test } from 'tap';
 import manifest from '../../package.json' with { type: 'json' };
 import { renderWelcomePage } from '../../routes/welcome/page.ts';
-import { buildTestApp, DOWN } from '../helper.ts';
+import { buildTestApp, createFolder, DOWN, writeFiles } from '../helper.ts';
+
+/** The plugins that the routes need, and no other. */
+const plugins = [new URL('../fixture/plugins/', import.meta.url)];
+const routes = [new URL('../../routes/', import.meta.url)];
 
 const BROWSER = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8';
 
@@ -18,8 +23,15 @@ test('GET / answers JSON to a program', async (t) => {
 });
 
 test('GET / names no page of the API where there is none', async (t) => {
-  const app = await buildTestApp(t, {}, { plugins: [new URL('../fixture/plugins/', import.meta.url)] });
+  const app = await buildTestApp(t, {}, { plugins, routes });
   t.strictSame(Object.keys((await app.inject('/')).json()), ['name', 'version', 'health']);
+});
+
+test('GET / names the page of the API where there is one', async (t) => {
+  const folder = await createFolder(t);
+  await writeFiles(folder, { 'docs/index.js': "export default async (app) => app.get('/', async () => 'the page');" });
+  const app = await buildTestApp(t, {}, { plugins, routes: [...routes, pathToFileURL(`${folder}/`)] });
+  t.match((await app.inject('/')).json(), { docs: '/docs' });
 });
 
 test('GET / answers a page to a browser, whose links work', async (t) => {

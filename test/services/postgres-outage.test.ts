@@ -10,6 +10,9 @@ const REQUEST_TIMEOUT_MS = '2000';
 /** The sessions of the app, as far as the database knows them. */
 const OTHERS = `from pg_stat_activity where application_name = '${manifest.name}' and pid <> pg_backend_pid()`;
 
+/** Reads a table, where a POST creates it. */
+const READING = '/fixture/database/visits';
+
 interface Scene {
   postgres: PostgresServer;
   app: TestProcess;
@@ -17,14 +20,15 @@ interface Scene {
 }
 
 /** An app on a database of its own, and a stream of requests that reads from it. */
-async function setScene(t: Test, environment: Environment = {}, path = '/notes'): Promise<Scene> {
+async function setScene(t: Test, environment: Environment = {}): Promise<Scene> {
   const postgres = await startPostgres(t);
   const app = await startProcess(t, {
-    entry: 'web',
+    entry: 'fixture',
     environment: { DATABASE_URL: postgres.url, REQUEST_TIMEOUT_MS, RATE_LIMIT_MAX: '0', ...environment },
   });
   await poll(async () => (await fetch(`${app.url}/health/ready`)).status === 200);
-  const stream = new Stream(app.url + path);
+  await fetch(app.url + READING, { method: 'POST' });
+  const stream = new Stream(app.url + READING);
   t.teardown(() => stream.stop());
   await waitForMore(stream, 200);
   return { postgres, app, stream };
@@ -101,7 +105,7 @@ test('A database that stands still makes 503s, not hanging requests, and is used
 test('A table that another session locks makes 503s, and is read again when the lock is gone', async (t) => {
   const scene = await setScene(t);
   const admin = await scene.postgres.connect();
-  await admin.query('begin; lock table notes in access exclusive mode');
+  await admin.query('begin; lock table visits in access exclusive mode');
   await waitForMore(scene.stream, 503, 100);
   await admin.query('rollback');
   await finish(t, scene);
@@ -121,8 +125,8 @@ test('A database that takes no more connections makes 503s, and takes them again
 test('More requests than the pool can queue are refused at once, the others are answered', async (t) => {
   const scene = await setScene(t, { DATABASE_POOL_MAX: '1', REQUEST_TIMEOUT_MS: '20000' });
   const admin = await scene.postgres.connect();
-  await admin.query('begin; lock table notes in access exclusive mode');
-  const asked = Array.from({ length: 200 }, async () => (await fetch(`${scene.app.url}/notes`)).status);
+  await admin.query('begin; lock table visits in access exclusive mode');
+  const asked = Array.from({ length: 200 }, async () => (await fetch(`${scene.app.url}${READING}`)).status);
   // The lock is held until the first refusal has come: it cannot have come of waiting.
   await scene.app.waitForLine('request failed');
   const refusal = scene.app.lines.find(({ msg }) => msg === 'request failed');
@@ -140,8 +144,8 @@ test('A process that stops has its database until the last request is answered',
   const scene = await setScene(t, limits);
   await scene.stream.stop();
   const admin = await scene.postgres.connect();
-  await admin.query('begin; lock table notes in access exclusive mode');
-  const asked = Array.from({ length: 5 }, async () => (await fetch(`${scene.app.url}/notes`)).status);
+  await admin.query('begin; lock table visits in access exclusive mode');
+  const asked = Array.from({ length: 5 }, async () => (await fetch(`${scene.app.url}${READING}`)).status);
   const waiting = `select count(*)::int as count ${OTHERS} and wait_event_type = 'Lock'`;
   // Inside of its transaction, the first session would see the same activity for ever.
   const observer = await scene.postgres.connect();
@@ -164,7 +168,7 @@ test('A process that stops has its database until the last request is answered',
 
 test('A process that stops while a router still sends answers every request', async (t) => {
   const { app, stream } = await setScene(t, { SHUTDOWN_DELAY_MS: '8000' });
-  const streams = [stream, ...Array.from({ length: 5 }, () => new Stream(`${app.url}/notes`, false))];
+  const streams = [stream, ...Array.from({ length: 5 }, () => new Stream(`${app.url}${READING}`, false))];
   t.teardown(() => Promise.all(streams.map((one) => one.stop())));
   await Promise.all(streams.map((one) => waitForMore(one, 200)));
   app.signal('SIGTERM');

@@ -1,5 +1,5 @@
 import type { Test } from 'tap';
-import { createFolder, findFreePort } from '../helper.ts';
+import { createFolder, findFreePort, poll, type TestProcess } from '../helper.ts';
 import type { Certificate } from './certificate.ts';
 import { findProgram, giveToServer, ServerProcess } from './server-process.ts';
 
@@ -38,4 +38,13 @@ export async function startRedis(t: Test, { password, certificate }: RedisOption
   await server.start();
   const credentials = password ? `:${encodeURIComponent(password)}@` : '';
   return Object.assign(server, { url: `redis${certificate ? 's' : ''}://${credentials}127.0.0.1:${port}` });
+}
+
+/** Resolves when the app's readiness says this of its Redis. */
+export async function waitForRedis({ url }: TestProcess, status: 'up' | 'down'): Promise<void> {
+  await poll(async () => {
+    const answer = await fetch(`${url}/health/ready`);
+    const { services } = (await answer.json()) as { services: { redis?: { status: string } } };
+    return services.redis?.status === status;
+  });
 }

@@ -1,4 +1,5 @@
-import { readdir, writeFile } from 'node:fs/promises';
+import { globSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
 import { Kysely, PGliteDialect, sql } from 'kysely';
@@ -6,9 +7,7 @@ import type { Migration } from 'kysely/migration';
 import { test } from 'tap';
 import { applyMigrations, findPendingMigrations } from '../../src/migrate.ts';
 import { createEmbeddedDatabase } from '../fixture/embedded-database.ts';
-import { createFolder, writeFiles } from '../helper.ts';
-
-const MIGRATIONS = new URL('../../src/migrations/', import.meta.url);
+import { createFolder, ROOT, writeFiles } from '../helper.ts';
 
 const createTable = (name: string) =>
   `export const up = (db) => db.schema.createTable('${name}').addColumn('id', 'uuid').execute();`;
@@ -63,8 +62,8 @@ test('Migrations', async (t) => {
 
   await t.test('of the app can be taken back, last to first', async (t) => {
     const before = await listTables();
-    const files = (await readdir(MIGRATIONS)).sort();
-    const migrations: Migration[] = await Promise.all(files.map((file) => import(new URL(file, MIGRATIONS).href)));
+    const files = globSync('src/migrations/*.ts', { cwd: ROOT }).sort();
+    const migrations: Migration[] = await Promise.all(files.map((file) => import(`../../${file}`)));
     for (const { up } of migrations) await up(db);
     for (const { down } of migrations.toReversed()) await down?.(db);
     t.strictSame(await listTables(), before);

@@ -1,10 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import { NoteList, NotePage } from '../notes/schema.ts';
+import { NoteList, NotePage } from '../../notes/schema.ts';
 
 /** What an attached app gives, passed on: an example of one app as the backing service of another. */
-const backingApp: FastifyPluginAsyncTypebox = async (app) => {
+const backingAppNotes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
-    '/notes',
+    '/',
     {
       schema: {
         summary: "List the attached app's notes",
@@ -21,4 +21,4 @@ function readQuery(page: NotePage): string {
   return `?${new URLSearchParams(Object.entries(page).map(([name, value]) => [name, String(value)]))}`;
 }
 
-export default backingApp;
+export default backingAppNotes;

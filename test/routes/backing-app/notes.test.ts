@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { type Test, test } from 'tap';
-import { createEmbeddedDatabase } from '../fixture/embedded-database.ts';
-import { buildTestApp, captureLog, DOWN } from '../helper.ts';
+import { createEmbeddedDatabase } from '../../fixture/embedded-database.ts';
+import { buildTestApp, captureLog, DOWN } from '../../helper.ts';
 
 /** An app with notes, and one that it is attached to and that has no database of its own. */
 async function buildPair(t: Test, url?: string): Promise<{ other: FastifyInstance; app: FastifyInstance }> {

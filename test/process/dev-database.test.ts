@@ -1,0 +1,27 @@
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { test } from 'tap';
+import { findFreePort, poll, writeFiles } from '../helper.ts';
+import { copySources, isRunning, startDev } from './dev-process.ts';
+
+test("npm run dev has the database of .env, which wins over .env.example's, and keeps it through changes", async (t) => {
+  const folder = await copySources(t);
+  const port = await findFreePort();
+  await writeFiles(folder, { '.env': 'DATABASE_URL=pglite:.data/mine\n' });
+  const { exited, group, readOutput } = startDev(t, folder, { PORT: String(port) });
+  const countStarts = () => readOutput().split('The embedded database is open').length - 1;
+  // Readiness opens it, and may be asked before anybody listens.
+  const isReady = () =>
+    fetch(`http://localhost:${port}/health/ready`).then(
+      ({ status }) => status === 200,
+      () => false,
+    );
+  await poll(async () => (await isReady()) && countStarts() === 1);
+  t.strictSame(await readdir(path.join(folder, '.data')), ['mine', 'mine.lock']);
+  await writeFiles(folder, { 'routes/hello/index.ts': 'export default async () => {};' });
+  await poll(async () => (await isReady()) && countStarts() === 2);
+  t.equal(readOutput().split('Creating the embedded database').length, 2, 'created once');
+  process.kill(group, 'SIGINT');
+  await exited;
+  await poll(() => !isRunning(group));
+});

@@ -1,0 +1,49 @@
+import { test } from 'tap';
+import { DOWN } from '../helper.ts';
+import { createCertificate, createSignedCertificate } from './certificate.ts';
+import { checkService, type Outcome } from './check-service.ts';
+import { startRedis } from './redis-server.ts';
+
+test('Redis with and without TLS, by the URL and REDIS_TLS', async (t) => {
+  const certificate = await createCertificate(t);
+  const password = 'hunter2@:/';
+  const unknown = await createSignedCertificate(t);
+  const servers = {
+    plain: await startRedis(t, { password }),
+    tls: await startRedis(t, { password, certificate }),
+    signed: await startRedis(t, { password, certificate: unknown }),
+  };
+  const refused = /TLS to Redis failed: self-signed certificate.*REDIS_TLS=no-verify/;
+  const { plain, tls, signed } = servers;
+  const rows: [title: string, REDIS_URL: string, REDIS_TLS: string, outcome: Outcome][] = [
+    ['plain server, redis:', plain.url, '', 'up'],
+    ['plain server, redis:', plain.url, 'verify', 'up'],
+    ['plain server, redis:', plain.url, 'no-verify', 'up'],
+    ['plain server, rediss:', plain.url.replace('redis:', 'rediss:'), '', /ETIMEDOUT/],
+    ['plain server, rediss:', plain.url.replace('redis:', 'rediss:'), 'no-verify', /ETIMEDOUT/],
+    ['TLS server, rediss:', tls.url, '', refused],
+    ['TLS server, rediss:', tls.url, 'verify', refused],
+    ['TLS server, rediss:', tls.url, 'no-verify', 'up'],
+    ['signed server, rediss:', signed.url, 'verify', /unable to verify the first certificate.*REDIS_TLS=no-verify/],
+    ['signed server, rediss:', signed.url, 'no-verify', 'up'],
+    ['TLS server, redis:', tls.url.replace('rediss:', 'redis:'), '', /closed before Redis was ready|ECONNRESET|EPIPE/],
+  ];
+  for (const [title, REDIS_URL, REDIS_TLS, outcome] of rows) {
+    await t.test(`${title} REDIS_TLS=${REDIS_TLS}: ${outcome}`, async (t) => {
+      const environment = { DATABASE_URL: DOWN, REDIS_URL, REDIS_TLS };
+      const started = await checkService(t, 'redis', environment, outcome);
+      t.equal((await fetch(started.url)).status, 200, 'requests are served without it');
+      t.notMatch(JSON.stringify(started.lines), 'hunter2');
+    });
+  }
+
+  await t.test('REDIS_TLS=verify connects where the machine trusts who signed the certificate', async (t) => {
+    for (const [{ url }, { authority }] of [
+      [tls, certificate],
+      [signed, unknown],
+    ] as const) {
+      const trusting = { REDIS_TLS: 'verify', NODE_EXTRA_CA_CERTS: authority };
+      await checkService(t, 'redis', { DATABASE_URL: DOWN, REDIS_URL: url, ...trusting }, 'up');
+    }
+  });
+});
