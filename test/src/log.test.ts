@@ -1,7 +1,7 @@
 import { pathToFileURL } from 'node:url';
 import { test } from 'tap';
 import manifest from '../../package.json' with { type: 'json' };
-import { readPath } from '../../src/log.ts';
+import { readAddress, readPath } from '../../src/log.ts';
 import { buildTestApp, captureLog, createFolder, DOWN, writeFiles } from '../helper.ts';
 
 test('A line says when, who and what', async (t) => {
@@ -81,4 +81,15 @@ test('The path of a URL is what stands before its query', async (t) => {
   t.equal(readPath('/notes?a=1?b'), '/notes');
   t.equal(readPath('/notes'), '/notes');
   t.equal(readPath(''), '');
+});
+
+test("The client's address is what the proxies say, or the peer's where that is none", (t) => {
+  const read = (ip: string, remoteAddress?: string) =>
+    readAddress({ ip, socket: { remoteAddress } } as Parameters<typeof readAddress>[0]);
+  t.equal(read('203.0.113.7', '10.1.2.3'), '203.0.113.7');
+  t.equal(read('2001:db8::1', '10.1.2.3'), '2001:db8::1');
+  t.equal(read('unknown', '10.1.2.3'), '10.1.2.3');
+  t.equal(read('unknown', '::ffff:10.1.2.3'), '10.1.2.3', 'as a socket of both families says it');
+  t.equal(read('unknown'), '', 'a connection that is gone has none');
+  t.end();
 });

@@ -84,6 +84,12 @@ test('WEB_CONCURRENCY is how many processes share the port', async (t) => {
   t.equal(web.lines.filter(({ msg }) => msg === 'Drained').length, 2);
 });
 
+test('release says what it applied, exit code 0', async (t) => {
+  const release = await start(t, 'release', { DATABASE_URL: 'pglite:memory' });
+  t.equal(await release.exited, 0);
+  t.match(release.lines.at(-1), { level: 30, applied: Array, msg: /^(Applied|Nothing to apply)/ });
+});
+
 test('release says why it failed, exit code 1', async (t) => {
   const release = await start(t, 'release', { PORT: 'http' });
   t.equal(await release.exited, 1);

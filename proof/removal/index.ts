@@ -1,0 +1,102 @@
+// Removal: after each line of the README's table, and after all of them, what is left passes its checks
+import assert from 'node:assert/strict';
+import { copyTree, ROOT } from '../docs/copy.ts';
+import { findSection } from '../docs/markdown.ts';
+import { read } from '../docs/pages.ts';
+import { runCommand } from '../docs/shell.ts';
+import type { Tally } from '../tally.ts';
+import { Repository } from '../updating/repository.ts';
+import { proveMinimalApp } from './minimal-app.ts';
+
+/** A row of the README's table. */
+interface Removal {
+  name: string;
+  /** The rows whose lines come first, and its own. */
+  commands: string[];
+}
+
+const CHECKS = ['npm run lint', 'npm run typecheck', 'npm run build', 'npm test'];
+
+const EVERYTHING = 'everything at once';
+
+/** A flag picks the rows that have its word in their name: npm run proof removal -- --redis --everything */
+export async function prove(tally: Tally, flags: string[]): Promise<void> {
+  const removals = readRemovals();
+  const words = flags.map((flag) => flag.replace(/^--/, '').toLowerCase());
+  const isPicked = (name: string) => words.length === 0 || words.some((word) => name.toLowerCase().includes(word));
+  const picked = removals.filter(({ name }) => isPicked(name));
+  assert(picked.length > 0, `no row has the word; these are there: ${removals.map(({ name }) => name).join('; ')}`);
+  for (const removal of picked) {
+    const folder = await proveRemoval(tally, removal);
+    if (removal.name === EVERYTHING) await proveMinimalApp(tally, folder);
+  }
+}
+
+/** The rows of the table, in its order, and all of them together. */
+function readRemovals(): Removal[] {
+  const section = findSection(read(ROOT, 'README.md'), 'Remove what you do not need');
+  const rows = [...section.matchAll(/^\| ([^|]+) \| `(git rm [^`|]+)` \|$/gm)].map(([, name = '', command = '']) => ({
+    name,
+    command,
+  }));
+  assert(rows.length > 0, 'the README has no table of what can be removed');
+  const removals = rows.map(({ name, command }) => {
+    const [, first] = /, after (.+)$/.exec(name) ?? [];
+    const before = rows.filter((row) => first && row.name.startsWith(first));
+    assert(!first || before.length === 1, `"${name}" comes after what is no row of the table`);
+    return { name, commands: [...before.map((row) => row.command), command] };
+  });
+  return [...removals, { name: EVERYTHING, commands: rows.map(({ command }) => command) }];
+}
+
+/** @returns the folder with what is left */
+async function proveRemoval(tally: Tally, { name, commands }: Removal): Promise<string> {
+  const copy = new Repository(await copyTree('removal'));
+  await copy.init('Begin with the template');
+  for (const command of commands)
+    await tally.check(`${name}: ${command}`, async () => `${countLines(await copy.run(command))} files`);
+  for (const command of CHECKS) await tally.check(`${name}, then: ${command}`, () => runCheck(copy.folder, command));
+  await tally.check(`${name}, then: npm run format takes its settings out of the tables`, () => proveTables(copy));
+  return copy.folder;
+}
+
+function countLines(output: string): number {
+  return output.trimEnd().split('\n').length;
+}
+
+/**
+ * Runs a command under an environment that says nothing to the app.
+ *
+ * @returns how long it took
+ */
+async function runCheck(folder: string, command: string): Promise<string> {
+  const startedAt = performance.now();
+  const { PATH, HOME } = process.env;
+  const { code, output } = await runCommand(folder, command, { PATH, HOME });
+  assert.equal(code, 0, `it ended with ${code}:\n${pickFailures(output)}`);
+  for (const row of output.match(COVERAGE) ?? [])
+    assert.match(row, /\| +100 \| +100 \|.*\| +100 \|/, 'not all is tested');
+  return `${Math.round((performance.now() - startedAt) / 1000)} s`;
+}
+
+/** The row with the sums of the tests' coverage: statements, branches, functions, lines. */
+const COVERAGE = /^All files .*$/gm;
+
+/** What tap says of each test that failed; of anything else the last lines. */
+function pickFailures(output: string): string {
+  const failures = output.match(/^ *not ok [\s\S]*?\n *\.\.\.$/gm) ?? [];
+  return failures.length > 0 ? failures.slice(0, 5).join('\n') : output.split('\n').slice(-40).join('\n');
+}
+
+/** The table of the README is written anew by the settings that are there: .env.example names no other. */
+async function proveTables(copy: Repository): Promise<string> {
+  await copy.run('npm run format');
+  const left = findNames(findSection(copy.read('README.md'), 'The environment'), /^\| ([A-Z_]+) \|/gm);
+  assert.deepEqual(findNames(copy.read('.env.example'), /^(?:# )?([A-Z_]+)=/gm), left);
+  await copy.run('npx node test/settings.test.ts');
+  return `${left.length} settings`;
+}
+
+function findNames(text: string, pattern: RegExp): string[] {
+  return [...text.matchAll(pattern)].map(([, name = '']) => name).sort();
+}
