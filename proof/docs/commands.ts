@@ -32,7 +32,7 @@ export const TREATMENTS: [RegExp, Treatment][] = [
   [/^npm test$/, inCi(/^npm test$/m, LONG)],
   [/^npm run check$/, inCi(/^npm run check$/m, LONG)],
   [/^npm run test:services$/, inCi(/^npm run test:services$/m, LONG)],
-  [/^npm prune --omit=dev$/, { how: 'elsewhere', file: 'test/**/*.ts', says: /\bprune\b/, reason: PACKAGES }],
+  [/^npm prune --omit=dev$/, { how: 'elsewhere', file: 'proof/buildpack/*.ts', says: /\bprune\b/, reason: PACKAGES }],
   [/^npm install$/, { ...inUpdating, reason: PACKAGES }],
   [/^npm (run dev|start)$/, serve],
   [/^node dist\/src\/web\.js$/, serve],

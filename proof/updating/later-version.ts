@@ -63,7 +63,7 @@ export async function releaseLaterVersion(template: Repository): Promise<void> {
     '"lint": "biome check",\n    "lint:all": "biome check .",',
   );
   template.replace('README.md', '\n## Why\n', '\n## Why this\n');
-  await template.run('git rm --quiet plugins/cors.ts test/plugins/cors.test.ts');
+  await template.run('git rm --quiet plugins/cors.ts "test/*cors*"');
   const [setting] = REMOVED_SETTING.exec(template.read('.env.example')) ?? [];
   template.replace('.env.example', setting ?? 'CORS_ORIGIN', '\n# What GET /greeting answers\n# GREETING=Hello');
   template.replace(

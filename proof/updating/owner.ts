@@ -23,8 +23,8 @@ export async function createApp(template: Repository, origin: Origin): Promise<R
 }
 
 async function removeExample(app: Repository): Promise<void> {
-  const [, command] = /^\| the example \| `(git rm [^`]+)`/m.exec(app.read('README.md')) ?? [];
-  if (!command) throw new Error('The README does not say how the example is removed');
+  const [, command] = /^\| the notes[^|]* \| `(git rm [^`]+)`/m.exec(app.read('README.md')) ?? [];
+  if (!command) throw new Error('The README does not say how the notes are removed');
   await app.run(command);
 }
 
