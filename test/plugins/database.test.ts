@@ -3,30 +3,14 @@ import { globSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import path from 'node:path';
-import Fastify, { type FastifyInstance } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import { sql } from 'kysely';
 import { test } from 'tap';
-import database from '../../plugins/database.ts';
-import env from '../../plugins/env.ts';
-import errors from '../../plugins/errors.ts';
-import readiness from '../../plugins/readiness.ts';
 import { isUnavailable } from '../../src/postgres.ts';
 import { openPostgresPort } from '../fixture/postgres-port.ts';
-import {
-  buildTestApp,
-  captureLog,
-  createFolder,
-  DOWN,
-  type LogLine,
-  poll,
-  ROOT,
-  startProcess,
-  writeFiles,
-} from '../helper.ts';
+import { buildTestApp, captureLog, createFolder, DOWN, type LogLine, poll, ROOT, startProcess } from '../helper.ts';
 
 const routes = [new URL('../../routes/', import.meta.url), new URL('../fixture/routes/', import.meta.url)];
-
-const CATS = "export const up = (db) => db.schema.createTable('cats').addColumn('id', 'uuid').execute();";
 
 const askReady = async (app: FastifyInstance) => (await app.inject('/health/ready')).statusCode;
 
@@ -94,29 +78,6 @@ test('On a PostgreSQL server', async (t) => {
     t.ok(isUnavailable(error));
     t.equal((await app.inject('/fixture/database')).statusCode, 200);
   });
-});
-
-test('Readiness is down and says what is pending while a migration is, until a release applies it', async (t) => {
-  const { url } = await openPostgresPort(t);
-  const environment = { DATABASE_URL: url, DATABASE_POOL_MAX: '1', REQUEST_TIMEOUT_MS: '600000' };
-  const migrations = await createFolder(t);
-  await writeFiles(migrations, { '0001-cats.mjs': CATS });
-  const { logger, lines } = captureLog();
-  const app = Fastify({ loggerInstance: logger });
-  t.teardown(() => app.close());
-  await app.register(env, { environment });
-  for (const plugin of [errors, readiness]) await app.register(plugin);
-  await app.register(database, { migrations });
-  // A first answer may be later than a check of readiness waits for.
-  await sql`select 1`.execute(app.db);
-  t.match(await app.readiness.report(), { status: 'unavailable' });
-  t.match(lines.at(-1), {
-    msg: 'database is down',
-    err: { message: 'Migrations are pending: 0001-cats. Run npm run release.' },
-  });
-  t.strictSame(await app.readiness.release(), ['0001-cats']);
-  await poll(async () => (await app.readiness.report()).status === 'ready');
-  t.match(lines.slice(-2), [{ msg: 'Applied 0001-cats' }, { msg: 'database is back' }]);
 });
 
 test('Where no server listens, the app starts, answers 503 and says why in the log', async (t) => {
