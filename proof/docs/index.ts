@@ -1,7 +1,7 @@
 // The documentation: its commands run, its links and files are there, its tables are what the code says
 import assert from 'node:assert/strict';
 import { globSync } from 'node:fs';
-import { readSettings, writeManifest, writeTable } from '../../test/write-environment.ts';
+import { readSettings, writeExample, writeManifest, writeTable } from '../../test/write-environment.ts';
 import type { Tally } from '../tally.ts';
 import { proveAddResource } from './add-resource.ts';
 import { findTreatment, findUnused, splitLine, type Treatment } from './commands.ts';
@@ -25,6 +25,8 @@ async function proveTables(): Promise<void> {
   assert.equal(writeTable(read(ROOT, 'README.md'), settings), read(ROOT, 'README.md'), 'run npm run format');
   const manifest = read(ROOT, 'app.json');
   assert.deepEqual(JSON.parse(writeManifest(manifest, settings)), JSON.parse(manifest), 'run npm run format');
+  const example = read(ROOT, '.env.example');
+  assert.equal(writeExample(example, settings), example, 'run npm run format');
 }
 
 /** Each command once, in the order of the pages, in the copy that has the resource. */
