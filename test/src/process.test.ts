@@ -13,7 +13,7 @@ const start = (t: Test, entry: ProcessOptions['entry'], environment: Environment
   });
 
 test('An answer that had begun before the signal is ended, and its connection closed', async (t) => {
-  const web = await start(t, 'fixture');
+  const web = await start(t, 'fixture', { SHUTDOWN_DELAY_MS: '1' });
   const agent = new Agent({ keepAlive: true });
   t.teardown(() => agent.destroy());
   const [response]: IncomingMessage[] = await once(get(`${web.url}/fixture/streamed`, { agent }), 'response');
