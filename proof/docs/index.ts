@@ -1,6 +1,7 @@
 // The documentation: its commands run, its links and files are there, its tables are what the code says
 import assert from 'node:assert/strict';
 import { globSync } from 'node:fs';
+import { listDemands, listNumbers } from '../../test/contract-numbers.ts';
 import { readSettings, writeExample, writeManifest, writeTable } from '../../test/write-environment.ts';
 import type { Tally } from '../tally.ts';
 import { proveAddResource } from './add-resource.ts';
@@ -11,6 +12,7 @@ import { expectSuccess, serve } from './shell.ts';
 
 export async function prove(tally: Tally): Promise<void> {
   await tally.check('The tables of settings are what the plugins declare', proveTables);
+  await tally.check('Each demand of docs/contract.md is proven', () => assert.deepEqual(listNumbers(), listDemands()));
   const folder = await copyTree('docs');
   await proveAddResource(tally, folder);
   await proveCommands(tally, folder);

@@ -5,9 +5,10 @@ import { test } from 'tap';
 import { DOWN, ROOT, startProcess } from '../helper.ts';
 import { copyBuild } from './copy-build.ts';
 
-/** Runs a script where dist/ is, and returns what it prints. */
-function run(script: string): string {
-  return spawnSync(process.execPath, ['--input-type=module', '-e', script], { cwd: ROOT, encoding: 'utf8' }).stdout;
+/** Runs a script where dist/ is. `env -i` takes away what tap adds to the environment of every child, to measure it. */
+function run(script: string): { stdout: string; stderr: string } {
+  const command = ['-i', 'PORT=http', process.execPath, '--input-type=module', '-e', script];
+  return spawnSync('env', command, { cwd: ROOT, encoding: 'utf8' });
 }
 
 test('The code of the packages comes from the cache that the build made', async (t) => {
@@ -16,7 +17,7 @@ test('The code of the packages comes from the cache that the build made', async 
     import { Script } from 'node:vm';
     const cachedData = readFileSync('dist/packages.cache');
     console.log(new Script(readFileSync('dist/packages.cjs', 'latin1'), { cachedData }).cachedDataRejected);`;
-  t.equal(run(script), 'false\n');
+  t.equal(run(script).stdout, 'false\n');
 });
 
 test('Without a cache, or with one of another Node, the built app starts all the same', async (t) => {
@@ -31,16 +32,12 @@ test('Without a cache, or with one of another Node, the built app starts all the
 });
 
 test('A stack trace of the built app names lines of the sources', async (t) => {
-  // Loading the app turns source maps on, and fails: there is no DATABASE_URL.
+  // Loading the app turns source maps on, and fails: its PORT is none.
   const script = `
     process.exit = () => {};
     process.stdout.write = () => {};
     await import('./dist/src/web.js');
     const { describeError } = await import('./dist/plugins/errors.js');
     try { describeError(500); } catch ({ stack }) { console.error(stack); }`;
-  const { stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
-    cwd: ROOT,
-    encoding: 'utf8',
-  });
-  t.match(stderr, /plugins[\\/]errors\.ts:\d+:\d+/);
+  t.match(run(script).stderr, /plugins[\\/]errors\.ts:\d+:\d+/);
 });

@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis';
 import { type Test, test } from 'tap';
+import manifest from '../../package.json' with { type: 'json' };
 import { DOWN, type Environment, poll, startProcess, type TestProcess } from '../helper.ts';
 import { type RedisServer, startRedis, waitForRedis } from './redis-server.ts';
 
@@ -45,8 +46,8 @@ test('What is counted in Redis is forgotten after a minute, and lies under a nam
   await askRemaining(await startApp(t, redis), '203.0.113.7');
   const client = new Redis(redis.url);
   t.teardown(() => client.disconnect());
-  t.strictSame(await client.keys('*'), ['poort:rate-limit:203.0.113.7']);
-  const expiry = await client.pttl('poort:rate-limit:203.0.113.7');
+  t.strictSame(await client.keys('*'), [`${manifest.name}:rate-limit:203.0.113.7`]);
+  const expiry = await client.pttl(`${manifest.name}:rate-limit:203.0.113.7`);
   t.ok(expiry > 0 && expiry <= 60_000, `${expiry} ms`);
 });
 
