@@ -198,7 +198,7 @@ async function describe({ url }: TestProcess, file: string): Promise<{ status: n
 }
 
 async function countVisit({ url }: TestProcess): Promise<number> {
-  const answer = await fetch(`${url}/fixture/visits`, { method: 'POST' });
+  const answer = await fetch(`${url}/fixture/database/visits`, { method: 'POST' });
   return ((await answer.json()) as { visits: number }).visits;
 }
 
