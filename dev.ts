@@ -87,7 +87,7 @@ async function describeApp(url: string): Promise<string> {
     ['App', styleText('cyan', url)],
     ...(existsSync('plugins/docs.ts') ? [['API', styleText('cyan', `${url}/docs`)]] : []),
     ...attached.map(([name, value]) => [name, value ? maskCredentials(value) : styleText('dim', 'not attached')]),
-    ['Edit', 'routes/  plugins/  src/migrations/  .env'],
+    ['Edit', 'routes/  plugins/  .env'],
   ];
   const rows = places.map(([name = '', value]) => `  ${name.padEnd(13)}${value}\n`);
   return `\n  ${styleText('bold', `${manifest.name} ${manifest.version}`)}\n\n${rows.join('')}\n`;

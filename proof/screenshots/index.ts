@@ -1,9 +1,10 @@
-// Takes the pictures of docs/images: each page on a desktop and on a phone, light and dark
+// Takes the pictures of docs/images: each page on a desktop and on a phone, light and dark, and npm run dev
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { startApp } from '../app.ts';
 import { LOOKS, launchBrowser, openPage } from '../browser/browser.ts';
 import type { Tally } from '../tally.ts';
+import { createTerminalPage } from './terminal.ts';
 
 const FOLDER = path.join(import.meta.dirname, '../../docs/images');
 
@@ -29,4 +30,10 @@ export async function prove(tally: Tally): Promise<void> {
       });
     }
   }
+  await tally.check('dev.png', async () => {
+    const { page } = await openPage(browser, app.url, { viewport: { width: 1280, height: 200 }, deviceScaleFactor: 2 });
+    await page.setContent(await createTerminalPage());
+    await page.locator('body').screenshot({ path: path.join(FOLDER, 'dev.png') });
+    await page.context().close();
+  });
 }

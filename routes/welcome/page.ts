@@ -74,7 +74,6 @@ ${GATE}
 <dl>
 <dt><code>routes/</code></dt><dd>your product: one folder for each resource, named like its URL</dd>
 <dt><code>plugins/</code></dt><dd>what every route gets: one file for each capability</dd>
-<dt><code>src/migrations/</code></dt><dd>the tables, in order</dd>
 <dt><code>.env</code></dt><dd>your own settings, over those of <code>.env.example</code></dd>
 </dl>
 </section>
