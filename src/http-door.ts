@@ -2,7 +2,7 @@ import { subscribe } from 'node:diagnostics_channel';
 import { EventEmitter, once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import net from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { readPath } from './log.ts';
 import type { Door } from './process.ts';
@@ -49,6 +49,8 @@ export function openHttpDoor(app: FastifyInstance): Door {
       // Without a delay there is no router to wait for, as in development.
       const lingerMs = app.config.SHUTDOWN_DELAY_MS === 0 ? 0 : LINGER_MS;
       const ended = once(app.server, 'close');
+      // Just after new connections were taken: those that wait for it when the listener closes are reset.
+      await setImmediate();
       net.Server.prototype.close.call(app.server);
       await waitForAnswers();
       await Promise.race([ended, sleep(lingerMs)]);
