@@ -32,8 +32,8 @@ export class LazyCompilers {
    * a client's mistake looks like success. Paths and queries carry only text, there numbers are read from it.
    */
   #buildValidator(schemas: Schemas): FastifySchemaCompiler<object> {
-    const exact = this.#delay(() => createAjv(schemas, {}));
-    const fromText = this.#delay(() => createAjv(schemas, { coerceTypes: 'array' }));
+    const exact = this.#delay(() => createAjv({}, schemas));
+    const fromText = this.#delay(() => createAjv({ coerceTypes: 'array' }, schemas));
     return ({ schema, ...route }) => {
       const ajv = route.httpPart === 'body' ? exact : fromText;
       const compiled = this.#delay(() => compileFor(route, () => ajv().compile(schema)));
@@ -84,7 +84,8 @@ function compileFor<Compiled>(place: SchemaPlace, compile: () => Compiled): Comp
   }
 }
 
-function createAjv(schemas: Schemas, options: Options): Ajv {
+/** What checks a body; other process types than `web` check what they are sent with it too. */
+export function createAjv(options: Options = {}, schemas: Schemas = {}): Ajv {
   const ajv = new Ajv({ useDefaults: true, strict: false, ...options });
   addFormats.default(ajv, ['date-time', 'uuid']);
   // ajv-formats also takes urn:uuid:…, which PostgreSQL does not.

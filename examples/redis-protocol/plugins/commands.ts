@@ -6,6 +6,7 @@ import { type Static, Type } from 'typebox';
 import manifest from '../../../package.json' with { type: 'json' };
 import { NewNote } from '../../../routes/notes/schema.ts';
 import { createNote, deleteNote, findNote, listNotes } from '../../../routes/notes/store.ts';
+import { createAjv } from '../../../src/compilers.ts';
 
 /** The most keys of one SCAN, as many as a page has over HTTP: COUNT is a hint. */
 const MAX_KEYS = 100;
@@ -14,6 +15,8 @@ const MAX_KEYS = 100;
 const NIL = '00000000-0000-0000-0000-000000000000';
 
 const OK = { status: 'OK' };
+
+const ajv = createAjv();
 
 export const settings = Type.Object({
   REDIS_PASSWORD: Type.Optional(
@@ -68,7 +71,7 @@ export default fp(
       return reply;
     });
   },
-  { name: 'commands', dependencies: ['database', 'readiness', 'validation'] },
+  { name: 'commands', dependencies: ['database', 'readiness'] },
 );
 
 async function run(commands: Commands, session: Session, name: string, args: string[]): Promise<Reply> {
@@ -169,11 +172,10 @@ async function countNotes({ db }: FastifyInstance): Promise<number> {
 }
 
 /** SET note JSON; a note's key is its id, which nobody knows before. */
-async function setNote({ db, validatorCompiler }: FastifyInstance, key: string, value: string): Promise<Reply> {
+async function setNote({ db }: FastifyInstance, key: string, value: string): Promise<Reply> {
   if (key !== 'note') reject('ERR SET note makes a note and answers its key; no other key can be set');
   const note = parseJson(value);
-  const validate = validatorCompiler!({ schema: NewNote, method: 'SET', url: 'note', httpPart: 'body' });
-  if (!validate(note)) reject(`ERR note${validate.errors?.[0]?.instancePath} ${validate.errors?.[0]?.message}`);
+  if (!ajv.validate(NewNote, note)) reject(`ERR note${ajv.errors?.[0]?.instancePath} ${ajv.errors?.[0]?.message}`);
   return `note:${(await createNote(db, note as NewNote)).id}`;
 }
 

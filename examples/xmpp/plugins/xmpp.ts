@@ -7,10 +7,13 @@ import { type Static, type TSchema, Type } from 'typebox';
 import manifest from '../../../package.json' with { type: 'json' };
 import { NewNote, NoteId } from '../../../routes/notes/schema.ts';
 import { createNote, deleteNote, findNote, listNotes } from '../../../routes/notes/store.ts';
+import { createAjv } from '../../../src/compilers.ts';
 
 const INFO = 'http://jabber.org/protocol/disco#info';
 const ITEMS = 'http://jabber.org/protocol/disco#items';
 const PING = 'urn:xmpp:ping';
+
+const ajv = createAjv();
 
 /** How long the server may be silent before TCP asks whether it is there, in milliseconds. */
 const KEEP_ALIVE_MS = 10_000;
@@ -55,7 +58,7 @@ export default fp(
       await xmpp.stop();
     });
   },
-  { name: 'xmpp', dependencies: ['database', 'readiness', 'validation'] },
+  { name: 'xmpp', dependencies: ['database', 'readiness'] },
 );
 
 /** Says in the log when the server goes and comes; the library connects again by itself. @returns the check for it */
@@ -147,23 +150,22 @@ async function listTitles({ db }: FastifyInstance): Promise<string> {
 }
 
 async function addNote(app: FastifyInstance, title: string): Promise<string> {
-  const problem = findProblem(app, NewNote, { title });
+  const problem = findProblem(NewNote, { title });
   return problem ?? `Added ${(await createNote(app.db, { title })).id}`;
 }
 
 async function showNote(app: FastifyInstance, id: string): Promise<string> {
-  const note = findProblem(app, NoteId, { id }) ? undefined : await findNote(app.db, id);
+  const note = findProblem(NoteId, { id }) ? undefined : await findNote(app.db, id);
   return note ? `${note.title}\n${note.body}`.trim() : `Note ${id} does not exist.`;
 }
 
 async function removeNote(app: FastifyInstance, id: string): Promise<string> {
-  const isDeleted = !findProblem(app, NoteId, { id }) && (await deleteNote(app.db, id));
+  const isDeleted = !findProblem(NoteId, { id }) && (await deleteNote(app.db, id));
   return isDeleted ? `Deleted ${id}` : `Note ${id} does not exist.`;
 }
 
-function findProblem({ validatorCompiler }: FastifyInstance, schema: TSchema, value: object): string | undefined {
-  const validate = validatorCompiler!({ schema, method: 'GET', url: '/notes', httpPart: 'body' });
-  if (validate(value)) return undefined;
-  const [error] = validate.errors ?? [];
+function findProblem(schema: TSchema, value: object): string | undefined {
+  if (ajv.validate(schema, value)) return undefined;
+  const [error] = ajv.errors ?? [];
   return `The ${error?.instancePath.slice(1)} ${error?.message}.`;
 }
