@@ -32,6 +32,7 @@ export const TREATMENTS: [RegExp, Treatment][] = [
   [/^npm test$/, inCi(/^npm test$/m, LONG)],
   [/^npm run check$/, inCi(/^npm run check$/m, LONG)],
   [/^npm run test:services$/, inCi(/^npm run test:services$/m, LONG)],
+  [/^npm run proof (bench|soak)$/, inCi(/^npm run proof bench .*\n(.*\n)*npm run proof soak /m, 'a part of it is')],
   [/^npm prune --omit=dev$/, { how: 'elsewhere', file: 'proof/buildpack/*.ts', says: /\bprune\b/, reason: PACKAGES }],
   [/^npm install$/, { ...inUpdating, reason: PACKAGES }],
   [/^npm (run dev|start)$/, serve],

@@ -27,6 +27,7 @@ export function drawChart(points: Point[], severedAt: number[]): string {
   const y = (bytes: number) =>
     HEIGHT - MARGIN.bottom - (bytes / MEBIBYTE / (step * STEPS)) * (HEIGHT - MARGIN.top - MARGIN.bottom);
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="system-ui, sans-serif" font-size="13" fill="#1d2433">
+<title>Memory of one process over a run of mixed requests</title>
 <rect width="${WIDTH}" height="${HEIGHT}" fill="#ffffff"/>
 <text x="${MARGIN.left}" y="26" font-size="16">Memory of one process over ${formatCount(last)} mixed requests</text>
 ${drawGrid(step, y)}
