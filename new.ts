@@ -66,7 +66,7 @@ function render(source: string, names: Names): string {
   const [clash] = findClashes(text, SOURCE_NAMES, names);
   if (clash)
     throw new Error(`"${names.plural}" does not work: there is another ${clash} in the code of each resource.`);
-  return rename(text, SOURCE_NAMES, names).replace("'../../test/helper.ts'", "'../helper.ts'");
+  return rename(text, SOURCE_NAMES, names).replaceAll("'../../test/", "'../");
 }
 
 function checkFree({ plural }: Names, files: Map<string, string>): void {

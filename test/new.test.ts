@@ -6,38 +6,21 @@ import { type Test, test } from 'tap';
 import { findClashes, type Names, readNames, rename } from '../new/names.ts';
 import { createFolder, ROOT } from './helper.ts';
 
-const TOOLS = path.join(ROOT, 'node_modules');
-
-/** What the generator and the checks of what it writes need; the tools come from node_modules. */
-const NEEDED = [
-  'new',
-  'new.ts',
-  'plugins',
-  'routes',
-  'src',
-  'test/helper.ts',
-  'biome.json',
-  '.gitignore',
-  'package.json',
-];
-
-/** As in .taprc, which a test that is run by itself does not read. In seconds. */
-const TIMEOUT_S = 300;
+/** What the generator needs, and which files are there; `npm run proof new` checks what it writes. */
+const NEEDED = ['new', 'new.ts', 'plugins', 'routes', 'src', 'biome.json', '.gitignore', 'package.json'];
 
 /** A copy of the app, in which a test may generate. */
 async function copyApp(t: Test): Promise<string> {
   const folder = await createFolder(t);
   for (const name of NEEDED) await cp(path.join(ROOT, name), path.join(folder, name), { recursive: true });
-  await cp(path.join(ROOT, 'tsconfig.json'), path.join(folder, 'tsconfig.json'));
-  await mkdir(path.join(folder, 'test/routes'));
-  await symlink(TOOLS, path.join(folder, 'node_modules'), 'junction');
+  await mkdir(path.join(folder, 'test/routes'), { recursive: true });
+  await symlink(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'), 'junction');
   return folder;
 }
 
 /** Runs a program in the copy. `env -i` takes away what tap adds to the environment of every child, to measure it. */
 function run(folder: string, ...args: string[]) {
-  const environment = [`PATH=${process.env.PATH}`, `TAP_TIMEOUT=${TIMEOUT_S}`];
-  return spawnSync('env', ['-i', ...environment, process.execPath, ...args], { cwd: folder, encoding: 'utf8' });
+  return spawnSync('env', ['-i', process.execPath, ...args], { cwd: folder, encoding: 'utf8' });
 }
 
 function listFiles(folder: string): string[] {
@@ -73,18 +56,6 @@ test('npm run new resource', async (t) => {
       .filter((file) => file.includes('migrations'))
       .map((file) => file.match(/\d{4}/)?.[0]);
     t.equal(Number(second), Number(first) + 1, 'the migrations are numbered on');
-  });
-
-  await t.test('writes what the type check and the linter accept', async (t) => {
-    const types = run(folder, path.join(TOOLS, 'typescript/bin/tsc'));
-    t.equal(types.status, 0, types.stdout + types.stderr);
-    t.match(run(folder, path.join(TOOLS, '@biomejs/biome/bin/biome'), 'check', 'routes', 'src', 'test'), { status: 0 });
-  });
-
-  await t.test('writes a test that passes', async (t) => {
-    const { status, stdout } = run(folder, 'test/routes/order-items.test.ts');
-    t.equal(status, 0, stdout);
-    t.match(stdout, 'POST /order-items answers 201');
   });
 
   await t.test('takes away what it could not complete', async (t) => {

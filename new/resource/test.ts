@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { test } from 'tap';
+import { createEmbeddedDatabase } from '../../test/fixture/embedded-database.ts';
 import { buildTestApp } from '../../test/helper.ts';
 
 test('/sample-things', async (t) => {
-  const app = await buildTestApp(t, { RATE_LIMIT_MAX: '0' });
+  const DATABASE_URL = `pglite:${await createEmbeddedDatabase(t)}`;
+  const app = await buildTestApp(t, { DATABASE_URL, RATE_LIMIT_MAX: '0' });
   const create = async (name: string) =>
     (await app.inject({ method: 'POST', url: '/sample-things', payload: { name } })).json();
 

@@ -1,6 +1,7 @@
-import { readdir } from 'node:fs/promises';
+import { mkdir, readdir, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'tap';
+import { createEmbeddedDatabase } from '../fixture/embedded-database.ts';
 import { findFreePort, poll, writeFiles } from '../helper.ts';
 import { copySources, isRunning, startDev } from './dev-process.ts';
 
@@ -8,6 +9,8 @@ test("npm run dev has the database of .env, which wins over .env.example's, and 
   const folder = await copySources(t);
   const port = await findFreePort();
   await writeFiles(folder, { '.env': 'DATABASE_URL=pglite:.data/mine\n' });
+  await mkdir(path.join(folder, '.data'));
+  await rename(await createEmbeddedDatabase(t), path.join(folder, '.data/mine'));
   const { exited, group, readOutput } = startDev(t, folder, { PORT: String(port) });
   const countStarts = () => readOutput().split('The embedded database is open').length - 1;
   // Readiness opens it, and may be asked before anybody listens.
@@ -20,7 +23,7 @@ test("npm run dev has the database of .env, which wins over .env.example's, and 
   t.strictSame(await readdir(path.join(folder, '.data')), ['mine', 'mine.lock']);
   await writeFiles(folder, { 'routes/hello/index.ts': 'export default async () => {};' });
   await poll(async () => (await isReady()) && countStarts() >= 2);
-  t.equal(readOutput().split('Creating the embedded database').length, 2, 'created once');
+  t.notMatch(readOutput(), 'Creating the embedded database');
   process.kill(group, 'SIGINT');
   await exited;
   await poll(() => !isRunning(group));

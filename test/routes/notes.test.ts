@@ -1,8 +1,10 @@
 import { test } from 'tap';
+import { createEmbeddedDatabase } from '../fixture/embedded-database.ts';
 import { buildTestApp } from '../helper.ts';
 import { testNotes } from './notes-suite.ts';
 
 test('On the embedded database', async (t) => {
   // The suite asks more often than one client may in a minute.
-  await testNotes(t, await buildTestApp(t, { RATE_LIMIT_MAX: '0' }));
+  const DATABASE_URL = `pglite:${await createEmbeddedDatabase(t)}`;
+  await testNotes(t, await buildTestApp(t, { DATABASE_URL, RATE_LIMIT_MAX: '0' }));
 });
