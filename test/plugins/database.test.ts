@@ -30,7 +30,7 @@ test('On a PostgreSQL server', async (t) => {
   });
 
   await t.test('a second release has nothing to do', async (t) => {
-    const release = await startProcess(t, { entry: 'release', source: 'src', environment });
+    const release = await startProcess(t, { entry: 'release', environment });
     t.equal(await release.exited, 0);
     t.match(release.lines.at(-1), { level: 30, applied: [], msg: 'Nothing to apply' });
   });

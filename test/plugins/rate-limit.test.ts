@@ -1,6 +1,6 @@
 import type { FastifyInstance, InjectOptions } from 'fastify';
 import { test } from 'tap';
-import { buildTestApp, captureLog } from '../helper.ts';
+import { buildTestApp, captureLog, DOWN } from '../helper.ts';
 
 /** A client on the internet that reaches the app without a proxy. */
 const CLIENT = '203.0.113.7';
@@ -47,7 +47,7 @@ test('Unknown paths, wrong methods and malformed requests count too', async (t) 
 });
 
 test('Health is outside the limit', async (t) => {
-  const app = await buildTestApp(t, { RATE_LIMIT_MAX: '1' });
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN, RATE_LIMIT_MAX: '1' });
   for (let count = 0; count < 5; count++) {
     const { statusCode, headers } = await app.inject('/health/live');
     t.equal(statusCode, 200);
