@@ -24,7 +24,7 @@ export function createReport(results: Result[], { rounds, seconds }: { rounds: n
   return {
     date: new Date().toISOString().slice(0, 10),
     node: process.versions.node,
-    machine: `${os.cpus().length} × ${processor?.model ?? 'unknown processor'}, ${memory} GiB, ${os.type()} ${os.release()}`,
+    machine: `${os.cpus().length} × ${processor?.model ?? 'unknown processor'}, ${memory} GiB, ${os.type()}`,
     load: `${GENERATOR}, ${describePinning()}, ${rounds} rounds of ${seconds} s`,
     results,
   };
