@@ -1,0 +1,44 @@
+import { type Test, test } from 'tap';
+import { DOWN, poll, startProcess, type TestProcess, waitForClosedPort } from '../helper.ts';
+
+const listWorkers = ({ lines }: TestProcess): number[] =>
+  lines.filter(({ msg }) => msg.startsWith('Server listening')).map(({ pid }) => Number(pid));
+
+const listDrained = ({ lines }: TestProcess): number[] =>
+  lines.filter(({ msg }) => msg === 'Drained').map(({ pid }) => Number(pid));
+
+/** The built app with two workers that serve. */
+async function startWorkers(t: Test): Promise<TestProcess> {
+  const environment = { DATABASE_URL: DOWN, SHUTDOWN_DELAY_MS: '100', WEB_CONCURRENCY: '2' };
+  const web = await startProcess(t, { entry: 'fixture', environment });
+  await poll(() => listWorkers(web).length === 2);
+  return web;
+}
+
+test('SIGTERM to all processes at once, as Heroku sends it, drains each worker once and ends with 0', async (t) => {
+  const web = await startWorkers(t);
+  for (const pid of [web.pid, ...listWorkers(web)]) process.kill(pid, 'SIGTERM');
+  t.equal(await web.exited, 0);
+  t.strictSame(listDrained(web).sort(), listWorkers(web).sort());
+});
+
+test('SIGTERM to one worker drains it, and another takes its place while the port is served', async (t) => {
+  const web = await startWorkers(t);
+  const [stopped = 0] = listWorkers(web);
+  process.kill(stopped, 'SIGTERM');
+  await poll(async () => {
+    t.equal((await fetch(web.url, { headers: { connection: 'close' } })).status, 200);
+    return listWorkers(web).length === 3;
+  });
+  t.strictSame(listDrained(web), [stopped]);
+  web.signal('SIGTERM');
+  t.equal(await web.exited, 0);
+});
+
+test('SIGKILL of the primary leaves no worker', async (t) => {
+  const web = await startWorkers(t);
+  web.signal('SIGKILL');
+  // The output of the process ends with the last that writes to it.
+  t.equal(await web.exited, 'SIGKILL');
+  await waitForClosedPort(web.url);
+});
