@@ -311,7 +311,7 @@ suite('with a password', () => {
 
   test('the log has a line for each command, and neither a password nor a note', async () => {
     await exchange(door.port, `AUTH "${PASSWORD}"\r\nSET note '${GROCERIES}'\r\n${PASSWORD}\r\nQUIT\r\n`);
-    await door.process.waitForLine('"command":"QUIT"');
+    await door.process.waitForLine('"command":"SET"');
     const log = door.process.lines.join('\n');
     assert.doesNotMatch(log, /correct|horse|Groceries/i);
     assert.match(log, /"command":"SET","durationMs":[\d.]+,"address":"127.0.0.1"/);
