@@ -7,12 +7,13 @@ import { findClashes, type Names, readNames, rename } from '../new/names.ts';
 import { createFolder, ROOT } from './helper.ts';
 
 /** What the generator needs, and which files are there; `npm run proof new` checks what it writes. */
-const NEEDED = ['new', 'new.ts', 'plugins', 'routes', 'src', 'biome.json', '.gitignore', 'package.json'];
+const NEEDED = ['new', 'new.ts', 'plugins', 'routes/health', 'src', 'biome.json', '.gitignore', 'package.json'];
 
-/** A copy of the app, in which a test may generate. */
+/** A copy of the app without the resources that an owner has, in which a test may generate. */
 async function copyApp(t: Test): Promise<string> {
   const folder = await createFolder(t);
   for (const name of NEEDED) await cp(path.join(ROOT, name), path.join(folder, name), { recursive: true });
+  await rm(path.join(folder, 'src/migrations'), { recursive: true, force: true });
   await mkdir(path.join(folder, 'test/routes'), { recursive: true });
   await symlink(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'), 'junction');
   return folder;
@@ -70,7 +71,6 @@ test('npm run new resource', async (t) => {
 
 test('npm run new resource answers 1 and the reason, and writes nothing', async (t) => {
   const folder = await copyApp(t);
-  await rm(path.join(folder, 'src/migrations'), { recursive: true, force: true });
   await writeFile(path.join(folder, 'test/routes/lamps.test.ts'), '');
   const before = listFiles(folder);
   const refused: [string[], RegExp][] = [
