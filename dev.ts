@@ -6,7 +6,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseEnv, styleText } from 'node:util';
 import pretty from 'pino-pretty';
 import manifest from './package.json' with { type: 'json' };
-import { gatherSettings } from './plugins/env.ts';
 
 /*
  * `npm run dev`: runs the sources as they are, with the settings of .env.example and .env, and again after each change,
@@ -81,6 +80,8 @@ async function showLine(line: string): Promise<void> {
 async function describeApp(url: string): Promise<string> {
   const files = SETTINGS.filter((file) => existsSync(file)).map((file) => parseEnv(readFileSync(file, 'utf8')));
   const environment: NodeJS.ProcessEnv = Object.assign({}, ...files, process.env);
+  // Loaded only now: the app that starts meanwhile comes first.
+  const { gatherSettings } = await import('./plugins/env.ts');
   const names = Object.keys(await gatherSettings([new URL('./plugins/', import.meta.url)]));
   const attached = names.filter((name) => name.endsWith('_URL')).map((name) => [nameService(name), environment[name]]);
   const places = [
