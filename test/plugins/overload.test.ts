@@ -31,8 +31,12 @@ test('A process that is overloaded answers 503 and when to come again, stays ali
   };
   const rush = async () => (await Promise.all(Array.from({ length: RUSH }, () => ask('/nowhere')))).at(-1);
   await fetch(`${url}/overload`, { method: 'POST' });
-  await poll(async () => (await rush())?.status === 503);
-  t.match(await rush(), {
+  let refused: Awaited<ReturnType<typeof rush>>;
+  await poll(async () => {
+    refused = await rush();
+    return refused?.status === 503;
+  });
+  t.match(refused, {
     status: 503,
     retryAfter: /^\d+$/,
     body: { statusCode: 503, code: 'SERVICE_UNAVAILABLE', message: 'Service Unavailable' },
