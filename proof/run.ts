@@ -1,7 +1,7 @@
-import { spawnSync } from 'node:child_process';
-import { globSync, readFileSync, statSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Tally } from './tally.ts';
+import { installTools } from './tools.ts';
 
 /**
  * What each folder of proof/ exports from its index.ts, whose first line is a comment that says what it proves. Flags
@@ -40,21 +40,9 @@ function rejectName(name: string): void {
 }
 
 async function runProof(name: string): Promise<void> {
-  installTools();
+  installTools(FOLDER);
   const { prove }: Proof = await import(`./${name}/index.ts`);
   const tally = new Tally();
   await tally.check(`${name} runs to its end`, () => prove(tally, flags));
   tally.close();
-}
-
-/** The proofs have tools of their own, which the app does not need: they are installed when a proof first runs. */
-function installTools(): void {
-  const installedAt = readTime('node_modules/.package-lock.json');
-  if (installedAt >= readTime('package-lock.json')) return;
-  const { status } = spawnSync('npm ci --no-audit --no-fund', { cwd: FOLDER, stdio: 'inherit', shell: true });
-  if (status !== 0) throw new Error('The tools of the proofs could not be installed: npm ci failed in proof/');
-}
-
-function readTime(file: string): number {
-  return statSync(path.join(FOLDER, file), { throwIfNoEntry: false })?.mtimeMs ?? 0;
 }

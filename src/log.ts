@@ -4,9 +4,9 @@ import { type DestinationStream, type Logger, pino } from 'pino';
 import manifest from '../package.json' with { type: 'json' };
 
 /**
- * Fields whose values (text, numbers, lists of text) never reach a log, however deep they are; `args` because ioredis puts the command that
- * failed into its error, AUTH with the password too. pino's own redaction knows paths alone, and takes a tenth of the
- * time of a request.
+ * Fields whose values (text, numbers, lists of text) never reach a log, however deep they are; `args` because ioredis
+ * puts the command that failed into its error, AUTH with the password too. pino's own redaction knows paths alone, and
+ * takes a tenth of the time of a request.
  */
 const SECRET_FIELDS = ['authorization', 'cookie', 'set-cookie', 'password', 'secret', 'token', 'args'];
 const TEXT = '"(?:[^"\\\\]|\\\\.)*"';
@@ -24,7 +24,7 @@ process.on('exit', flushLines);
 
 /**
  * The lines of one turn of the event loop are one write, synchronous, so that none is lost at any exit: a write for
- * each would be a third of what a request costs. In a turn without requests, a line is written as it comes.
+ * each would be a third of what a request costs.
  */
 function writeLine(line: string): void {
   if (lines === '') setImmediate(flushLines);

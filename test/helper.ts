@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Test } from 'tap';
@@ -45,6 +45,21 @@ export async function buildTestApp(
   const app = await buildApp({ ...options, environment: { ...defaults, ...environment } });
   t.teardown(() => app.close());
   return app;
+}
+
+/** The app with one more file of routes, whose code this is, and the lines that it logs from now on. */
+export async function buildAppWithRoutes(
+  t: Test,
+  code: string,
+  environment: Environment = {},
+): Promise<{ app: FastifyInstance; lines: LogLine[] }> {
+  const folder = await createFolder(t);
+  await writeFiles(folder, { 'index.js': code });
+  const { logger, lines } = captureLog();
+  const routes = [new URL('../routes/', import.meta.url), pathToFileURL(`${folder}/`)];
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN, ...environment }, { logger, routes });
+  lines.length = 0;
+  return { app, lines };
 }
 
 /** The app's own logger, its lines kept for the test. */
@@ -188,6 +203,19 @@ export async function poll(condition: () => boolean | Promise<boolean>): Promise
 export async function waitForClosedPort(url: string): Promise<void> {
   const isClosed = (error: Error) => (error.cause as NodeJS.ErrnoException | undefined)?.code === 'ECONNREFUSED';
   await poll(() => fetch(url).then(() => false, isClosed));
+}
+
+/** Sends SIGINT again and again until the process has ended, and returns how it did. */
+export async function interruptUntilEnded({ exited, signal }: TestProcess): Promise<number | string> {
+  let ended = false;
+  exited.then(() => {
+    ended = true;
+  });
+  await poll(() => {
+    signal('SIGINT');
+    return ended;
+  });
+  return exited;
 }
 
 /** Writes files, and the folders they need, into a folder. */

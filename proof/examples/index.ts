@@ -1,10 +1,11 @@
 // The examples, with real servers and clients: the notes over the Redis protocol and XMPP, and one app behind another
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { globSync, readFileSync, statSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { run } from 'node:test';
 import type { Tally } from '../tally.ts';
+import { installTools } from '../tools.ts';
 
 const EXAMPLES = path.join(import.meta.dirname, '../../examples');
 
@@ -16,7 +17,7 @@ const MAX_README_LINES = 40;
 
 /** Flags: the names of examples, where not all are to be proven. */
 export async function prove(tally: Tally, flags: string[]): Promise<void> {
-  installTools();
+  installTools(EXAMPLES);
   const names = globSync('*/README.md', { cwd: EXAMPLES, exclude: ['node_modules'] }).map((file) => path.dirname(file));
   assert(names.length > 0, 'there are no examples');
   for (const flag of flags) assert(names.includes(flag), `there is no example named ${flag}`);
@@ -25,18 +26,6 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
     await tally.check(`${name}: the README is short`, () => proveLength(name));
     await tally.check(`${name}: all its tests pass`, () => proveTests(tally, name));
   }
-}
-
-/** The examples have dependencies of their own, which the app does not need. */
-export function installTools(): void {
-  const installedAt = readTime('node_modules/.package-lock.json');
-  if (installedAt >= readTime('package-lock.json')) return;
-  const { status } = spawnSync('npm ci --no-audit --no-fund', { cwd: EXAMPLES, stdio: 'inherit', shell: true });
-  if (status !== 0) throw new Error('What the examples need could not be installed: npm ci failed in examples/');
-}
-
-function readTime(file: string): number {
-  return statSync(path.join(EXAMPLES, file), { throwIfNoEntry: false })?.mtimeMs ?? 0;
 }
 
 function proveTypes(): void {

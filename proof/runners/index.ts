@@ -1,13 +1,13 @@
 // Debian's foreman, npm's foreman and npm start: ports, signals, exit codes, whole lines of the log, nothing left behind
 import assert from 'node:assert/strict';
 import { buildApp } from '../build.ts';
-import { installTools } from '../examples/index.ts';
 import { PostgresServer } from '../postgres.ts';
 import { type Ending, findPort, makeFolder, pickUser, RunningProcess } from '../processes.ts';
 import { release } from '../routing/web.ts';
 import type { Tally } from '../tally.ts';
+import { installTools } from '../tools.ts';
 import { proveLog, proveNoticedSignal, proveSharing } from './checks.ts';
-import { NF, Run } from './run.ts';
+import { EXAMPLES, NF, Run } from './run.ts';
 
 interface Runner {
   name: string;
@@ -38,7 +38,7 @@ const DEAF: Runner[] = [
 const LIMIT = 60;
 
 export async function prove(tally: Tally): Promise<void> {
-  installTools();
+  installTools(EXAMPLES);
   const folder = buildApp();
   await using postgres = await PostgresServer.create();
   await release(postgres.url);

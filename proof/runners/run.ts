@@ -5,8 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { findForemanPorts, RunningForeman, waitUntilReady } from '../examples/foreman.ts';
 import type { Ending } from '../processes.ts';
 
-/** The npm package foreman is among the tools of the examples. */
-export const NF = path.join(import.meta.dirname, '../../examples/node_modules/.bin/nf');
+/** Whose tools have the npm package foreman. */
+export const EXAMPLES = path.join(import.meta.dirname, '../../examples');
+
+export const NF = path.join(EXAMPLES, 'node_modules/.bin/nf');
 
 /** How long the processes may take to be gone after the one that has started them, in milliseconds. */
 const GONE_TIMEOUT_MS = 60_000;

@@ -1,19 +1,9 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
-import { pathToFileURL } from 'node:url';
 import type { FastifyInstance } from 'fastify';
 import { type Test, test } from 'tap';
-import {
-  buildTestApp,
-  captureLog,
-  createFolder,
-  DOWN,
-  type Environment,
-  findFreePort,
-  poll,
-  writeFiles,
-} from '../helper.ts';
+import { buildAppWithRoutes, findFreePort, poll } from '../helper.ts';
 
 /** Routes that ask the attached app, and say what they are asked by one. */
 const ROUTES = `
@@ -25,16 +15,6 @@ const ROUTES = `
 `;
 
 const THINGS = JSON.stringify({ things: ['a'] });
-
-async function buildAskingApp(t: Test, environment: Environment) {
-  const folder = await createFolder(t);
-  await writeFiles(folder, { 'index.js': ROUTES });
-  const { logger, lines } = captureLog();
-  const routes = [new URL('../../routes/', import.meta.url), pathToFileURL(`${folder}/`)];
-  const app = await buildTestApp(t, { DATABASE_URL: DOWN, ...environment }, { logger, routes });
-  lines.length = 0;
-  return { app, lines };
-}
 
 /** Another app, as far as the one that asks it can see. */
 async function openOtherApp(t: Test, answer: RequestListener, host = '127.0.0.1') {
@@ -57,7 +37,7 @@ const answerThings: RequestListener = (_request, response) => void response.end(
 const ask = (app: FastifyInstance, headers = {}) => app.inject({ url: '/asks', headers });
 
 test('Where no app is attached, what asks one answers 503', async (t) => {
-  const { app, lines } = await buildAskingApp(t, {});
+  const { app, lines } = await buildAppWithRoutes(t, ROUTES, {});
   const answer = await ask(app);
   t.strictSame(answer.json(), describe(503, 'SERVICE_UNAVAILABLE', 'Service Unavailable'));
   t.match(answer.headers['retry-after'], /^\d+$/);
@@ -67,7 +47,7 @@ test('Where no app is attached, what asks one answers 503', async (t) => {
 
 test('An answer is passed on', async (t) => {
   const { host, requests } = await openOtherApp(t, answerThings);
-  const { app } = await buildAskingApp(t, { BACKING_APP_URL: `http://${host}` });
+  const { app } = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://${host}` });
   const answer = await ask(app, { 'x-request-id': 'the-id', cookie: 'session=1', authorization: 'Bearer 1' });
   t.equal(answer.statusCode, 200);
   t.strictSame(answer.json(), { things: ['a'] });
@@ -79,7 +59,9 @@ test('An answer is passed on', async (t) => {
 test('A path and credentials in the URL are used, and the credentials never logged', async (t) => {
   let status = 200;
   const { host, requests } = await openOtherApp(t, (_request, response) => void response.writeHead(status).end(THINGS));
-  const { app, lines } = await buildAskingApp(t, { BACKING_APP_URL: `http://us%40er:p%3Ass@${host}/base/` });
+  const { app, lines } = await buildAppWithRoutes(t, ROUTES, {
+    BACKING_APP_URL: `http://us%40er:p%3Ass@${host}/base/`,
+  });
   t.equal((await ask(app)).statusCode, 200);
   status = 500;
   t.equal((await ask(app)).statusCode, 502);
@@ -96,14 +78,14 @@ test('A path and credentials in the URL are used, and the credentials never logg
 
 test('A user without a password is sent as well', async (t) => {
   const { host, requests } = await openOtherApp(t, answerThings);
-  const { app } = await buildAskingApp(t, { BACKING_APP_URL: `http://token@${host}` });
+  const { app } = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://token@${host}` });
   await ask(app);
   t.equal(requests[0]?.headers.authorization, `Basic ${Buffer.from('token:').toString('base64')}`);
 });
 
 test('An app with an IPv6 address is asked there', async (t) => {
   const other = await openOtherApp(t, answerThings, '::1').catch(() => undefined);
-  const { app } = await buildAskingApp(t, { BACKING_APP_URL: `http://${other?.host ?? '[::1]:1'}` });
+  const { app } = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://${other?.host ?? '[::1]:1'}` });
   t.equal((await ask(app)).statusCode, other ? 200 : 502, 'a machine without IPv6 cannot');
 });
 
@@ -124,7 +106,7 @@ const FAILURES: Record<string, [RequestListener, RegExp]> = {
 test('Another app that fails is 502: the client learns no more, the log everything', async (t) => {
   for (const [failure, [answer, message]] of Object.entries(FAILURES)) {
     const { host, requests } = await openOtherApp(t, answer);
-    const { app, lines } = await buildAskingApp(t, { BACKING_APP_URL: `http://${host}` });
+    const { app, lines } = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://${host}` });
     t.strictSame((await ask(app)).json(), describe(502, 'BAD_GATEWAY', 'Bad Gateway'), failure);
     t.match(lines, [{ level: 50, status: 502, err: { code: 'BACKING_APP_FAILED', message } }], failure);
     t.equal(requests.length, 1, 'it was asked once');
@@ -133,7 +115,9 @@ test('Another app that fails is 502: the client learns no more, the log everythi
 });
 
 test('Another app that nobody runs is 502', async (t) => {
-  const { app, lines } = await buildAskingApp(t, { BACKING_APP_URL: `http://127.0.0.1:${await findFreePort()}` });
+  const { app, lines } = await buildAppWithRoutes(t, ROUTES, {
+    BACKING_APP_URL: `http://127.0.0.1:${await findFreePort()}`,
+  });
   t.equal((await ask(app)).statusCode, 502);
   t.match(lines, [{ level: 50, err: { code: 'BACKING_APP_FAILED', message: /ECONNREFUSED/ } }]);
   t.match(await app.readiness.report(), { services: { 'backing-app': { status: 'down' } } });
@@ -141,7 +125,7 @@ test('Another app that nobody runs is 502', async (t) => {
 
 test('A connection that breaks before the answer is tried once more, and not again', async (t) => {
   const { host, requests } = await openOtherApp(t, ({ socket }) => void socket.destroy());
-  const { app } = await buildAskingApp(t, { BACKING_APP_URL: `http://${host}` });
+  const { app } = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://${host}` });
   t.equal((await ask(app)).statusCode, 502);
   t.equal(requests.length, 2);
 });
@@ -151,7 +135,7 @@ test('The second try may succeed', async (t) => {
     if (requests.length === 1) request.socket.destroy();
     else response.end(THINGS);
   });
-  const { app } = await buildAskingApp(t, { BACKING_APP_URL: `http://${host}` });
+  const { app } = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://${host}` });
   t.equal((await ask(app)).statusCode, 200);
   t.equal(requests.length, 2);
   t.equal(requests[0]?.headers['x-request-id'], requests[1]?.headers['x-request-id']);
@@ -171,7 +155,10 @@ const DELAYS: Record<string, RequestListener> = {
 test('Another app that is late is 504, and asked once', async (t) => {
   for (const [delay, answer] of Object.entries(DELAYS)) {
     const { host, requests } = await openOtherApp(t, answer);
-    const { app, lines } = await buildAskingApp(t, { BACKING_APP_URL: `http://${host}`, REQUEST_TIMEOUT_MS: '1000' });
+    const { app, lines } = await buildAppWithRoutes(t, ROUTES, {
+      BACKING_APP_URL: `http://${host}`,
+      REQUEST_TIMEOUT_MS: '1000',
+    });
     t.strictSame((await ask(app)).json(), describe(504, 'GATEWAY_TIMEOUT', 'Gateway Timeout'), delay);
     t.match(lines, [{ level: 50, status: 504, err: { code: 'BACKING_APP_LATE' } }]);
     t.equal(requests.length, 1);
@@ -183,14 +170,17 @@ test('Another app that takes a connection and says nothing of TLS is 504', async
   await once(silent, 'listening');
   t.teardown(() => silent.close());
   const { port } = silent.address() as AddressInfo;
-  const { app } = await buildAskingApp(t, { BACKING_APP_URL: `https://127.0.0.1:${port}`, REQUEST_TIMEOUT_MS: '1000' });
+  const { app } = await buildAppWithRoutes(t, ROUTES, {
+    BACKING_APP_URL: `https://127.0.0.1:${port}`,
+    REQUEST_TIMEOUT_MS: '1000',
+  });
   t.equal((await ask(app)).statusCode, 504);
 });
 
 test('A client that gives up takes its question back', async (t) => {
   const closed: Promise<unknown>[] = [];
   const { host } = await openOtherApp(t, (_request, response) => void closed.push(once(response, 'close')));
-  const { app } = await buildAskingApp(t, { BACKING_APP_URL: `http://${host}` });
+  const { app } = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://${host}` });
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
   const controller = new AbortController();
   const asked = fetch(`${url}/asks`, { signal: controller.signal });
@@ -203,7 +193,7 @@ test('A client that gives up takes its question back', async (t) => {
 
 test('An app that is attached to itself answers 502 instead of asking for ever', async (t) => {
   const port = await findFreePort();
-  const { app, lines } = await buildAskingApp(t, { BACKING_APP_URL: `http://127.0.0.1:${port}` });
+  const { app, lines } = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://127.0.0.1:${port}` });
   await app.listen({ host: '127.0.0.1', port });
   lines.length = 0;
   t.equal((await ask(app)).statusCode, 502);
@@ -217,8 +207,8 @@ test('An app that is attached to itself answers 502 instead of asking for ever',
 
 test('Two apps that are attached to each other answer 502 instead of asking for ever', async (t) => {
   const ports = [await findFreePort(), await findFreePort()] as const;
-  const first = await buildAskingApp(t, { BACKING_APP_URL: `http://127.0.0.1:${ports[1]}` });
-  const second = await buildAskingApp(t, { BACKING_APP_URL: `http://127.0.0.1:${ports[0]}` });
+  const first = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://127.0.0.1:${ports[1]}` });
+  const second = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://127.0.0.1:${ports[0]}` });
   await first.app.listen({ host: '127.0.0.1', port: ports[0] });
   await second.app.listen({ host: '127.0.0.1', port: ports[1] });
   for (const { lines } of [first, second]) lines.length = 0;
@@ -236,7 +226,7 @@ test('Two apps that are attached to each other answer 502 instead of asking for 
 test('Readiness is degraded while the other app is away, and recovers by itself', async (t) => {
   let status = 500;
   const { host, requests } = await openOtherApp(t, (_request, response) => void response.writeHead(status).end('{}'));
-  const { app, lines } = await buildAskingApp(t, { BACKING_APP_URL: `http://${host}` });
+  const { app, lines } = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://${host}` });
   const isUp = async () => (await app.readiness.report()).services['backing-app']?.status === 'up';
   t.notOk(await isUp());
   status = 200;

@@ -1,9 +1,8 @@
 import { type AddressInfo, connect } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { pathToFileURL } from 'node:url';
 import type { FastifyInstance } from 'fastify';
-import { type Test, test } from 'tap';
-import { buildTestApp, captureLog, createFolder, DOWN, type Environment, type LogLine, writeFiles } from '../helper.ts';
+import { test } from 'tap';
+import { buildAppWithRoutes } from '../helper.ts';
 
 /** Routes that fail in the ways that code can. */
 const FAILING = `
@@ -24,21 +23,8 @@ const FAILING = `
   };
 `;
 
-async function buildFailingApp(
-  t: Test,
-  environment: Environment = {},
-): Promise<{ app: FastifyInstance; lines: LogLine[] }> {
-  const folder = await createFolder(t);
-  await writeFiles(folder, { 'index.js': FAILING });
-  const { logger, lines } = captureLog();
-  const routes = [new URL('../../routes/', import.meta.url), pathToFileURL(`${folder}/`)];
-  const app = await buildTestApp(t, { DATABASE_URL: DOWN, ...environment }, { logger, routes });
-  lines.length = 0;
-  return { app, lines };
-}
-
 test('An error of the code answers 500, says nothing to the client and everything to the log', async (t) => {
-  const { app, lines } = await buildFailingApp(t);
+  const { app, lines } = await buildAppWithRoutes(t, FAILING);
   for (const url of ['/bug', '/text', '/wrong']) {
     const answer = await app.inject(url);
     t.equal(answer.statusCode, 500);
@@ -55,7 +41,7 @@ test('An error of the code answers 500, says nothing to the client and everythin
 });
 
 test('A 5xx that the code chose keeps its cause from the client too', async (t) => {
-  const { app, lines } = await buildFailingApp(t);
+  const { app, lines } = await buildAppWithRoutes(t, FAILING);
   const down = await app.inject('/down');
   t.strictSame([down.statusCode, down.json().code, down.json().message], [502, 'BAD_GATEWAY', 'Bad Gateway']);
   const coded = await app.inject('/coded');
@@ -67,7 +53,7 @@ test('A 5xx that the code chose keeps its cause from the client too', async (t) 
 });
 
 test("A client's error is told whole, and logged at info", async (t) => {
-  const { app, lines } = await buildFailingApp(t);
+  const { app, lines } = await buildAppWithRoutes(t, FAILING);
   t.strictSame((await app.inject('/named')).json(), {
     statusCode: 409,
     code: 'TAKEN',
@@ -84,7 +70,7 @@ test("A client's error is told whole, and logged at info", async (t) => {
 });
 
 test('An error of a backing service that is away answers 503, and when to come again', async (t) => {
-  const { app } = await buildFailingApp(t);
+  const { app } = await buildAppWithRoutes(t, FAILING);
   const answer = await app.inject('/away');
   t.equal(answer.statusCode, 503);
   t.match(answer.headers['retry-after'], /^\d+$/);
@@ -92,7 +78,7 @@ test('An error of a backing service that is away answers 503, and when to come a
 });
 
 test('GET /nowhere answers 404 without the query, which may be a secret', async (t) => {
-  const { app, lines } = await buildFailingApp(t);
+  const { app, lines } = await buildAppWithRoutes(t, FAILING);
   const answer = await app.inject('/nowhere?token=hunter2');
   t.equal(answer.statusCode, 404);
   const message = 'GET /nowhere does not exist.';
@@ -101,7 +87,7 @@ test('GET /nowhere answers 404 without the query, which may be a secret', async 
 });
 
 test('A method that the path does not know answers 405 with those that it does', async (t) => {
-  const { app } = await buildFailingApp(t);
+  const { app } = await buildAppWithRoutes(t, FAILING);
   const paths = { '/bug?fast=1': 'GET, HEAD', '/items/7': 'DELETE, GET, HEAD', '/health/ready': 'GET, HEAD' };
   for (const [url, allow] of Object.entries(paths)) {
     const answer = await app.inject({ method: 'PUT', url });
@@ -112,7 +98,7 @@ test('A method that the path does not know answers 405 with those that it does',
 });
 
 test('A request that does not say one host answers 400, unless it is of a time before hosts', async (t) => {
-  const { app } = await buildFailingApp(t);
+  const { app } = await buildAppWithRoutes(t, FAILING);
   await app.listen({ host: '127.0.0.1', port: 0 });
   const statuses = {
     'GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n': 200,
@@ -128,7 +114,7 @@ test('A request that does not say one host answers 400, unless it is of a time b
 });
 
 test('A body that does not arrive within REQUEST_TIMEOUT_MS answers 408 and ends the connection', async (t) => {
-  const { app } = await buildFailingApp(t, { REQUEST_TIMEOUT_MS: '50' });
+  const { app } = await buildAppWithRoutes(t, FAILING, { REQUEST_TIMEOUT_MS: '50' });
   await app.listen({ host: '127.0.0.1', port: 0 });
   const head = 'POST /items HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{';
   const answer = await send(app, head);

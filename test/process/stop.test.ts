@@ -3,7 +3,14 @@ import { Agent, get, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { type Test, test } from 'tap';
-import { DOWN, type Environment, poll, startProcess, type TestProcess, waitForClosedPort } from '../helper.ts';
+import {
+  DOWN,
+  type Environment,
+  interruptUntilEnded,
+  startProcess,
+  type TestProcess,
+  waitForClosedPort,
+} from '../helper.ts';
 
 const startFixture = (t: Test, environment: Environment = {}) =>
   startProcess(t, {
@@ -40,15 +47,7 @@ test('contract 11: While it drains, requests are served, readiness is 503 and ev
   }
 
   await t.test('A second SIGINT ends it at once with 130', async (t) => {
-    let ended = false;
-    web.exited.then(() => {
-      ended = true;
-    });
-    await poll(() => {
-      web.signal('SIGINT');
-      return ended;
-    });
-    t.equal(await web.exited, 130);
+    t.equal(await interruptUntilEnded(web), 130);
   });
 });
 

@@ -2,7 +2,15 @@ import { once } from 'node:events';
 import { Agent, get, type IncomingMessage } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { type Test, test } from 'tap';
-import { DOWN, type Environment, type ProcessOptions, poll, startProcess, waitForClosedPort } from '../helper.ts';
+import {
+  DOWN,
+  type Environment,
+  interruptUntilEnded,
+  type ProcessOptions,
+  poll,
+  startProcess,
+  waitForClosedPort,
+} from '../helper.ts';
 
 /** test/process has the whole story of the built app; here the same code runs as sources, for each way to its end. */
 const start = (t: Test, entry: ProcessOptions['entry'], environment: Environment = {}) =>
@@ -30,15 +38,7 @@ test('A request that is served while draining is asked to come back on another c
   web.signal('SIGINT');
   await web.waitForLine('Draining');
   t.equal((await fetch(web.url)).headers.get('connection'), 'close');
-  let ended = false;
-  web.exited.then(() => {
-    ended = true;
-  });
-  await poll(() => {
-    web.signal('SIGINT');
-    return ended;
-  });
-  t.equal(await web.exited, 130);
+  t.equal(await interruptUntilEnded(web), 130);
 });
 
 test('A request that hangs is logged at SHUTDOWN_TIMEOUT_MS, exit code 1', async (t) => {
