@@ -33,10 +33,11 @@ test('An answer that had begun before the signal is ended, and its connection cl
   t.equal(await web.exited, 0);
 });
 
-test('A request that is served while draining is asked to come back on another connection', async (t) => {
+test('A second signal changes nothing: a request is served while draining, and asked to come back anew', async (t) => {
   const web = await start(t, 'web', { SHUTDOWN_DELAY_MS: '599999', SHUTDOWN_TIMEOUT_MS: '600000' });
   web.signal('SIGINT');
   await web.waitForLine('Draining');
+  web.signal('SIGTERM');
   t.equal((await fetch(web.url)).headers.get('connection'), 'close');
   t.equal(await interruptUntilEnded(web), 130);
 });
