@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import { Type } from 'typebox';
+import { type Static, Type } from 'typebox';
 import manifest from '../../package.json' with { type: 'json' };
 import { contentSecurityPolicy, renderWelcomePage } from './page.ts';
 
@@ -18,13 +18,16 @@ export const prefixOverride = '';
 
 /** A page for a browser, JSON for everybody else. */
 const welcome: FastifyPluginAsyncTypebox = async (app) => {
+  const answer: Static<typeof Welcome> = { name: manifest.name, version: manifest.version, health: '/health/ready' };
+  // All routes are known now, those of files that are loaded later too.
+  app.addHook('onReady', async () => {
+    if (app.hasRoute({ method: 'GET', url: '/docs' })) answer.docs = '/docs';
+  });
   app.get(
     '/',
     { schema: { summary: 'Say what this is', tags: ['welcome'], response: { 200: Welcome } } },
     async ({ headers }, reply) => {
       reply.header('vary', 'accept');
-      const docs = app.hasRoute({ method: 'GET', url: '/docs' }) ? { docs: '/docs' } : {};
-      const answer = { name: manifest.name, version: manifest.version, ...docs, health: '/health/ready' };
       if (!headers.accept?.includes('text/html')) return answer;
       reply.type('text/html; charset=utf-8').header('content-security-policy', contentSecurityPolicy);
       reply.serializer(String);
