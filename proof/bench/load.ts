@@ -10,8 +10,8 @@ const execute = promisify(execFile);
 
 const CONNECTIONS = 50;
 
-/** How long a server is asked before anything is measured, in seconds. */
-const WARM_UP_S = 2;
+/** How long a server is asked before anything is measured, in seconds: V8 compiles what is hot for some time. */
+const WARM_UP_S = 5;
 
 /** wrk where it is installed: it takes a fraction of the processor that autocannon needs for the same load. */
 const hasWrk = spawnSync('wrk', ['-v']).error === undefined;
