@@ -1,4 +1,5 @@
-import cluster from 'node:cluster';
+import cluster, { type Worker } from 'node:cluster';
+import { once } from 'node:events';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Config } from '../plugins/env.ts';
@@ -59,6 +60,7 @@ function stopOnSignals(started: ReturnType<typeof serve>, logger: Logger): void 
     stopping = true;
     const { app, door } = await started;
     await drain(app, door, delayed ? app.config.SHUTDOWN_DELAY_MS : 0).catch((error) => exitWith(error, logger));
+    if (cluster.worker) await returnConnections(cluster.worker);
     process.exit(exitCode);
   };
   let interruptedAt = Number.POSITIVE_INFINITY;
@@ -73,6 +75,15 @@ function stopOnSignals(started: ReturnType<typeof serve>, logger: Logger): void 
     logger.fatal({ err }, 'Uncaught exception: the process stops');
     stop(false, 1);
   });
+}
+
+/**
+ * The primary may have sent a connection before it heard that this worker takes none: it gets that back for another
+ * worker, and answers only then. A worker that has just ended would leave the client waiting for ever.
+ */
+async function returnConnections(worker: Worker): Promise<void> {
+  worker.disconnect();
+  await once(worker, 'disconnect');
 }
 
 /** Ends the process with the error as its last line; an error whose message says it all comes without its stack. */
