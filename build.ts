@@ -59,9 +59,9 @@ const constantSchemas: Plugin = {
       importer.includes('env-schema') ? { path: name, namespace: 'constant' } : undefined,
     );
     onLoad({ filter: /./, namespace: 'constant' }, () => ({
-      contents: `module.exports = class extends require('ajv') {
-        constructor(options) { super({ ...options, meta: false, validateSchema: false }); }
-      };`,
+      contents: `const Ajv = require('ajv');
+        module.exports = function (options) { return new Ajv({ ...options, meta: false, validateSchema: false }); };
+        module.exports.prototype = Ajv.prototype;`,
       resolveDir: '.',
     }));
   },
