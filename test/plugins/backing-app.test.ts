@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type RequestListener, type ServerRe
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { type Test, test } from 'tap';
-import { buildAppWithRoutes, findFreePort, poll } from '../helper.ts';
+import { buildAppWithRoutes, findFreePort, type LogLine, poll } from '../helper.ts';
 
 /** Routes that ask the attached app, and say what they are asked by one. */
 const ROUTES = `
@@ -199,13 +199,13 @@ test('An app that is attached to itself answers 502 instead of asking for ever',
   const port = await findFreePort();
   const { app, lines } = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://127.0.0.1:${port}` });
   await app.listen({ host: '127.0.0.1', port });
-  lines.length = 0;
   t.equal((await ask(app)).statusCode, 502);
-  t.match(lines, [
+  const requests = findRequests(lines);
+  t.match(requests, [
     { path: '/things', status: 508 },
     { path: '/asks', status: 502, err: { message: /it answered 508/ } },
   ]);
-  t.equal(lines.length, 2);
+  t.equal(requests.length, 2);
   t.match(await app.readiness.report(), { services: { 'backing-app': { status: 'down' } } });
 });
 
@@ -215,14 +215,14 @@ test('Two apps that are attached to each other answer 502 instead of asking for 
   const second = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://127.0.0.1:${ports[0]}` });
   await first.app.listen({ host: '127.0.0.1', port: ports[0] });
   await second.app.listen({ host: '127.0.0.1', port: ports[1] });
-  for (const { lines } of [first, second]) lines.length = 0;
   t.equal((await ask(first.app)).statusCode, 502);
-  t.match(first.lines, [
+  const [ofFirst, ofSecond] = [findRequests(first.lines), findRequests(second.lines)];
+  t.match(ofFirst, [
     { path: '/things', status: 508 },
     { path: '/asks', status: 502 },
   ]);
-  t.match(second.lines, [{ path: '/things', status: 502 }]);
-  t.equal(first.lines.length + second.lines.length, 3);
+  t.match(ofSecond, [{ path: '/things', status: 502 }]);
+  t.equal(ofFirst.length + ofSecond.length, 3);
   for (const { app } of [first, second])
     t.match(await app.readiness.report(), { services: { 'backing-app': { status: 'up' } } });
 });
@@ -239,6 +239,11 @@ test('Readiness is degraded while the other app is away, and recovers by itself'
   const said = lines.map(({ msg }) => msg).filter((msg) => msg.startsWith('backing-app'));
   t.strictSame(said, ['backing-app is down', 'backing-app is back']);
 });
+
+/** An app that listens also logs that its database is away, whenever it finds out. */
+function findRequests(lines: LogLine[]): LogLine[] {
+  return lines.filter(({ path }) => path);
+}
 
 function describe(statusCode: number, code: string, error: string) {
   return { statusCode, code, error, message: error };
