@@ -56,6 +56,19 @@ test('A database that could not be created is an error, and not taken for a data
   t.notOk(existsSync(folder));
 });
 
+test('A database in memory has no folder and no lock', async (t) => {
+  const parent = await createFolder(t);
+  // To create one takes seconds: `npm run proof examples` does.
+  await writeFiles(parent, {
+    'named.mjs': 'export const PGlite = { create: async (folder) => { throw new Error(folder) } };',
+  });
+  resolvePGlite(t, () => ({ url: pathToFileURL(path.join(parent, 'named.mjs')).href, shortCircuit: true }));
+  const { db, lines } = openDatabase(t, 'memory');
+  await t.rejects(ask(db), { message: 'memory://' });
+  t.strictSame(lines, []);
+  t.notOk(existsSync('memory.lock'));
+});
+
 test('Where PGlite is not installed, the URL is refused with what to do', (t) => {
   resolvePGlite(t, () => {
     throw new Error('not found');
