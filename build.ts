@@ -1,49 +1,35 @@
-import { cpSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import path from 'node:path';
 import { parseEnv } from 'node:util';
-import { type BuildOptions, build, type Plugin } from 'esbuild';
+import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
 
 /*
- * `npm run build`: each file of ours becomes JavaScript at its place in dist/, so that folders are loaded as ever, and
- * all packages become one script with a cache of its compiled code. Finding, reading and compiling a thousand files is
- * most of what an app does at its start: docs/performance.md has the figures, and what else was tried.
+ * `npm run build`: all files of ours become one script, and the packages that they import another, each with a cache of
+ * its compiled code. Finding, reading and compiling a thousand files is most of what an app does at its start:
+ * docs/performance.md has the figures, and what else was tried.
  */
 
 /** Packages that production takes from node_modules; each one with a native addon has to be here too. */
 const OUTSIDE = [
-  '@fastify/autoload', // It imports files by itself, which such a script cannot.
   ...['@fastify/swagger', 'ioredis', 'undici'], // They are loaded only where they are asked for.
   ...['@electric-sql/pglite', 'pg-native'], // Production has none of them.
 ];
 
-const OPTIONS: BuildOptions = { bundle: true, platform: 'node', target: 'node20' };
+const OPTIONS: BuildOptions = { platform: 'node', target: 'node20' };
 
-/** The packages, and modules of Node, that our files import. */
-const packages = new Set<string>();
+/** What esbuild makes of an `import()` where there is none, as in a script: src/scripts.ts has one. */
+const IMPORT = { from: '() => __toESM(require(', to: '() => importModule((' };
 
-/**
- * Our files import each other as they are written, and packages through src/packages.ts; modules of Node too, because
- * Node 26 loads all of its fetch for an import of node:http but not for a require: a quarter of the start.
- */
-const packagesPlugin: Plugin = {
-  name: 'packages',
-  setup({ onResolve, onLoad }) {
-    onResolve({ filter: /./ }, ({ path: name, importer, resolveDir, kind }) => {
-      if (kind === 'entry-point' || name.endsWith('.json')) return undefined;
-      if (name.startsWith('.')) return { path: name.replace(/ts$/, 'js'), external: true };
-      if (OUTSIDE.includes(name) || path.basename(importer) === 'packages.ts') return { path: name, external: true };
-      packages.add(name);
-      const loader = path.relative(resolveDir, 'src/packages.js').replaceAll(path.sep, '/');
-      return { path: name, namespace: 'package', pluginData: `./${loader}`, suffix: `?${loader}` };
-    });
-    onLoad({ filter: /./, namespace: 'package' }, async ({ path: name, pluginData: loader }) => {
-      const names = Object.keys(await import(name)).filter((key) => /^\w+$/.test(key) && key !== 'default');
-      const contents = `import { requirePackage } from '${loader}';
-        const loaded = requirePackage('${name}');
-        const pick = (key) => loaded[key];
-        export default loaded.__esModule ? loaded.default : loaded;
-        ${names.map((key) => `export const ${key} = /* @__PURE__ */ pick('${key}');`).join('\n')}`;
-      return { contents };
+/** In a script, a file of ours that asks where it is has to be told. */
+const importMeta: Plugin = {
+  name: 'import.meta',
+  setup({ onLoad }) {
+    onLoad({ filter: /\.ts$/ }, ({ path: file }) => {
+      const source = readFileSync(file, 'utf8');
+      const name = nameBuilt(path.relative('.', file));
+      // On the first line, so that the source map names the lines of the file.
+      return { contents: `const importMeta = /* @__PURE__ */ describeFile('${name}'); ${source}`, loader: 'ts' };
     });
   },
 };
@@ -67,10 +53,11 @@ const constantSchemas: Plugin = {
   },
 };
 
-// What was built before goes first: a route that was deleted would be loaded from dist/ for ever.
 rmSync('dist', { recursive: true, force: true });
-await buildFiles();
-await buildPackages();
+const files = globSync('{src,plugins,routes}/**/*.ts', { exclude: ['src/scripts.ts'] });
+await build({ ...OPTIONS, entryPoints: ['src/scripts.ts'], outdir: 'dist/src' });
+await buildPackages(await buildFiles());
+await placeFiles();
 // Swagger UI is a development dependency of twelve megabytes, of which the API's page needs these two files.
 for (const file of ['swagger-ui.css', 'swagger-ui-bundle.js']) {
   cpSync(`node_modules/swagger-ui-dist/${file}`, `dist/swagger-ui/${file}`);
@@ -78,33 +65,83 @@ for (const file of ['swagger-ui.css', 'swagger-ui-bundle.js']) {
 await cacheCode();
 process.exit();
 
-async function buildFiles(): Promise<void> {
-  const entryPoints = globSync('{src,plugins,routes}/**/*.ts');
-  const sourceMaps = { sourcemap: true, sourcesContent: false };
-  await build({
+/** @returns the packages that our files import */
+async function buildFiles(): Promise<string[]> {
+  const modules = files.map((file) => [nameBuilt(file), `./${file.replaceAll(path.sep, '/')}`] as const);
+  const imports = await buildScript('files', modules, {
+    packages: 'external',
+    sourcemap: true,
+    sourcesContent: false,
+    define: { 'import.meta': 'importMeta' },
+    plugins: [importMeta],
+  });
+  const names = imports.filter(({ path: name, kind }) => kind !== 'dynamic-import' && !isBuiltin(name));
+  return [...new Set(names.map(({ path: name }) => name))].filter((name) => !OUTSIDE.includes(name));
+}
+
+async function buildPackages(names: string[]): Promise<void> {
+  const modules = names.map((name) => [name, name] as const);
+  await buildScript('packages', modules, { external: OUTSIDE, plugins: [constantSchemas] });
+}
+
+/**
+ * Builds a function of all modules, each by its name, for src/scripts.ts to call.
+ *
+ * @returns what it imports
+ */
+async function buildScript(
+  name: string,
+  modules: (readonly [string, string])[],
+  options: BuildOptions,
+): Promise<Metafile['outputs'][string]['imports']> {
+  const loaders = modules.map(([name, module]) => `'${name}': () => require('${module}')`);
+  const { outputFiles, metafile } = await build({
     ...OPTIONS,
-    ...sourceMaps,
-    entryPoints,
+    ...options,
+    bundle: true,
+    format: 'cjs',
+    supported: { 'dynamic-import': false },
+    stdin: { contents: `module.exports = { ${loaders.join(', ')} };`, resolveDir: '.' },
+    outfile: `dist/${name}.cjs`,
+    banner: { js: '(function (module, require, importModule, describeFile) {' },
+    footer: { js: '})' },
+    metafile: true,
+    write: false,
+  });
+  for (const { path: file, text } of outputFiles) writeFileSync(file, text.replaceAll(IMPORT.from, IMPORT.to));
+  return Object.values(metafile.outputs).flatMap(({ imports }) => imports);
+}
+
+/** Puts a module at the place of each of our files, where Node and the auto-loader look for it. */
+async function placeFiles(): Promise<void> {
+  const { metafile } = await build({
+    ...OPTIONS,
+    entryPoints: files,
     outbase: '.',
     outdir: 'dist',
     format: 'esm',
-    plugins: [packagesPlugin],
+    metafile: true,
+    write: false,
   });
+  for (const [file, { exports }] of Object.entries(metafile.outputs)) {
+    mkdirSync(path.dirname(file), { recursive: true });
+    writeFileSync(file, passOn(file, exports));
+  }
 }
 
-/** One function, of the `module` and `require` of whoever runs it: see src/packages.ts. */
-async function buildPackages(): Promise<void> {
-  const loaders = [...packages].map((name) => `'${name}': () => require('${name}')`);
-  const contents = `module.exports = (name) => ({ ${loaders.join(', ')} })[name]();`;
-  await build({
-    ...OPTIONS,
-    stdin: { contents, resolveDir: '.' },
-    outfile: 'dist/packages.cjs',
-    banner: { js: '(function (module, require) {' },
-    footer: { js: '})' },
-    external: OUTSIDE,
-    plugins: [constantSchemas],
-  });
+/** The code of a module that has the exports of one in a script. */
+function passOn(file: string, exports: string[]): string {
+  const scripts = path.posix.relative(path.posix.dirname(file), 'dist/src/scripts.js');
+  const names = exports.map((name, index) => `${name}: export${index}`);
+  return `import { load } from './${scripts}';
+const { ${names.join(', ')} } = load('${path.posix.relative('dist', file)}');
+export { ${exports.map((name, index) => `export${index} as ${name}`).join(', ')} };
+`;
+}
+
+/** A file of ours as dist/ has it. */
+function nameBuilt(file: string): string {
+  return file.replaceAll(path.sep, '/').replace(/ts$/, 'js');
 }
 
 /** What V8 compiles for one request to the built app is what every start needs; no database is reached, nothing listens. */
@@ -115,8 +152,8 @@ async function cacheCode(): Promise<void> {
     const { buildApp } = await import(path.resolve('dist/src/app.js'));
     const app = await buildApp({ environment: { ...example, ...production } });
     await app.inject('/');
-    const { createCodeCache } = await import(path.resolve('dist/src/packages.js'));
-    writeFileSync('dist/packages.cache', createCodeCache());
+    const { createCodeCaches } = await import(path.resolve('dist/src/scripts.js'));
+    for (const [file, code] of createCodeCaches()) writeFileSync(file, code);
   } catch (error) {
     console.warn('The build is complete, but will start slower: the app did not run here to cache its code.', error);
   }

@@ -1,16 +1,13 @@
-// As in src/web.ts.
-process.setSourceMapsEnabled(true);
-
-const { buildApp } = await import('./app.ts');
-const { createLogger } = await import('./log.ts');
-const { exitWith } = await import('./process.ts');
+import { buildApp } from './app.ts';
+import { createLogger } from './log.ts';
+import { exitWith } from './process.ts';
 
 const logger = createLogger();
 
-try {
+release().catch((error) => exitWith(error, logger));
+
+async function release(): Promise<void> {
   const app = await buildApp({ logger });
   await app.readiness.release();
   await app.close();
-} catch (error) {
-  exitWith(error as Error, logger);
 }

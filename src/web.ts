@@ -1,7 +1,4 @@
-// Stack traces name the lines of the sources: each file that is loaded from here on comes with its map.
-process.setSourceMapsEnabled(true);
+import { openHttpDoor } from './http-door.ts';
+import { startProcess } from './process.ts';
 
-const { openHttpDoor } = await import('./http-door.ts');
-const { startProcess } = await import('./process.ts');
-
-await startProcess(openHttpDoor);
+startProcess(openHttpDoor);

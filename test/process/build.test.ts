@@ -11,20 +11,24 @@ function run(script: string): { stdout: string; stderr: string } {
   return spawnSync('env', command, { cwd: ROOT, encoding: 'utf8' });
 }
 
-test('The code of the packages comes from the cache that the build made', async (t) => {
-  const script = `
-    import { readFileSync } from 'node:fs';
-    import { Script } from 'node:vm';
-    const cachedData = readFileSync('dist/packages.cache');
-    console.log(new Script(readFileSync('dist/packages.cjs', 'latin1'), { cachedData }).cachedDataRejected);`;
-  t.equal(run(script).stdout, 'false\n');
+const SCRIPTS = ['packages', 'files'];
+
+test('The code of the packages and of our files comes from the caches that the build made', async (t) => {
+  for (const name of SCRIPTS) {
+    const script = `
+      import { readFileSync } from 'node:fs';
+      import { Script } from 'node:vm';
+      const cachedData = readFileSync('dist/${name}.cache');
+      console.log(new Script(readFileSync('dist/${name}.cjs', 'latin1'), { cachedData }).cachedDataRejected);`;
+    t.equal(run(script).stdout, 'false\n', name);
+  }
 });
 
-test('Without a cache, or with one of another Node, the built app starts all the same', async (t) => {
+test('Without caches, or with those of another Node, the built app starts all the same', async (t) => {
   const folder = await copyBuild(t);
-  const cache = path.join(folder, 'dist/packages.cache');
-  for (const spoil of [() => writeFile(cache, 'not what V8 made'), () => rm(cache)]) {
-    await spoil();
+  const caches = SCRIPTS.map((name) => path.join(folder, `dist/${name}.cache`));
+  for (const spoil of [(cache: string) => writeFile(cache, 'not what V8 made'), (cache: string) => rm(cache)]) {
+    await Promise.all(caches.map(spoil));
     const { url, noise } = await startProcess(t, { entry: 'web', folder, environment: { DATABASE_URL: DOWN } });
     t.equal((await fetch(`${url}/health/live`)).status, 200);
     t.strictSame(noise, []);
