@@ -2,6 +2,7 @@ import { createReadStream, existsSync } from 'node:fs';
 import Fastify, { type FastifyRequest, type RouteOptions } from 'fastify';
 import fp from 'fastify-plugin';
 import manifest from '../package.json' with { type: 'json' };
+import { readPath } from '../src/log.ts';
 import { describeError, ErrorAnswer } from './errors.ts';
 
 /** Swagger UI's own files, by the names that its page asks for; `npm run build` copies them to dist/swagger-ui. */
@@ -65,9 +66,14 @@ export default fp(
       document ??= describeRoutes(routes.filter(isDescribed));
       return { ...(await document), servers: [{ url: readOrigin(request) }] };
     });
-    app.get('/docs', options, async (_request, reply) =>
-      reply.type('text/html; charset=utf-8').header('content-security-policy', CONTENT_SECURITY_POLICY).send(PAGE),
-    );
+    app.get('/docs', options, async (request, reply) => {
+      // Seen from /docs/, the page's links would lead nowhere.
+      if (readPath(request.url).endsWith('/')) return reply.redirect('../docs', 308);
+      return reply
+        .type('text/html; charset=utf-8')
+        .header('content-security-policy', CONTENT_SECURITY_POLICY)
+        .send(PAGE);
+    });
     app.get('/docs/start.js', options, async (_request, reply) =>
       reply.type('text/javascript; charset=utf-8').send(START),
     );
@@ -83,9 +89,9 @@ export default fp(
   { name: 'docs' },
 );
 
-/** Fastify adds HEAD to each GET and a slash to each folder's own URL, CORS its preflight. */
-function isDescribed({ method, url }: RouteOptions): boolean {
-  return method !== 'HEAD' && method !== 'OPTIONS' && (url === '/' || !url.endsWith('/'));
+/** Fastify adds HEAD to each GET, CORS its preflight. */
+function isDescribed({ method }: RouteOptions): boolean {
+  return method !== 'HEAD' && method !== 'OPTIONS';
 }
 
 /** @fastify/swagger sees the routes in an app of its own, made when the document is asked for. */

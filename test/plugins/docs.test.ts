@@ -115,6 +115,13 @@ test('GET /docs is a page that loads only what the app itself serves', async (t)
   }
 });
 
+test('GET /docs/ leads to /docs, from where the links of the page lead', async (t) => {
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN });
+  const { statusCode, headers } = await app.inject('/docs/');
+  t.equal(statusCode, 308);
+  t.equal(new URL(String(headers.location), 'http://localhost/docs/').pathname, '/docs');
+});
+
 test('The files of Swagger UI are as its package has them', async (t) => {
   const app = await buildTestApp(t, { DATABASE_URL: DOWN });
   for (const name of ['swagger-ui.css', 'swagger-ui-bundle.js']) {

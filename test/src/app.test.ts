@@ -27,6 +27,16 @@ test('A folder of routes/ is a part of the URL', async (t) => {
   t.strictSame((await app.inject('/cats/kittens')).json(), { here: true });
 });
 
+test('A slash at the end of a URL makes no difference', async (t) => {
+  const app = await buildTestApp(t, environment);
+  for (const url of ['/health/live', '/health/live/']) t.equal((await app.inject(url)).statusCode, 200, url);
+  for (const url of ['/notes', '/notes/']) {
+    const { statusCode, headers } = await app.inject({ method: 'PUT', url });
+    t.equal(statusCode, 405, url);
+    t.equal(headers.allow, 'GET, HEAD, POST');
+  }
+});
+
 test('A file of routes/ without a default export is an error that names it', async (t) => {
   const named = await createSources(t, {
     'cats/index.js': "export const cats = async (app) => app.get('/', () => 1);",
