@@ -1,6 +1,7 @@
 // What the template costs beside bare Fastify: throughput, latency, boot, memory, install size
 import { parseArgs } from 'node:util';
 import { PostgresServer } from '../postgres.ts';
+import { release } from '../routing/web.ts';
 import type { Tally } from '../tally.ts';
 import { MEASUREMENTS, type Setting } from './measurements.ts';
 import { pinLoad } from './processors.ts';
@@ -16,6 +17,7 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
   const { names, rounds, seconds } = readFlags(flags);
   pinLoad();
   await using postgres = await PostgresServer.create();
+  await release(postgres.url);
   const results = await measureAll(tally, names, { rounds, seconds, postgres });
   const report = createReport(results, { rounds, seconds });
   console.log(`\n${report.date}, Node ${report.node}, ${report.machine}\n${report.load}\n\n${formatTable(results)}\n`);

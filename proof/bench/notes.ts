@@ -1,5 +1,4 @@
 import type { PostgresServer } from '../postgres.ts';
-import { release } from '../routing/web.ts';
 import { builtApp, notesFastify } from './contestants.ts';
 import { type LoadResult, runLoad } from './load.ts';
 import type { Setting } from './measurements.ts';
@@ -22,7 +21,6 @@ type Measured = Record<keyof typeof LOADS, LoadResult>;
 /** The notes against the same statements by pg alone, on one PostgreSQL, with pools of the same size. */
 export async function measureNotes({ rounds, seconds, postgres }: Setting): Promise<Result[]> {
   const bare = notesFastify(postgres.url);
-  await release(postgres.url);
   const measured = await measureRounds(rounds, [bare, builtApp(postgres.url)], async (contestant) => {
     await fillTable(postgres);
     await using server = await Server.start(contestant);
