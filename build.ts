@@ -1,6 +1,7 @@
 import { cpSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { parseEnv } from 'node:util';
 import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
 
@@ -19,7 +20,7 @@ const OUTSIDE = [
 const OPTIONS: BuildOptions = { platform: 'node', target: 'node20' };
 
 /** What esbuild makes of an `import()` where there is none, as in a script: src/scripts.ts has one. */
-const IMPORT = { from: '() => __toESM(require(', to: '() => importModule((' };
+const IMPORT = { from: '() => __toESM(require(', to: '() => __importModule((' };
 
 /** In a script, a file of ours that asks where it is has to be told. */
 const importMeta: Plugin = {
@@ -27,9 +28,10 @@ const importMeta: Plugin = {
   setup({ onLoad }) {
     onLoad({ filter: /\.ts$/ }, ({ path: file }) => {
       const source = readFileSync(file, 'utf8');
-      const name = nameBuilt(path.relative('.', file));
-      // On the first line, so that the source map names the lines of the file.
-      return { contents: `const importMeta = /* @__PURE__ */ describeFile('${name}'); ${source}`, loader: 'ts' };
+      const name = JSON.stringify(nameBuilt(path.relative('.', file)));
+      // On a line that is there, so that the source map names the lines of the file.
+      const line = `const __importMeta = /* @__PURE__ */ __describeFile(${name}); `;
+      return { contents: source.replace(/^(#!.*\n)?/, `$1${line}`), loader: 'ts' };
     });
   },
 };
@@ -53,8 +55,20 @@ const constantSchemas: Plugin = {
   },
 };
 
+/** Our files have imports: of a package with two halves, they get the one for ES modules. */
+const importConditions: Plugin = {
+  name: 'import conditions',
+  setup({ onResolve, resolve }) {
+    onResolve({ filter: /./ }, ({ path: name, kind, importer, resolveDir }) =>
+      importer === '<stdin>' && kind === 'require-call'
+        ? resolve(name, { kind: 'import-statement', resolveDir })
+        : undefined,
+    );
+  },
+};
+
 rmSync('dist', { recursive: true, force: true });
-const files = globSync('{src,plugins,routes}/**/*.ts', { exclude: ['src/scripts.ts'] });
+const files = globSync('{src,plugins,routes}/**/*.ts', { exclude: ['src/scripts.ts', '**/*.d.ts'] });
 await build({ ...OPTIONS, entryPoints: ['src/scripts.ts'], outdir: 'dist/src' });
 await buildPackages(await buildFiles());
 await placeFiles();
@@ -68,33 +82,53 @@ process.exit();
 /** @returns the packages that our files import */
 async function buildFiles(): Promise<string[]> {
   const modules = files.map((file) => [nameBuilt(file), `./${file.replaceAll(path.sep, '/')}`] as const);
-  const imports = await buildScript('files', modules, {
+  const { outputs } = await buildScript('files', modules, {
     packages: 'external',
     sourcemap: true,
     sourcesContent: false,
-    define: { 'import.meta': 'importMeta' },
+    define: { 'import.meta': '__importMeta' },
     plugins: [importMeta],
   });
+  const imports = Object.values(outputs).flatMap(({ imports }) => imports);
   const names = imports.filter(({ path: name, kind }) => kind !== 'dynamic-import' && !isBuiltin(name));
   return [...new Set(names.map(({ path: name }) => name))].filter((name) => !OUTSIDE.includes(name));
 }
 
 async function buildPackages(names: string[]): Promise<void> {
   const modules = names.map((name) => [name, name] as const);
-  await buildScript('packages', modules, { external: OUTSIDE, plugins: [constantSchemas] });
+  const { inputs } = await buildScript('packages', modules, {
+    external: OUTSIDE,
+    plugins: [constantSchemas, importConditions],
+  });
+  // V8 keeps a text with characters beyond Latin-1, as comments have them, in twice the memory.
+  edit('dist/packages.cjs', (text) => text.replaceAll(/[^\0-\x7f]/g, escapeCharacter));
+  // esbuild takes what a script requires for CommonJS, whose default export is all of it.
+  const esModules = inputs['<stdin>']!.imports.filter(({ path: file }) => inputs[file]?.format === 'esm');
+  for (const { original } of esModules)
+    edit('dist/files.cjs', (text) =>
+      text.replaceAll(`__toESM(require("${original}"), 1)`, `__toESM(require("${original}"))`),
+    );
+}
+
+function escapeCharacter(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+}
+
+function edit(file: string, change: (text: string) => string): void {
+  writeFileSync(file, change(readFileSync(file, 'utf8')));
 }
 
 /**
  * Builds a function of all modules, each by its name, for src/scripts.ts to call.
  *
- * @returns what it imports
+ * @returns what went into it
  */
 async function buildScript(
   name: string,
   modules: (readonly [string, string])[],
   options: BuildOptions,
-): Promise<Metafile['outputs'][string]['imports']> {
-  const loaders = modules.map(([name, module]) => `'${name}': () => require('${module}')`);
+): Promise<Metafile> {
+  const loaders = modules.map(([name, module]) => `${JSON.stringify(name)}: () => require(${JSON.stringify(module)})`);
   const { outputFiles, metafile } = await build({
     ...OPTIONS,
     ...options,
@@ -103,13 +137,13 @@ async function buildScript(
     supported: { 'dynamic-import': false },
     stdin: { contents: `module.exports = { ${loaders.join(', ')} };`, resolveDir: '.' },
     outfile: `dist/${name}.cjs`,
-    banner: { js: '(function (module, require, importModule, describeFile) {' },
+    banner: { js: '(function (module, require, __importModule, __describeFile) {' },
     footer: { js: '})' },
     metafile: true,
     write: false,
   });
   for (const { path: file, text } of outputFiles) writeFileSync(file, text.replaceAll(IMPORT.from, IMPORT.to));
-  return Object.values(metafile.outputs).flatMap(({ imports }) => imports);
+  return metafile;
 }
 
 /** Puts a module at the place of each of our files, where Node and the auto-loader look for it. */
@@ -134,7 +168,7 @@ function passOn(file: string, exports: string[]): string {
   const scripts = path.posix.relative(path.posix.dirname(file), 'dist/src/scripts.js');
   const names = exports.map((name, index) => `${name}: export${index}`);
   return `import { load } from './${scripts}';
-const { ${names.join(', ')} } = load('${path.posix.relative('dist', file)}');
+const { ${names.join(', ')} } = load(${JSON.stringify(path.posix.relative('dist', file))});
 export { ${exports.map((name, index) => `export${index} as ${name}`).join(', ')} };
 `;
 }
@@ -144,17 +178,21 @@ function nameBuilt(file: string): string {
   return file.replaceAll(path.sep, '/').replace(/ts$/, 'js');
 }
 
+function locate(file: string): string {
+  return pathToFileURL(file).href;
+}
+
 /** What V8 compiles for one request to the built app is what every start needs; no database is reached, nothing listens. */
 async function cacheCode(): Promise<void> {
   const example = parseEnv(readFileSync('.env.example', 'utf8'));
   const production = { DATABASE_URL: 'postgres://localhost:1/none', LOG_LEVEL: 'silent', RATE_LIMIT_MAX: '600' };
   try {
-    const { buildApp } = await import(path.resolve('dist/src/app.js'));
+    const { buildApp } = await import(locate('dist/src/app.js'));
     const app = await buildApp({ environment: { ...example, ...production } });
     await app.inject('/');
-    const { createCodeCaches } = await import(path.resolve('dist/src/scripts.js'));
+    const { createCodeCaches } = await import(locate('dist/src/scripts.js'));
     for (const [file, code] of createCodeCaches()) writeFileSync(file, code);
   } catch (error) {
-    console.warn('The build is complete, but will start slower: the app did not run here to cache its code.', error);
+    console.warn('The app did not start here, to cache its code: dist/ starts slower, if it starts at all.', error);
   }
 }

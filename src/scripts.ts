@@ -42,7 +42,7 @@ function run(name: string): Loaders {
   const url = new URL(`${name}.cjs`, DIST);
   const cachedData = readCodeCache(name);
   // A cache of another version of V8 is refused, and everything compiled anew: that is slower, and works.
-  const script = new Script(readFileSync(url, 'latin1'), {
+  const script = new Script(readFileSync(url, 'utf8'), {
     filename: fileURLToPath(url),
     ...(cachedData && { cachedData }),
   });
@@ -81,5 +81,7 @@ async function importModule(name: string): Promise<unknown> {
 function describeFile(file: string): ImportMeta {
   const url = new URL(file, DIST);
   const filename = fileURLToPath(url);
-  return { ...import.meta, url: url.href, filename, dirname: path.dirname(filename) };
+  // What begins with a dot is meant from the file.
+  const resolve = (name: string) => import.meta.resolve(/^\.\.?\//.test(name) ? new URL(name, url).href : name);
+  return { url: url.href, filename, dirname: path.dirname(filename), main: process.argv[1] === filename, resolve };
 }
