@@ -73,7 +73,7 @@ function serverOptions(config: Readonly<Config>): FastifyHttpOptions<RawServerDe
     genReqId: readRequestId,
     // Routers of platforms also come from the range that RFC 6598 gives to carriers: private as the others (Railway).
     trustProxy: config.TRUST_PROXY.replace('uniquelocal', 'uniquelocal,100.64.0.0/10'),
-    // Else a folder's own URL is two routes for each method: they take a tenth of the start, and memory.
+    // Else a folder's own URL is two routes for each method, which cost time at the start, and memory.
     routerOptions: { ignoreTrailingSlash: true },
     handlerTimeout: config.REQUEST_TIMEOUT_MS,
     // Longer than any router keeps an idle connection (Caddy 120 s, Heroku and gorouter 90 s, nginx and ALB 60 s):

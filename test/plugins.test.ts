@@ -1,3 +1,3 @@
 import { runTests } from './group.ts';
 
-await runTests(['plugins/!(backing-app|readiness|redis).test.ts']);
+await runTests(['plugins/**/!(backing-app|readiness|redis).test.ts']);

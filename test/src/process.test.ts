@@ -2,7 +2,6 @@ import { once } from 'node:events';
 import { Agent, get, type IncomingMessage } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { type Test, test } from 'tap';
-import { createEmbeddedDatabase } from '../fixture/embedded-database.ts';
 import {
   DOWN,
   type Environment,
@@ -87,7 +86,7 @@ test('WEB_CONCURRENCY is how many processes share the port', async (t) => {
 });
 
 test('release says what it applied, exit code 0', async (t) => {
-  const release = await start(t, 'release', { DATABASE_URL: `pglite:${await createEmbeddedDatabase(t)}` });
+  const release = await start(t, 'release', { DATABASE_URL: 'pglite:memory' });
   t.equal(await release.exited, 0);
   t.match(release.lines.at(-1), { level: 30, applied: Array, msg: /^(Applied|Nothing to apply)/ });
 });
