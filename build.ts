@@ -67,6 +67,7 @@ const importConditions: Plugin = {
   },
 };
 
+// What was built before goes first: a route that was deleted would be loaded from dist/ for ever.
 rmSync('dist', { recursive: true, force: true });
 const files = globSync('{src,plugins,routes}/**/*.ts', { exclude: ['src/scripts.ts', '**/*.d.ts'] });
 await build({ ...OPTIONS, entryPoints: ['src/scripts.ts'], outdir: 'dist/src' });
@@ -103,11 +104,13 @@ async function buildPackages(names: string[]): Promise<void> {
   // V8 keeps a text with characters beyond Latin-1, as comments have them, in twice the memory.
   edit('dist/packages.cjs', (text) => text.replaceAll(/[^\0-\x7f]/g, escapeCharacter));
   // esbuild takes what a script requires for CommonJS, whose default export is all of it.
-  const esModules = inputs['<stdin>']!.imports.filter(({ path: file }) => inputs[file]?.format === 'esm');
-  for (const { original } of esModules)
-    edit('dist/files.cjs', (text) =>
-      text.replaceAll(`__toESM(require("${original}"), 1)`, `__toESM(require("${original}"))`),
-    );
+  const required = inputs['<stdin>']!.imports.filter(({ path: file }) => inputs[file]?.format === 'esm');
+  const esModules = new Set(required.map(({ original }) => original));
+  edit('dist/files.cjs', (text) =>
+    text.replaceAll(/(__toESM\(require\("([^"]+)"\)), 1\)/g, (call, start, name) =>
+      esModules.has(name) ? `${start})` : call,
+    ),
+  );
 }
 
 function escapeCharacter(character: string): string {

@@ -5,6 +5,8 @@ import { buildTestApp, createFolder, DOWN, writeFiles } from '../helper.ts';
 
 const environment = { DATABASE_URL: DOWN, LOG_LEVEL: 'silent' };
 
+const ROUTE = "export default async (app) => app.get('/', async () => ({ here: true }));";
+
 /** A plugin of fastify-plugin's form, without its package: the folder is outside of this project. */
 const plugin = (name: string, dependencies: string[], body: string) => `
   const plugin = async (app) => { ${body} };
@@ -20,16 +22,14 @@ async function createSources(t: Test, files: Record<string, string>): Promise<UR
 }
 
 test('A folder of routes/ is a part of the URL', async (t) => {
-  const route = "export default async (app) => app.get('/', async () => ({ here: true }));";
-  const folder = await createSources(t, { 'cats/index.js': route, 'cats/kittens/index.js': route });
+  const folder = await createSources(t, { 'cats/index.js': ROUTE, 'cats/kittens/index.js': ROUTE });
   const app = await buildTestApp(t, environment, { routes: [folder] });
   t.strictSame((await app.inject('/cats')).json(), { here: true });
   t.strictSame((await app.inject('/cats/kittens')).json(), { here: true });
 });
 
 test('A slash at the end of a URL makes no difference', async (t) => {
-  const route = "export default async (app) => app.get('/', async () => ({ here: true }));";
-  const folder = await createSources(t, { 'cats/index.js': route });
+  const folder = await createSources(t, { 'cats/index.js': ROUTE });
   const app = await buildTestApp(t, environment, { routes: [folder] });
   for (const url of ['/cats', '/cats/']) {
     t.equal((await app.inject(url)).statusCode, 200, url);
