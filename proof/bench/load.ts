@@ -14,7 +14,7 @@ const CONNECTIONS = 50;
 const WARM_UP_S = 5;
 
 /** wrk where it is installed: it takes a fraction of the processor that autocannon needs for the same load. */
-const hasWrk = spawnSync('wrk', ['-v']).error === undefined;
+export const hasWrk = spawnSync('wrk', ['-v']).error === undefined;
 
 export const GENERATOR = `${hasWrk ? 'wrk' : 'autocannon'} with ${CONNECTIONS} connections`;
 
