@@ -3,7 +3,8 @@ import { isBuiltin } from 'node:module';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseEnv } from 'node:util';
-import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
+import { type BuildOptions, build, type Metafile } from 'esbuild';
+import { constantSchemas, importConditions, importMeta } from './build-plugins.ts';
 
 /*
  * `npm run build`: all files of ours become one script, and the packages that they import another, each with a cache of
@@ -21,51 +22,6 @@ const OPTIONS: BuildOptions = { platform: 'node', target: 'node20' };
 
 /** What esbuild makes of an `import()` where there is none, as in a script: src/scripts.ts has one. */
 const IMPORT = { from: '() => __toESM(require(', to: '() => __importModule((' };
-
-/** In a script, a file of ours that asks where it is has to be told. */
-const importMeta: Plugin = {
-  name: 'import.meta',
-  setup({ onLoad }) {
-    onLoad({ filter: /\.ts$/ }, ({ path: file }) => {
-      const source = readFileSync(file, 'utf8');
-      const name = JSON.stringify(nameBuilt(path.relative('.', file)));
-      // On a line that is there, so that the source map names the lines of the file.
-      const line = `const __importMeta = /* @__PURE__ */ __describeFile(${name}); `;
-      return { contents: source.replace(/^(#!.*\n)?/, `$1${line}`), loader: 'ts' };
-    });
-  },
-};
-
-/**
- * @fastify/env checks its own options by a schema, and that one by the schema of schemas: both never change, and to
- * compile them takes a fifth of the start.
- */
-const constantSchemas: Plugin = {
-  name: 'constant schemas',
-  setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^ajv$/ }, ({ path: name, importer }) =>
-      importer.includes('env-schema') ? { path: name, namespace: 'constant' } : undefined,
-    );
-    onLoad({ filter: /./, namespace: 'constant' }, () => ({
-      contents: `const Ajv = require('ajv');
-        module.exports = function (options) { return new Ajv({ ...options, meta: false, validateSchema: false }); };
-        module.exports.prototype = Ajv.prototype;`,
-      resolveDir: '.',
-    }));
-  },
-};
-
-/** Our files have imports: of a package with two halves, they get the one for ES modules. */
-const importConditions: Plugin = {
-  name: 'import conditions',
-  setup({ onResolve, resolve }) {
-    onResolve({ filter: /./ }, ({ path: name, kind, importer, resolveDir }) =>
-      importer === '<stdin>' && kind === 'require-call'
-        ? resolve(name, { kind: 'import-statement', resolveDir })
-        : undefined,
-    );
-  },
-};
 
 // What was built before goes first: a route that was deleted would be loaded from dist/ for ever.
 rmSync('dist', { recursive: true, force: true });
@@ -88,7 +44,7 @@ async function buildFiles(): Promise<string[]> {
     sourcemap: true,
     sourcesContent: false,
     define: { 'import.meta': '__importMeta' },
-    plugins: [importMeta],
+    plugins: [importMeta(nameBuilt)],
   });
   const imports = Object.values(outputs).flatMap(({ imports }) => imports);
   const names = imports.filter(({ path: name, kind }) => kind !== 'dynamic-import' && !isBuiltin(name));
