@@ -1,4 +1,4 @@
-// What `npm run build` changes in the code while esbuild puts it together.
+// `npm run build` has these change the code while esbuild puts it together.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Plugin } from 'esbuild';
@@ -8,7 +8,7 @@ import type { Plugin } from 'esbuild';
  *
  * @param nameBuilt what dist/ calls a file
  */
-export const importMeta = (nameBuilt: (file: string) => string): Plugin => ({
+export const describeFiles = (nameBuilt: (file: string) => string): Plugin => ({
   name: 'import.meta',
   setup({ onLoad }) {
     onLoad({ filter: /\.ts$/ }, ({ path: file }) => {

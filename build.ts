@@ -4,7 +4,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseEnv } from 'node:util';
 import { type BuildOptions, build, type Metafile } from 'esbuild';
-import { constantSchemas, importConditions, importMeta } from './build-plugins.ts';
+import { constantSchemas, describeFiles, importConditions } from './build-plugins.ts';
 
 /*
  * `npm run build`: all files of ours become one script, and the packages that they import another, each with a cache of
@@ -44,7 +44,7 @@ async function buildFiles(): Promise<string[]> {
     sourcemap: true,
     sourcesContent: false,
     define: { 'import.meta': '__importMeta' },
-    plugins: [importMeta(nameBuilt)],
+    plugins: [describeFiles(nameBuilt)],
   });
   const imports = Object.values(outputs).flatMap(({ imports }) => imports);
   const names = imports.filter(({ path: name, kind }) => kind !== 'dynamic-import' && !isBuiltin(name));

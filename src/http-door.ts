@@ -27,7 +27,7 @@ interface OpenRequest {
  */
 export function openHttpDoor(app: FastifyInstance): Door {
   // No Map: it gets a new table every hundred requests or so, to which the old one refers. Of that chain V8's young
-  // collections free nothing once a part of it is old, and the memory under load was a fifth more.
+  // collections free nothing once a part of it is old, and the memory under load was a quarter more.
   const open: OpenRequest[] = [];
   const events = new EventEmitter();
   let draining = false;

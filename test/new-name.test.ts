@@ -12,6 +12,7 @@ const NEEDED = [
   'routes',
   'test',
   'build.ts',
+  'build-plugins.ts',
   'tsconfig.json',
   '.env.example',
   'app.json',

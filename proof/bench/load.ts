@@ -14,9 +14,14 @@ const CONNECTIONS = 50;
 const WARM_UP_S = 5;
 
 /** wrk where it is installed: it takes a fraction of the processor that autocannon needs for the same load. */
-export const hasWrk = spawnSync('wrk', ['-v']).error === undefined;
+const hasWrk = spawnSync('wrk', ['-v']).error === undefined;
 
-export const GENERATOR = `${hasWrk ? 'wrk' : 'autocannon'} with ${CONNECTIONS} connections`;
+/** So many that each can wait for some milliseconds between two requests, which are what wrk counts in. */
+const PACED_CONNECTIONS = 200;
+
+const PACED_SCRIPT = path.join(import.meta.dirname, 'paced.lua');
+
+export const GENERATOR = `${hasWrk ? 'wrk' : 'autocannon'} with ${CONNECTIONS} connections, ${PACED_CONNECTIONS} for latency`;
 
 export interface Load {
   path: string;
@@ -46,6 +51,24 @@ export async function runLoad(server: Server, load: Load, seconds: number): Prom
   };
 }
 
+/** In milliseconds. */
+export interface Latency {
+  p50: number;
+  p99: number;
+}
+
+/**
+ * Asks for / at a rate, in requests a second, that is less than the server can take.
+ *
+ * @throws where wrk is not installed: autocannon sends all requests of a second at once
+ */
+export async function runPacedLoad({ url }: Server, rate: number, seconds: number): Promise<Latency> {
+  if (!hasWrk) throw new Error('Latency is measured with wrk: install it, as by "apt-get install wrk"');
+  const args = [`-c${PACED_CONNECTIONS}`, `-d${seconds}s`, '-s', PACED_SCRIPT, url];
+  const stdout = await callWrk(args, { MEAN_WAIT_MS: `${(PACED_CONNECTIONS / rate) * 1_000}` });
+  return JSON.parse(/^\{.*\}$/m.exec(stdout)![0]);
+}
+
 interface Generated {
   requests: number;
   requestsPerSecond: number;
@@ -53,14 +76,19 @@ interface Generated {
 
 async function runWrk(url: string, { path: target, body }: Load, seconds: number): Promise<Generated> {
   const script = body === undefined ? [] : ['-s', await writeScript(body)];
-  const args = ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, ...script, url + target];
-  const { stdout } = await execute('wrk', args);
-  const failures = /Non-2xx or 3xx responses: \d+|Socket errors: .*/.exec(stdout);
-  if (failures) throw new Error(`${target}: ${failures[0]}`);
+  const stdout = await callWrk([`-c${CONNECTIONS}`, `-d${seconds}s`, ...script, url + target]);
   return {
     requests: Number(/(\d+) requests in/.exec(stdout)?.[1]),
     requestsPerSecond: Number(/Requests\/sec:\s*([\d.]+)/.exec(stdout)?.[1]),
   };
+}
+
+/** @throws where a request failed: what is refused at once would count as a fast answer */
+async function callWrk(args: string[], environment: Record<string, string> = {}): Promise<string> {
+  const { stdout } = await execute('wrk', ['-t1', ...args], { env: { ...process.env, ...environment } });
+  const failures = /Non-2xx or 3xx responses: \d+|Socket errors: .*/.exec(stdout);
+  if (failures) throw new Error(`wrk ${args.join(' ')}: ${failures[0]}`);
+  return stdout;
 }
 
 async function writeScript(body: string): Promise<string> {

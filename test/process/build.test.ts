@@ -65,7 +65,7 @@ const PACKAGES = {
 
 test('A file in the script imports what it would import as a module', async (t) => {
   const folder = await copyBuild(t);
-  for (const name of ['build.ts', 'tsconfig.json', '.env.example', 'src', 'plugins', 'routes'])
+  for (const name of ['build.ts', 'build-plugins.ts', 'tsconfig.json', '.env.example', 'src', 'plugins', 'routes'])
     await cp(path.join(ROOT, name), path.join(folder, name), { recursive: true });
   await writeFiles(path.join(folder, 'routes'), { 'odd/index.ts': ROUTE });
   await writeFiles(path.join(folder, 'node_modules'), PACKAGES);
