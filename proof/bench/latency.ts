@@ -1,5 +1,5 @@
-import { APP, BARE, bareFastify, builtApp } from './contestants.ts';
-import { runLoad, runPacedLoad } from './load.ts';
+import { APP, BARE, bareFastify, builtApp, type Contestant } from './contestants.ts';
+import { type Latency, runLoad, runPacedLoad } from './load.ts';
 import type { Setting } from './measurements.ts';
 import { measureRounds, pick, type Result } from './rounds.ts';
 import { Server } from './server.ts';
@@ -12,7 +12,7 @@ const CLIENT = { path: '/' };
  */
 export async function measureLatency({ rounds, seconds, postgres }: Setting): Promise<Result[]> {
   const app = builtApp(postgres.url);
-  const rate = Math.round((await measureMost(() => Server.start(app), seconds)) / 2);
+  const rate = Math.round((await measureMost(app, seconds)) / 2);
   const measured = await measureRounds(rounds, [bareFastify(), app], async (contestant) => {
     await using server = await Server.start(contestant);
     const { requestsPerSecond } = await runLoad(server, CLIENT, seconds);
@@ -21,27 +21,25 @@ export async function measureLatency({ rounds, seconds, postgres }: Setting): Pr
     return { half, same };
   });
   return [
-    ...describeLatency(
-      'GET / at half load of each',
-      pick(measured, ({ half }) => half.p50),
-      pick(measured, ({ half }) => half.p99),
-    ),
-    ...describeLatency(
-      `GET / at ${rate} requests/s`,
-      pick(measured, ({ same }) => same.p50),
-      pick(measured, ({ same }) => same.p99),
-    ),
+    ...describeLatency('GET / at half load of each', measured, ({ half }) => half),
+    ...describeLatency(`GET / at ${rate} requests/s`, measured, ({ same }) => same),
   ];
 }
 
-async function measureMost(start: () => Promise<Server>, seconds: number): Promise<number> {
-  await using server = await start();
+async function measureMost(contestant: Contestant, seconds: number): Promise<number> {
+  await using server = await Server.start(contestant);
   const { requestsPerSecond } = await runLoad(server, CLIENT, seconds);
   return requestsPerSecond;
 }
 
-function describeLatency(title: string, p50: Result['rounds'], p99: Result['rounds']): Result[] {
+function describeLatency<Figures>(
+  title: string,
+  measured: Map<string, Figures[]>,
+  read: (figures: Figures) => Latency,
+): Result[] {
   const common = { unit: 'ms', decimals: 2, baseline: BARE };
+  const p50 = pick(measured, (figures) => read(figures).p50);
+  const p99 = pick(measured, (figures) => read(figures).p99);
   const goal = { contestant: APP, atMost: 1.5 };
   return [
     { ...common, title: `${title}, median latency`, rounds: p50 },
