@@ -4,20 +4,10 @@ import path from 'node:path';
 import { type Test, test } from 'tap';
 import manifest from '../package.json' with { type: 'json' };
 import { createFolder, DOWN, ROOT, startProcess } from './helper.ts';
+import { SOURCES } from './process/copy-build.ts';
 
 /** What is built and what is written from package.json. */
-const NEEDED = [
-  'src',
-  'plugins',
-  'routes',
-  'test',
-  'build.ts',
-  'build-plugins.ts',
-  'tsconfig.json',
-  '.env.example',
-  'app.json',
-  'README.md',
-];
+const NEEDED = [...SOURCES, 'test', 'app.json', 'README.md'];
 
 const NEW = { name: 'quite-another-name', version: '98.76.54' };
 

@@ -3,7 +3,7 @@ import { cp, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'tap';
 import { DOWN, ROOT, startProcess, writeFiles } from '../helper.ts';
-import { copyBuild } from './copy-build.ts';
+import { copyBuild, SOURCES } from './copy-build.ts';
 
 /** Runs a script where dist/ is. `env -i` takes away what tap adds to the environment of every child, to measure it. */
 function run(script: string): { stdout: string; stderr: string } {
@@ -65,8 +65,7 @@ const PACKAGES = {
 
 test('A file in the script imports what it would import as a module', async (t) => {
   const folder = await copyBuild(t);
-  for (const name of ['build.ts', 'build-plugins.ts', 'tsconfig.json', '.env.example', 'src', 'plugins', 'routes'])
-    await cp(path.join(ROOT, name), path.join(folder, name), { recursive: true });
+  for (const name of SOURCES) await cp(path.join(ROOT, name), path.join(folder, name), { recursive: true });
   await writeFiles(path.join(folder, 'routes'), { 'odd/index.ts': ROUTE });
   await writeFiles(path.join(folder, 'node_modules'), PACKAGES);
   execFileSync('env', ['-i', process.execPath, 'build.ts'], { cwd: folder });
