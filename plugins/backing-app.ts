@@ -5,7 +5,7 @@ import fp from 'fastify-plugin';
 import { type Static, type TSchema, Type } from 'typebox';
 import type { Pool } from 'undici';
 import manifest from '../package.json' with { type: 'json' };
-import { readPath } from '../src/log.ts';
+import { readPath } from '../src/request-log.ts';
 
 /** The most bytes of an answer: a page of a hundred notes of the greatest size is five million. */
 const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
@@ -21,14 +21,15 @@ export const settings = Type.Object({
       secret: true,
       description: 'Another app with the API of this one; not attached where unset',
       expected: 'an http:// or https:// URL without a query',
-      remedy: 'Set BACKING_APP_URL=https://host/base, with user:password@ before the host where it asks for them',
+      remedy:
+        'Set BACKING_APP_URL=https://host/base, with user:password@ before the host where it asks for them',
     }),
   ),
 });
 
 type BackingAppSettings = Static<typeof settings>;
 
-declare module './env.ts' {
+declare module './env/index.ts' {
   interface Config extends BackingAppSettings {}
 }
 
@@ -45,23 +46,40 @@ export interface BackingApp {
    * @param path with its query, below the path of BACKING_APP_URL
    * @throws an error with status code 503 where no app is attached, 504 where it is late, 502 where it fails otherwise
    */
-  get<Schema extends TSchema>(path: string, schema: Schema, request: FastifyRequest): Promise<Static<Schema>>;
+  get<Schema extends TSchema>(
+    path: string,
+    schema: Schema,
+    request: FastifyRequest,
+  ): Promise<Static<Schema>>;
 }
 
 const NotAttached = createError('BACKING_APP_NOT_ATTACHED', 'BACKING_APP_URL is not set', 503);
-const Failed = createError<[string, ErrorOptions?]>('BACKING_APP_FAILED', 'The backing app failed: %s', 502);
-const Late = createError<[string, ErrorOptions?]>('BACKING_APP_LATE', 'The backing app is late: %s', 504);
+const Failed = createError<[string, ErrorOptions?]>(
+  'BACKING_APP_FAILED',
+  'The backing app failed: %s',
+  502,
+);
+const Late = createError<[string, ErrorOptions?]>(
+  'BACKING_APP_LATE',
+  'The backing app is late: %s',
+  504,
+);
 const LoopDetected = createError('LOOP_DETECTED', 'The request came from this app itself', 508);
 
 /** Another app behind BACKING_APP_URL as `app.backingApp`: with the seventh factor, one app is the service of another. */
 export default fp(
   async (app) => {
     const { BACKING_APP_URL, REQUEST_TIMEOUT_MS } = app.config;
-    if (!BACKING_APP_URL) return void app.decorate('backingApp', { get: () => Promise.reject(new NotAttached()) });
+    if (!BACKING_APP_URL)
+      return void app.decorate('backingApp', { get: () => Promise.reject(new NotAttached()) });
 
     const { Pool } = await import('undici');
     const url = new URL(BACKING_APP_URL);
-    const client = new BackingAppClient(url, (options) => new Pool(url.origin, options), REQUEST_TIMEOUT_MS * 0.8);
+    const client = new BackingAppClient(
+      url,
+      (options) => new Pool(url.origin, options),
+      REQUEST_TIMEOUT_MS * 0.8,
+    );
     app.decorate('backingApp', client);
     app.readiness.attach({ name: 'backing-app', required: false, check: () => client.check() });
     // An app that is attached to itself, directly or around a corner, would ask itself for ever.
@@ -83,7 +101,9 @@ class BackingAppClient implements BackingApp {
 
   constructor(url: URL, createPool: (options: Pool.Options) => Pool, timeoutMs: number) {
     const { origin, pathname, username, password } = url;
-    const basic = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString('base64');
+    const basic = Buffer.from(
+      `${decodeURIComponent(username)}:${decodeURIComponent(password)}`,
+    ).toString('base64');
     this.#credentials = username || password ? { authorization: `Basic ${basic}` } : {};
     this.#path = pathname.replace(/\/$/, '');
     this.#timeoutMs = timeoutMs;
@@ -101,12 +121,18 @@ class BackingAppClient implements BackingApp {
     });
   }
 
-  async get<Schema extends TSchema>(path: string, schema: Schema, request: FastifyRequest): Promise<Static<Schema>> {
+  async get<Schema extends TSchema>(
+    path: string,
+    schema: Schema,
+    request: FastifyRequest,
+  ): Promise<Static<Schema>> {
     const signal = AbortSignal.any([request.signal, AbortSignal.timeout(this.#timeoutMs)]);
-    const answer = await this.#ask(path, signal, { 'x-request-id': request.id, ...this.#identify(request) }).catch(
-      reject,
-    );
-    if (!request.validateInput(answer, schema, 'body')) throw new Failed('its answer is not what its API says');
+    const answer = await this.#ask(path, signal, {
+      'x-request-id': request.id,
+      ...this.#identify(request),
+    }).catch(reject);
+    if (!request.validateInput(answer, schema, 'body'))
+      throw new Failed('its answer is not what its API says');
     return answer as Static<Schema>;
   }
 
@@ -131,7 +157,9 @@ class BackingAppClient implements BackingApp {
     } as const;
     const ask = () => this.#pool.request(options);
     // A connection may have been closed by the other side while it was idle, or the other app is just starting anew.
-    const { statusCode, body } = await ask().catch((error) => (isDisconnected(error) ? ask() : Promise.reject(error)));
+    const { statusCode, body } = await ask().catch((error) =>
+      isDisconnected(error) ? ask() : Promise.reject(error),
+    );
     if (statusCode === 200) return body.json();
     await body.dump();
     throw new Error(`it answered ${statusCode} to GET ${readPath(path)}`);

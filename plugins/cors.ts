@@ -18,7 +18,7 @@ export const settings = Type.Object({
 
 type CorsSettings = Static<typeof settings>;
 
-declare module './env.ts' {
+declare module './env/index.ts' {
   interface Config extends CorsSettings {}
 }
 

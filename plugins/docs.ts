@@ -2,8 +2,8 @@ import { createReadStream, existsSync } from 'node:fs';
 import Fastify, { type FastifyRequest, type RouteOptions } from 'fastify';
 import fp from 'fastify-plugin';
 import manifest from '../package.json' with { type: 'json' };
-import { readPath } from '../src/log.ts';
-import { describeError, ErrorAnswer } from './errors.ts';
+import { readPath } from '../src/request-log.ts';
+import { describeError, ErrorAnswer } from './errors/index.ts';
 
 /** Swagger UI's own files, by the names that its page asks for; `npm run build` copies them to dist/swagger-ui. */
 const ASSETS = {
@@ -99,7 +99,9 @@ async function describeRoutes(routes: RouteOptions[]): Promise<object> {
   const { default: swagger } = await import('@fastify/swagger');
   const { name, version, description } = manifest;
   const app = Fastify();
-  await app.register(swagger, { openapi: { openapi: '3.1.0', info: { title: name, version, description } } });
+  await app.register(swagger, {
+    openapi: { openapi: '3.1.0', info: { title: name, version, description } },
+  });
   for (const { method, url, schema, handler } of routes) {
     const response = { '4xx': ErrorAnswer, '5xx': ServerError, ...(schema?.response as object) };
     app.route({ method, url, schema: { ...schema, response }, handler });
@@ -115,5 +117,7 @@ function readOrigin({ protocol, host }: FastifyRequest): string {
 
 function findAsset(name: Asset): URL {
   const places = ['../swagger-ui/', '../node_modules/swagger-ui-dist/'];
-  return places.map((place) => new URL(place + name, import.meta.url)).find((url) => existsSync(url)) as URL;
+  return places
+    .map((place) => new URL(place + name, import.meta.url))
+    .find((url) => existsSync(url)) as URL;
 }

@@ -5,7 +5,7 @@ import type { FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { type Static, Type } from 'typebox';
 import manifest from '../package.json' with { type: 'json' };
-import { readAddress } from '../src/log.ts';
+import { readAddress } from '../src/client-address.ts';
 
 export const settings = Type.Object({
   RATE_LIMIT_MAX: Type.Integer({
@@ -25,7 +25,7 @@ const DEPENDENCIES = ['redis'].filter((name) =>
 
 type RateLimitSettings = Static<typeof settings>;
 
-declare module './env.ts' {
+declare module './env/index.ts' {
   interface Config extends RateLimitSettings {}
 }
 
@@ -38,7 +38,8 @@ export default fp(
     const max = app.config.RATE_LIMIT_MAX;
     if (max === 0) return;
     const redis: RateLimitPluginOptions['redis'] = Reflect.get(app, 'redis');
-    if (!redis) app.log.info('No Redis is attached: each process counts for the rate limit by itself');
+    if (!redis)
+      app.log.info('No Redis is attached: each process counts for the rate limit by itself');
     await app.register(rateLimit, {
       // Counting is done below, for unknown routes too.
       global: false,

@@ -52,7 +52,10 @@ export class Readiness {
   async release(): Promise<string[]> {
     const applied: string[] = [];
     for (const service of this.#services) applied.push(...((await service.release?.()) ?? []));
-    this.#log.info({ applied }, applied.length > 0 ? `Applied ${applied.join(', ')}` : 'Nothing to apply');
+    this.#log.info(
+      { applied },
+      applied.length > 0 ? `Applied ${applied.join(', ')}` : 'Nothing to apply',
+    );
     return applied;
   }
 
@@ -60,10 +63,15 @@ export class Readiness {
   async report(): Promise<ReadinessReport> {
     if (performance.now() - this.#checkedAt > REPORT_AGE_MS) {
       this.#checkedAt = performance.now();
-      this.#checked = Promise.all(this.#services.map((service) => this.#check(service))).then(() => undefined);
+      this.#checked = Promise.all(this.#services.map((service) => this.#check(service))).then(
+        () => undefined,
+      );
     }
     await this.#checked;
-    const services = this.#services.map(({ name }) => [name, { status: this.#down.has(name) ? 'down' : 'up' }]);
+    const services = this.#services.map(({ name }) => [
+      name,
+      { status: this.#down.has(name) ? 'down' : 'up' },
+    ]);
     return { status: this.#status(), services: Object.fromEntries(services) };
   }
 
@@ -88,9 +96,14 @@ export class Readiness {
 async function withTimeout(check: Promise<unknown>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`No answer within ${CHECK_TIMEOUT_MS} ms`)), CHECK_TIMEOUT_MS);
+    timer = setTimeout(
+      () => reject(new Error(`No answer within ${CHECK_TIMEOUT_MS} ms`)),
+      CHECK_TIMEOUT_MS,
+    );
   });
   await Promise.race([check, late]).finally(() => clearTimeout(timer));
 }
 
-export default fp(async (app) => void app.decorate('readiness', new Readiness(app.log)), { name: 'readiness' });
+export default fp(async (app) => void app.decorate('readiness', new Readiness(app.log)), {
+  name: 'readiness',
+});

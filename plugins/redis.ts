@@ -14,23 +14,27 @@ export const settings = Type.Object({
       format: 'uri',
       pattern: '^rediss?://.',
       secret: true,
-      description: 'Redis, which makes the rate limit one over all processes; not attached where unset',
+      description:
+        'Redis, which makes the rate limit one over all processes; not attached where unset',
       expected: 'a redis:// or rediss:// URL, special characters percent-encoded',
-      remedy: 'On Heroku, run heroku addons:create heroku-redis:mini; leave REDIS_URL out to do without Redis',
+      remedy:
+        'On Heroku, run heroku addons:create heroku-redis:mini; leave REDIS_URL out to do without Redis',
     }),
   ),
   REDIS_TLS: Type.Optional(
     Type.Enum(['verify', 'no-verify'], {
-      description: 'With or without a check of the certificate, for rediss: URLs; verify where unset',
+      description:
+        'With or without a check of the certificate, for rediss: URLs; verify where unset',
       expected: 'verify or no-verify',
-      remedy: 'Set REDIS_TLS=no-verify for Heroku Key-Value Store, whose certificate is self-signed',
+      remedy:
+        'Set REDIS_TLS=no-verify for Heroku Key-Value Store, whose certificate is self-signed',
     }),
   ),
 });
 
 type RedisSettings = Static<typeof settings>;
 
-declare module './env.ts' {
+declare module './env/index.ts' {
   interface Config extends RedisSettings {}
 }
 
@@ -52,7 +56,8 @@ export default fp(
     let failure: Error | undefined;
     let isReady = false;
     const fail = (err: Error) => {
-      if (!failure) app.log.warn({ err: explainTls(err) }, 'Redis is away: it is asked again until it answers');
+      if (!failure)
+        app.log.warn({ err: explainTls(err) }, 'Redis is away: it is asked again until it answers');
       failure = explainTls(err);
     };
     redis.on('error', fail);
@@ -92,6 +97,7 @@ async function connect(url: string, tls: RedisSettings['REDIS_TLS']): Promise<Re
 /** An error of connecting, with what to do about a certificate that was refused. */
 function explainTls(error: Error & { code?: string }): Error {
   if (!/CERT|^UNABLE_TO_VERIFY|^ERR_TLS|^ERR_SSL/.test(error.code ?? '')) return error;
-  const remedy = 'Set REDIS_TLS=no-verify to connect without a check of the certificate (Heroku needs that).';
+  const remedy =
+    'Set REDIS_TLS=no-verify to connect without a check of the certificate (Heroku needs that).';
   return new Error(`TLS to Redis failed: ${error.message}. ${remedy}`, { cause: error });
 }

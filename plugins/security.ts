@@ -8,7 +8,12 @@ const OPTIONS: HelmetOptions = {
   contentSecurityPolicy: {
     // Answers of an API are no pages: nothing may be loaded, framed or sent from them. A page sets a policy of its own.
     useDefaults: false,
-    directives: { defaultSrc: ["'none'"], baseUri: ["'none'"], formAction: ["'none'"], frameAncestors: ["'none'"] },
+    directives: {
+      defaultSrc: ["'none'"],
+      baseUri: ["'none'"],
+      formAction: ["'none'"],
+      frameAncestors: ["'none'"],
+    },
   },
 };
 

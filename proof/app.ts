@@ -22,7 +22,10 @@ export interface RunningApp extends AsyncDisposable {
 }
 
 /** Builds and starts the app, on a free port of the loopback address, and waits until it is ready. */
-export async function startApp({ environment, postgres = false }: AppOptions = {}): Promise<RunningApp> {
+export async function startApp({
+  environment,
+  postgres = false,
+}: AppOptions = {}): Promise<RunningApp> {
   await using stack = new AsyncDisposableStack();
   const database = postgres
     ? stack.use(await PostgresServer.create()).url
@@ -50,7 +53,10 @@ export function runApp(
   nodeFlags: string[] = [],
 ): RunningProcess {
   const folder = buildApp();
-  return new RunningProcess(process.execPath, [...nodeFlags, `dist/src/${type}.js`], { folder, environment });
+  return new RunningProcess(process.execPath, [...nodeFlags, `dist/src/${type}.js`], {
+    folder,
+    environment,
+  });
 }
 
 async function release(settings: Record<string, string>): Promise<void> {

@@ -6,7 +6,17 @@ import path from 'node:path';
 const ROOT = path.dirname(import.meta.dirname);
 
 /** What the build neither needs nor may find. */
-const LEFT_OUT = ['.git', '.tap', '.data', '.env', 'dist', 'examples', 'node_modules', 'proof', 'test'];
+const LEFT_OUT = [
+  '.git',
+  '.tap',
+  '.data',
+  '.env',
+  'dist',
+  'examples',
+  'node_modules',
+  'proof',
+  'test',
+];
 
 let folder: string | undefined;
 
@@ -23,9 +33,17 @@ export function buildApp(): string {
 function build(): string {
   const target = mkdtempSync(path.join(tmpdir(), 'poort-build-'));
   process.once('exit', () => rmSync(target, { recursive: true, force: true }));
-  cpSync(ROOT, target, { recursive: true, filter: (file) => !LEFT_OUT.includes(path.relative(ROOT, file)) });
+  cpSync(ROOT, target, {
+    recursive: true,
+    filter: (file) => !LEFT_OUT.includes(path.relative(ROOT, file)),
+  });
   symlinkSync(path.join(ROOT, 'node_modules'), path.join(target, 'node_modules'), 'junction');
-  const { status } = spawnSync('npm run --silent build', { cwd: target, stdio: 'inherit', shell: true });
-  if (status !== 0) throw new Error('The app could not be built: see what npm run build says above');
+  const { status } = spawnSync('npm run --silent build', {
+    cwd: target,
+    stdio: 'inherit',
+    shell: true,
+  });
+  if (status !== 0)
+    throw new Error('The app could not be built: see what npm run build says above');
   return target;
 }

@@ -32,7 +32,18 @@ export class PostgresServer implements AsyncDisposable {
     const folder = await makeFolder('postgres');
     const user = pickUser();
     if (user) await chown(folder, user.uid, user.gid);
-    const args = ['-D', path.join(folder, 'data'), '-U', 'proof', '-A', 'trust', '-E', 'UTF8', '--locale', 'C'];
+    const args = [
+      '-D',
+      path.join(folder, 'data'),
+      '-U',
+      'proof',
+      '-A',
+      'trust',
+      '-E',
+      'UTF8',
+      '--locale',
+      'C',
+    ];
     await execute(path.join(programs, 'initdb'), args, { cwd: folder, env: {}, ...user });
     const server = new PostgresServer(programs, folder, await findPort());
     await server.start();
@@ -41,10 +52,23 @@ export class PostgresServer implements AsyncDisposable {
 
   /** Starts it, again after kill(), and resolves when it answers. */
   async start(): Promise<void> {
-    const settings = ['listen_addresses=127.0.0.1', 'unix_socket_directories=', 'max_connections=200'];
-    const args = ['-D', path.join(this.#folder, 'data'), '-p', `${this.#port}`, ...settings.flatMap((s) => ['-c', s])];
+    const settings = [
+      'listen_addresses=127.0.0.1',
+      'unix_socket_directories=',
+      'max_connections=200',
+    ];
+    const args = [
+      '-D',
+      path.join(this.#folder, 'data'),
+      '-p',
+      `${this.#port}`,
+      ...settings.flatMap((s) => ['-c', s]),
+    ];
     const user = pickUser();
-    this.#server = new RunningProcess(path.join(this.#programs, 'postgres'), args, { folder: this.#folder, user });
+    this.#server = new RunningProcess(path.join(this.#programs, 'postgres'), args, {
+      folder: this.#folder,
+      user,
+    });
     await this.#server.waitForLine('database system is ready to accept connections');
   }
 
@@ -55,7 +79,9 @@ export class PostgresServer implements AsyncDisposable {
       .trim()
       .split('\n')
       .map((line) => line.trim().split(/\s+/).map(Number));
-    const children = processes.filter(([, parent]) => parent === this.#server?.pid).map(([pid]) => pid!);
+    const children = processes
+      .filter(([, parent]) => parent === this.#server?.pid)
+      .map(([pid]) => pid!);
     this.#server?.signal('SIGKILL');
     for (const pid of children) killIfThere(pid);
     await this.#server?.ended;
@@ -82,8 +108,12 @@ export class PostgresServer implements AsyncDisposable {
 async function findPrograms(): Promise<string> {
   const onPath = (process.env.PATH ?? '').split(path.delimiter);
   const versions = await readdir(DEBIAN).catch(() => []);
-  const debian = versions.sort((a, b) => Number(b) - Number(a)).map((version) => path.join(DEBIAN, version, 'bin'));
-  const folder = [...debian, ...onPath].find((candidate) => existsSync(path.join(candidate, 'initdb')));
+  const debian = versions
+    .sort((a, b) => Number(b) - Number(a))
+    .map((version) => path.join(DEBIAN, version, 'bin'));
+  const folder = [...debian, ...onPath].find((candidate) =>
+    existsSync(path.join(candidate, 'initdb')),
+  );
   if (!folder) throw new Error('PostgreSQL is not installed: apt-get install postgresql');
   return folder;
 }

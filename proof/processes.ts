@@ -44,7 +44,11 @@ export class RunningProcess implements AsyncDisposable {
   readonly #child: ChildProcess;
   #heard = Promise.withResolvers<void>();
 
-  constructor(command: string, args: string[], { environment = {}, folder, user, silent }: RunOptions = {}) {
+  constructor(
+    command: string,
+    args: string[],
+    { environment = {}, folder, user, silent }: RunOptions = {},
+  ) {
     const child = spawn(command, args, {
       env: environment,
       cwd: folder,
@@ -75,7 +79,8 @@ export class RunningProcess implements AsyncDisposable {
   async waitForLine(text: string, from = 0): Promise<string> {
     for (let position = from; ; position++) {
       while (position >= this.lines.length) {
-        if (this.hasEnded) throw new Error(`Ended before it said "${text}":\n${this.lines.slice(-20).join('\n')}`);
+        if (this.hasEnded)
+          throw new Error(`Ended before it said "${text}":\n${this.lines.slice(-20).join('\n')}`);
         await this.#heard.promise;
       }
       if (this.lines[position]!.includes(text)) return this.lines[position]!;

@@ -11,8 +11,13 @@ import path from 'node:path';
 export function installTools(folder: string): void {
   const installedAt = readTime(path.join(folder, 'node_modules/.package-lock.json'));
   if (installedAt >= readTime(path.join(folder, 'package-lock.json'))) return;
-  const { status } = spawnSync('npm ci --no-audit --no-fund', { cwd: folder, stdio: 'inherit', shell: true });
-  if (status !== 0) throw new Error(`Its tools could not be installed: npm ci failed in ${path.basename(folder)}/`);
+  const { status } = spawnSync('npm ci --no-audit --no-fund', {
+    cwd: folder,
+    stdio: 'inherit',
+    shell: true,
+  });
+  if (status !== 0)
+    throw new Error(`Its tools could not be installed: npm ci failed in ${path.basename(folder)}/`);
 }
 
 function readTime(file: string): number {

@@ -6,11 +6,16 @@ import Fastify, {
   type FastifyInstance,
   type RawServerDefault,
 } from 'fastify';
-import env, { type Config, type EnvironmentOptions } from '../plugins/env.ts';
+import env, { type Config, type EnvironmentOptions } from '../plugins/env/index.ts';
+import {
+  answerBadPath,
+  answerClientError,
+  answerExpectation,
+} from '../plugins/errors/client-errors.ts';
 import { readRequestId } from '../plugins/request-id.ts';
-import { answerBadPath, answerClientError, answerExpectation } from './client-errors.ts';
-import { LazyCompilers } from './compilers.ts';
-import { createLogger, RequestLog } from './log.ts';
+import { LazyCompilers } from '../plugins/validation/compilers.ts';
+import { createLogger } from './logger.ts';
+import { RequestLog } from './request-log.ts';
 
 const PLUGINS = new URL('../plugins/', import.meta.url);
 const ROUTES = new URL('../routes/', import.meta.url);
@@ -45,7 +50,10 @@ export async function buildApp({
   const compilers = new LazyCompilers();
   const schemaController = { compilersFactory: compilers.factory };
   const app = Fastify({ ...serverOptions(config), schemaController, loggerInstance: logger });
-  app.addHook('onListen', async () => void setTimeout(() => compilers.compilePending(), WARM_UP_MS).unref());
+  app.addHook(
+    'onListen',
+    async () => void setTimeout(() => compilers.compilePending(), WARM_UP_MS).unref(),
+  );
   app.server.on('checkExpectation', answerExpectation);
   app.decorate('config', config);
   for (const folder of plugins) await loadFolder(app, folder);
@@ -103,7 +111,7 @@ async function loadFolder(app: FastifyInstance, folder: URL): Promise<void> {
   const files: URL[] = [];
   const matchFilter = (path: string) => {
     files.push(new URL(`.${path}`, folder));
-    return !path.startsWith('/env.');
+    return !path.startsWith('/env/');
   };
   await app.register(autoload, { dir: fileURLToPath(folder), matchFilter, forceESM: true });
   for (const file of files) {

@@ -1,5 +1,5 @@
-import type { Config } from '../plugins/env.ts';
-import type { Door } from './process.ts';
+import type { Config } from '../plugins/env/index.ts';
+import type { Listener } from './process.ts';
 
 /** The port cannot be bound; the message says why and what to do. */
 export class BindError extends Error {
@@ -12,23 +12,28 @@ export class BindError extends Error {
 const WITHOUT_IPV6 = ['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL'];
 
 /**
- * Opens the door on HOST and PORT; `::` means all interfaces, and falls back to IPv4's.
+ * Opens the listener on HOST and PORT; `::` means all interfaces, and falls back to IPv4's.
  *
  * @throws {BindError} where the port is taken or privileged or the address is not this machine's
  */
-export async function bind(door: Door, { HOST: host, PORT: port }: Readonly<Config>): Promise<void> {
+export async function bind(
+  listener: Listener,
+  { HOST: host, PORT: port }: Readonly<Config>,
+): Promise<void> {
   try {
-    await door.listen({ host, port });
+    await listener.listen({ host, port });
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException;
-    if (host === '::' && WITHOUT_IPV6.includes(code)) return bind(door, { HOST: '0.0.0.0', PORT: port } as Config);
+    if (host === '::' && WITHOUT_IPV6.includes(code))
+      return bind(listener, { HOST: '0.0.0.0', PORT: port } as Config);
     throw new BindError(describe(code, host, port), { cause: error });
   }
 }
 
 function describe(code: string, host: string, port: number): string {
   if (code === 'EADDRINUSE') {
-    const airPlay = ' (on macOS that is often the AirPlay Receiver: System Settings, General, AirDrop & Handoff)';
+    const airPlay =
+      ' (on macOS that is often the AirPlay Receiver: System Settings, General, AirDrop & Handoff)';
     return `Port ${port} is taken by another process${port === 5000 ? airPlay : ''}. Stop it, or set PORT to a free one, such as PORT=${port === 65535 ? 5000 : port + 1}.`;
   }
   if (code === 'EACCES') {

@@ -2,7 +2,7 @@ import cluster, { type Worker } from 'node:cluster';
 import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyBaseLogger } from 'fastify';
-import type { Config } from '../plugins/env.ts';
+import type { Config } from '../plugins/env/index.ts';
 
 /** A worker that lived shorter than this, in milliseconds, died at once: starting it again may not help. */
 const STABLE_MS = 5_000;
@@ -41,7 +41,10 @@ export class Primary {
       this.#started = true;
       while (this.#startedAt.size < count) this.#fork();
     });
-    log.info({ workers: count }, 'Starting one worker for each of WEB_CONCURRENCY, at most one for each processor');
+    log.info(
+      { workers: count },
+      'Starting one worker for each of WEB_CONCURRENCY, at most one for each processor',
+    );
     this.#fork();
   }
 
@@ -68,7 +71,9 @@ export class Primary {
   }
 
   #giveUp(): void {
-    this.#log.fatal(`${MAX_DEATHS} workers in a row ended within ${STABLE_MS / 1_000} s: the process gives up`);
+    this.#log.fatal(
+      `${MAX_DEATHS} workers in a row ended within ${STABLE_MS / 1_000} s: the process gives up`,
+    );
     this.#exitCode = 1;
     this.#stop();
   }

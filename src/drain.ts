@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
-import type { Door } from './process.ts';
+import type { Listener } from './process.ts';
 
 /**
  * Stops serving so that no client notices, or ends the process with exit code 1 when that takes longer than
@@ -11,20 +11,27 @@ import type { Door } from './process.ts';
  *
  * @param delayMs how long requests are still taken, in milliseconds
  */
-export async function drain(app: FastifyInstance, door: Door, delayMs: number): Promise<void> {
+export async function drain(
+  app: FastifyInstance,
+  listener: Listener,
+  delayMs: number,
+): Promise<void> {
   const startedAt = performance.now();
   const forceExit = () => {
     app.log.error(
-      { requests: door.openRequests() },
+      { requests: listener.openRequests() },
       'Still open at SHUTDOWN_TIMEOUT_MS: the process ends without them',
     );
     process.exit(1);
   };
   setTimeout(forceExit, app.config.SHUTDOWN_TIMEOUT_MS);
-  app.log.info({ requests: door.openRequests().length }, 'Draining: no new requests should come here');
+  app.log.info(
+    { requests: listener.openRequests().length },
+    'Draining: no new requests should come here',
+  );
   app.readiness.draining = true;
-  door.announceClose();
+  listener.announceClose();
   await sleep(delayMs);
-  await door.close();
+  await listener.close();
   app.log.info({ durationMs: Math.round(performance.now() - startedAt) }, 'Drained');
 }

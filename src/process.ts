@@ -2,15 +2,15 @@ import cluster, { type Worker } from 'node:cluster';
 import { once } from 'node:events';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
-import type { Config } from '../plugins/env.ts';
+import type { Config } from '../plugins/env/index.ts';
 import { type AppOptions, buildApp, readConfig } from './app.ts';
 import { bind } from './bind.ts';
 import { countWorkers, Primary } from './cluster.ts';
 import { drain } from './drain.ts';
-import { createLogger } from './log.ts';
+import { createLogger } from './logger.ts';
 
 /** How a process type answers on its port, in whatever protocol it speaks. */
-export interface Door {
+export interface Listener {
   /** Takes connections from now on. */
   listen(address: { host: string; port: number }): Promise<unknown>;
   /** Serves on, and asks each client that gets an answer to come back on another connection. */
@@ -29,7 +29,7 @@ const SECOND_INTERRUPT_MS = 100;
  * after a signal, 1 after an error, which is the last line of the log.
  */
 export async function startProcess(
-  openDoor: (app: FastifyInstance) => Door,
+  openListener: (app: FastifyInstance) => Listener,
   options: Omit<AppOptions, 'config' | 'logger'> = {},
 ): Promise<void> {
   const logger = createLogger();
@@ -37,7 +37,7 @@ export async function startProcess(
     const config = await readConfig(options.environment, options.plugins);
     const workers = countWorkers(config);
     if (workers > 1 && cluster.isPrimary) return void new Primary(workers, logger);
-    const started = serve(openDoor, { ...options, config, logger });
+    const started = serve(openListener, { ...options, config, logger });
     stopOnSignals(started, logger);
     await started;
   } catch (error) {
@@ -45,11 +45,14 @@ export async function startProcess(
   }
 }
 
-async function serve(openDoor: (app: FastifyInstance) => Door, options: AppOptions & { config: Readonly<Config> }) {
+async function serve(
+  openListener: (app: FastifyInstance) => Listener,
+  options: AppOptions & { config: Readonly<Config> },
+) {
   const app = await buildApp(options);
-  const door = openDoor(app);
-  await bind(door, options.config);
-  return { app, door };
+  const listener = openListener(app);
+  await bind(listener, options.config);
+  return { app, listener };
 }
 
 /** A stop is asked for once, whoever asks: Heroku signals every process of a dyno, Dokku sends SIGTERM twice. */
@@ -58,8 +61,10 @@ function stopOnSignals(started: ReturnType<typeof serve>, logger: Logger): void 
   const stop = async (delayed: boolean, exitCode: number) => {
     if (stopping) return;
     stopping = true;
-    const { app, door } = await started;
-    await drain(app, door, delayed ? app.config.SHUTDOWN_DELAY_MS : 0).catch((error) => exitWith(error, logger));
+    const { app, listener } = await started;
+    await drain(app, listener, delayed ? app.config.SHUTDOWN_DELAY_MS : 0).catch((error) =>
+      exitWith(error, logger),
+    );
     if (cluster.worker) await returnConnections(cluster.worker);
     process.exit(exitCode);
   };

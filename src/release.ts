@@ -1,5 +1,5 @@
 import { buildApp } from './app.ts';
-import { createLogger } from './log.ts';
+import { createLogger } from './logger.ts';
 import { exitWith } from './process.ts';
 
 const logger = createLogger();

@@ -1,4 +1,4 @@
-import { openHttpDoor } from './http-door.ts';
+import { openHttpListener } from './listener.ts';
 import { startProcess } from './process.ts';
 
-startProcess(openHttpDoor);
+startProcess(openHttpListener);

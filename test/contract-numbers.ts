@@ -5,12 +5,17 @@ const ROOT = path.dirname(import.meta.dirname);
 
 /** The numbers of the demands in docs/contract.md. */
 export function listDemands(): number[] {
-  return [...read('docs/contract.md').matchAll(/^\| (\d+) \|/gm)].map(([, number]) => Number(number));
+  return [...read('docs/contract.md').matchAll(/^\| (\d+) \|/gm)].map(([, number]) =>
+    Number(number),
+  );
 }
 
 /** The numbers in front of the titles of tests and of checks of proofs, in their order. */
 export function listNumbers(): number[] {
-  const files = globSync('{test,proof}/**/*.ts', { cwd: ROOT, exclude: (name) => name.includes('node_modules') });
+  const files = globSync('{test,proof}/**/*.ts', {
+    cwd: ROOT,
+    exclude: (name) => name.includes('node_modules'),
+  });
   const titles = files.flatMap((file) => [...read(file).matchAll(/['"`]contract (\d+): /g)]);
   return titles.map(([, number]) => Number(number)).sort((one, other) => one - other);
 }

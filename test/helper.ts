@@ -11,7 +11,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Test } from 'tap';
 import { type AppOptions, buildApp } from '../src/app.ts';
-import { createLogger } from '../src/log.ts';
+import { createLogger } from '../src/logger.ts';
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
@@ -124,7 +124,11 @@ export function spawnProcess(t: Test, options: ProcessOptions): TestProcess {
   const node = options.node ?? [source === 'dist' ? NODE : process.execPath];
   const command = [...node, ...findEntry(options)];
   // tap adds its own variables to the environment of every child, to measure it: `env -i` takes them away again.
-  const empty = ['env', '-i', ...Object.entries(variables).map(([name, value]) => `${name}=${value}`)];
+  const empty = [
+    'env',
+    '-i',
+    ...Object.entries(variables).map(([name, value]) => `${name}=${value}`),
+  ];
   const [file = '', ...rest] = source === 'dist' ? [...empty, ...command] : command;
   const child = spawn(file, rest, { cwd: folder, ...(source === 'src' && { env: variables }) });
   const exited = once(child, 'close').then(([code, signal]) => code ?? signal);
@@ -164,7 +168,10 @@ function readLog(stdout: NodeJS.ReadableStream, exited: Promise<unknown>) {
     const end = exited.then(() => true);
     while (!find() && !(await Promise.race([once(reader, 'line').then(() => false), end])));
     const line = find();
-    if (!line) throw new Error(`The process ended without "${message}": ${JSON.stringify([...lines, ...noise])}`);
+    if (!line)
+      throw new Error(
+        `The process ended without "${message}": ${JSON.stringify([...lines, ...noise])}`,
+      );
     return line;
   };
   return { lines, noise, waitForLine };
@@ -194,19 +201,24 @@ const POLL_MS = 120_000;
 export async function poll(condition: () => boolean | Promise<boolean>): Promise<void> {
   const startedAt = performance.now();
   while (!(await condition())) {
-    if (performance.now() - startedAt > POLL_MS) throw new Error(`Not true within ${POLL_MS} ms: ${condition}`);
+    if (performance.now() - startedAt > POLL_MS)
+      throw new Error(`Not true within ${POLL_MS} ms: ${condition}`);
     await sleep(20);
   }
 }
 
 /** Resolves when nobody listens there any more. */
 export async function waitForClosedPort(url: string): Promise<void> {
-  const isClosed = (error: Error) => (error.cause as NodeJS.ErrnoException | undefined)?.code === 'ECONNREFUSED';
+  const isClosed = (error: Error) =>
+    (error.cause as NodeJS.ErrnoException | undefined)?.code === 'ECONNREFUSED';
   await poll(() => fetch(url).then(() => false, isClosed));
 }
 
 /** Sends SIGINT again and again until the process has ended, and returns how it did. */
-export async function interruptUntilEnded({ exited, signal }: TestProcess): Promise<number | string> {
+export async function interruptUntilEnded({
+  exited,
+  signal,
+}: TestProcess): Promise<number | string> {
   let ended = false;
   exited.then(() => {
     ended = true;

@@ -7,6 +7,9 @@ const BEFORE_ITS_TIME = ['26.10.0'];
 test('engines.node is an LTS, as Node says of itself', (t) => {
   const { versions, release } = process;
   t.equal(`${versions.node.split('.')[0]}.x`, manifest.engines.node, 'the tests run on it');
-  t.ok(release.lts || BEFORE_ITS_TIME.includes(versions.node), `Node ${versions.node} does not call itself an LTS`);
+  t.ok(
+    release.lts || BEFORE_ITS_TIME.includes(versions.node),
+    `Node ${versions.node} does not call itself an LTS`,
+  );
   t.end();
 });

@@ -50,7 +50,7 @@ suite('beside the web process, started by foreman', () => {
     web = `http://${HOST}:${ports[0]}`;
     port = ports[1];
     await waitUntilReady(web, foreman.process);
-    await waitForDoor(port, foreman.process);
+    await waitForListener(port, foreman.process);
   });
 
   after(() => foreman[Symbol.asyncDispose]());
@@ -80,24 +80,26 @@ suite('beside the web process, started by foreman', () => {
 
   test('a note that was set over the Redis protocol is read over HTTP', async () => {
     await using redis = await connectNodeRedis({ port });
-    const key = String(await redis.client.set('note', JSON.stringify({ title: 'Ünïcödé 🥖', body: 'a\r\nb' })));
+    const key = String(
+      await redis.client.set('note', JSON.stringify({ title: 'Ünïcödé 🥖', body: 'a\r\nb' })),
+    );
     const note = (await (await fetch(`${web}/notes/${key.replace('note:', '')}`)).json()) as Note;
     assert.deepEqual([note.title, note.body], ['Ünïcödé 🥖', 'a\r\nb']);
   });
 });
 
 suite('alone', () => {
-  let door: Door;
+  let listener: Listener;
 
   before(async () => {
-    door = await openDoor();
+    listener = await openListener();
   });
 
-  after(() => door[Symbol.asyncDispose]());
+  after(() => listener[Symbol.asyncDispose]());
 
   for (const protocol of [2, 3] as const) {
     test(`ioredis gets every answer as RESP${protocol}`, async () => {
-      await using redis = connectIoRedis({ port: door.port, protocol });
+      await using redis = connectIoRedis({ port: listener.port, protocol });
       const { client } = redis;
       assert.equal(await client.ping(), 'PONG');
       assert.equal(await client.select(0), 'OK');
@@ -116,20 +118,21 @@ suite('alone', () => {
         .del(key, 'note:none')
         .get(key)
         .exec();
-      assert.deepEqual(answers?.map(([error, answer]) => error?.message ?? answer).toSpliced(1, 1), [
-        'one',
-        "ERR unknown command 'FLUSHALL'",
-        1,
-        null,
-      ]);
+      assert.deepEqual(
+        answers?.map(([error, answer]) => error?.message ?? answer).toSpliced(1, 1),
+        ['one', "ERR unknown command 'FLUSHALL'", 1, null],
+      );
       assert.equal(await client.quit(), 'OK');
     });
 
     test(`node-redis gets every answer as RESP${protocol}`, async () => {
-      await using redis = await connectNodeRedis({ port: door.port, protocol });
+      await using redis = await connectNodeRedis({ port: listener.port, protocol });
       const { client } = redis;
       const hello = await client.sendCommand(['HELLO']);
-      assert.deepEqual(protocol === 2 ? Array.isArray(hello) : Object(hello).proto, protocol === 2 ? true : 3);
+      assert.deepEqual(
+        protocol === 2 ? Array.isArray(hello) : Object(hello).proto,
+        protocol === 2 ? true : 3,
+      );
       const key = String(await client.set('note', GROCERIES));
       const answers = await Promise.all([
         client.ping('one'),
@@ -138,7 +141,10 @@ suite('alone', () => {
         client.del(key),
       ]);
       assert.deepEqual(answers, ['one', 1, null, 1]);
-      await assert.rejects(client.set('note', '{"title":""}'), /^Error: ERR note\/title must NOT have fewer than 1/);
+      await assert.rejects(
+        client.set('note', '{"title":""}'),
+        /^Error: ERR note\/title must NOT have fewer than 1/,
+      );
       assert.equal(await client.sendCommand(['COMMAND', 'COUNT']), 13);
       assert.match(await client.info(), /loading:0\r\n/);
     });
@@ -146,34 +152,40 @@ suite('alone', () => {
 });
 
 suite('commands on a bare connection', () => {
-  let door: Door;
+  let listener: Listener;
 
   before(async () => {
-    door = await openDoor();
+    listener = await openListener();
   });
 
-  after(() => door[Symbol.asyncDispose]());
+  after(() => listener[Symbol.asyncDispose]());
 
   test('5,000 pipelined commands are answered in their order', async () => {
     const words = Array.from({ length: 5_000 }, (_, position) => `${position}`);
     const sent = words.map((word) => `*2\r\n$4\r\nPING\r\n$${word.length}\r\n${word}\r\n`).join('');
     const answers = words.map((word) => `$${word.length}\r\n${word}\r\n`).join('');
-    assert.equal(await exchange(door.port, `${sent}QUIT\r\n`), `${answers}+OK\r\n`);
+    assert.equal(await exchange(listener.port, `${sent}QUIT\r\n`), `${answers}+OK\r\n`);
   });
 
   test('a command is the same command in as many packets as it has bytes', async () => {
     const sent = `*3\r\n$3\r\nSET\r\n$4\r\nnote\r\n$16\r\n{"title":"🥖"}\r\nPING "a b"\r\nQUIT\r\n`;
-    const answer = await exchange(door.port, ...Array.from(Buffer.from(sent), (byte) => Buffer.of(byte)));
+    const answer = await exchange(
+      listener.port,
+      ...Array.from(Buffer.from(sent), (byte) => Buffer.of(byte)),
+    );
     assert.match(answer, /^\$41\r\nnote:[0-9a-f-]{36}\r\n\$3\r\na b\r\n\+OK\r\n$/);
   });
 
   test('inline commands have words in quotes', async () => {
-    const answer = await exchange(door.port, `  ping\r\n\r\nPING 'it\\'s'\nPING "a \\"b\\""\r\nquit\r\n`);
+    const answer = await exchange(
+      listener.port,
+      `  ping\r\n\r\nPING 'it\\'s'\nPING "a \\"b\\""\r\nquit\r\n`,
+    );
     assert.equal(answer, `+PONG\r\n$4\r\nit's\r\n$5\r\na "b"\r\n+OK\r\n`);
   });
 
   test('a client that ends its side first gets all answers', async () => {
-    const socket = net.connect({ port: door.port, host: HOST });
+    const socket = net.connect({ port: listener.port, host: HOST });
     socket.end('PING\r\nDBSIZE\r\n');
     assert.match(await readAll(socket), /^\+PONG\r\n:\d+\r\n$/);
   });
@@ -185,7 +197,11 @@ suite('commands on a bare connection', () => {
       '*1\r\n$6\r\nA\r\n+OK\r\n',
       /^-ERR unknown command 'A {2}\+OK'\r\n$/,
     ],
-    ['a property of every object', '__proto__\r\nconstructor\r\n', /^(-ERR unknown command '\w+'\r\n){2}$/],
+    [
+      'a property of every object',
+      '__proto__\r\nconstructor\r\n',
+      /^(-ERR unknown command '\w+'\r\n){2}$/,
+    ],
     ['too few arguments', 'GET\r\n', /^-ERR wrong number of arguments for 'get' command\r\n$/],
     ['too many arguments', 'GET a b\r\n', /^-ERR wrong number of arguments for 'get' command\r\n$/],
     ['a note that is not JSON', 'SET note x\r\n', /^-ERR the value is not JSON\r\n$/],
@@ -195,23 +211,43 @@ suite('commands on a bare connection', () => {
       `SET note '{"title":"a","x":1}'\r\n`,
       /^-ERR note must NOT have additional properties\r\n$/,
     ],
-    ['a note with a NUL', `SET note '{"title":"\\u0000"}'\r\n`, /^-ERR note\/title must match pattern/],
+    [
+      'a note with a NUL',
+      `SET note '{"title":"\\u0000"}'\r\n`,
+      /^-ERR note\/title must match pattern/,
+    ],
     ['another key', 'SET other 1\r\n', /^-ERR SET note makes a note/],
     ['a database that is not there', 'SELECT 1\r\n', /^-ERR DB index is out of range\r\n$/],
-    ['a cursor that is none', 'SCAN x\r\nSCAN 99999999999999999999\r\n', /^(-ERR invalid cursor\r\n){2}$/],
+    [
+      'a cursor that is none',
+      'SCAN x\r\nSCAN 99999999999999999999\r\n',
+      /^(-ERR invalid cursor\r\n){2}$/,
+    ],
     [
       'options that SCAN does not have',
       'SCAN 0 COUNT 0\r\nSCAN 0 MATCH\r\nSCAN 0 X 1\r\n',
       /^(-ERR syntax error\r\n){2}/,
     ],
-    ['a version that is not there', 'HELLO 4\r\nHELLO 2 X\r\n', /^-NOPROTO [^\r]+\r\n-ERR Syntax error in HELLO\r\n$/],
-    ['a password where none is set', 'AUTH x\r\n', /^-ERR AUTH is called, but no password is configured\.\r\n$/],
-    ['keys of no notes', 'GET x\r\nEXISTS note:x\r\nDEL note:urn:uuid:x\r\n', /^\$-1\r\n:0\r\n:0\r\n$/],
+    [
+      'a version that is not there',
+      'HELLO 4\r\nHELLO 2 X\r\n',
+      /^-NOPROTO [^\r]+\r\n-ERR Syntax error in HELLO\r\n$/,
+    ],
+    [
+      'a password where none is set',
+      'AUTH x\r\n',
+      /^-ERR AUTH is called, but no password is configured\.\r\n$/,
+    ],
+    [
+      'keys of no notes',
+      'GET x\r\nEXISTS note:x\r\nDEL note:urn:uuid:x\r\n',
+      /^\$-1\r\n:0\r\n:0\r\n$/,
+    ],
   ];
 
   for (const [name, sent, answer] of wrong) {
     test(`${name} gets its answer, and the connection goes on`, async () => {
-      const came = await exchange(door.port, `${sent}PING end\r\nQUIT\r\n`);
+      const came = await exchange(listener.port, `${sent}PING end\r\nQUIT\r\n`);
       const end = '$3\r\nend\r\n+OK\r\n';
       assert(came.endsWith(end), `the connection does not go on: ${JSON.stringify(came)}`);
       assert.match(came.slice(0, -end.length), answer);
@@ -236,25 +272,31 @@ suite('commands on a bare connection', () => {
 
   for (const [name, sent] of Object.entries(malformed)) {
     test(`${name} ends the connection with an error`, async () => {
-      assert.match(await exchange(door.port, 'PING\r\n', sent), /^\+PONG\r\n-ERR Protocol error: [^\r]+\r\n$/);
-      assert.equal(await exchange(door.port, 'PING\r\nQUIT\r\n'), '+PONG\r\n+OK\r\n');
+      assert.match(
+        await exchange(listener.port, 'PING\r\n', sent),
+        /^\+PONG\r\n-ERR Protocol error: [^\r]+\r\n$/,
+      );
+      assert.equal(await exchange(listener.port, 'PING\r\nQUIT\r\n'), '+PONG\r\n+OK\r\n');
     });
   }
 
   test('a client that asks and reads nothing keeps nobody waiting', async () => {
     const key = /note:[0-9a-f-]{36}/.exec(
-      await exchange(door.port, `SET note '{"title":"a","body":"${'b'.repeat(10_000)}"}'\r\nQUIT\r\n`),
+      await exchange(
+        listener.port,
+        `SET note '{"title":"a","body":"${'b'.repeat(10_000)}"}'\r\nQUIT\r\n`,
+      ),
     )?.[0];
-    const deaf = net.connect({ port: door.port, host: HOST });
+    const deaf = net.connect({ port: listener.port, host: HOST });
     deaf.on('error', () => undefined).write(`GET ${key}\r\n`.repeat(20_000));
-    assert.equal(await exchange(door.port, 'PING\r\nQUIT\r\n'), '+PONG\r\n+OK\r\n');
+    assert.equal(await exchange(listener.port, 'PING\r\nQUIT\r\n'), '+PONG\r\n+OK\r\n');
     deaf.destroy();
   });
 });
 
 test('SCAN gives every key, also of notes whose ids begin alike', async () => {
-  await using door = await openDoor();
-  await using redis = connectIoRedis({ port: door.port });
+  await using listener = await openListener();
+  await using redis = connectIoRedis({ port: listener.port });
   const insert = `insert into notes (id, title, body, created_at, updated_at)
     select ('01980a5e-7c1a-7b3e-8000-' || lpad(to_hex(number), 12, '0'))::uuid, 'Alike', '', now(), now()
     from generate_series(1, 250) as number`;
@@ -270,23 +312,25 @@ test('SCAN gives every key, also of notes whose ids begin alike', async () => {
     keys.filter((key) => /^note:01980a5e-.*0[0-4]$/.test(key)),
   );
   assert.equal(await redis.client.dbsize(), keys.length);
-  const printed = await runCommand(`redis-cli -p ${door.port} --scan`);
+  const printed = await runCommand(`redis-cli -p ${listener.port} --scan`);
   assert.deepEqual([...new Set(printed.trim().replaceAll('"', '').split('\n'))].sort(), keys);
 });
 
 suite('with a password', () => {
-  let door: Door;
+  let listener: Listener;
 
   before(async () => {
-    door = await openDoor({ REDIS_PASSWORD: PASSWORD });
+    listener = await openListener({ REDIS_PASSWORD: PASSWORD });
   });
 
-  after(() => door[Symbol.asyncDispose]());
+  after(() => listener[Symbol.asyncDispose]());
 
   test('nothing is answered without the password', async () => {
     const sent =
       'PING\r\nGET x\r\nHELLO 3\r\nAUTH wrong\r\nHELLO 3 AUTH default wrong\r\nAUTH other "correct horse"\r\nINFO\r\nQUIT\r\n';
-    const codes = (await exchange(door.port, sent)).split('\r\n').map((line) => line.split(' ')[0]);
+    const codes = (await exchange(listener.port, sent))
+      .split('\r\n')
+      .map((line) => line.split(' ')[0]);
     assert.deepEqual(codes, [
       '-NOAUTH',
       '-NOAUTH',
@@ -301,18 +345,30 @@ suite('with a password', () => {
   });
 
   test('AUTH and HELLO take the password, and the clients send it', async () => {
-    assert.match(await exchange(door.port, 'AUTH "correct horse"\r\nPING\r\nQUIT\r\n'), /^\+OK\r\n\+PONG/);
-    assert.match(await exchange(door.port, 'HELLO 3 AUTH default "correct horse" SETNAME a\r\nQUIT\r\n'), /^%6\r\n/);
-    await using ioredis = connectIoRedis({ port: door.port, password: PASSWORD });
-    await using redis = await connectNodeRedis({ port: door.port, password: PASSWORD });
+    assert.match(
+      await exchange(listener.port, 'AUTH "correct horse"\r\nPING\r\nQUIT\r\n'),
+      /^\+OK\r\n\+PONG/,
+    );
+    assert.match(
+      await exchange(listener.port, 'HELLO 3 AUTH default "correct horse" SETNAME a\r\nQUIT\r\n'),
+      /^%6\r\n/,
+    );
+    await using ioredis = connectIoRedis({ port: listener.port, password: PASSWORD });
+    await using redis = await connectNodeRedis({ port: listener.port, password: PASSWORD });
     assert.deepEqual([await ioredis.client.ping(), await redis.client.ping()], ['PONG', 'PONG']);
-    assert.equal(await runCommand(`REDISCLI_AUTH='${PASSWORD}' redis-cli -p ${door.port} PING`), 'PONG\n');
+    assert.equal(
+      await runCommand(`REDISCLI_AUTH='${PASSWORD}' redis-cli -p ${listener.port} PING`),
+      'PONG\n',
+    );
   });
 
   test('the log has a line for each command, and neither a password nor a note', async () => {
-    await exchange(door.port, `AUTH "${PASSWORD}"\r\nSET note '${GROCERIES}'\r\n${PASSWORD}\r\nQUIT\r\n`);
-    await door.process.waitForLine('"command":"SET"');
-    const log = door.process.lines.join('\n');
+    await exchange(
+      listener.port,
+      `AUTH "${PASSWORD}"\r\nSET note '${GROCERIES}'\r\n${PASSWORD}\r\nQUIT\r\n`,
+    );
+    await listener.process.waitForLine('"command":"SET"');
+    const log = listener.process.lines.join('\n');
     assert.doesNotMatch(log, /correct|horse|Groceries/i);
     assert.match(log, /"command":"SET","durationMs":[\d.]+,"address":"127.0.0.1"/);
   });
@@ -320,97 +376,124 @@ suite('with a password', () => {
 
 suite('the process', () => {
   test('SIGTERM: what is open is answered, every connection is closed, and the process ends with 0', async () => {
-    await using door = await openDoor({ REQUEST_TIMEOUT_MS: '300000', SHUTDOWN_TIMEOUT_MS: '300000' });
-    const idle = net.connect({ port: door.port, host: HOST });
+    await using listener = await openListener({
+      REQUEST_TIMEOUT_MS: '300000',
+      SHUTDOWN_TIMEOUT_MS: '300000',
+    });
+    const idle = net.connect({ port: listener.port, host: HOST });
     await once(
       idle.on('error', () => undefined),
       'connect',
     );
     await using lock = await lockNotes();
-    const answer = exchange(door.port, `SET note '${GROCERIES}'\r\nDBSIZE\r\n`);
+    const answer = exchange(listener.port, `SET note '${GROCERIES}'\r\nDBSIZE\r\n`);
     await lock.waitForWaiting();
-    door.process.signal('SIGTERM');
-    await door.process.waitForLine('Draining');
+    listener.process.signal('SIGTERM');
+    await listener.process.waitForLine('Draining');
     assert.equal(await readAll(idle), '');
-    await assert.rejects(exchange(door.port, 'PING\r\n'), { code: 'ECONNREFUSED' });
-    door.process.signal('SIGTERM');
+    await assert.rejects(exchange(listener.port, 'PING\r\n'), { code: 'ECONNREFUSED' });
+    listener.process.signal('SIGTERM');
     await lock[Symbol.asyncDispose]();
     assert.match(await answer, /^\$41\r\nnote:[0-9a-f-]{36}\r\n:\d+\r\n$/);
-    assert.deepEqual(await door.process.ended, { code: 0, signal: null });
+    assert.deepEqual(await listener.process.ended, { code: 0, signal: null });
   });
 
   test('SIGTERM: commands are answered for SHUTDOWN_DELAY_MS', async () => {
-    await using door = await openDoor({ SHUTDOWN_DELAY_MS: '10000', SHUTDOWN_TIMEOUT_MS: '300000' });
-    await using redis = connectIoRedis({ port: door.port, retryStrategy: () => null });
+    await using listener = await openListener({
+      SHUTDOWN_DELAY_MS: '10000',
+      SHUTDOWN_TIMEOUT_MS: '300000',
+    });
+    await using redis = connectIoRedis({ port: listener.port, retryStrategy: () => null });
     await redis.client.ping();
-    door.process.signal('SIGTERM');
-    await door.process.waitForLine('Draining');
+    listener.process.signal('SIGTERM');
+    await listener.process.waitForLine('Draining');
     assert.equal(await redis.client.ping(), 'PONG');
-    assert.match(await exchange(door.port, 'INFO\r\nQUIT\r\n'), /loading:1\r\nstatus:draining/);
+    assert.match(await exchange(listener.port, 'INFO\r\nQUIT\r\n'), /loading:1\r\nstatus:draining/);
     await once(redis.client, 'end');
-    assert.deepEqual(await door.process.ended, { code: 0, signal: null });
+    assert.deepEqual(await listener.process.ended, { code: 0, signal: null });
   });
 
   test('SIGTERM: the process ends with 1 at SHUTDOWN_TIMEOUT_MS and says what was open', async () => {
-    await using door = await openDoor({ SHUTDOWN_TIMEOUT_MS: '1000' });
+    await using listener = await openListener({ SHUTDOWN_TIMEOUT_MS: '1000' });
     await using lock = await lockNotes();
-    const answer = exchange(door.port, `SET note '${GROCERIES}'\r\n`);
+    const answer = exchange(listener.port, `SET note '${GROCERIES}'\r\n`);
     await lock.waitForWaiting();
-    door.process.signal('SIGTERM');
-    assert.deepEqual(await door.process.ended, { code: 1, signal: null });
+    listener.process.signal('SIGTERM');
+    assert.deepEqual(await listener.process.ended, { code: 1, signal: null });
     assert.equal(await answer.catch(() => ''), '');
-    const line = await door.process.waitForLine('Still open at SHUTDOWN_TIMEOUT_MS');
+    const line = await listener.process.waitForLine('Still open at SHUTDOWN_TIMEOUT_MS');
     assert.equal(JSON.parse(line).requests[0].command, 'SET');
   });
 
   test('a taken port: the process says so and ends with 1', async () => {
-    await using door = await openDoor();
-    const second = startProgram('redis.ts', { PORT: `${door.port}` });
+    await using listener = await openListener();
+    const second = startProgram('redis.ts', { PORT: `${listener.port}` });
     assert.deepEqual(await second.ended, { code: 1, signal: null });
-    assert.match(JSON.parse(second.lines.at(-1)!).msg, new RegExp(`^Port ${door.port} is taken by another process`));
+    assert.match(
+      JSON.parse(second.lines.at(-1)!).msg,
+      new RegExp(`^Port ${listener.port} is taken by another process`),
+    );
   });
 
   test('commands get an error while the database is away, and notes when it is back', async () => {
-    await using door = await openDoor();
-    const key = (await runCommand(`redis-cli -p ${door.port} SET note '${GROCERIES}'`)).trim().replaceAll('"', '');
+    await using listener = await openListener();
+    const key = (await runCommand(`redis-cli -p ${listener.port} SET note '${GROCERIES}'`))
+      .trim()
+      .replaceAll('"', '');
     await postgres.kill();
-    assert.match(await exchange(door.port, `GET ${key}\r\nQUIT\r\n`), /^-ERR The command failed; try again later\r\n/);
-    await waitFor(async () => /loading:1/.test(await exchange(door.port, 'INFO\r\nQUIT\r\n')));
+    assert.match(
+      await exchange(listener.port, `GET ${key}\r\nQUIT\r\n`),
+      /^-ERR The command failed; try again later\r\n/,
+    );
+    await waitFor(async () => /loading:1/.test(await exchange(listener.port, 'INFO\r\nQUIT\r\n')));
     await postgres.start();
-    await waitFor(async () => /Groceries/.test(await exchange(door.port, `GET ${key}\r\nQUIT\r\n`)));
-    assert.match(await exchange(door.port, 'INFO\r\nQUIT\r\n'), /loading:/);
+    await waitFor(async () =>
+      /Groceries/.test(await exchange(listener.port, `GET ${key}\r\nQUIT\r\n`)),
+    );
+    assert.match(await exchange(listener.port, 'INFO\r\nQUIT\r\n'), /loading:/);
   });
 });
 
 test('redis-benchmark gets no error', async (t) => {
-  await using door = await openDoor({ LOG_LEVEL: 'warn' });
+  await using listener = await openListener({ LOG_LEVEL: 'warn' });
   await using web = await openWeb({ LOG_LEVEL: 'warn' });
-  const key = (await runCommand(`redis-cli -p ${door.port} SET note '${GROCERIES}'`)).trim().replaceAll('"', '');
+  const key = (await runCommand(`redis-cli -p ${listener.port} SET note '${GROCERIES}'`))
+    .trim()
+    .replaceAll('"', '');
   const path = `/notes/${key.replace('note:', '')}`;
   await measureHttp(web.port, path);
-  t.diagnostic(`GET /notes/:id over HTTP, ${CONNECTIONS} connections: ${await measureHttp(web.port, path)} a second`);
+  t.diagnostic(
+    `GET /notes/:id over HTTP, ${CONNECTIONS} connections: ${await measureHttp(web.port, path)} a second`,
+  );
   for (const [command, pipeline] of [
     ['PING', 1],
     [`GET ${key}`, 1],
     [`GET ${key}`, 16],
     [`SET note '${GROCERIES}'`, 1],
   ]) {
-    const rate = await measureRedis(door.port, `-P ${pipeline} ${command}`);
+    const rate = await measureRedis(listener.port, `-P ${pipeline} ${command}`);
     assert(rate > 0);
     const [name] = String(command).split(' ');
-    t.diagnostic(`${name} over the Redis protocol, ${CONNECTIONS} connections, ${pipeline} at once: ${rate} a second`);
+    t.diagnostic(
+      `${name} over the Redis protocol, ${CONNECTIONS} connections, ${pipeline} at once: ${rate} a second`,
+    );
   }
 });
 
 /** The rate of redis-benchmark, which ends with an error where an answer is one. */
 async function measureRedis(port: number, command: string): Promise<number> {
-  const printed = await runCommand(`redis-benchmark --csv -p ${port} -c ${CONNECTIONS} -n ${REQUESTS} ${command}`);
+  const printed = await runCommand(
+    `redis-benchmark --csv -p ${port} -c ${CONNECTIONS} -n ${REQUESTS} ${command}`,
+  );
   return Math.round(Number(printed.split('\n')[1]?.split('","').at(-7)));
 }
 
 async function measureHttp(port: number, path: string): Promise<number> {
   await using stack = new AsyncDisposableStack();
-  const pool = stack.adopt(new Pool(`http://${HOST}:${port}`, { connections: CONNECTIONS }), (pool) => pool.close());
+  const pool = stack.adopt(
+    new Pool(`http://${HOST}:${port}`, { connections: CONNECTIONS }),
+    (pool) => pool.close(),
+  );
   const startedAt = performance.now();
   const ask = async () => {
     for (let count = 0; count < REQUESTS / CONNECTIONS; count += 1) {
@@ -423,24 +506,24 @@ async function measureHttp(port: number, path: string): Promise<number> {
   return Math.round(REQUESTS / ((performance.now() - startedAt) / 1_000));
 }
 
-interface Door extends AsyncDisposable {
+interface Listener extends AsyncDisposable {
   port: number;
   process: RunningProcess;
 }
 
 /** The redis process on a free port, ready for connections. */
-function openDoor(settings: Record<string, string> = {}): Promise<Door> {
+function openListener(settings: Record<string, string> = {}): Promise<Listener> {
   return openProgram('redis.ts', settings);
 }
 
-function openWeb(settings: Record<string, string>): Promise<Door> {
+function openWeb(settings: Record<string, string>): Promise<Listener> {
   return openProgram('../../src/web.ts', settings);
 }
 
-async function openProgram(program: string, settings: Record<string, string>): Promise<Door> {
+async function openProgram(program: string, settings: Record<string, string>): Promise<Listener> {
   const port = await findPort();
   const process = startProgram(program, { PORT: `${port}`, ...settings });
-  await waitForDoor(port, process);
+  await waitForListener(port, process);
   return { port, process, [Symbol.asyncDispose]: () => process[Symbol.asyncDispose]() };
 }
 
@@ -451,7 +534,7 @@ function startProgram(program: string, settings: Record<string, string> = {}): R
   });
 }
 
-async function waitForDoor(port: number, process: RunningProcess): Promise<void> {
+async function waitForListener(port: number, process: RunningProcess): Promise<void> {
   await waitFor(async () => {
     assert(!process.hasEnded, process.lines.join('\n'));
     const socket = net.connect({ port, host: HOST });
@@ -486,7 +569,11 @@ async function connectNodeRedis({
   protocol?: 2 | 3;
   password?: string;
 }) {
-  const client = createClient({ RESP: protocol, socket: { host: HOST, port }, ...(password && { password }) });
+  const client = createClient({
+    RESP: protocol,
+    socket: { host: HOST, port },
+    ...(password && { password }),
+  });
   client.on('error', () => undefined);
   await client.connect();
   return { client, [Symbol.asyncDispose]: async () => client.destroy() };
@@ -508,7 +595,9 @@ async function readAll(socket: net.Socket): Promise<string> {
 
 /** What a command of a shell prints to a terminal. */
 async function runCommand(command: string): Promise<string> {
-  const { stdout } = await execute('sh', ['-c', command], { env: { PATH: process.env.PATH, FAKETTY: '1' } });
+  const { stdout } = await execute('sh', ['-c', command], {
+    env: { PATH: process.env.PATH, FAKETTY: '1' },
+  });
   return stdout;
 }
 

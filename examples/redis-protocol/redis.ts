@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { Decoder } from '@redis/client/dist/lib/RESP/decoder.js';
 import type { FastifyInstance } from 'fastify';
-import { readAddress } from '../../src/log.ts';
-import { type Door, startProcess } from '../../src/process.ts';
+import { readAddress } from '../../src/client-address.ts';
+import { type Listener, startProcess } from '../../src/process.ts';
 import type { Reply, Session } from './plugins/commands.ts';
 
 /** The longest command, in bytes: every note fits into it, even with all its characters escaped. */
@@ -23,7 +23,7 @@ const ASTERISK = 0x2a;
 const WORD = /"((?:\\.|[^"\\])*)"|'((?:\\'|[^'])*)'|([^\s"']+)/g;
 
 /** The Redis protocol, RESP2 and RESP3, on the app's port. */
-function openRedisDoor(app: FastifyInstance): Door {
+function openRedisListener(app: FastifyInstance): Listener {
   const connections = new Set<Connection>();
   const server = net.createServer({ allowHalfOpen: true, noDelay: true }, async (socket) => {
     const connection = new Connection(app, socket);
@@ -63,7 +63,12 @@ class Connection {
     this.#app = app;
     this.#socket = socket.on('error', (err) => app.log.debug({ err }, 'A connection broke'));
     const isTrusted = !app.config.REDIS_PASSWORD;
-    this.#session = { address: readAddress({ ip: '', socket }), protocol: 2, isTrusted, hasQuit: false };
+    this.#session = {
+      address: readAddress({ ip: '', socket }),
+      protocol: 2,
+      isTrusted,
+      hasQuit: false,
+    };
   }
 
   /** Answers one command after the other, and reads no more than it can answer. */
@@ -85,17 +90,24 @@ class Connection {
   }
 
   async #answerAll(): Promise<void> {
-    for (let size = measureCommand(this.#received); size > 0; size = measureCommand(this.#received)) {
+    for (
+      let size = measureCommand(this.#received);
+      size > 0;
+      size = measureCommand(this.#received)
+    ) {
       const [name = '', ...args] = readCommand(this.#received.subarray(0, size));
       this.#received = this.#received.subarray(size);
-      if (name && this.#socket.writable && !this.#session.hasQuit) await this.#answer(name.toUpperCase(), args);
+      if (name && this.#socket.writable && !this.#session.hasQuit)
+        await this.#answer(name.toUpperCase(), args);
     }
   }
 
   async #answer(command: string, args: string[]): Promise<void> {
     this.running = { command, since: new Date() };
     const reply = await this.#app.runCommand(this.#session, command, args);
-    const written = new Promise((resolve) => this.#socket.write(encode(reply, this.#session.protocol), resolve));
+    const written = new Promise((resolve) =>
+      this.#socket.write(encode(reply, this.#session.protocol), resolve),
+    );
     // A client that asks faster than it reads.
     if (this.#socket.writableNeedDrain) await written;
   }
@@ -118,20 +130,26 @@ class Connection {
  */
 function measureCommand(bytes: Buffer): number {
   let end = bytes.indexOf('\n') + 1;
-  const parts = end > 0 && bytes[0] === ASTERISK ? readLength('*', bytes.toString('latin1', 0, end), MAX_PARTS) : 0;
+  const parts =
+    end > 0 && bytes[0] === ASTERISK
+      ? readLength('*', bytes.toString('latin1', 0, end), MAX_PARTS)
+      : 0;
   for (let part = 0; part < parts && end > 0 && end <= bytes.length; part += 1) {
     const start = end;
     end = bytes.indexOf('\n', start) + 1;
     if (end > 0) end += readLength('$', bytes.toString('latin1', start, end), MAX_BYTES) + 2;
   }
   const isWhole = end > 0 && end <= bytes.length;
-  if (end > MAX_BYTES || (!isWhole && bytes.length > MAX_BYTES)) throw new Error('too big a command');
+  if (end > MAX_BYTES || (!isWhole && bytes.length > MAX_BYTES))
+    throw new Error('too big a command');
   return isWhole ? end : 0;
 }
 
 function readLength(type: '*' | '$', line: string, most: number): number {
-  const length = line.startsWith(type) && /^.\d{1,9}\r\n$/.test(line) ? Number.parseInt(line.slice(1), 10) : -1;
-  if (length < 0 || length > most) throw new Error(type === '*' ? 'invalid multibulk length' : 'invalid bulk length');
+  const length =
+    line.startsWith(type) && /^.\d{1,9}\r\n$/.test(line) ? Number.parseInt(line.slice(1), 10) : -1;
+  if (length < 0 || length > most)
+    throw new Error(type === '*' ? 'invalid multibulk length' : 'invalid bulk length');
   return length;
 }
 
@@ -143,7 +161,9 @@ function readCommand(bytes: Buffer): string[] {
   const onReply = (reply: string[]) => {
     parts = reply;
   };
-  new Decoder({ onReply, onErrorReply: ignore, onPush: ignore, getTypeMapping: () => ({}) }).write(bytes);
+  new Decoder({ onReply, onErrorReply: ignore, onPush: ignore, getTypeMapping: () => ({}) }).write(
+    bytes,
+  );
   return parts;
 }
 
@@ -166,7 +186,7 @@ function encode(reply: Reply, protocol: Session['protocol']): string {
   return `${head}\r\n${parts.map((part) => encode(part, protocol)).join('')}`;
 }
 
-await startProcess(openRedisDoor, {
+await startProcess(openRedisListener, {
   plugins: [new URL('../../plugins/', import.meta.url), new URL('plugins/', import.meta.url)],
   routes: [],
 });

@@ -1,6 +1,6 @@
-import { openHttpDoor } from '../../src/http-door.ts';
+import { openHttpListener } from '../../src/listener.ts';
 import { startProcess } from '../../src/process.ts';
 
-await startProcess(openHttpDoor, {
+await startProcess(openHttpListener, {
   plugins: [new URL('../../plugins/', import.meta.url), new URL('plugins/', import.meta.url)],
 });

@@ -77,15 +77,28 @@ test('a note whose characters XML cannot say does not end the connection', async
   await using bob = await Chat.open('bob');
   const body = JSON.stringify({ title: 'bell \u0007', body: 'escape \u001b and \ufffe' });
   const headers = { 'content-type': 'application/json' };
-  const { id } = (await (await fetch(`${app.url}/notes`, { method: 'POST', headers, body })).json()) as { id: string };
+  const { id } = (await (
+    await fetch(`${app.url}/notes`, { method: 'POST', headers, body })
+  ).json()) as { id: string };
   assert.equal(await bob.ask(`show ${id}`), 'bell \ufffd\nescape \ufffd and \ufffd');
   assert.equal(await bob.ask(`delete ${id}`), `Deleted ${id}`);
 });
 
-for (const text of ['help', 'constructor', '?', 'show', 'delete x', 'add', `add ${'x'.repeat(201)}`]) {
+for (const text of [
+  'help',
+  'constructor',
+  '?',
+  'show',
+  'delete x',
+  'add',
+  `add ${'x'.repeat(201)}`,
+]) {
   test(`"${text.slice(0, 20)}" gets an answer that helps`, async () => {
     await using bob = await Chat.open('bob');
-    assert.match(await bob.ask(text), /^(Say list, add TITLE|Note x? ?does not exist|The title must NOT have)/);
+    assert.match(
+      await bob.ask(text),
+      /^(Say list, add TITLE|Note x? ?does not exist|The title must NOT have)/,
+    );
   });
 }
 
@@ -106,7 +119,11 @@ test('service discovery and pings are answered, and what is not known is refused
   await using bob = await Chat.open('bob');
   const { iqCaller } = bob.client;
   const info = await iqCaller.get(xml('query', 'http://jabber.org/protocol/disco#info'), NOTES);
-  assert.deepEqual(info?.getChild('identity')?.attrs, { category: 'client', type: 'bot', name: 'poort' });
+  assert.deepEqual(info?.getChild('identity')?.attrs, {
+    category: 'client',
+    type: 'bot',
+    name: 'poort',
+  });
   const features = info?.getChildren('feature').map(({ attrs }: Element) => attrs.var);
   assert.deepEqual(features, [
     'http://jabber.org/protocol/disco#info',
@@ -115,7 +132,9 @@ test('service discovery and pings are answered, and what is not known is refused
   ]);
   const items = await iqCaller.get(xml('query', 'http://jabber.org/protocol/disco#items'), NOTES);
   assert.deepEqual(items?.children, []);
-  const pong = await iqCaller.request(xml('iq', { type: 'get', to: NOTES }, xml('ping', 'urn:xmpp:ping')));
+  const pong = await iqCaller.request(
+    xml('iq', { type: 'get', to: NOTES }, xml('ping', 'urn:xmpp:ping')),
+  );
   assert.equal(pong.attrs.type, 'result');
   await assert.rejects(iqCaller.get(xml('query', 'jabber:iq:last'), NOTES), /service-unavailable/);
 });
@@ -151,7 +170,9 @@ test('SIGTERM: what was asked is answered, the component leaves, and the process
   await lock.end();
   assert.match(await added, /^Added /);
   assert.deepEqual(await app.process.ended, { code: 0, signal: null });
-  const warnings = app.process.lines.slice(app.process.lines.findIndex((line) => line.includes('Draining')));
+  const warnings = app.process.lines.slice(
+    app.process.lines.findIndex((line) => line.includes('Draining')),
+  );
   assert.doesNotMatch(warnings.join('\n'), /"level":[456]0/);
   await assert.rejects(bob.ask('list'), /remote-server-not-found/);
 });
@@ -177,7 +198,9 @@ for (const url of [
 }
 
 test('a wrong secret is a warning and a degraded app', async () => {
-  await using other = await startApp({ XMPP_URL: ejabberd.componentUrl.replace(/:[^:@]+@/, ':wr0ng@') });
+  await using other = await startApp({
+    XMPP_URL: ejabberd.componentUrl.replace(/:[^:@]+@/, ':wr0ng@'),
+  });
   await waitForReadiness(other, { status: 'degraded', xmpp: 'down' });
   const line = await other.process.waitForLine('XMPP is away');
   assert.match(line, /not-authorized/);
@@ -190,7 +213,12 @@ class Chat implements AsyncDisposable {
   readonly #waiting: PromiseWithResolvers<string>[] = [];
 
   private constructor(user: string) {
-    this.client = client({ service: ejabberd.url, domain: 'localhost', username: user, password: PASSWORD });
+    this.client = client({
+      service: ejabberd.url,
+      domain: 'localhost',
+      username: user,
+      password: PASSWORD,
+    });
     this.client.reconnect.stop();
     this.client.on('error', () => undefined);
     this.client.on('connect', () => (this.client.socket as Socket).setEncoding('utf8'));
@@ -245,10 +273,15 @@ function start(program: string, settings: Record<string, string> = {}): RunningP
   });
 }
 
-async function waitForReadiness({ url, process }: App, expected: { status: string; xmpp: string }): Promise<void> {
+async function waitForReadiness(
+  { url, process }: App,
+  expected: { status: string; xmpp: string },
+): Promise<void> {
   for (let came = {}; !isDeepStrictEqual(came, expected); await sleep(100)) {
     assert(!process.hasEnded, process.lines.join('\n'));
-    const { status, services } = (await (await fetch(`${url}/health/ready`)).json()) as ReadinessReport;
+    const { status, services } = (await (
+      await fetch(`${url}/health/ready`)
+    ).json()) as ReadinessReport;
     came = { status, xmpp: services.xmpp?.status };
   }
 }

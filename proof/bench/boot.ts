@@ -18,16 +18,32 @@ export async function measureBoot({ rounds, postgres }: Setting): Promise<Result
     const environment = { ROUTES: `${routes}` };
     const app = builtApp(postgres.url, routes > 0 ? { folder: buildWithRoutes(routes) } : {});
     const contestants = [bareFastify(environment), ...(routes > 0 ? [] : [rawHttp()]), app];
-    const measured = await measureRounds(rounds * ROUNDS_FACTOR, contestants, async (contestant) => {
-      await using server = await Server.start(contestant, 'all');
-      return { wall: server.bootMs, processor: (server.usage?.processorTime ?? Number.NaN) * 1_000 };
-    });
+    const measured = await measureRounds(
+      rounds * ROUNDS_FACTOR,
+      contestants,
+      async (contestant) => {
+        await using server = await Server.start(contestant, 'all');
+        return {
+          wall: server.bootMs,
+          processor: (server.usage?.processorTime ?? Number.NaN) * 1_000,
+        };
+      },
+    );
     const title = routes > 0 ? `Boot with ${routes.toLocaleString('en')} routes` : 'Boot';
     const common = { unit: 'ms', decimals: 0, baseline: BARE };
     const goal = { contestant: APP, atMost: 1.2 };
     results.push(
-      { ...common, title: `${title}, by the clock`, rounds: pick(measured, ({ wall }) => wall), goal },
-      { ...common, title: `${title}, processor time`, rounds: pick(measured, ({ processor }) => processor) },
+      {
+        ...common,
+        title: `${title}, by the clock`,
+        rounds: pick(measured, ({ wall }) => wall),
+        goal,
+      },
+      {
+        ...common,
+        title: `${title}, processor time`,
+        rounds: pick(measured, ({ processor }) => processor),
+      },
     );
   }
   return results;
@@ -43,5 +59,7 @@ export async function measureIdleMemory({ rounds, postgres }: Setting): Promise<
   });
   const rounds_ = pick(measured, (memory) => memory);
   const goal = { contestant: APP, atMost: 1.3 };
-  return [{ title: 'Memory idle', unit: 'MiB', decimals: 0, baseline: BARE, goal, rounds: rounds_ }];
+  return [
+    { title: 'Memory idle', unit: 'MiB', decimals: 0, baseline: BARE, goal, rounds: rounds_ },
+  ];
 }

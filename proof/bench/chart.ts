@@ -35,7 +35,9 @@ ${bars.map((result, row) => drawBar(result, TOP + row * ROW)).join('\n')}
 
 function drawBar(result: Result, y: number): string {
   const length = (Math.min(measureGoal(result) || 0, MOST) / MOST) * (WIDTH - LABEL - 20);
-  const figure = result.baseline ? readGoalValue(result).toFixed(2) : formatFigure(result, readGoalValue(result));
+  const figure = result.baseline
+    ? readGoalValue(result).toFixed(2)
+    : formatFigure(result, readGoalValue(result));
   return `<text x="16" y="${y + 14}">${escapeXml(result.title)}</text>
 <text x="16" y="${y + 28}" class="small">${escapeXml(`${figure}, ${formatGoal(result)}`)}</text>
 <rect x="${LABEL}" y="${y + 4}" width="${length.toFixed(0)}" height="18" rx="3" class="${isHeld(result) ? 'holds' : 'fails'}"/>`;

@@ -37,7 +37,10 @@ export function notesFastify(databaseUrl: string): Contestant {
 }
 
 /** The built app with everything on: its defaults, and a rate limit that counts and is never reached. */
-export function builtApp(databaseUrl: string, { folder = buildApp(), name = APP, workers = 1 } = {}): Contestant {
+export function builtApp(
+  databaseUrl: string,
+  { folder = buildApp(), name = APP, workers = 1 } = {},
+): Contestant {
   const environment = {
     HOST: '127.0.0.1',
     DATABASE_URL: databaseUrl,

@@ -25,12 +25,13 @@ export async function measureReload({ rounds }: Setting): Promise<Result[]> {
   const port = await findPort();
   const url = `http://127.0.0.1:${port}`;
   const environment = { ...process.env, PORT: `${port}`, HOST: '127.0.0.1' };
-  const [command = '', ...args] = [...pinServer('all'), process.execPath, 'dev.ts'];
+  const [command = '', ...args] = [...pinServer('all'), process.execPath, 'scripts/dev.ts'];
   const child = spawn(command, args, { cwd: folder, env: environment, stdio: 'ignore' });
   try {
     while ((await readStatus(`${url}/health/ready`)) !== 200) await sleep(50);
     const seconds: number[] = [];
-    for (let round = 0; round < rounds; round++) seconds.push(await measureSave(path.join(folder, WELCOME), url));
+    for (let round = 0; round < rounds; round++)
+      seconds.push(await measureSave(path.join(folder, WELCOME), url));
     return [describe('npm run dev: from a save to the new answer', seconds, 1)];
   } finally {
     child.kill('SIGTERM');
@@ -56,15 +57,25 @@ async function readName(url: string): Promise<string | undefined> {
 /** `npm test`, with its build, in a copy: somebody may be working in this folder. */
 export async function measureTests(): Promise<Result[]> {
   const folder = await makeFolder('test');
-  await cp(ROOT, folder, { recursive: true, filter: (file) => !LEFT_OUT.includes(path.relative(ROOT, file)) });
+  await cp(ROOT, folder, {
+    recursive: true,
+    filter: (file) => !LEFT_OUT.includes(path.relative(ROOT, file)),
+  });
   await symlink(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'), 'junction');
   const startedAt = performance.now();
   const [command = '', ...args] = [...pinServer('all'), 'npm', 'test'];
   const { status, stdout } = spawnSync(command, args, { cwd: folder, encoding: 'utf8' });
-  if (status !== 0) throw new Error(`npm test failed, so that its time says nothing:\n${stdout.slice(-4_000)}`);
+  if (status !== 0)
+    throw new Error(`npm test failed, so that its time says nothing:\n${stdout.slice(-4_000)}`);
   return [describe('npm test, with its build', [(performance.now() - startedAt) / 1_000], 30)];
 }
 
 function describe(title: string, seconds: number[], atMost: number): Result {
-  return { title, unit: 's', decimals: 2, goal: { contestant: APP, atMost }, rounds: { [APP]: seconds } };
+  return {
+    title,
+    unit: 's',
+    decimals: 2,
+    goal: { contestant: APP, atMost },
+    rounds: { [APP]: seconds },
+  };
 }

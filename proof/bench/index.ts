@@ -22,7 +22,9 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
   const measured = await measureAll(tally, names, { rounds, seconds, postgres });
   const results = measured.flat();
   const report = createReport(results, { rounds, seconds });
-  console.log(`\n${report.date}, Node ${report.node}, ${report.machine}\n${report.load}\n\n${formatTable(results)}\n`);
+  console.log(
+    `\n${report.date}, Node ${report.node}, ${report.machine}\n${report.load}\n\n${formatTable(results)}\n`,
+  );
   if (measured.length === Object.keys(MEASUREMENTS).length) await writeReport(report);
 }
 
@@ -36,7 +38,9 @@ function readFlags(flags: string[]): { names: string[]; rounds: number; seconds:
   const names = values.only.split(',');
   const unknown = names.filter((name) => !MEASUREMENTS[name]);
   if (unknown.length > 0)
-    throw new Error(`--only knows ${Object.keys(MEASUREMENTS).join(', ')}, not ${unknown.join(', ')}`);
+    throw new Error(
+      `--only knows ${Object.keys(MEASUREMENTS).join(', ')}, not ${unknown.join(', ')}`,
+    );
   return { names, rounds: Number(values.rounds), seconds: Number(values.seconds) };
 }
 
@@ -44,7 +48,10 @@ function readFlags(flags: string[]): { names: string[]; rounds: number; seconds:
 async function measureAll(tally: Tally, names: string[], setting: Setting): Promise<Result[][]> {
   const results: Result[][] = [];
   for (const name of names) {
-    await tally.check(`${name} is measured`, async () => void results.push(await MEASUREMENTS[name]!(setting)));
+    await tally.check(
+      `${name} is measured`,
+      async () => void results.push(await MEASUREMENTS[name]!(setting)),
+    );
   }
   return results;
 }

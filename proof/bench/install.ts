@@ -15,9 +15,14 @@ const MEBIBYTE = 1024 * 1024;
 export async function measureInstall(): Promise<Result[]> {
   const built = buildApp();
   const folder = await makeFolder('install');
-  for (const file of ['package.json', 'package-lock.json']) await cp(path.join(built, file), path.join(folder, file));
-  await execute('npm', ['ci', '--omit=dev', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: folder });
-  const size = (await readSize(path.join(folder, 'node_modules'))) + (await readSize(path.join(built, 'dist')));
+  for (const file of ['package.json', 'package-lock.json'])
+    await cp(path.join(built, file), path.join(folder, file));
+  await execute('npm', ['ci', '--omit=dev', '--ignore-scripts', '--no-audit', '--no-fund'], {
+    cwd: folder,
+  });
+  const size =
+    (await readSize(path.join(folder, 'node_modules'))) +
+    (await readSize(path.join(built, 'dist')));
   return [
     describe('Production install and dist/', 'MiB', size / MEBIBYTE, 25),
     describe('Packages in production', '', await countPackages(folder), 90),
@@ -27,12 +32,16 @@ export async function measureInstall(): Promise<Result[]> {
 async function readSize(folder: string): Promise<number> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
   const files = entries.filter((entry) => entry.isFile());
-  const sizes = await Promise.all(files.map(async (file) => (await stat(path.join(file.parentPath, file.name))).size));
+  const sizes = await Promise.all(
+    files.map(async (file) => (await stat(path.join(file.parentPath, file.name))).size),
+  );
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 async function countPackages(folder: string): Promise<number> {
-  const lock = JSON.parse(await readFile(path.join(folder, 'node_modules/.package-lock.json'), 'utf8'));
+  const lock = JSON.parse(
+    await readFile(path.join(folder, 'node_modules/.package-lock.json'), 'utf8'),
+  );
   return Object.keys(lock.packages).length;
 }
 

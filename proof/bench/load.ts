@@ -62,8 +62,13 @@ export interface Latency {
  *
  * @throws where wrk is not installed: autocannon sends all requests of a second at once
  */
-export async function runPacedLoad({ url }: Server, rate: number, seconds: number): Promise<Latency> {
-  if (!hasWrk) throw new Error('Latency is measured with wrk: install it, as by "apt-get install wrk"');
+export async function runPacedLoad(
+  { url }: Server,
+  rate: number,
+  seconds: number,
+): Promise<Latency> {
+  if (!hasWrk)
+    throw new Error('Latency is measured with wrk: install it, as by "apt-get install wrk"');
   const args = [`-c${PACED_CONNECTIONS}`, `-d${seconds}s`, '-s', PACED_SCRIPT, url];
   const stdout = await callWrk(args, { MEAN_WAIT_MS: `${(PACED_CONNECTIONS / rate) * 1_000}` });
   return JSON.parse(/^\{.*\}$/m.exec(stdout)![0]);
@@ -74,7 +79,11 @@ interface Generated {
   requestsPerSecond: number;
 }
 
-async function runWrk(url: string, { path: target, body }: Load, seconds: number): Promise<Generated> {
+async function runWrk(
+  url: string,
+  { path: target, body }: Load,
+  seconds: number,
+): Promise<Generated> {
   const script = body === undefined ? [] : ['-s', await writeScript(body)];
   const stdout = await callWrk([`-c${CONNECTIONS}`, `-d${seconds}s`, ...script, url + target]);
   return {
@@ -85,7 +94,9 @@ async function runWrk(url: string, { path: target, body }: Load, seconds: number
 
 /** @throws where a request failed: what is refused at once would count as a fast answer */
 async function callWrk(args: string[], environment: Record<string, string> = {}): Promise<string> {
-  const { stdout } = await execute('wrk', ['-t1', ...args], { env: { ...process.env, ...environment } });
+  const { stdout } = await execute('wrk', ['-t1', ...args], {
+    env: { ...process.env, ...environment },
+  });
   const failures = /Non-2xx or 3xx responses: \d+|Socket errors: .*/.exec(stdout);
   if (failures) throw new Error(`wrk ${args.join(' ')}: ${failures[0]}`);
   return stdout;
@@ -98,10 +109,22 @@ async function writeScript(body: string): Promise<string> {
   return file;
 }
 
-async function runAutocannon(url: string, { path: target, body }: Load, seconds: number): Promise<Generated> {
+async function runAutocannon(
+  url: string,
+  { path: target, body }: Load,
+  seconds: number,
+): Promise<Generated> {
   const post =
-    body === undefined ? {} : { method: 'POST' as const, body, headers: { 'content-type': 'application/json' } };
-  const result = await autocannon({ url: url + target, connections: CONNECTIONS, duration: seconds, ...post });
-  if (result.errors + result.non2xx > 0) throw new Error(`${target}: ${result.errors + result.non2xx} requests failed`);
+    body === undefined
+      ? {}
+      : { method: 'POST' as const, body, headers: { 'content-type': 'application/json' } };
+  const result = await autocannon({
+    url: url + target,
+    connections: CONNECTIONS,
+    duration: seconds,
+    ...post,
+  });
+  if (result.errors + result.non2xx > 0)
+    throw new Error(`${target}: ${result.errors + result.non2xx} requests failed`);
   return { requests: result['2xx'], requestsPerSecond: result['2xx'] / result.duration };
 }

@@ -13,7 +13,10 @@ const ID = '01980a5e-7c1a-7b3e-9f00-5d1c2a3b4c5d';
 const LOADS = {
   'GET /notes/:id': { path: `/notes/${ID}` },
   'GET /notes': { path: '/notes' },
-  'POST /notes': { path: '/notes', body: JSON.stringify({ title: 'Groceries', body: 'Bread, milk' }) },
+  'POST /notes': {
+    path: '/notes',
+    body: JSON.stringify({ title: 'Groceries', body: 'Bread, milk' }),
+  },
 };
 
 type Measured = Record<keyof typeof LOADS, LoadResult>;
@@ -21,15 +24,19 @@ type Measured = Record<keyof typeof LOADS, LoadResult>;
 /** The notes against the same statements by pg alone, on one PostgreSQL, with pools of the same size. */
 export async function measureNotes({ rounds, seconds, postgres }: Setting): Promise<Result[]> {
   const bare = notesFastify(postgres.url);
-  const measured = await measureRounds(rounds, [bare, builtApp(postgres.url)], async (contestant) => {
-    await fillTable(postgres);
-    await using server = await Server.start(contestant);
-    const results: Partial<Measured> = {};
-    for (const [title, load] of Object.entries(LOADS)) {
-      results[title as keyof Measured] = await runLoad(server, load, seconds);
-    }
-    return results as Measured;
-  });
+  const measured = await measureRounds(
+    rounds,
+    [bare, builtApp(postgres.url)],
+    async (contestant) => {
+      await fillTable(postgres);
+      await using server = await Server.start(contestant);
+      const results: Partial<Measured> = {};
+      for (const [title, load] of Object.entries(LOADS)) {
+        results[title as keyof Measured] = await runLoad(server, load, seconds);
+      }
+      return results as Measured;
+    },
+  );
   return Object.keys(LOADS).flatMap((title) => {
     const rounds = [...measured].map(([name, results]) => [
       name,
@@ -44,5 +51,7 @@ async function fillTable(postgres: PostgresServer): Promise<void> {
   const insert = `insert into notes select id, 'Groceries', 'Bread, milk', now(), now()`;
   await postgres.query('truncate notes');
   await postgres.query(`${insert} from (select '${ID}'::uuid as id) as one`);
-  await postgres.query(`${insert} from (select gen_random_uuid() as id from generate_series(2, ${NOTES})) as others`);
+  await postgres.query(
+    `${insert} from (select gen_random_uuid() as id from generate_series(2, ${NOTES})) as others`,
+  );
 }

@@ -43,7 +43,10 @@ export function readUsage(pid: number): Usage | undefined {
 
 function listChildren(pid: number): number[] {
   return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
-    readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
+    readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8')
+      .split(' ')
+      .filter(Boolean)
+      .map(Number),
   );
 }
 
@@ -52,5 +55,8 @@ function readProcess(pid: number): Usage {
     Number.parseInt(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8'), 10),
   );
   const [, kibibytes] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))!;
-  return { processorTime: nanoseconds.reduce((sum, time) => sum + time, 0) / 1e9, memory: Number(kibibytes) / 1024 };
+  return {
+    processorTime: nanoseconds.reduce((sum, time) => sum + time, 0) / 1e9,
+    memory: Number(kibibytes) / 1024,
+  };
 }

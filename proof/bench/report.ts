@@ -18,7 +18,10 @@ export interface Report {
   results: Result[];
 }
 
-export function createReport(results: Result[], { rounds, seconds }: { rounds: number; seconds: number }): Report {
+export function createReport(
+  results: Result[],
+  { rounds, seconds }: { rounds: number; seconds: number },
+): Report {
   const [processor] = os.cpus();
   const memory = Math.round(os.totalmem() / 1024 ** 3);
   return {

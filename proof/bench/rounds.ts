@@ -33,7 +33,9 @@ export async function measureRounds<Figures>(
   const measured = new Map<string, Figures[]>(contestants.map(({ name }) => [name, []]));
   for (let round = 0; round < rounds; round++) {
     for (const contestant of round % 2 === 0 ? contestants : contestants.toReversed()) {
-      process.stderr.write(styleText('dim', `round ${round + 1} of ${rounds}: ${contestant.name}\n`));
+      process.stderr.write(
+        styleText('dim', `round ${round + 1} of ${rounds}: ${contestant.name}\n`),
+      );
       measured.get(contestant.name)!.push(await measure(contestant));
     }
   }
@@ -45,13 +47,18 @@ export function pick<Figures>(
   measured: Map<string, Figures[]>,
   read: (figures: Figures) => number | undefined,
 ): Record<string, number[]> {
-  const entries = [...measured].map(([name, rounds]) => [name, rounds.map((figures) => read(figures) ?? Number.NaN)]);
+  const entries = [...measured].map(([name, rounds]) => [
+    name,
+    rounds.map((figures) => read(figures) ?? Number.NaN),
+  ]);
   return Object.fromEntries(entries);
 }
 
 /** The ratios to the baseline, round by round. */
 export function compare({ rounds, baseline }: Result, contestant: string): number[] {
-  return rounds[contestant]!.map((value, round) => value / (rounds[baseline ?? '']?.[round] ?? Number.NaN));
+  return rounds[contestant]!.map(
+    (value, round) => value / (rounds[baseline ?? '']?.[round] ?? Number.NaN),
+  );
 }
 
 export function median(values: number[]): number {
@@ -65,7 +72,9 @@ export function isHeld(result: Result): boolean | undefined {
   if (!result.goal) return undefined;
   const { contestant, atLeast = 0, atMost = Number.POSITIVE_INFINITY } = result.goal;
   const value = readGoalValue(result);
-  return Number.isNaN(value) || !result.rounds[contestant] ? undefined : value >= atLeast && value <= atMost;
+  return Number.isNaN(value) || !result.rounds[contestant]
+    ? undefined
+    : value >= atLeast && value <= atMost;
 }
 
 /** The ratio, or the figure itself where there is nothing to compare it with. */

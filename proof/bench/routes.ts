@@ -39,7 +39,11 @@ export function buildWithRoutes(count: number): string {
     mkdirSync(target);
     writeFileSync(path.join(target, 'index.ts'), RESOURCE);
   }
-  const { status } = spawnSync('npm run --silent build', { cwd: folder, stdio: 'inherit', shell: true });
+  const { status } = spawnSync('npm run --silent build', {
+    cwd: folder,
+    stdio: 'inherit',
+    shell: true,
+  });
   if (status !== 0) throw new Error(`The app with ${count} more routes could not be built`);
   return folder;
 }

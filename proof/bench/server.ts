@@ -31,7 +31,10 @@ export class Server implements AsyncDisposable {
     child.once('exit', () => children.delete(child));
   }
 
-  static async start({ name, args, environment }: Contestant, processors: 'one' | 'all' = 'one'): Promise<Server> {
+  static async start(
+    { name, args, environment }: Contestant,
+    processors: 'one' | 'all' = 'one',
+  ): Promise<Server> {
     const port = await findPort();
     const [command = '', ...rest] = [...pinServer(processors), process.execPath, ...args];
     const startedAt = performance.now();

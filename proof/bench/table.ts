@@ -35,7 +35,10 @@ function formatRatio(result: Result, contestant: string): string[] {
   if (!result.baseline || contestant === result.baseline) return ['', ''];
   const ratios = compare(result, contestant);
   if (ratios.some(Number.isNaN)) return ['', ''];
-  return [median(ratios).toFixed(2), `${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)}`];
+  return [
+    median(ratios).toFixed(2),
+    `${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)}`,
+  ];
 }
 
 /** The goal in words, and whether it holds. */

@@ -22,5 +22,14 @@ export async function measureWorkers({ rounds, seconds, postgres }: Setting): Pr
   });
   const title = 'GET / by all workers, by processor time';
   const goal = { contestant: name, atLeast: 1.7 };
-  return [{ title, unit: 'requests/s', decimals: 0, baseline: APP, goal, rounds: pick(measured, (figure) => figure) }];
+  return [
+    {
+      title,
+      unit: 'requests/s',
+      decimals: 0,
+      baseline: APP,
+      goal,
+      rounds: pick(measured, (figure) => figure),
+    },
+  ];
 }

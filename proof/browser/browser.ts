@@ -17,7 +17,12 @@ const TIMEOUT_MS = 120_000;
 /** The looks that a page has to be good at; widths and heights in pixels. */
 export const LOOKS = (['light', 'dark'] as const).flatMap((colorScheme) => [
   { name: `desktop-${colorScheme}`, colorScheme, viewport: { width: 1280, height: 800 } },
-  { name: `phone-${colorScheme}`, colorScheme, viewport: { width: 390, height: 844 }, deviceScaleFactor: 2 },
+  {
+    name: `phone-${colorScheme}`,
+    colorScheme,
+    viewport: { width: 390, height: 844 },
+    deviceScaleFactor: 2,
+  },
 ]);
 
 /** The machine's own Chromium, with a profile that is new and removed afterwards. */
@@ -30,7 +35,9 @@ export async function launchBrowser(): Promise<Browser> {
 function findBrowser(): string {
   const folders = (process.env.PATH ?? '').split(path.delimiter);
   const names = ['chromium', 'chromium-browser', 'google-chrome'];
-  const [found] = globSync(folders.flatMap((folder) => names.map((name) => path.join(folder, name))));
+  const [found] = globSync(
+    folders.flatMap((folder) => names.map((name) => path.join(folder, name))),
+  );
   if (!found) throw new Error('Chromium is not installed (Debian: apt-get install chromium)');
   return found;
 }
@@ -43,22 +50,32 @@ export interface WatchedPage {
 }
 
 /** Opens a page that may only talk to `origin`. */
-export async function openPage(browser: Browser, origin: string, options: BrowserContextOptions): Promise<WatchedPage> {
+export async function openPage(
+  browser: Browser,
+  origin: string,
+  options: BrowserContextOptions,
+): Promise<WatchedPage> {
   const context = await browser.newContext(options);
   const complaints: string[] = [];
-  await context.exposeFunction('reportViolation', (text: string) => complaints.push(`policy: ${text}`));
+  await context.exposeFunction('reportViolation', (text: string) =>
+    complaints.push(`policy: ${text}`),
+  );
   await context.addInitScript(`document.addEventListener('securitypolicyviolation', (violation) =>
     reportViolation(violation.violatedDirective + ' forbids ' + violation.blockedURI));`);
   context.setDefaultTimeout(TIMEOUT_MS);
   const page = await context.newPage();
   page.on('console', (message) => {
-    if (['error', 'warning'].includes(message.type())) complaints.push(`console: ${message.text()}`);
+    if (['error', 'warning'].includes(message.type()))
+      complaints.push(`console: ${message.text()}`);
   });
   page.on('pageerror', (error) => complaints.push(`exception: ${error.message}`));
-  page.on('requestfailed', (request) => complaints.push(`failed: ${request.url()} ${request.failure()?.errorText}`));
+  page.on('requestfailed', (request) =>
+    complaints.push(`failed: ${request.url()} ${request.failure()?.errorText}`),
+  );
   page.on('request', (request) => {
     const url = new URL(request.url());
-    if (!['data:', 'blob:'].includes(url.protocol) && url.origin !== origin) complaints.push(`elsewhere: ${url}`);
+    if (!['data:', 'blob:'].includes(url.protocol) && url.origin !== origin)
+      complaints.push(`elsewhere: ${url}`);
   });
   return { page, complaints };
 }

@@ -19,7 +19,9 @@ export async function prove(tally: Tally): Promise<void> {
     await tally.check(`The welcome page, ${look.name}`, () => proveWelcome(browser, app, look));
     await tally.check(`The page of the API, ${look.name}`, () => proveDocs(browser, app, look));
   }
-  await tally.check('A note is created through the page of the API', () => proveTrying(browser, app));
+  await tally.check('A note is created through the page of the API', () =>
+    proveTrying(browser, app),
+  );
 }
 
 /** Without this, a watch that sees nothing would let all others pass. */
@@ -34,14 +36,18 @@ async function proveWatch(browser: Browser, app: RunningApp): Promise<void> {
     image.src = '/health/live';
     document.body.append(image);
   }`);
-  for (const due of ['policy: script-src', 'policy: img-src', 'console: ']) await waitForComplaint(complaints, due);
+  for (const due of ['policy: script-src', 'policy: img-src', 'console: '])
+    await waitForComplaint(complaints, due);
   await page.context().close();
 }
 
 async function waitForComplaint(complaints: string[], due: string): Promise<void> {
   const deadline = performance.now() + TIMEOUT_MS;
   while (!complaints.some((complaint) => complaint.startsWith(due))) {
-    assert(performance.now() < deadline, `"${due}" is not among what it sees: ${complaints.join('; ')}`);
+    assert(
+      performance.now() < deadline,
+      `"${due}" is not among what it sees: ${complaints.join('; ')}`,
+    );
     await sleep(50);
   }
 }
@@ -49,8 +55,11 @@ async function waitForComplaint(complaints: string[], due: string): Promise<void
 async function proveWelcome(browser: Browser, app: RunningApp, look: Look): Promise<string> {
   const { page, complaints } = await openPage(browser, app.url, look);
   await page.goto(app.url, { waitUntil: 'networkidle' });
-  const links = await page.locator('a').evaluateAll((anchors) => anchors.map((anchor) => anchor.getAttribute('href')!));
-  for (const link of links) assert.equal((await page.request.get(app.url + link)).status(), 200, `${link} is broken`);
+  const links = await page
+    .locator('a')
+    .evaluateAll((anchors) => anchors.map((anchor) => anchor.getAttribute('href')!));
+  for (const link of links)
+    assert.equal((await page.request.get(app.url + link)).status(), 200, `${link} is broken`);
   await proveColours(page, look);
   assert(links.includes('/docs'), `the page of the API is not among its links: ${links}`);
   await proveLayout(page, look);
@@ -106,7 +115,9 @@ async function proveTrying(browser: Browser, app: RunningApp): Promise<string> {
 
 async function listOperations(app: RunningApp): Promise<string[]> {
   const { paths } = await fetchJson<{ paths: Record<string, object> }>(`${app.url}/openapi.json`);
-  return Object.entries(paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method} ${path}`));
+  return Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method} ${path}`),
+  );
 }
 
 /** Swagger UI's block of an operation. */

@@ -12,23 +12,31 @@ import type { Tally } from '../tally.ts';
 import { provePass, type Slug } from './slug.ts';
 
 /** The PATH of the machine, without what npm puts in front of it for this proof. */
-const MACHINE_PATH = (process.env.PATH ?? '').split(':').filter((folder) => !folder.includes('node_modules'));
+const MACHINE_PATH = (process.env.PATH ?? '')
+  .split(':')
+  .filter((folder) => !folder.includes('node_modules'));
 
 export async function prove(tally: Tally): Promise<void> {
   await using postgres = await PostgresServer.create();
   const node = await installNode();
   let slug: Slug;
-  await tally.check('contract 24: npm ci, npm run build, npm prune --omit=dev, then release and web', async () => {
-    slug = await build('npm ci', MACHINE_PATH, node);
-    return await provePass(slug, postgres);
-  });
+  await tally.check(
+    'contract 24: npm ci, npm run build, npm prune --omit=dev, then release and web',
+    async () => {
+      slug = await build('npm ci', MACHINE_PATH, node);
+      return await provePass(slug, postgres);
+    },
+  );
   await tally.check('contract 9: the same as another user, on files that nobody may write', () =>
     proveReadOnly(slug, postgres),
   );
-  await tally.check('With npm ci --ignore-scripts, where the Node of package.json is there already', async () => {
-    const slug = await build('npm ci --ignore-scripts', [node, ...MACHINE_PATH], node);
-    return await provePass(slug, postgres);
-  });
+  await tally.check(
+    'With npm ci --ignore-scripts, where the Node of package.json is there already',
+    async () => {
+      const slug = await build('npm ci --ignore-scripts', [node, ...MACHINE_PATH], node);
+      return await provePass(slug, postgres);
+    },
+  );
 }
 
 /** What a buildpack makes of the tree. The build has neither a network, not even loopback, nor any setting. */
@@ -39,15 +47,23 @@ async function build(install: string, searched: string[], node: string): Promise
   const PATH = searched.join(':');
   const installing = { ...readEnvironment(), PATH, npm_config_audit: 'false' };
   await expectSuccess(folder, install, installing);
-  await expectSuccess(folder, 'unshare --map-root-user --net npm run build', { PATH, HOME: process.env.HOME });
+  await expectSuccess(folder, 'unshare --map-root-user --net npm run build', {
+    PATH,
+    HOME: process.env.HOME,
+  });
   await expectSuccess(folder, 'npm prune --omit=dev', installing);
-  assert(!existsSync(path.join(folder, 'node_modules/typescript')), 'the tools of development are pruned');
+  assert(
+    !existsSync(path.join(folder, 'node_modules/typescript')),
+    'the tools of development are pruned',
+  );
   return { folder, path: `${node}:/usr/bin:/bin`, procfile: readProcfile(folder) };
 }
 
 /** The machine's, which may say how its registry is reached, without what npm says to the scripts that it runs. */
 function readEnvironment(): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('npm_')));
+  return Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !name.startsWith('npm_')),
+  );
 }
 
 export function readProcfile(folder: string): Slug['procfile'] {

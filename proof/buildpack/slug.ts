@@ -18,7 +18,12 @@ const JSON_TYPE = { 'content-type': 'application/json' };
 /** The release twice, then the life of a note, then SIGTERM, in an environment with nothing that is not said here. */
 export async function provePass(slug: Slug, postgres: PostgresServer): Promise<string> {
   const port = await findPort();
-  const settings = { PORT: `${port}`, HOST: '127.0.0.1', DATABASE_URL: postgres.url, SHUTDOWN_DELAY_MS: '100' };
+  const settings = {
+    PORT: `${port}`,
+    HOST: '127.0.0.1',
+    DATABASE_URL: postgres.url,
+    SHUTDOWN_DELAY_MS: '100',
+  };
   for (let time = 1; time <= 2; time++) {
     const release = run(slug, 'release', settings);
     assert.deepEqual(await release.ended, { code: 0, signal: null }, release.lines.join('\n'));
@@ -26,7 +31,8 @@ export async function provePass(slug: Slug, postgres: PostgresServer): Promise<s
   await using web = run(slug, 'web', settings);
   await web.waitForLine('Server listening');
   const url = `http://127.0.0.1:${port}`;
-  while ((await readStatus(`${url}/health/ready`)) !== 200) assert(!web.hasEnded, web.lines.join('\n'));
+  while ((await readStatus(`${url}/health/ready`)) !== 200)
+    assert(!web.hasEnded, web.lines.join('\n'));
   await proveNotes(url);
   web.signal('SIGTERM');
   assert.deepEqual(await web.ended, { code: 0, signal: null });
@@ -35,16 +41,32 @@ export async function provePass(slug: Slug, postgres: PostgresServer): Promise<s
 }
 
 /** By the Procfile's words alone: no shell is between. */
-function run({ folder, path, procfile, user }: Slug, type: string, settings: Record<string, string>): RunningProcess {
+function run(
+  { folder, path, procfile, user }: Slug,
+  type: string,
+  settings: Record<string, string>,
+): RunningProcess {
   const [command = '', ...args] = (procfile.get(type) ?? '').split(' ');
-  return new RunningProcess(command, args, { folder, environment: { PATH: path, ...settings }, user });
+  return new RunningProcess(command, args, {
+    folder,
+    environment: { PATH: path, ...settings },
+    user,
+  });
 }
 
 async function proveNotes(url: string): Promise<void> {
-  const created = await fetch(`${url}/notes`, { method: 'POST', headers: JSON_TYPE, body: '{"title":"Shipped"}' });
+  const created = await fetch(`${url}/notes`, {
+    method: 'POST',
+    headers: JSON_TYPE,
+    body: '{"title":"Shipped"}',
+  });
   assert.equal(created.status, 201);
   const note = `${url}${created.headers.get('location')}`;
-  const changed = await fetch(note, { method: 'PATCH', headers: JSON_TYPE, body: '{"title":"Read"}' });
+  const changed = await fetch(note, {
+    method: 'PATCH',
+    headers: JSON_TYPE,
+    body: '{"title":"Read"}',
+  });
   assert.equal(changed.status, 200);
   const { title } = (await (await fetch(note)).json()) as { title: string };
   assert.equal(title, 'Read');

@@ -24,18 +24,25 @@ const CREATIONS = 3;
 
 /** Flags: --rounds N (100) for the embedded database; there are a fifth as many for the app on PostgreSQL. */
 export async function prove(tally: Tally, flags: string[]): Promise<void> {
-  const { values } = parseArgs({ args: flags, options: { rounds: { type: 'string', default: '100' } } });
+  const { values } = parseArgs({
+    args: flags,
+    options: { rounds: { type: 'string', default: '100' } },
+  });
   const rounds = Number(values.rounds);
   // Starting takes most of the time, and a process that starts does not fill two processors.
   await Promise.all([
     tally.check('SIGKILL of the app on the embedded database', () => proveEmbedded(rounds)),
-    tally.check('contract 14: SIGKILL of the app on PostgreSQL', () => provePostgres(Math.ceil(rounds / 5))),
+    tally.check('contract 14: SIGKILL of the app on PostgreSQL', () =>
+      provePostgres(Math.ceil(rounds / 5)),
+    ),
     tally.check('SIGKILL of PostgreSQL', () => proveServer(Math.ceil(rounds / 20))),
   ]);
 }
 
 async function proveEmbedded(rounds: number): Promise<string> {
-  const program = await prepareProgram(`pglite:${path.join(await makeFolder('crash'), 'postgres')}`);
+  const program = await prepareProgram(
+    `pglite:${path.join(await makeFolder('crash'), 'postgres')}`,
+  );
   for (let creation = 0; creation < CREATIONS; creation++) await killWhileOpening(program);
   const ledger = new Ledger();
   let opened = 0;
@@ -56,7 +63,8 @@ async function provePostgres(rounds: number): Promise<string> {
   const program = await prepareProgram(postgres.url);
   const ledger = new Ledger();
   const readTitles = () => queryTitles(postgres);
-  for (let round = 1; round <= rounds; round++) await killWhileWriting(program, `app.${round}`, ledger, readTitles);
+  for (let round = 1; round <= rounds; round++)
+    await killWhileWriting(program, `app.${round}`, ledger, readTitles);
   ledger.compare(await readTitles());
   return `${rounds} times, ${ledger.size} acknowledged writes, none lost`;
 }
@@ -84,7 +92,12 @@ async function proveServer(rounds: number): Promise<string> {
 }
 
 async function prepareProgram(databaseUrl: string): Promise<Program> {
-  const settings = { HOST: '127.0.0.1', PORT: `${await findPort()}`, DATABASE_URL: databaseUrl, RATE_LIMIT_MAX: '0' };
+  const settings = {
+    HOST: '127.0.0.1',
+    PORT: `${await findPort()}`,
+    DATABASE_URL: databaseUrl,
+    RATE_LIMIT_MAX: '0',
+  };
   return { args: ['dist/src/web.js'], folder: buildApp(), environment: settings };
 }
 

@@ -19,7 +19,11 @@ export class Ledger {
     const distinct = new Set(stored);
     const lost = [...this.#titles].filter((title) => !distinct.has(title));
     assert.deepEqual(lost, [], `${lost.length} of ${this.size} acknowledged writes are lost`);
-    assert.equal(stored.length, distinct.size, `${stored.length - distinct.size} writes were done twice`);
+    assert.equal(
+      stored.length,
+      distinct.size,
+      `${stored.length - distinct.size} writes were done twice`,
+    );
   }
 }
 

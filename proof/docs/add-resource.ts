@@ -9,11 +9,15 @@ import { expectSuccess, serve } from './shell.ts';
 
 /** Follows "Add a resource" to the letter, in a fresh copy, and looks at what is there then. */
 export async function proveAddResource(tally: Tally, folder: string): Promise<void> {
-  const section = findSection(readFileSync(path.join(folder, 'README.md'), 'utf8'), 'Add a resource');
+  const section = findSection(
+    readFileSync(path.join(folder, 'README.md'), 'utf8'),
+    'Add a resource',
+  );
   for (const { kind, lines } of findBlocks(section)) {
     if (kind === 'diff') {
-      await tally.check('README, Add a resource: its lines have one place each in the files it names', () =>
-        applyPatch(folder, lines).join(', '),
+      await tally.check(
+        'README, Add a resource: its lines have one place each in the files it names',
+        () => applyPatch(folder, lines).join(', '),
       );
     }
     for (const command of kind === 'sh' ? lines.flatMap(splitLine) : [])
@@ -21,14 +25,23 @@ export async function proveAddResource(tally: Tally, folder: string): Promise<vo
         expectSuccess(folder, command).then(() => undefined),
       );
   }
-  for (const command of ['npm run typecheck', 'npm run lint', 'npx node test/routes/books.test.ts', 'npm run build'])
-    await tally.check(`The resource, then: ${command}`, () => expectSuccess(folder, command).then(() => undefined));
+  for (const command of [
+    'npm run typecheck',
+    'npm run lint',
+    'npx node test/routes/books.test.ts',
+    'npm run build',
+  ])
+    await tally.check(`The resource, then: ${command}`, () =>
+      expectSuccess(folder, command).then(() => undefined),
+    );
   await serve(folder, 'npm start', (url) => proveBooks(tally, url));
 }
 
 async function proveBooks(tally: Tally, url: string): Promise<void> {
   await tally.check('/openapi.json names it', async () => {
-    const { paths } = (await getJson(`${url}/openapi.json`)) as { paths: Record<string, Record<string, object>> };
+    const { paths } = (await getJson(`${url}/openapi.json`)) as {
+      paths: Record<string, Record<string, object>>;
+    };
     const operations = Object.entries(paths).filter(([name]) => name.startsWith('/books'));
     assert.deepEqual(
       operations.map(([name, methods]) => [name, Object.keys(methods).sort()]),

@@ -18,7 +18,8 @@ const PACKAGES = 'it would change the packages that the copies share';
 /** They take minutes, and .ci/run runs them from a fresh clone. */
 const LONG = 'it takes minutes, on a fresh clone';
 
-const inCi = (says: RegExp, reason: string) => ({ how: 'elsewhere', file: '.ci/run', says, reason }) as const;
+const inCi = (says: RegExp, reason: string) =>
+  ({ how: 'elsewhere', file: '.ci/run', says, reason }) as const;
 const inUpdating = {
   how: 'elsewhere',
   file: 'proof/updating/index.ts',
@@ -32,21 +33,36 @@ export const TREATMENTS: [RegExp, Treatment][] = [
   [/^npm test$/, inCi(/^npm test$/m, LONG)],
   [/^npm run check$/, inCi(/^npm run check$/m, LONG)],
   [/^npm run test:services$/, inCi(/^npm run test:services$/m, LONG)],
-  [/^npm run proof (bench|soak)$/, inCi(/^npm run proof bench .*\n(.*\n)*npm run proof soak /m, 'a part of it is')],
-  [/^npm prune --omit=dev$/, { how: 'elsewhere', file: 'proof/buildpack/*.ts', says: /\bprune\b/, reason: PACKAGES }],
+  [
+    /^npm run proof (bench|soak)$/,
+    inCi(/^npm run proof bench .*\n(.*\n)*npm run proof soak /m, 'a part of it is'),
+  ],
+  [
+    /^npm prune --omit=dev$/,
+    { how: 'elsewhere', file: 'proof/buildpack/*.ts', says: /\bprune\b/, reason: PACKAGES },
+  ],
   [/^npm install$/, { ...inUpdating, reason: PACKAGES }],
   [/^npm (run dev|start)$/, serve],
   [/^node dist\/src\/web\.js$/, serve],
   [/^node dist\/src\/release\.js$/, run],
   [/^npm run (build|release|format|proof|new resource \w+)$/, run],
-  [/^git rm -r /, { how: 'elsewhere', file: 'proof/removal/index.ts', says: /git rm/, reason: 'it takes a part away' }],
+  [
+    /^git rm -r /,
+    {
+      how: 'elsewhere',
+      file: 'proof/removal/index.ts',
+      says: /git rm/,
+      reason: 'it takes a part away',
+    },
+  ],
   [/^git push /, platform],
   [/^git /, inUpdating],
   [/^(heroku|dokku|scalingo|railway|fly|cf|gcloud|doctl|eb|clever|caprover) /, platform],
 ];
 
 /** A word that begins a command where it stands in a sentence or a table. */
-const PROGRAMS = /^(npm|npx|node|git|heroku|dokku|scalingo|railway|fly|cf|gcloud|doctl|eb|clever|caprover) ./;
+const PROGRAMS =
+  /^(npm|npx|node|git|heroku|dokku|scalingo|railway|fly|cf|gcloud|doctl|eb|clever|caprover) ./;
 
 export function isCommand(code: string): boolean {
   return PROGRAMS.test(code);
@@ -63,6 +79,8 @@ export function findTreatment(command: string): Treatment | undefined {
 
 /** The treatments that no command of the documentation has any more. */
 export function findUnused(commands: string[]): string[] {
-  const unused = TREATMENTS.filter(([pattern]) => !commands.some((command) => pattern.test(command)));
+  const unused = TREATMENTS.filter(
+    ([pattern]) => !commands.some((command) => pattern.test(command)),
+  );
   return unused.map(([pattern]) => String(pattern));
 }

@@ -1,8 +1,13 @@
 // The documentation: its commands run, its links and files are there, its tables are what the code says
 import assert from 'node:assert/strict';
 import { globSync } from 'node:fs';
+import {
+  readSettings,
+  writeExample,
+  writeManifest,
+  writeTable,
+} from '../../scripts/write-environment.ts';
 import { listDemands, listNumbers } from '../../test/contract-numbers.ts';
-import { readSettings, writeExample, writeManifest, writeTable } from '../../test/write-environment.ts';
 import type { Tally } from '../tally.ts';
 import { proveAddResource } from './add-resource.ts';
 import { findTreatment, findUnused, splitLine, type Treatment } from './commands.ts';
@@ -12,7 +17,9 @@ import { expectSuccess, serve } from './shell.ts';
 
 export async function prove(tally: Tally): Promise<void> {
   await tally.check('The tables of settings are what the plugins declare', proveTables);
-  await tally.check('Each demand of docs/contract.md is proven', () => assert.deepEqual(listNumbers(), listDemands()));
+  await tally.check('Each demand of docs/contract.md is proven', () =>
+    assert.deepEqual(listNumbers(), listDemands()),
+  );
   const folder = await copyTree('docs');
   await proveAddResource(tally, folder);
   await proveCommands(tally, folder);
@@ -24,9 +31,17 @@ export async function prove(tally: Tally): Promise<void> {
 
 async function proveTables(): Promise<void> {
   const settings = await readSettings();
-  assert.equal(writeTable(read(ROOT, 'README.md'), settings), read(ROOT, 'README.md'), 'run npm run format');
+  assert.equal(
+    writeTable(read(ROOT, 'README.md'), settings),
+    read(ROOT, 'README.md'),
+    'run npm run format',
+  );
   const manifest = read(ROOT, 'app.json');
-  assert.deepEqual(JSON.parse(writeManifest(manifest, settings)), JSON.parse(manifest), 'run npm run format');
+  assert.deepEqual(
+    JSON.parse(writeManifest(manifest, settings)),
+    JSON.parse(manifest),
+    'run npm run format',
+  );
   const example = read(ROOT, '.env.example');
   assert.equal(writeExample(example, settings), example, 'run npm run format');
 }
@@ -40,7 +55,9 @@ async function proveCommands(tally: Tally, folder: string): Promise<void> {
   );
   const commands = [...new Map(found.map((item) => [item.command, item])).values()];
   // The section above has run it, and it cannot be run twice.
-  for (const { page, command } of commands.filter(({ command }) => !command.startsWith('npm run new ')))
+  for (const { page, command } of commands.filter(
+    ({ command }) => !command.startsWith('npm run new '),
+  ))
     await tally.check(`${page}: ${command}`, () => proveCommand(folder, command));
   await tally.check('The commands of platforms are marked as such', () => proveMarks(found));
   await tally.check('Nothing is said of commands that there are no more', () =>
@@ -60,7 +77,9 @@ async function proveCommand(folder: string, command: string): Promise<string | u
 
 /** Whoever reads a page sees which commands need an account somewhere. */
 function proveMarks(found: { page: string; command: string; marked: boolean }[]): void {
-  const unmarked = found.filter(({ command, marked }) => !marked && findTreatment(command)?.how === 'platform');
+  const unmarked = found.filter(
+    ({ command, marked }) => !marked && findTreatment(command)?.how === 'platform',
+  );
   assert.deepEqual(unmarked, [], 'a block of such commands begins with ```sh platform');
 }
 

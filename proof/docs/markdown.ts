@@ -41,7 +41,9 @@ export function findSection(text: string, heading: string): string {
 
 /** What a link to a heading has after the #, as GitHub makes it. */
 export function findAnchors(text: string): string[] {
-  const headings = [...removeBlocks(text).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => heading);
+  const headings = [...removeBlocks(text).matchAll(/^#+ (.+)$/gm)].map(
+    ([, heading = '']) => heading,
+  );
   return headings.map((heading) =>
     heading
       .toLowerCase()

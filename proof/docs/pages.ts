@@ -24,7 +24,8 @@ export function proveLinks(folder: string, page: string): string {
     const [file = '', anchor] = link.split('#');
     const target = file ? path.join(path.dirname(page), file) : page;
     assert(existsSync(path.join(folder, target)), `${link} leads nowhere`);
-    if (anchor) assert(findAnchors(read(folder, target)).includes(anchor), `${link} leads to no heading`);
+    if (anchor)
+      assert(findAnchors(read(folder, target)).includes(anchor), `${link} leads to no heading`);
   }
   return `${links.length} links`;
 }
@@ -46,7 +47,10 @@ export function proveFiles(folder: string, page: string): string {
 function isThere(folder: string, page: string, name: string): boolean {
   const places = [name, path.join(path.dirname(page), name)];
   if (places.some((place) => existsSync(path.join(folder, place)))) return true;
-  return !name.includes('/') && globSync(`{routes,plugins,src,test}/**/${name}`, { cwd: folder }).length > 0;
+  return (
+    !name.includes('/') &&
+    globSync(`{routes,plugins,src,test}/**/${name}`, { cwd: folder }).length > 0
+  );
 }
 
 /** The lines of its shell blocks, and the commands in its sentences and tables; which are those of a platform. */

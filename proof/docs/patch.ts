@@ -20,7 +20,8 @@ function replaceLines(file: string, change: string[]): void {
   const text = readFileSync(file, 'utf8');
   const old = pickLines(change, '-');
   const parts = text.split(old);
-  if (parts.length !== 2) throw new Error(`${parts.length - 1} times in ${file}, and not once:\n${old}`);
+  if (parts.length !== 2)
+    throw new Error(`${parts.length - 1} times in ${file}, and not once:\n${old}`);
   writeFileSync(file, parts.join(pickLines(change, '+')));
 }
 

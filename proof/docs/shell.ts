@@ -40,14 +40,22 @@ export async function runCommand(
 }
 
 /** @throws where the command does not end with 0 */
-export async function expectSuccess(folder: string, command: string, environment?: NodeJS.ProcessEnv): Promise<string> {
+export async function expectSuccess(
+  folder: string,
+  command: string,
+  environment?: NodeJS.ProcessEnv,
+): Promise<string> {
   const { code, output } = await runCommand(folder, command, environment);
   assert(code === 0, `it ended with ${code}:\n${output.split('\n').slice(-40).join('\n')}`);
   return output;
 }
 
 /** Starts a command that serves, calls `use` with its address when it is ready, and stops it. */
-export async function serve(folder: string, command: string, use: (url: string) => Promise<unknown>): Promise<void> {
+export async function serve(
+  folder: string,
+  command: string,
+  use: (url: string) => Promise<unknown>,
+): Promise<void> {
   const port = await findPort();
   const { child, output } = start(folder, command, createEnvironment(folder, port));
   const ended = once(child, 'close');
@@ -62,11 +70,18 @@ export async function serve(folder: string, command: string, use: (url: string) 
 
 /** In a group of its own: npm does not pass a signal on, so all of them get it, as from a terminal. */
 function start(folder: string, command: string, env: NodeJS.ProcessEnv) {
-  const child = spawn(command, { cwd: folder, env, shell: true, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(command, {
+    cwd: folder,
+    env,
+    shell: true,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const chunks: Buffer[] = [];
   running.add(child);
   child.once('close', () => running.delete(child));
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => chunks.push(chunk));
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk) => chunks.push(chunk));
   return { child, output: () => Buffer.concat(chunks).toString() };
 }
 
@@ -78,10 +93,15 @@ function signalGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   }
 }
 
-async function waitUntilReady(url: string, child: ChildProcess, output: () => string): Promise<void> {
+async function waitUntilReady(
+  url: string,
+  child: ChildProcess,
+  output: () => string,
+): Promise<void> {
   const deadline = performance.now() + READY_TIMEOUT_MS;
   while (!(await isReady(url))) {
-    if (child.exitCode !== null || performance.now() > deadline) throw new Error(`It is not ready:\n${output()}`);
+    if (child.exitCode !== null || performance.now() > deadline)
+      throw new Error(`It is not ready:\n${output()}`);
     await sleep(100);
   }
 }

@@ -43,7 +43,9 @@ export async function connect(port: number): Promise<net.Socket> {
 export async function getOver(socket: net.Socket, path: string): Promise<string> {
   let received = '';
   socket.write(`GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`);
-  const ended = new Promise((resolve) => (socket.destroyed ? resolve([]) : socket.once('close', () => resolve([]))));
+  const ended = new Promise((resolve) =>
+    socket.destroyed ? resolve([]) : socket.once('close', () => resolve([])),
+  );
   while (!/\r\n\r\n.*\}/s.test(received)) {
     const [data] = (await Promise.race([once(socket, 'data'), ended])) as [Buffer?];
     if (!data) throw new Error(`The connection was closed after "${received}"`);

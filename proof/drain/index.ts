@@ -45,19 +45,32 @@ export async function prove(tally: Tally): Promise<void> {
   const start: StartFixture = (environment) => startFixture(postgres, environment);
   // These wait for a minute and a half, and nothing else does.
   const reuse = proveReuse(tally, start);
-  await tally.check('SIGTERM turns readiness to 503 at once, and requests go on being served', () => proveDelay(start));
+  await tally.check('SIGTERM turns readiness to 503 at once, and requests go on being served', () =>
+    proveDelay(start),
+  );
   await tally.check('SIGTERM during a response of 3 s', () => proveSlow(start, [0]));
-  await tally.check('Three SIGTERMs during a response of 3 s', () => proveSlow(start, [0, 300, 600]));
-  await tally.check(`SIGTERM during ${STAGGERED} responses that end one after the other`, () => proveStaggered(start));
+  await tally.check('Three SIGTERMs during a response of 3 s', () =>
+    proveSlow(start, [0, 300, 600]),
+  );
+  await tally.check(`SIGTERM during ${STAGGERED} responses that end one after the other`, () =>
+    proveStaggered(start),
+  );
   await tally.check('SIGTERM during a streamed response', () => proveStream(start));
   await tally.check('SIGTERM during a slow upload', () => proveUpload(start));
-  await tally.check('Requests that were on their way as the listener closed', () => proveLateRequests(start));
-  await tally.check(`SIGTERM with ${IDLE_CONNECTIONS} idle connections`, () => proveIdleConnections(start));
+  await tally.check('Requests that were on their way as the listener closed', () =>
+    proveLateRequests(start),
+  );
+  await tally.check(`SIGTERM with ${IDLE_CONNECTIONS} idle connections`, () =>
+    proveIdleConnections(start),
+  );
   await tally.check('SIGTERM with a handler that hangs', () => proveHungHandler(start));
   await reuse;
 }
 
-async function startFixture({ url }: PostgresServer, environment: Record<string, string> = {}): Promise<Fixture> {
+async function startFixture(
+  { url }: PostgresServer,
+  environment: Record<string, string> = {},
+): Promise<Fixture> {
   const port = await findPort();
   const settings = { HOST: '127.0.0.1', PORT: `${port}`, DATABASE_URL: url, RATE_LIMIT_MAX: '0' };
   const process = await startProgram({
@@ -159,7 +172,9 @@ async function proveLateRequests(start: StartFixture): Promise<string> {
     await getOver(connections[0]!, '/connection');
     fixture.process.signal('SIGTERM');
     const listenedAt = await waitUntilRefused(fixture.port);
-    const answers = await Promise.allSettled(connections.map((connection) => getOver(connection, '/connection')));
+    const answers = await Promise.allSettled(
+      connections.map((connection) => getOver(connection, '/connection')),
+    );
     const inTime = performance.now() - listenedAt < SURELY_LINGERS_MS;
     assert.equal((await slow).status, 200);
     assert.deepEqual(await fixture.process.ended, { code: 0, signal: null });
@@ -172,7 +187,9 @@ async function proveLateRequests(start: StartFixture): Promise<string> {
     }
     return 'answered on a new connection and on an idle one';
   }
-  throw new Error(`${ROUNDS} times, the requests did not get out in time: this machine is too busy`);
+  throw new Error(
+    `${ROUNDS} times, the requests did not get out in time: this machine is too busy`,
+  );
 }
 
 async function proveIdleConnections(start: StartFixture): Promise<string> {
@@ -180,14 +197,19 @@ async function proveIdleConnections(start: StartFixture): Promise<string> {
   for (let round = 1; round <= ROUNDS && Math.min(...exitsMs) > EXIT_MS; round++) {
     exitsMs.push(await measureExit(start));
   }
-  assert.ok(Math.min(...exitsMs) <= EXIT_MS, `Exited only ${exitsMs.join(', ')} ms after the last response`);
+  assert.ok(
+    Math.min(...exitsMs) <= EXIT_MS,
+    `Exited only ${exitsMs.join(', ')} ms after the last response`,
+  );
   return `exit 0 ${exitsMs.at(-1)} ms after the last response`;
 }
 
 async function measureExit(start: StartFixture): Promise<number> {
   await using fixture = await start();
   const agent = new http.Agent({ keepAlive: true, maxSockets: IDLE_CONNECTIONS });
-  const idle = Array.from({ length: IDLE_CONNECTIONS }, () => get(`${fixture.url}/health/live`, { agent }));
+  const idle = Array.from({ length: IDLE_CONNECTIONS }, () =>
+    get(`${fixture.url}/health/live`, { agent }),
+  );
   for (const { status } of await Promise.all(idle)) assert.equal(status, 200);
   const slow = readAnswer(await openAndWait(fixture, `/slow?ms=${SLOW_MS}`));
   fixture.process.signal('SIGTERM');

@@ -11,8 +11,12 @@ const IDLE_MS = 95_000;
 /** Uses connections again that were idle for longer than routers keep them. */
 export async function proveReuse(tally: Tally, start: StartFixture): Promise<void> {
   await Promise.all([
-    tally.check(`contract 16: A connection is used again after ${IDLE_MS / 1_000} s`, () => proveDirectReuse(start)),
-    tally.check(`Caddy uses a connection again after ${IDLE_MS / 1_000} s, for a POST`, () => proveRouterReuse(start)),
+    tally.check(`contract 16: A connection is used again after ${IDLE_MS / 1_000} s`, () =>
+      proveDirectReuse(start),
+    ),
+    tally.check(`Caddy uses a connection again after ${IDLE_MS / 1_000} s, for a POST`, () =>
+      proveRouterReuse(start),
+    ),
   ]);
 }
 
@@ -28,8 +32,13 @@ async function proveDirectReuse(start: StartFixture): Promise<void> {
 /** One server only, and no health checks, which would use the connection meanwhile. */
 async function proveRouterReuse(start: StartFixture): Promise<void> {
   await using fixture = await start();
-  const change = (text: string) => text.replaceAll(/^\s*health_.*$/gm, '').replace(/ 127\.0\.0\.1:1 \{/, ' {');
-  await using router = await startRouter('caddy', { apps: [fixture.port, 1], healthIntervalMs: 1_000, change });
+  const change = (text: string) =>
+    text.replaceAll(/^\s*health_.*$/gm, '').replace(/ 127\.0\.0\.1:1 \{/, ' {');
+  await using router = await startRouter('caddy', {
+    apps: [fixture.port, 1],
+    healthIntervalMs: 1_000,
+    change,
+  });
   const url = `http://127.0.0.1:${router.port}/connection`;
   const before = await get(url);
   await sleep(IDLE_MS);

@@ -46,7 +46,11 @@ export const environments: BadEnvironment[] = [
     named: ['DATABASE_URL'],
     secrets: ['top secret', 'db.example'],
   },
-  { environment: { DATABASE_URL: 'hunter2secret' }, named: ['DATABASE_URL'], secrets: ['hunter2secret'] },
+  {
+    environment: { DATABASE_URL: 'hunter2secret' },
+    named: ['DATABASE_URL'],
+    secrets: ['hunter2secret'],
+  },
   { environment: { DATABASE_URL: 'pglite:' }, named: ['DATABASE_URL'] },
   {
     environment: { DATABASE_URL: 'postgres://app:hunter2secret@db.example:port/app' },
@@ -63,7 +67,11 @@ export const environments: BadEnvironment[] = [
     secrets: ['hunter2secret', 'cache.example'],
     said: ['redis://', 'rediss://'],
   },
-  { environment: { REDIS_URL: 'cache.example:6379' }, named: ['REDIS_URL'], secrets: ['cache.example'] },
+  {
+    environment: { REDIS_URL: 'cache.example:6379' },
+    named: ['REDIS_URL'],
+    secrets: ['cache.example'],
+  },
   { environment: { REDIS_URL: 'redis://127.0.0.1:6379', REDIS_TLS: 'off' }, named: ['REDIS_TLS'] },
   {
     environment: { BACKING_APP_URL: 'ftp://user:hunter2secret@other.example' },
@@ -96,7 +104,11 @@ export const environments: BadEnvironment[] = [
   { environment: { WEB_CONCURRENCY: '0' }, named: ['WEB_CONCURRENCY'] },
   { environment: { WEB_CONCURRENCY: 'auto' }, named: ['WEB_CONCURRENCY'] },
   {
-    environment: { PORT: 'hunter2secret&x', LOG_LEVEL: 'token=hunter3secret', TRUST_PROXY: 'sk_live_$hunter4secret' },
+    environment: {
+      PORT: 'hunter2secret&x',
+      LOG_LEVEL: 'token=hunter3secret',
+      TRUST_PROXY: 'sk_live_$hunter4secret',
+    },
     named: ['PORT', 'LOG_LEVEL', 'TRUST_PROXY'],
     secrets: ['hunter2secret', 'hunter3secret', 'hunter4secret'],
   },

@@ -18,8 +18,11 @@ const FATAL = 60;
 export async function prove(tally: Tally): Promise<void> {
   buildApp();
   const good = { PORT: String(await findPort()), HOST: '127.0.0.1', DATABASE_URL: 'pglite:memory' };
-  await tally.check('A good environment listens, and the watch for listeners sees it', () => proveListening(good));
-  for (const row of environments) await tally.check(describe(row.environment), () => proveRefusal(good, row));
+  await tally.check('A good environment listens, and the watch for listeners sees it', () =>
+    proveListening(good),
+  );
+  for (const row of environments)
+    await tally.check(describe(row.environment), () => proveRefusal(good, row));
 }
 
 /** Without this row, a watch that sees nothing would let all others pass. */
@@ -36,9 +39,14 @@ async function proveRefusal(good: Record<string, string>, row: BadEnvironment): 
   const line = await readOnlyLine(app);
   const { level, msg } = JSON.parse(line) as { level: number; msg: string };
   assert.equal(level, FATAL, `the line's level is ${level}`);
-  assert.deepEqual(findNamed(msg).sort(), [...row.named].sort(), `other variables are named:\n${msg}`);
+  assert.deepEqual(
+    findNamed(msg).sort(),
+    [...row.named].sort(),
+    `other variables are named:\n${msg}`,
+  );
   for (const text of row.said ?? []) assert(msg.includes(text), `"${text}" is not said:\n${msg}`);
-  for (const secret of row.secrets ?? []) assert(!line.includes(secret), `"${secret}" is printed:\n${line}`);
+  for (const secret of row.secrets ?? [])
+    assert(!line.includes(secret), `"${secret}" is printed:\n${line}`);
   return msg.replace(/^.*\n/, '\n');
 }
 
@@ -48,11 +56,18 @@ async function readOnlyLine(app: RunningProcess): Promise<string> {
   assert(!app.lines.includes(LISTENING), 'the app takes it and listens');
   const { code } = await app.ended;
   assert.equal(code, 1, `the exit code is ${code}`);
-  assert.equal(app.lines.length, 1, `one line is printed, but there were:\n${app.lines.join('\n')}`);
+  assert.equal(
+    app.lines.length,
+    1,
+    `one line is printed, but there were:\n${app.lines.join('\n')}`,
+  );
   return app.lines[0]!;
 }
 
-function overrule(good: Record<string, string>, row: BadEnvironment['environment']): Record<string, string> {
+function overrule(
+  good: Record<string, string>,
+  row: BadEnvironment['environment'],
+): Record<string, string> {
   const entries = Object.entries({ ...good, ...row }).filter(([, value]) => value !== undefined);
   return Object.fromEntries(entries) as Record<string, string>;
 }
@@ -64,6 +79,8 @@ function findNamed(message: string): string[] {
 
 function describe(environment: BadEnvironment['environment']): string {
   return Object.entries(environment)
-    .map(([name, value]) => (value === undefined ? `no ${name}` : `${name}=${JSON.stringify(value)}`))
+    .map(([name, value]) =>
+      value === undefined ? `no ${name}` : `${name}=${JSON.stringify(value)}`,
+    )
     .join(' ');
 }

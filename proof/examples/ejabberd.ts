@@ -51,9 +51,21 @@ export class EjabberdServer implements AsyncDisposable {
       EJABBERD_LOG_PATH: path.join(this.#folder, 'ejabberd.log'),
     };
     // ejabberdctl refuses every user but root and its own: Erlang starts it as well, and is then the process itself.
-    const args = ['-noinput', '-mnesia', 'dir', `"${path.join(this.#folder, 'data')}"`, '-s', 'ejabberd'];
-    this.#server = new RunningProcess('erl', args, { folder: this.#folder, environment, user: pickUser() });
-    for (const type of ['c2s', 'service', 'http']) await this.#server.waitForLine(`for ejabberd_${type}`);
+    const args = [
+      '-noinput',
+      '-mnesia',
+      'dir',
+      `"${path.join(this.#folder, 'data')}"`,
+      '-s',
+      'ejabberd',
+    ];
+    this.#server = new RunningProcess('erl', args, {
+      folder: this.#folder,
+      environment,
+      user: pickUser(),
+    });
+    for (const type of ['c2s', 'service', 'http'])
+      await this.#server.waitForLine(`for ejabberd_${type}`);
   }
 
   /** SIGKILL. */
@@ -66,7 +78,8 @@ export class EjabberdServer implements AsyncDisposable {
   async register(user: string, password: string): Promise<void> {
     const body = JSON.stringify({ user, host: 'localhost', password });
     const answer = await fetch(`${this.#api}/register`, { method: 'POST', body });
-    if (!answer.ok) throw new Error(`ejabberd did not register ${user}: ${answer.status} ${await answer.text()}`);
+    if (!answer.ok)
+      throw new Error(`ejabberd did not register ${user}: ${answer.status} ${await answer.text()}`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -76,7 +89,8 @@ export class EjabberdServer implements AsyncDisposable {
 
 function findLibraries(): string {
   const [folder] = globSync(LIBRARIES);
-  if (!folder || !existsSync(folder)) throw new Error('ejabberd is not installed: apt-get install ejabberd');
+  if (!folder || !existsSync(folder))
+    throw new Error('ejabberd is not installed: apt-get install ejabberd');
   return path.dirname(folder);
 }
 
@@ -87,7 +101,12 @@ function configure(component: string, [clients, components, api]: number[]): str
     hosts: ['localhost'],
     listen: [
       { ip, port: clients, module: 'ejabberd_c2s' },
-      { ip, port: components, module: 'ejabberd_service', hosts: { [component]: { password: SECRET } } },
+      {
+        ip,
+        port: components,
+        module: 'ejabberd_service',
+        hosts: { [component]: { password: SECRET } },
+      },
       { ip, port: api, module: 'ejabberd_http', request_handlers: { '/api': 'mod_http_api' } },
     ],
     api_permissions: { register: { who: { ip: '127.0.0.0/8' }, what: ['register'] } },

@@ -54,7 +54,8 @@ export class RunningForeman implements AsyncDisposable {
 /** Resolves when the app at this URL and all that is attached to it are ready. */
 export async function waitUntilReady(url: string, process: RunningProcess): Promise<void> {
   while (!(await isReady(url))) {
-    if (process.hasEnded) throw new Error(`Ended before ${url} was ready:\n${process.lines.join('\n')}`);
+    if (process.hasEnded)
+      throw new Error(`Ended before ${url} was ready:\n${process.lines.join('\n')}`);
     await sleep(100);
   }
 }

@@ -18,7 +18,9 @@ const MAX_README_LINES = 40;
 /** Flags: the names of examples, where not all are to be proven. */
 export async function prove(tally: Tally, flags: string[]): Promise<void> {
   installTools(EXAMPLES);
-  const names = globSync('*/README.md', { cwd: EXAMPLES, exclude: ['node_modules'] }).map((file) => path.dirname(file));
+  const names = globSync('*/README.md', { cwd: EXAMPLES, exclude: ['node_modules'] }).map((file) =>
+    path.dirname(file),
+  );
   assert(names.length > 0, 'there are no examples');
   for (const flag of flags) assert(names.includes(flag), `there is no example named ${flag}`);
   await tally.check('the compiler finds no error in the examples', proveTypes);
@@ -29,7 +31,11 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
 }
 
 function proveTypes(): void {
-  const { status, stdout } = spawnSync('npx tsc -p .', { cwd: EXAMPLES, encoding: 'utf8', shell: true });
+  const { status, stdout } = spawnSync('npx tsc -p .', {
+    cwd: EXAMPLES,
+    encoding: 'utf8',
+    shell: true,
+  });
   assert.equal(status, 0, stdout);
 }
 
@@ -47,11 +53,16 @@ async function proveTests(tally: Tally, name: string): Promise<string> {
   const files = globSync('*.test.ts', { cwd });
   let tests = 0;
   let succeeded = false;
-  for await (const { type, data } of run({ cwd, files, timeout: TEST_TIMEOUT_MS }) as AsyncIterable<TestEvent>) {
+  for await (const { type, data } of run({
+    cwd,
+    files,
+    timeout: TEST_TIMEOUT_MS,
+  }) as AsyncIterable<TestEvent>) {
     if (type === 'test:diagnostic' && data.file) console.log(`        ${data.message}`);
     if (type === 'test:summary' && !data.file) succeeded = data.success;
     // A suite is no test, but its hooks can fail.
-    if (!isResult(type) || (data.details.type === 'suite' && !isHookFailure(data.details))) continue;
+    if (!isResult(type) || (data.details.type === 'suite' && !isHookFailure(data.details)))
+      continue;
     tests += 1;
     await tally.check(`${name}: ${data.name}`, () => proveResult(type, data));
   }

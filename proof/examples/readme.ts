@@ -12,7 +12,9 @@ export interface Step {
 
 /** The steps in a README's blocks of this language, each of which begins with the prompt. */
 export function readSteps(file: string, language: string, prompt: string): Step[] {
-  const blocks = readFileSync(file, 'utf8').matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, 'gms'));
+  const blocks = readFileSync(file, 'utf8').matchAll(
+    new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, 'gms'),
+  );
   const text = [...blocks].map(([, block]) => block).join('');
   const steps = `\n${text}`.split(`\n${prompt}`).slice(1);
   assert(steps.length > 0, `${file} shows nothing in ${language}`);

@@ -31,10 +31,21 @@ export class Client implements Disposable {
       ...(contentType !== undefined && { 'content-type': contentType }),
       ...(body !== undefined && { 'content-length': Buffer.byteLength(body) }),
     };
-    const request = http.request({ agent: this.#agent, hostname, port, method, path: target, headers });
+    const request = http.request({
+      agent: this.#agent,
+      hostname,
+      port,
+      method,
+      path: target,
+      headers,
+    });
     request.end(body);
     const [response] = (await once(request, 'response')) as [http.IncomingMessage];
-    return { status: response.statusCode!, contentType: response.headers['content-type'], body: await text(response) };
+    return {
+      status: response.statusCode!,
+      contentType: response.headers['content-type'],
+      body: await text(response),
+    };
   }
 
   [Symbol.dispose](): void {

@@ -39,7 +39,10 @@ interface Content {
 interface Document {
   paths: Record<
     string,
-    Record<string, { parameters?: Parameter[]; requestBody?: Content; responses: Record<string, Content> }>
+    Record<
+      string,
+      { parameters?: Parameter[]; requestBody?: Content; responses: Record<string, Content> }
+    >
   >;
 }
 
@@ -49,10 +52,15 @@ export async function readOperations(url: string, path: string): Promise<Operati
   const { paths } = (await answer.json()) as Document;
   return Object.entries(paths)
     .filter(([template]) => template.startsWith(path))
-    .flatMap(([template, methods]) => Object.entries(methods).map(([method, given]) => ({ template, method, given })))
+    .flatMap(([template, methods]) =>
+      Object.entries(methods).map(([method, given]) => ({ template, method, given })),
+    )
     .map(({ template, method, given: { parameters = [], requestBody, responses } }) => {
       const body = requestBody && readSchema(requestBody);
-      const answers = Object.entries(responses).map(([status, content]) => [status, readSchema(content)]);
+      const answers = Object.entries(responses).map(([status, content]) => [
+        status,
+        readSchema(content),
+      ]);
       return {
         method: method.toUpperCase(),
         path: template,

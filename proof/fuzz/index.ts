@@ -25,18 +25,27 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
   const { postgres, seed, runs } = parseArgs({ args: flags, options }).values;
   const parameters = { seed: Number(seed ?? Date.now() % 2 ** 31), numRuns: Number(runs ?? RUNS) };
   console.log(`seed ${parameters.seed}: npm run proof fuzz -- --seed ${parameters.seed}`);
-  await using app = await startApp({ postgres: postgres === true, environment: { RATE_LIMIT_MAX: '0' } });
+  await using app = await startApp({
+    postgres: postgres === true,
+    environment: { RATE_LIMIT_MAX: '0' },
+  });
   using client = new Client(app.url);
   for (const operation of await readOperations(app.url, '/notes')) {
     const name = `${operation.method} ${operation.path}, ${parameters.numRuns} requests`;
     await tally.check(name, () => proveOperation(client, operation, parameters));
   }
-  await tally.check('A model of the notes agrees with the app', () => proveModel(client, parameters));
+  await tally.check('A model of the notes agrees with the app', () =>
+    proveModel(client, parameters),
+  );
   await tally.check('No line of the log is an error', () => proveLog(app));
 }
 
 /** @returns how often each status came */
-async function proveOperation(client: Client, operation: Operation, parameters: Parameters): Promise<string> {
+async function proveOperation(
+  client: Client,
+  operation: Operation,
+  parameters: Parameters,
+): Promise<string> {
   const oracle = new Oracle(operation);
   const counts = new Map<number, number>();
   const property = fc.asyncProperty(generateRequest(operation), async (request) => {
@@ -73,12 +82,19 @@ async function writeTarget(
     target = target.replace(`{${name}}`, () => value);
     if (value === EXISTING) target = target.replace(EXISTING, await createNote(client));
   }
-  return query.length === 0 ? target : `${target}?${query.map((field) => field.join('=')).join('&')}`;
+  return query.length === 0
+    ? target
+    : `${target}?${query.map((field) => field.join('=')).join('&')}`;
 }
 
 async function createNote(client: Client): Promise<string> {
   const body = '{"title":"A note that there is"}';
-  const answer = await client.send({ method: 'POST', target: '/notes', contentType: 'application/json', body });
+  const answer = await client.send({
+    method: 'POST',
+    target: '/notes',
+    contentType: 'application/json',
+    body,
+  });
   return JSON.parse(answer.body).id;
 }
 

@@ -19,8 +19,14 @@ type Command = fc.AsyncCommand<Model, Client>;
 const REQUESTS_OF_A_RUN = 20;
 
 /** Runs the same commands against a Map and against the app: creates, changes, deletes, reads and lists. */
-export async function proveModel(client: Client, parameters: { seed: number; numRuns: number }): Promise<string> {
-  const commands = fc.commands(generateCommands(), { maxCommands: 2 * REQUESTS_OF_A_RUN, size: 'max' });
+export async function proveModel(
+  client: Client,
+  parameters: { seed: number; numRuns: number },
+): Promise<string> {
+  const commands = fc.commands(generateCommands(), {
+    maxCommands: 2 * REQUESTS_OF_A_RUN,
+    size: 'max',
+  });
   let count = 0;
   const property = fc.asyncProperty(commands, async (given) => {
     await deleteAll(client);
@@ -40,7 +46,9 @@ function generateCommands(): fc.Arbitrary<Command>[] {
     fc.string({ unit: 'binary', minLength, maxLength }).filter((value) => !value.includes('\0'));
   const title = text(1, 200);
   const body = text(0, 1_000);
-  const changes = fc.record({ title, body }, { requiredKeys: [] }).filter((given) => Object.keys(given).length > 0);
+  const changes = fc
+    .record({ title, body }, { requiredKeys: [] })
+    .filter((given) => Object.keys(given).length > 0);
   return [
     fc.record({ title, body }, { requiredKeys: ['title'] }).map(create),
     fc.tuple(fc.nat(), changes).map(([position, given]) => change(position, given)),
@@ -112,9 +120,17 @@ function list(limit: number): Command {
     toString: () => `list(${limit})`,
     async run(model, client) {
       const pages = await readPages(client, limit);
-      assert.deepEqual(pages.flat(), [...model.values()].reverse(), 'the pages are not the notes, newest first');
+      assert.deepEqual(
+        pages.flat(),
+        [...model.values()].reverse(),
+        'the pages are not the notes, newest first',
+      );
       const due = Math.max(1, Math.ceil(model.size / limit));
-      assert.equal(pages.length, due, `${model.size} notes come in ${pages.length} pages of ${limit}`);
+      assert.equal(
+        pages.length,
+        due,
+        `${model.size} notes come in ${pages.length} pages of ${limit}`,
+      );
     },
   };
 }
@@ -123,7 +139,10 @@ async function readPages(client: Client, limit: number): Promise<Note[][]> {
   const pages: Note[][] = [];
   let after = '';
   do {
-    const { items, next } = parse(await send(client, 'GET', `/notes?limit=${limit}${after && `&after=${after}`}`), 200);
+    const { items, next } = parse(
+      await send(client, 'GET', `/notes?limit=${limit}${after && `&after=${after}`}`),
+      200,
+    );
     pages.push(items);
     after = next;
   } while (after);
@@ -135,7 +154,12 @@ async function deleteAll(client: Client): Promise<void> {
   for (const { id } of pages.flat()) await send(client, 'DELETE', `/notes/${id}`);
 }
 
-async function send(client: Client, method: string, target: string, body?: object): Promise<ClientAnswer> {
+async function send(
+  client: Client,
+  method: string,
+  target: string,
+  body?: object,
+): Promise<ClientAnswer> {
   const content = body && { contentType: 'application/json', body: JSON.stringify(body) };
   return client.send({ method, target, ...content });
 }

@@ -22,25 +22,36 @@ export class Oracle {
     this.#query = fromText.compile(describeParameters(parameters, 'query'));
     this.#path = fromText.compile(describeParameters(parameters, 'path'));
     const entries = Object.entries(responses);
-    this.#responses = new Map(entries.map(([status, schema]) => [status, schema && exact.compile(schema)]));
+    this.#responses = new Map(
+      entries.map(([status, schema]) => [status, schema && exact.compile(schema)]),
+    );
   }
 
   /** Throws where the answer is not one that the document has for this request. */
   verify(request: GeneratedRequest, answer: ClientAnswer): void {
     const { status, body } = answer;
     assert(status < 500, `${status} ${body}`);
-    const key = [`${status}`, `${Math.floor(status / 100)}XX`].find((candidate) => this.#responses.has(candidate));
+    const key = [`${status}`, `${Math.floor(status / 100)}XX`].find((candidate) =>
+      this.#responses.has(candidate),
+    );
     assert(key, `${status} is not documented: ${body}`);
     this.#verifyBody(this.#responses.get(key), answer);
     const accepts = this.#accepts(request);
     const succeeds = status >= 200 && status < 300;
-    if (!accepts) assert(!succeeds, `the document does not allow the request, but it is answered ${status}: ${body}`);
+    if (!accepts)
+      assert(
+        !succeeds,
+        `the document does not allow the request, but it is answered ${status}: ${body}`,
+      );
     else if (this.#exists(request))
       assert(succeeds, `the document allows the request, but it is answered ${status}: ${body}`);
     else assert.equal(status, 404, `there is no such note, but it is answered ${status}: ${body}`);
   }
 
-  #verifyBody(validate: ValidateFunction | undefined, { status, contentType, body }: ClientAnswer): void {
+  #verifyBody(
+    validate: ValidateFunction | undefined,
+    { status, contentType, body }: ClientAnswer,
+  ): void {
     if (!validate) {
       assert.equal(body, '', `${status} is documented without a body`);
       return;
@@ -58,7 +69,11 @@ export class Oracle {
     if (!this.#path({ ...Object.fromEntries(decoded), ...this.#fill(path) })) return false;
     if (!this.#query(gather(query))) return false;
     if (!this.#body) return true;
-    return /^application\/json *(;|$)/i.test(contentType ?? '') && body !== undefined && this.#acceptsBody(body);
+    return (
+      /^application\/json *(;|$)/i.test(contentType ?? '') &&
+      body !== undefined &&
+      this.#acceptsBody(body)
+    );
   }
 
   #acceptsBody(body: string): boolean {
@@ -100,8 +115,11 @@ function describeParameters(parameters: Parameter[], place: string): Schema {
 /** A name that comes twice has a list as its value. */
 function gather(query: [string, string][]): Record<string, unknown> {
   const values = new Map<string, string[]>();
-  for (const [name, value] of query) values.set(decode(name), [...(values.get(decode(name)) ?? []), decode(value)]);
-  return Object.fromEntries([...values].map(([name, list]) => [name, list.length === 1 ? list[0] : list]));
+  for (const [name, value] of query)
+    values.set(decode(name), [...(values.get(decode(name)) ?? []), decode(value)]);
+  return Object.fromEntries(
+    [...values].map(([name, list]) => [name, list.length === 1 ? list[0] : list]),
+  );
 }
 
 /** What is no percent-encoding stays as it is. */

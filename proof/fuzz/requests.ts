@@ -20,7 +20,9 @@ export function generateRequest({ parameters, body }: Operation): Arbitrary<Gene
   const inPath = parameters.filter((parameter) => parameter.in === 'path');
   const inQuery = parameters.filter((parameter) => parameter.in === 'query');
   return fc.record({
-    path: fc.record(Object.fromEntries(inPath.map((parameter) => [parameter.name, generateSegment(parameter)]))),
+    path: fc.record(
+      Object.fromEntries(inPath.map((parameter) => [parameter.name, generateSegment(parameter)])),
+    ),
     query: fc.oneof(
       { weight: 2, arbitrary: generateFields(inQuery) },
       { weight: 1, arbitrary: generateAnyFields(inQuery) },
@@ -50,7 +52,12 @@ function generateSegment({ schema }: Parameter): Arbitrary<string> {
     { weight: 4, arbitrary: fc.constant(EXISTING) },
     { weight: 2, arbitrary: generateValid(schema).map(toText) },
     { weight: 2, arbitrary: generateNearlyValid(schema).map(toText).filter(Boolean) },
-    { weight: 1, arbitrary: fc.string({ unit: 'binary', minLength: 1, maxLength: 150 }).map(encodeURIComponent) },
+    {
+      weight: 1,
+      arbitrary: fc
+        .string({ unit: 'binary', minLength: 1, maxLength: 150 })
+        .map(encodeURIComponent),
+    },
     { weight: 1, arbitrary: broken },
   );
 }
@@ -72,9 +79,14 @@ function generateAnyFields(parameters: Parameter[]): Arbitrary<[string, string][
   const text = fc.string({ unit: 'binary', maxLength: 20 }).map(encodeURIComponent);
   const value = fc.oneof(
     text,
-    fc.constantFrom('%', '%zz', '%00', '1e1', ' 5', '%205', '05', '+5', '0x10', 'NaN').map((v) => v.trim()),
+    fc
+      .constantFrom('%', '%zz', '%00', '1e1', ' 5', '%205', '05', '+5', '0x10', 'NaN')
+      .map((v) => v.trim()),
   );
-  const names = fc.oneof(fc.constantFrom(...parameters.map(({ name }) => name), '__proto__', 'limit[]', 'a'), text);
+  const names = fc.oneof(
+    fc.constantFrom(...parameters.map(({ name }) => name), '__proto__', 'limit[]', 'a'),
+    text,
+  );
   return fc.array(fc.oneof(...known, fc.tuple(names, value)), { maxLength: 4 });
 }
 

@@ -23,30 +23,65 @@ export function generateValid(schema: Schema): Arbitrary<unknown> {
 
 /** Values that miss the schema by little: a limit by one, a type, a field too few or too many. */
 export function generateNearlyValid(schema: Schema): Arbitrary<unknown> {
-  const wrongType = fc.constantFrom<unknown>(null, true, 0, -1, 1.5, '', 'text', [], [null], {}, { a: 1 });
+  const wrongType = fc.constantFrom<unknown>(
+    null,
+    true,
+    0,
+    -1,
+    1.5,
+    '',
+    'text',
+    [],
+    [null],
+    {},
+    { a: 1 },
+  );
   if (schema.type === 'integer')
-    return fc.oneof(fc.constantFrom((schema.minimum ?? 0) - 1, (schema.maximum ?? 0) + 1), wrongType);
+    return fc.oneof(
+      fc.constantFrom((schema.minimum ?? 0) - 1, (schema.maximum ?? 0) + 1),
+      wrongType,
+    );
   if (schema.type === 'string') return fc.oneof(generateNearlyValidText(schema), wrongType);
   if (schema.type === 'object') return fc.oneof(generateBrokenObject(schema), wrongType);
   return wrongType;
 }
 
-function generateObject({ properties = {}, required = [], minProperties = 0 }: Schema): Arbitrary<object> {
-  const values = Object.fromEntries(Object.entries(properties).map(([name, schema]) => [name, generateValid(schema)]));
-  return fc.record(values, { requiredKeys: required }).filter((value) => Object.keys(value).length >= minProperties);
+function generateObject({
+  properties = {},
+  required = [],
+  minProperties = 0,
+}: Schema): Arbitrary<object> {
+  const values = Object.fromEntries(
+    Object.entries(properties).map(([name, schema]) => [name, generateValid(schema)]),
+  );
+  return fc
+    .record(values, { requiredKeys: required })
+    .filter((value) => Object.keys(value).length >= minProperties);
 }
 
-function generateText({ minLength = 0, maxLength = 1_000, pattern = '', format }: Schema): Arbitrary<string> {
+function generateText({
+  minLength = 0,
+  maxLength = 1_000,
+  pattern = '',
+  format,
+}: Schema): Arbitrary<string> {
   if (format === 'uuid') return fc.uuid();
   if (format) throw new Error(`The format ${format} is not known to the generator`);
   const text = fc.string({ unit: 'binary', minLength, maxLength });
   const limits = fc
-    .tuple(fc.string({ unit: 'binary', minLength: 1, maxLength: 1 }), fc.constantFrom(minLength, maxLength))
+    .tuple(
+      fc.string({ unit: 'binary', minLength: 1, maxLength: 1 }),
+      fc.constantFrom(minLength, maxLength),
+    )
     .map(([character, length]) => character.repeat(length));
   return fc.oneof(text, limits).filter((value) => new RegExp(pattern, 'u').test(value));
 }
 
-function generateNearlyValidText({ minLength = 0, maxLength = 1_000, format }: Schema): Arbitrary<string> {
+function generateNearlyValidText({
+  minLength = 0,
+  maxLength = 1_000,
+  format,
+}: Schema): Arbitrary<string> {
   if (format === 'uuid')
     return fc.oneof(
       fc.uuid().map((id) => `${id}0`),
@@ -57,20 +92,33 @@ function generateNearlyValidText({ minLength = 0, maxLength = 1_000, format }: S
   const unstorable = ['\0', 'a\0b', '\ud800', '\udfff', '\udc00\ud800'];
   return fc.oneof(
     fc.constantFrom(...tooShort, ...unstorable),
-    fc.string({ unit: 'binary-ascii', minLength: 1, maxLength: 1 }).map((character) => character.repeat(maxLength + 1)),
+    fc
+      .string({ unit: 'binary-ascii', minLength: 1, maxLength: 1 })
+      .map((character) => character.repeat(maxLength + 1)),
   );
 }
 
 function generateBrokenObject(schema: Schema): Arbitrary<object> {
   const { properties = {} } = schema;
   const names = Object.keys(properties);
-  const unknown = fc.constantFrom('__proto__', 'constructor', 'id', 'createdAt', 'toString', 'Title', 'title ', '');
+  const unknown = fc.constantFrom(
+    '__proto__',
+    'constructor',
+    'id',
+    'createdAt',
+    'toString',
+    'Title',
+    'title ',
+    '',
+  );
   return generateObject(schema).chain((valid) =>
     fc.oneof(
       fc.constantFrom(...names).map((name) => without(valid, name)),
       fc
         .constantFrom(...names)
-        .chain((name) => generateNearlyValid(properties[name]!).map((value) => withField(valid, name, value))),
+        .chain((name) =>
+          generateNearlyValid(properties[name]!).map((value) => withField(valid, name, value)),
+        ),
       fc.tuple(unknown, fc.jsonValue()).map(([name, value]) => withField(valid, name, value)),
     ),
   );

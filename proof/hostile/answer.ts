@@ -12,7 +12,10 @@ export interface Answer {
  * @param bodiless whether these are answers to HEAD
  * @returns the whole answers, and what is left after the last of them
  */
-export function parseAnswers(received: string, bodiless: boolean): { answers: Answer[]; rest: string } {
+export function parseAnswers(
+  received: string,
+  bodiless: boolean,
+): { answers: Answer[]; rest: string } {
   const answers: Answer[] = [];
   let rest = received;
   for (;;) {
@@ -23,7 +26,10 @@ export function parseAnswers(received: string, bodiless: boolean): { answers: An
   }
 }
 
-function parseAnswer(text: string, bodiless: boolean): { answer: Answer; length: number } | undefined {
+function parseAnswer(
+  text: string,
+  bodiless: boolean,
+): { answer: Answer; length: number } | undefined {
   const end = text.indexOf('\r\n\r\n');
   if (end === -1) return undefined;
   const [statusLine = '', ...lines] = text.slice(0, end).split('\r\n');
@@ -32,7 +38,9 @@ function parseAnswer(text: string, bodiless: boolean): { answer: Answer; length:
   const headers = new Headers(lines.map((line) => splitField(line)));
   const start = end + 4;
   const body =
-    bodiless || status < 200 || status === 204 ? { text: '', length: 0 } : readBody(text.slice(start), headers);
+    bodiless || status < 200 || status === 204
+      ? { text: '', length: 0 }
+      : readBody(text.slice(start), headers);
   if (!body) return undefined;
   const decoded = Buffer.from(body.text, 'latin1').toString();
   return { answer: { status, headers, body: decoded }, length: start + body.length };

@@ -21,13 +21,22 @@ const ERROR = 50;
 
 /** Flags: --postgres runs the app on a PostgreSQL server instead of the embedded database. */
 export async function prove(tally: Tally, flags: string[]): Promise<void> {
-  const { postgres } = parseArgs({ args: flags, options: { postgres: { type: 'boolean' } } }).values;
-  await using app = await startApp({ postgres: postgres === true, environment: { RATE_LIMIT_MAX: '0' } });
-  const check = (row: HostileRequest) => tally.check(`contract 21: ${row.name}`, () => proveRequest(app, row));
+  const { postgres } = parseArgs({
+    args: flags,
+    options: { postgres: { type: 'boolean' } },
+  }).values;
+  await using app = await startApp({
+    postgres: postgres === true,
+    environment: { RATE_LIMIT_MAX: '0' },
+  });
+  const check = (row: HostileRequest) =>
+    tally.check(`contract 21: ${row.name}`, () => proveRequest(app, row));
   const slow = requests.filter((row) => row.slow).map(check);
   for (const row of requests.filter((row) => !row.slow)) await check(row);
   await tally.check(`${IDLE_CONNECTIONS} idle connections`, () => proveIdleConnections(app));
-  await tally.check('A client that asks for 20,000 pages and reads nothing', () => proveDeafClient(app));
+  await tally.check('A client that asks for 20,000 pages and reads nothing', () =>
+    proveDeafClient(app),
+  );
   await Promise.all(slow);
   await tally.check('Every line of the log is JSON, and none is an error', () => proveLog(app));
   await tally.check('Nothing that was sent to do harm is in the log', () => proveSecrecy(app));
@@ -42,7 +51,10 @@ async function proveRequest(app: RunningApp, row: HostileRequest): Promise<strin
   using connection = await Connection.open(app.port, bodiless);
   const sent = connection.send(row.bytes());
   if (row.ends) await sent.then(() => connection.end());
-  assert(await connection.waitForAnswers(expected, timeoutMs), `neither answered nor closed in ${timeoutMs} ms`);
+  assert(
+    await connection.waitForAnswers(expected, timeoutMs),
+    `neither answered nor closed in ${timeoutMs} ms`,
+  );
   const seconds = slow ? ` after ${Math.round((performance.now() - startedAt) / 1_000)} s` : '';
   const answers = connection.answers.slice(0, expected);
   proveAnswers(answers, row);
@@ -62,17 +74,29 @@ function canary(bodiless: boolean): Buffer {
 function proveNothingMore(connection: Connection, answers: number): void {
   const more = connection.answers.slice(answers);
   const unasked = more.filter(({ headers }) => headers.get('x-request-id') !== 'canary');
-  assert(unasked.length === 0, `another answer came that nobody asked for: ${unasked.map(describe)}`);
+  assert(
+    unasked.length === 0,
+    `another answer came that nobody asked for: ${unasked.map(describe)}`,
+  );
   assert(more.length <= 1, 'the canary was answered twice');
-  assert(connection.rest === '', `there is something behind the last answer: ${JSON.stringify(connection.rest)}`);
+  assert(
+    connection.rest === '',
+    `there is something behind the last answer: ${JSON.stringify(connection.rest)}`,
+  );
 }
 
 function proveAnswers(answers: Answer[], row: HostileRequest): void {
   const { statuses, bodiless, answers: expected = 1, mayClose = statuses.length === 0 } = row;
   const came = answers.map(describe).join('; ') || 'closed';
-  assert(mayClose || answers.length === expected, `${expected} answers are due, but there came: ${came}`);
+  assert(
+    mayClose || answers.length === expected,
+    `${expected} answers are due, but there came: ${came}`,
+  );
   for (const [position, answer] of answers.entries()) {
-    assert(statuses.includes(answer.status), `${statuses.join(' or ') || 'no answer'} is due, but there came: ${came}`);
+    assert(
+      statuses.includes(answer.status),
+      `${statuses.join(' or ') || 'no answer'} is due, but there came: ${came}`,
+    );
     for (const [name, value] of answer.headers)
       assert(!value.includes(INJECTED), `what was sent comes back in ${name}: ${value}`);
     assert(!answer.body.includes(SECRET), `the query comes back: ${came}`);
@@ -87,7 +111,8 @@ function proveShape(answer: Answer): void {
   const body = JSON.parse(answer.body);
   assert.deepEqual(Object.keys(body).sort(), ['code', 'error', 'message', 'statusCode'], came);
   assert.equal(body.statusCode, answer.status, came);
-  for (const name of ['code', 'error', 'message']) assert(typeof body[name] === 'string' && body[name] !== '', came);
+  for (const name of ['code', 'error', 'message'])
+    assert(typeof body[name] === 'string' && body[name] !== '', came);
 }
 
 function describe({ status, body }: Answer): string {
@@ -99,7 +124,11 @@ async function proveGoodRequest(app: RunningApp): Promise<void> {
   using connection = await Connection.open(app.port);
   await connection.send(get('/notes?limit=1', ['Connection: close']));
   await connection.waitForAnswers(1, TIMEOUT_MS);
-  assert.deepEqual(connection.answers.map(describe), ['200'], 'a good request on a new connection is not answered');
+  assert.deepEqual(
+    connection.answers.map(describe),
+    ['200'],
+    'a good request on a new connection is not answered',
+  );
 }
 
 async function proveIdleConnections(app: RunningApp): Promise<string> {
@@ -120,13 +149,21 @@ async function proveDeafClient(app: RunningApp): Promise<void> {
 
 function proveLog({ process }: RunningApp): string {
   const errors = process.lines.filter((line) => !(parseLine(line).level < ERROR));
-  assert(errors.length === 0, `there are ${errors.length} errors, such as:\n${errors.slice(0, 3).join('\n')}`);
+  assert(
+    errors.length === 0,
+    `there are ${errors.length} errors, such as:\n${errors.slice(0, 3).join('\n')}`,
+  );
   return `${process.lines.length} lines`;
 }
 
 function proveSecrecy({ process }: RunningApp): void {
-  const leaks = process.lines.filter((line) => line.includes(SECRET) || parseLine(line).text.includes(INJECTED));
-  assert(leaks.length === 0, `what was sent is in ${leaks.length} lines, such as:\n${leaks.slice(0, 3).join('\n')}`);
+  const leaks = process.lines.filter(
+    (line) => line.includes(SECRET) || parseLine(line).text.includes(INJECTED),
+  );
+  assert(
+    leaks.length === 0,
+    `what was sent is in ${leaks.length} lines, such as:\n${leaks.slice(0, 3).join('\n')}`,
+  );
 }
 
 /** Without the path: it is the client's too, but belongs into the log. */

@@ -37,9 +37,17 @@ export function request(line: string, fields: string[] = [], body: string | Buff
 }
 
 /** POST /notes with this body. */
-export function post(body: string | Buffer, type = 'application/json', fields: string[] = []): Buffer {
+export function post(
+  body: string | Buffer,
+  type = 'application/json',
+  fields: string[] = [],
+): Buffer {
   const length = `Content-Length: ${Buffer.byteLength(body)}`;
-  return request('POST /notes HTTP/1.1', [...(type ? [`Content-Type: ${type}`] : []), length, ...fields], body);
+  return request(
+    'POST /notes HTTP/1.1',
+    [...(type ? [`Content-Type: ${type}`] : []), length, ...fields],
+    body,
+  );
 }
 
 /** POST /notes with a body in chunks, as they stand in `chunks`. */

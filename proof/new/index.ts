@@ -1,7 +1,7 @@
 // npm run new resource: names that are near to what the generated code says itself give code that is sound
 import assert from 'node:assert/strict';
 import { PGlite } from '@electric-sql/pglite';
-import { SQL_WORDS } from '../../new/names.ts';
+import { SQL_WORDS } from '../../scripts/new/names.ts';
 import { copyTree } from '../docs/copy.ts';
 import { expectSuccess, serve } from '../docs/shell.ts';
 import type { Tally } from '../tally.ts';
@@ -16,7 +16,9 @@ const NAMES = [
 
 const IRREGULAR = ['people person', 'news news', 'series series'];
 
-const TESTED = ['new-things', 'sample-thing-kinds', 'people'].map((name) => `test/routes/${name}.test.ts`);
+const TESTED = ['new-things', 'sample-thing-kinds', 'people'].map(
+  (name) => `test/routes/${name}.test.ts`,
+);
 
 const CHECKS = ['typecheck', 'lint', 'build', `test -- --disable-coverage ${TESTED.join(' ')}`];
 
@@ -24,7 +26,9 @@ export async function prove(tally: Tally): Promise<void> {
   await tally.check('The reserved words of SQL are those of PostgreSQL', proveWords);
   const folder = await copyTree('new');
   for (const name of [...NAMES, ...IRREGULAR])
-    await tally.check(name, () => expectSuccess(folder, `npm run new resource ${name}`).then(() => undefined));
+    await tally.check(name, () =>
+      expectSuccess(folder, `npm run new resource ${name}`).then(() => undefined),
+    );
   for (const check of CHECKS)
     await tally.check(`All of them: npm run ${check}`, () =>
       expectSuccess(folder, `npm run ${check}`).then(() => undefined),

@@ -36,7 +36,9 @@ export async function prove(tally: Tally): Promise<void> {
       nodes.push(node);
       return await proveTests(tree, node);
     });
-  await tally.check("The machine's own Node: release, web, a note's life", () => proveMachine(postgres));
+  await tally.check("The machine's own Node: release, web, a note's life", () =>
+    proveMachine(postgres),
+  );
   await tally.check('engines.node is the newest that calls itself an LTS', async () =>
     proveLts([...nodes, await install('latest')]),
   );
@@ -51,7 +53,10 @@ async function install(version: string): Promise<Installed> {
 }
 
 function inspect(file: string): Installed {
-  const output = execFileSync(file, ['-p', 'JSON.stringify([process.versions.node, process.release.lts])']);
+  const output = execFileSync(file, [
+    '-p',
+    'JSON.stringify([process.versions.node, process.release.lts])',
+  ]);
   const [version, lts] = JSON.parse(`${output}`);
   return { file, version, lts: lts ?? undefined };
 }
@@ -63,9 +68,13 @@ async function proveTests(tree: string, { file, version, lts }: Installed): Prom
 }
 
 async function proveMachine(postgres: PostgresServer): Promise<string> {
-  const folders = (process.env.PATH ?? '').split(':').filter((folder) => !folder.includes('node_modules'));
+  const folders = (process.env.PATH ?? '')
+    .split(':')
+    .filter((folder) => !folder.includes('node_modules'));
   const search = folders.join(':');
-  const { version } = inspect(execFileSync('which', ['node'], { encoding: 'utf8', env: { PATH: search } }).trim());
+  const { version } = inspect(
+    execFileSync('which', ['node'], { encoding: 'utf8', env: { PATH: search } }).trim(),
+  );
   const folder = buildApp();
   return `${version}: ${await provePass({ folder, path: search, procfile: readProcfile(folder) }, postgres)}`;
 }
@@ -76,7 +85,10 @@ function proveLts(nodes: Installed[]): string {
   const pinned = nodes.find((node) => `${major(node)}.x` === manifest.engines.node);
   assert(pinned, `there is no Node ${manifest.engines.node}`);
   const newest = Math.max(...nodes.filter(({ lts }) => lts).map(major));
-  assert(newest <= major(pinned), `Node ${newest} is an LTS, engines.node is ${manifest.engines.node}`);
+  assert(
+    newest <= major(pinned),
+    `Node ${newest} is an LTS, engines.node is ${manifest.engines.node}`,
+  );
   return pinned.lts
     ? `${pinned.version}, ${pinned.lts}`
     : `${pinned.version} says that it is NONE YET; ${newest} is one`;

@@ -40,17 +40,26 @@ export async function prove(tally: Tally): Promise<void> {
   await tally.check('It is valid OpenAPI 3.1', () => proveValidity(document));
   await tally.check('A document with a mistake is not', () => proveMistake(document));
   await tally.check('Its schemas are valid JSON Schema 2020-12', () => proveSchemas(document));
-  await tally.check('A schema with a mistake is not', () => assert.throws(() => proveSchemas(FAULTY)));
+  await tally.check('A schema with a mistake is not', () =>
+    assert.throws(() => proveSchemas(FAULTY)),
+  );
   await tally.check('It has every route', () => proveOperations(document));
   for (const [name, operation] of listOperations(document))
-    await tally.check(`${name} has a summary, a tag and all of its answers`, () => proveOperation(name, operation));
+    await tally.check(`${name} has a summary, a tag and all of its answers`, () =>
+      proveOperation(name, operation),
+    );
   await tally.check('Every schema accepts its own examples', () => proveExamples(document));
   await tally.check('Its server is where the client is', () => proveServer(app, {}, app.url));
   const forwarded = { 'x-forwarded-host': 'api.example', 'x-forwarded-proto': 'https' };
-  await tally.check('Behind a proxy, too', () => proveServer(app, forwarded, 'https://api.example'));
+  await tally.check('Behind a proxy, too', () =>
+    proveServer(app, forwarded, 'https://api.example'),
+  );
 }
 
-async function fetchDocument(app: RunningApp, headers: Record<string, string> = {}): Promise<Document> {
+async function fetchDocument(
+  app: RunningApp,
+  headers: Record<string, string> = {},
+): Promise<Document> {
   const answer = await fetch(`${app.url}/openapi.json`, { headers });
   assert.equal(answer.status, 200);
   return (await answer.json()) as Document;
@@ -63,7 +72,10 @@ async function proveValidity(document: Document): Promise<void> {
 }
 
 async function proveMistake(document: Document): Promise<void> {
-  const { valid } = await new Validator().validate({ ...structuredClone(document), paths: { notes: { get: {} } } });
+  const { valid } = await new Validator().validate({
+    ...structuredClone(document),
+    paths: { notes: { get: {} } },
+  });
   assert(!valid, 'the validator finds no mistake in a document that has one');
 }
 
@@ -71,7 +83,8 @@ async function proveMistake(document: Document): Promise<void> {
 function proveSchemas(document: object): string {
   const ajv = new Ajv2020();
   const schemas = [...findValues(document, 'schema')];
-  for (const schema of schemas) assert(ajv.validateSchema(schema as object), JSON.stringify([schema, ajv.errors]));
+  for (const schema of schemas)
+    assert(ajv.validateSchema(schema as object), JSON.stringify([schema, ajv.errors]));
   assert(schemas.length > 0, 'there are no schemas');
   return `${schemas.length} schemas`;
 }
@@ -84,7 +97,10 @@ function proveOperations(document: Document): string {
 
 function listOperations({ paths }: Document): [string, Operation][] {
   return Object.entries(paths).flatMap(([path, methods]) =>
-    Object.entries(methods).map(([method, operation]): [string, Operation] => [`${method} ${path}`, operation]),
+    Object.entries(methods).map(([method, operation]): [string, Operation] => [
+      `${method} ${path}`,
+      operation,
+    ]),
   );
 }
 
@@ -101,7 +117,8 @@ function proveOperation(name: string, { summary, tags, responses }: Operation): 
       statuses.some((status) => status.startsWith(errors)),
       `no ${errors}XX: ${statuses}`,
     );
-  for (const status of statuses) assert(responses[status]!.description, `${name} says nothing of its ${status}`);
+  for (const status of statuses)
+    assert(responses[status]!.description, `${name} says nothing of its ${status}`);
   return statuses.join(', ');
 }
 
@@ -112,7 +129,10 @@ function proveExamples(document: Document): string {
   let count = 0;
   for (const schema of findSchemasWithExamples(document)) {
     for (const example of schema.examples) {
-      assert(ajv.validate(schema, example), `${JSON.stringify(schema)} does not accept ${JSON.stringify(example)}`);
+      assert(
+        ajv.validate(schema, example),
+        `${JSON.stringify(schema)} does not accept ${JSON.stringify(example)}`,
+      );
       count += 1;
     }
   }
@@ -135,7 +155,11 @@ function* findValues(value: unknown, name: string): Generator<unknown> {
   }
 }
 
-async function proveServer(app: RunningApp, headers: Record<string, string>, due: string): Promise<void> {
+async function proveServer(
+  app: RunningApp,
+  headers: Record<string, string>,
+  due: string,
+): Promise<void> {
   const { servers } = await fetchDocument(app, headers);
   assert.deepEqual(
     servers.map(({ url }) => url.replace(/\/$/, '')),

@@ -23,9 +23,13 @@ const EVERYTHING = 'everything at once';
 export async function prove(tally: Tally, flags: string[]): Promise<void> {
   const removals = readRemovals();
   const words = flags.map((flag) => flag.replace(/^--/, '').toLowerCase());
-  const isPicked = (name: string) => words.length === 0 || words.some((word) => name.toLowerCase().includes(word));
+  const isPicked = (name: string) =>
+    words.length === 0 || words.some((word) => name.toLowerCase().includes(word));
   const picked = removals.filter(({ name }) => isPicked(name));
-  assert(picked.length > 0, `no row has the word; these are there: ${removals.map(({ name }) => name).join('; ')}`);
+  assert(
+    picked.length > 0,
+    `no row has the word; these are there: ${removals.map(({ name }) => name).join('; ')}`,
+  );
   for (const removal of picked) {
     const folder = await proveRemoval(tally, removal);
     if (removal.name === EVERYTHING) await proveMinimalApp(tally, folder);
@@ -35,10 +39,12 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
 /** The rows of the table, in its order, and all of them together. */
 function readRemovals(): Removal[] {
   const section = findSection(read(ROOT, 'README.md'), 'Remove what you do not need');
-  const rows = [...section.matchAll(/^\| ([^|]+) \| `(git rm [^`|]+)` \|$/gm)].map(([, name = '', command = '']) => ({
-    name,
-    command,
-  }));
+  const rows = [...section.matchAll(/^\| ([^|]+) \| `(git rm [^`|]+)` \|$/gm)].map(
+    ([, name = '', command = '']) => ({
+      name,
+      command,
+    }),
+  );
   assert(rows.length > 0, 'the README has no table of what can be removed');
   const removals = rows.map(({ name, command }) => {
     const [, first] = /, after (.+)$/.exec(name) ?? [];
@@ -54,9 +60,15 @@ async function proveRemoval(tally: Tally, { name, commands }: Removal): Promise<
   const copy = new Repository(await copyTree('removal'));
   await copy.init('Begin with the template');
   for (const command of commands)
-    await tally.check(`${name}: ${command}`, async () => `${countLines(await copy.run(command))} files`);
-  for (const command of CHECKS) await tally.check(`${name}, then: ${command}`, () => runCheck(copy.folder, command));
-  await tally.check(`${name}, then: npm run format takes its settings out of the tables`, () => proveTables(copy));
+    await tally.check(
+      `${name}: ${command}`,
+      async () => `${countLines(await copy.run(command))} files`,
+    );
+  for (const command of CHECKS)
+    await tally.check(`${name}, then: ${command}`, () => runCheck(copy.folder, command));
+  await tally.check(`${name}, then: npm run format takes its settings out of the tables`, () =>
+    proveTables(copy),
+  );
   return copy.folder;
 }
 
@@ -85,13 +97,18 @@ const COVERAGE = /^All files .*$/gm;
 /** What tap says of each test that failed; of anything else the last lines. */
 function pickFailures(output: string): string {
   const failures = output.match(/^ *not ok [\s\S]*?\n *\.\.\.$/gm) ?? [];
-  return failures.length > 0 ? failures.slice(0, 5).join('\n') : output.split('\n').slice(-40).join('\n');
+  return failures.length > 0
+    ? failures.slice(0, 5).join('\n')
+    : output.split('\n').slice(-40).join('\n');
 }
 
 /** The table of the README is written anew by the settings that are there: .env.example names no other. */
 async function proveTables(copy: Repository): Promise<string> {
   await copy.run('npm run format');
-  const left = findNames(findSection(copy.read('README.md'), 'The environment'), /^\| ([A-Z_]+) \|/gm);
+  const left = findNames(
+    findSection(copy.read('README.md'), 'The environment'),
+    /^\| ([A-Z_]+) \|/gm,
+  );
   assert.deepEqual(findNames(copy.read('.env.example'), /^(?:# )?([A-Z_]+)=/gm), left);
   await copy.run('npx node test/settings.test.ts');
   return `${left.length} settings`;

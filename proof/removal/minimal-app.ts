@@ -6,25 +6,37 @@ import type { Tally } from '../tally.ts';
 export async function proveMinimalApp(tally: Tally, folder: string): Promise<void> {
   const start = (type: 'web' | 'release', environment = {}) =>
     new RunningProcess(process.execPath, [`dist/src/${type}.js`], { folder, environment });
-  await tally.check('What is left: release has nothing to do under an empty environment, and ends with 0', async () => {
-    const release = start('release');
-    assert.equal((await release.ended).code, 0, release.lines.join('\n'));
-    assert.match(release.lines.at(-1)!, /"applied":\[\],"msg":"Nothing to apply"/);
-  });
+  await tally.check(
+    'What is left: release has nothing to do under an empty environment, and ends with 0',
+    async () => {
+      const release = start('release');
+      assert.equal((await release.ended).code, 0, release.lines.join('\n'));
+      assert.match(release.lines.at(-1)!, /"applied":\[\],"msg":"Nothing to apply"/);
+    },
+  );
   const port = await findPort();
   await using web = start('web', { PORT: `${port}` });
   const ask = (path: string) => fetch(`http://127.0.0.1:${port}${path}`);
-  await tally.check('What is left starts with PORT and nothing else, without a database', async () => {
-    await web.waitForLine('Server listening at');
-    assert.deepEqual(await readAnswer(ask('/health/ready')), [200, { status: 'ready', services: {} }]);
-    const [status, { health, docs }] = await readAnswer(ask('/'));
-    assert.deepEqual([status, health, docs], [200, '/health/ready', undefined]);
-    assert.equal((await ask('/docs')).status, 404);
-  });
+  await tally.check(
+    'What is left starts with PORT and nothing else, without a database',
+    async () => {
+      await web.waitForLine('Server listening at');
+      assert.deepEqual(await readAnswer(ask('/health/ready')), [
+        200,
+        { status: 'ready', services: {} },
+      ]);
+      const [status, { health, docs }] = await readAnswer(ask('/'));
+      assert.deepEqual([status, health, docs], [200, '/health/ready', undefined]);
+      assert.equal((await ask('/docs')).status, 404);
+    },
+  );
   await tally.check('What is left drains at SIGTERM, and ends with 0', async () => {
     web.signal('SIGTERM');
     await web.waitForLine('Draining');
-    assert.deepEqual(await readAnswer(ask('/health/ready')), [503, { status: 'draining', services: {} }]);
+    assert.deepEqual(await readAnswer(ask('/health/ready')), [
+      503,
+      { status: 'draining', services: {} },
+    ]);
     const answer = await ask('/');
     assert.deepEqual([answer.status, answer.headers.get('connection')], [200, 'close']);
     assert.deepEqual(await web.ended, { code: 0, signal: null });

@@ -15,7 +15,10 @@ const CONTROLS: Control[] = [
   {
     router: 'nginx',
     what: 'without a monitor',
-    change: (text) => text.replace(/location = \/health\/ready \{[^}]*\}/, '').replaceAll('max_fails=1', 'max_fails=0'),
+    change: (text) =>
+      text
+        .replace(/location = \/health\/ready \{[^}]*\}/, '')
+        .replaceAll('max_fails=1', 'max_fails=0'),
   },
   {
     router: 'caddy',
@@ -29,12 +32,22 @@ const CONTROLS: Control[] = [
  * has no right result.
  */
 export async function measureControls(apps: [Program, Program], restarts: number): Promise<void> {
-  const bare = apps.map((app) => ({ ...app, args: [path.join(import.meta.dirname, 'bare-server.ts')] }));
+  const bare = apps.map((app) => ({
+    ...app,
+    args: [path.join(import.meta.dirname, 'bare-server.ts')],
+  }));
   const programs = { 'a bare server': bare as [Program, Program], 'the app': apps };
   for (const { router, what, change } of CONTROLS) {
     for (const [name, pair] of Object.entries(programs)) {
       const prefix = `control.${router}.${name.replaceAll(' ', '-')}`;
-      const { attempts } = await restartInTurn({ router, programs: pair, restarts, signalsAtMs: [0], prefix, change });
+      const { attempts } = await restartInTurn({
+        router,
+        programs: pair,
+        restarts,
+        signalsAtMs: [0],
+        prefix,
+        change,
+      });
       const { refused, unanswered } = readAnswers(attempts);
       const counts = `${attempts.length} requests, ${refused.length} other than 2xx, ${unanswered.length} unanswered`;
       console.log(`control ${name} behind ${router} ${what}: ${restarts} restarts, ${counts}`);

@@ -45,8 +45,11 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
   const restarts = Number(values.restarts);
   await using postgres = await PostgresServer.create();
   await release(postgres.url);
-  if (values.control) return await measureControls(await preparePrograms(postgres, VARIANTS[0]!), restarts);
-  const routers = ROUTER_NAMES.filter((name) => positionals.length === 0 || positionals.includes(name));
+  if (values.control)
+    return await measureControls(await preparePrograms(postgres, VARIANTS[0]!), restarts);
+  const routers = ROUTER_NAMES.filter(
+    (name) => positionals.length === 0 || positionals.includes(name),
+  );
   for (const router of routers) {
     for (const variant of VARIANTS) {
       await tally.check(`contract 15: ${router}, ${variant.name}`, () =>
@@ -57,10 +60,18 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
 }
 
 /** Two processes of the built app in an environment that holds nothing else. */
-async function preparePrograms({ url }: PostgresServer, { environment }: Variant): Promise<[Program, Program]> {
+async function preparePrograms(
+  { url }: PostgresServer,
+  { environment }: Variant,
+): Promise<[Program, Program]> {
   const folder = buildApp();
   const prepare = async () => {
-    const settings = { HOST: '127.0.0.1', PORT: `${await findPort()}`, DATABASE_URL: url, RATE_LIMIT_MAX: '0' };
+    const settings = {
+      HOST: '127.0.0.1',
+      PORT: `${await findPort()}`,
+      DATABASE_URL: url,
+      RATE_LIMIT_MAX: '0',
+    };
     return { args: ['dist/src/web.js'], folder, environment: { ...settings, ...environment } };
   };
   return [await prepare(), await prepare()];
@@ -76,10 +87,21 @@ async function proveVariant(
   const startedAt = performance.now();
   const programs = await preparePrograms(postgres, variant);
   const prefix = `${router}.${variant.name}`.replaceAll(/[^\w.]/g, '-');
-  const outcome = await restartInTurn({ router, programs, restarts, signalsAtMs: variant.signalsAtMs, prefix });
+  const outcome = await restartInTurn({
+    router,
+    programs,
+    restarts,
+    signalsAtMs: variant.signalsAtMs,
+    prefix,
+  });
   const balance = await settle(outcome.attempts, postgres);
   const counts = describe(outcome, balance);
-  const failures = [...balance.refused, ...balance.unanswered, ...balance.lost, ...balance.doneTwice];
+  const failures = [
+    ...balance.refused,
+    ...balance.unanswered,
+    ...balance.lost,
+    ...balance.doneTwice,
+  ];
   assert.equal(failures.length, 0, `${counts}\n${explain(failures, outcome)}`);
   assert.equal(balance.doneAnyway.length, 0, counts);
   assert.ok(balance.acknowledged.length > restarts, `There was no load: ${counts}`);
@@ -99,7 +121,10 @@ function explain(failures: Attempt[], { appLines, routerLines }: Outcome): strin
   const lines = failures.slice(0, 5).flatMap((attempt) => {
     const { method, path, requestId, sentAt, status, error } = attempt;
     const logged = appLines.filter((line) => line.includes(`"${requestId}"`));
-    return [`${new Date(sentAt).toISOString()} ${method} ${path} ${requestId}: ${status ?? error}`, ...logged];
+    return [
+      `${new Date(sentAt).toISOString()} ${method} ${path} ${requestId}: ${status ?? error}`,
+      ...logged,
+    ];
   });
   return [...lines, ...routerLines.slice(-10)].join('\n');
 }

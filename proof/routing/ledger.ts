@@ -18,10 +18,14 @@ export interface Balance {
 }
 
 /** What the clients were told, without a look at the database. */
-export function readAnswers(attempts: Attempt[]): Pick<Balance, 'acknowledged' | 'refused' | 'unanswered'> {
+export function readAnswers(
+  attempts: Attempt[],
+): Pick<Balance, 'acknowledged' | 'refused' | 'unanswered'> {
   return {
     acknowledged: attempts.filter(({ method, status }) => method === 'POST' && status === 201),
-    refused: attempts.filter(({ status }) => status !== undefined && (status < 200 || status > 299)),
+    refused: attempts.filter(
+      ({ status }) => status !== undefined && (status < 200 || status > 299),
+    ),
     unanswered: attempts.filter(({ status }) => status === undefined),
   };
 }

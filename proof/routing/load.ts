@@ -105,8 +105,14 @@ export class Monitor {
 /** Sends a request once and notes in it what came back. */
 export async function send(url: string, attempt: Attempt, agent: http.Agent): Promise<void> {
   const headers = { 'x-request-id': attempt.requestId, 'content-type': 'application/json' };
-  const request = http.request(new URL(attempt.path, url), { method: attempt.method, agent, headers });
-  request.end(attempt.title && JSON.stringify({ title: attempt.title, body: 'A body of a few words' }));
+  const request = http.request(new URL(attempt.path, url), {
+    method: attempt.method,
+    agent,
+    headers,
+  });
+  request.end(
+    attempt.title && JSON.stringify({ title: attempt.title, body: 'A body of a few words' }),
+  );
   try {
     const [response] = (await once(request, 'response')) as [http.IncomingMessage];
     attempt.body = await readBody(response);

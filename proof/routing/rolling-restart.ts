@@ -33,7 +33,9 @@ export async function restartInTurn(options: RollingRestart): Promise<Outcome> {
   const appLines: string[] = [];
   await using stack = new AsyncDisposableStack();
   const running: RunningProcess[] = [];
-  stack.defer(async () => void (await Promise.all(running.map((process) => process[Symbol.asyncDispose]()))));
+  stack.defer(
+    async () => void (await Promise.all(running.map((process) => process[Symbol.asyncDispose]()))),
+  );
   for (const program of programs) running.push(await startProgram(program));
   const router = stack.use(
     await startRouter(options.router, {
@@ -43,7 +45,8 @@ export async function restartInTurn(options: RollingRestart): Promise<Outcome> {
     }),
   );
   const load = new Load(`http://127.0.0.1:${router.port}`, prefix);
-  const monitor = options.router === 'nginx' ? new Monitor(`http://127.0.0.1:${router.port}`) : undefined;
+  const monitor =
+    options.router === 'nginx' ? new Monitor(`http://127.0.0.1:${router.port}`) : undefined;
   for (const process of running) await process.waitForLine(prefix);
 
   for (let restart = 0; restart < restarts; restart++) {
@@ -70,5 +73,7 @@ async function stopWithSignals(running: RunningProcess, signalsAtMs: number[]): 
   }
   const { code, signal } = await running.ended;
   if (code !== 0)
-    throw new Error(`Ended with ${code ?? signal} after SIGTERM:\n${running.lines.slice(-10).join('\n')}`);
+    throw new Error(
+      `Ended with ${code ?? signal} after SIGTERM:\n${running.lines.slice(-10).join('\n')}`,
+    );
 }

@@ -49,7 +49,11 @@ export async function startRouter(name: RouterName, options: RouterOptions): Pro
   await writeFile(file, options.change?.(configuration) ?? configuration);
   const [program, ...args] = command as [string, ...string[]];
   const environment = { PATH: SEARCH, HOME: folder };
-  const router = new RunningProcess(program, [...args, file], { environment, folder, user: pickUser() });
+  const router = new RunningProcess(program, [...args, file], {
+    environment,
+    folder,
+    user: pickUser(),
+  });
   while (!(await isOpen(port))) {
     if (router.hasEnded) throw new Error(`${name} did not start:\n${router.lines.join('\n')}`);
     await sleep(50);
@@ -57,7 +61,12 @@ export async function startRouter(name: RouterName, options: RouterOptions): Pro
   return { port, process: router, [Symbol.asyncDispose]: () => router[Symbol.asyncDispose]() };
 }
 
-async function fillIn(template: string, folder: string, port: number, options: RouterOptions): Promise<string> {
+async function fillIn(
+  template: string,
+  folder: string,
+  port: number,
+  options: RouterOptions,
+): Promise<string> {
   const values: Record<string, string | number> = {
     PORT: port,
     APP1: options.apps[0],

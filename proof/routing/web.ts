@@ -16,11 +16,19 @@ export interface Program {
 }
 
 /** Starts it and waits until it is ready, asked directly. */
-export async function startProgram({ args, folder, environment }: Program): Promise<RunningProcess> {
-  const running = new RunningProcess(process.execPath, args, { environment, ...(folder && { folder }) });
+export async function startProgram({
+  args,
+  folder,
+  environment,
+}: Program): Promise<RunningProcess> {
+  const running = new RunningProcess(process.execPath, args, {
+    environment,
+    ...(folder && { folder }),
+  });
   const deadline = performance.now() + START_TIMEOUT_MS;
   while ((await readStatus(`http://127.0.0.1:${environment.PORT}/health/ready`)) !== 200) {
-    if (running.hasEnded || performance.now() > deadline) throw new Error(`Not ready:\n${running.lines.join('\n')}`);
+    if (running.hasEnded || performance.now() > deadline)
+      throw new Error(`Not ready:\n${running.lines.join('\n')}`);
     await sleep(50);
   }
   return running;

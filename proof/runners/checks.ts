@@ -9,13 +9,16 @@ const OWN_WORDS = /\| (started with pid|exited with code) \d+$/;
 
 /** Every line of a process is one JSON object, every request is one of them, and every process says its end. */
 export function proveLog({ output, log, ports }: Run, sent: string[]): string {
-  const broken = output.filter((line) => /web\.\d +\|/.test(line) && !/\{.*\}$/.test(line) && !OWN_WORDS.test(line));
+  const broken = output.filter(
+    (line) => /web\.\d +\|/.test(line) && !/\{.*\}$/.test(line) && !OWN_WORDS.test(line),
+  );
   assert.deepEqual(broken, [], 'these lines are not whole');
   const requests = log.filter(({ line }) => line.msg === 'request');
   assert.deepEqual(requests.map(({ line }) => line.path).sort(), sent.sort());
   const pids = new Set(log.map(({ line }) => line.pid));
   assert.equal(pids.size, ports.length);
-  for (const { name, line } of requests) if (name !== 'web') assert.equal(line.path?.split('/')[2], name.at(-1));
+  for (const { name, line } of requests)
+    if (name !== 'web') assert.equal(line.path?.split('/')[2], name.at(-1));
   assert.equal(log.filter(({ line }) => line.msg === 'Drained').length, ports.length);
   return `${log.length} lines of ${pids.size} drained process${pids.size > 1 ? 'es' : ''}, each a JSON object`;
 }
@@ -24,7 +27,11 @@ export function proveLog({ output, log, ports }: Run, sent: string[]): string {
 export async function proveSharing({ urls }: Run, limit: number): Promise<string> {
   const [one, other] = urls;
   const headers = { 'content-type': 'application/json' };
-  const answer = await fetch(`${one}/notes`, { method: 'POST', headers, body: '{"title":"Shared"}' });
+  const answer = await fetch(`${one}/notes`, {
+    method: 'POST',
+    headers,
+    body: '{"title":"Shared"}',
+  });
   assert.equal(answer.status, 201);
   const found = await fetch(`${other}${answer.headers.get('location')}`);
   assert.deepEqual(await found.json(), await answer.json());
@@ -45,7 +52,9 @@ export async function proveNoticedSignal(run: Run): Promise<string> {
   if (isDeaf) for (const pid of pids) process.kill(pid, 'SIGTERM');
   await run.waitUntilGone();
   const { code, signal } = await run.ended;
-  const seen = isDeaf ? 'does not pass it on, THE APP SERVES ON until node gets one itself' : 'passes it on';
+  const seen = isDeaf
+    ? 'does not pass it on, THE APP SERVES ON until node gets one itself'
+    : 'passes it on';
   return `${seen}; the runner ends with ${signal ?? code}`;
 }
 

@@ -19,7 +19,8 @@ interface Runner {
 }
 
 const success: Ending = { code: 0, signal: null };
-const ctrlC = (ending: Ending) => ({ name: 'Ctrl-C', signal: 'SIGINT', to: 'group', ending }) as const;
+const ctrlC = (ending: Ending) =>
+  ({ name: 'Ctrl-C', signal: 'SIGINT', to: 'group', ending }) as const;
 
 const FOREMAN: Runner = {
   name: "Debian's foreman",
@@ -31,7 +32,12 @@ const FOREMAN: Runner = {
 /** Neither of these passes a SIGTERM on, which is for nobody to rely on: it is looked at, and said. */
 const DEAF: Runner[] = [
   { name: "npm's foreman", command: `${NF} start web=2`, processes: 2, stops: [ctrlC(success)] },
-  { name: 'npm start', command: 'npm start', processes: 1, stops: [ctrlC({ code: null, signal: 'SIGINT' })] },
+  {
+    name: 'npm start',
+    command: 'npm start',
+    processes: 1,
+    stops: [ctrlC({ code: null, signal: 'SIGINT' })],
+  },
 ];
 
 /** The most requests of one client a minute. */
@@ -43,8 +49,10 @@ export async function prove(tally: Tally): Promise<void> {
   await using postgres = await PostgresServer.create();
   await release(postgres.url);
   await using redis = await startRedis();
-  const start = ({ command, processes }: Runner, environment: Record<string, string> = { RATE_LIMIT_MAX: '0' }) =>
-    Run.start(command, folder, processes, { DATABASE_URL: postgres.url, ...environment });
+  const start = (
+    { command, processes }: Runner,
+    environment: Record<string, string> = { RATE_LIMIT_MAX: '0' },
+  ) => Run.start(command, folder, processes, { DATABASE_URL: postgres.url, ...environment });
   for (const runner of [FOREMAN, ...DEAF]) {
     for (const stop of runner.stops)
       await tally.check(`${runner.name}, ${stop.name}`, async () => {
@@ -56,10 +64,13 @@ export async function prove(tally: Tally): Promise<void> {
         return `${describe(run)}; ${proveLog(run, sent)}; ended with ${stop.ending.signal ?? stop.ending.code}, nothing left behind`;
       });
   }
-  await tally.check("contract 8: Debian's foreman, web=2: notes are shared, and the rate limit is one", async () => {
-    await using run = await start(FOREMAN, { REDIS_URL: redis.url, RATE_LIMIT_MAX: `${LIMIT}` });
-    return await proveSharing(run, LIMIT);
-  });
+  await tally.check(
+    "contract 8: Debian's foreman, web=2: notes are shared, and the rate limit is one",
+    async () => {
+      await using run = await start(FOREMAN, { REDIS_URL: redis.url, RATE_LIMIT_MAX: `${LIMIT}` });
+      return await proveSharing(run, LIMIT);
+    },
+  );
   for (const runner of DEAF)
     await tally.check(`${runner.name}, SIGTERM to it alone`, async () => {
       await using run = await start(runner);
@@ -81,5 +92,8 @@ async function startRedis(): Promise<AsyncDisposable & { url: string }> {
     user: pickUser(),
   });
   await server.waitForLine('Ready to accept connections');
-  return { url: `redis://127.0.0.1:${port}`, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
 }

@@ -35,12 +35,25 @@ export class Run implements AsyncDisposable {
   }
 
   /** Starts it, and resolves when all processes are ready. */
-  static async start(command: string, folder: string, processes: number, environment: Record<string, string>) {
+  static async start(
+    command: string,
+    folder: string,
+    processes: number,
+    environment: Record<string, string>,
+  ) {
     const ports = (await findForemanPorts(1)).slice(0, processes);
-    const settings = { HOST: '127.0.0.1', PORT: `${ports[0]}`, SHUTDOWN_DELAY_MS: '500', ...environment };
+    const settings = {
+      HOST: '127.0.0.1',
+      PORT: `${ports[0]}`,
+      SHUTDOWN_DELAY_MS: '500',
+      ...environment,
+    };
     const quiet = { npm_config_update_notifier: 'false' };
     // The runner itself is the process that gets the signals, no shell is between.
-    const run = new Run(new RunningForeman(`exec ${command}`, folder, { ...quiet, ...settings }), ports);
+    const run = new Run(
+      new RunningForeman(`exec ${command}`, folder, { ...quiet, ...settings }),
+      ports,
+    );
     for (const url of run.urls) await waitUntilReady(url, run.#foreman.process);
     return run;
   }
@@ -57,7 +70,9 @@ export class Run implements AsyncDisposable {
   /** What of that is the app's: the name of the process, where the runner says it, and the line. */
   get log(): { name: string; line: Line }[] {
     const lines = this.output.map((line) => /^(?:.*?(web\.\d)\s+\|\s+)?(\{.*)$/.exec(line));
-    return lines.flatMap((match) => (match ? { name: match[1] ?? 'web', line: JSON.parse(match[2]!) } : []));
+    return lines.flatMap((match) =>
+      match ? { name: match[1] ?? 'web', line: JSON.parse(match[2]!) } : [],
+    );
   }
 
   get ended(): Promise<Ending> {
@@ -73,7 +88,10 @@ export class Run implements AsyncDisposable {
   /** Asks all processes at once. @returns the paths that were asked for, each of them once */
   async load(): Promise<string[]> {
     const asked = this.urls.flatMap((url, process) =>
-      Array.from({ length: REQUESTS }, (_, count) => ({ url, path: `/asked/${process + 1}/${count}` })),
+      Array.from({ length: REQUESTS }, (_, count) => ({
+        url,
+        path: `/asked/${process + 1}/${count}`,
+      })),
     );
     const answers = await Promise.all(asked.map(({ url, path }) => fetch(`${url}${path}`)));
     for (const { status } of answers) assert.equal(status, 404);
@@ -96,9 +114,15 @@ export class Run implements AsyncDisposable {
 
   /** Without those that have ended and whose parent has not looked yet. */
   #listProcesses(): string[] {
-    const all = execFileSync('ps', ['-A', '-o', 'pgid=,stat=,args='], { encoding: 'utf8' }).split('\n');
-    const group = all.map((line) => line.trim().split(/\s+/)).filter(([id]) => id === `${this.#foreman.process.pid}`);
-    return group.filter(([, state = '']) => !state.startsWith('Z')).map(([, , ...command]) => command.join(' '));
+    const all = execFileSync('ps', ['-A', '-o', 'pgid=,stat=,args='], { encoding: 'utf8' }).split(
+      '\n',
+    );
+    const group = all
+      .map((line) => line.trim().split(/\s+/))
+      .filter(([id]) => id === `${this.#foreman.process.pid}`);
+    return group
+      .filter(([, state = '']) => !state.startsWith('Z'))
+      .map(([, , ...command]) => command.join(' '));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -31,7 +31,10 @@ export async function prove(tally: Tally): Promise<void> {
     }
   }
   await tally.check('dev.png', async () => {
-    const { page } = await openPage(browser, app.url, { viewport: { width: 1280, height: 200 }, deviceScaleFactor: 2 });
+    const { page } = await openPage(browser, app.url, {
+      viewport: { width: 1280, height: 200 },
+      deviceScaleFactor: 2,
+    });
     await page.setContent(await createTerminalPage());
     await page.locator('body').screenshot({ path: path.join(FOLDER, 'dev.png') });
     await page.context().close();

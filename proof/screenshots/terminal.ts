@@ -18,8 +18,13 @@ export async function createTerminalPage(): Promise<string> {
   const command = ['-qefc', 'npm run --silent dev', '/dev/null'];
   await using dev = new RunningProcess('script', command, { folder: buildApp(), environment });
   const waitForLine = async (text: string) => {
-    for (const startedAt = Date.now(); !dev.lines.some((line) => line.includes(text)); await sleep(50))
-      if (Date.now() - startedAt > TIMEOUT_MS) throw new Error(`It did not say "${text}":\n${dev.lines.join('\n')}`);
+    for (
+      const startedAt = Date.now();
+      !dev.lines.some((line) => line.includes(text));
+      await sleep(50)
+    )
+      if (Date.now() - startedAt > TIMEOUT_MS)
+        throw new Error(`It did not say "${text}":\n${dev.lines.join('\n')}`);
   };
   await waitForLine('embedded database is open');
   const note = { title: 'The gate is open' };

@@ -23,9 +23,12 @@ const SERIES = [
 export function drawChart(points: Point[], severedAt: number[]): string {
   const last = points.at(-1)!.requests;
   const step = Math.ceil(Math.max(...points.map(({ rss }) => rss)) / MEBIBYTE / STEPS / 10) * 10;
-  const x = (requests: number) => MARGIN.left + (requests / last) * (WIDTH - MARGIN.left - MARGIN.right);
+  const x = (requests: number) =>
+    MARGIN.left + (requests / last) * (WIDTH - MARGIN.left - MARGIN.right);
   const y = (bytes: number) =>
-    HEIGHT - MARGIN.bottom - (bytes / MEBIBYTE / (step * STEPS)) * (HEIGHT - MARGIN.top - MARGIN.bottom);
+    HEIGHT -
+    MARGIN.bottom -
+    (bytes / MEBIBYTE / (step * STEPS)) * (HEIGHT - MARGIN.top - MARGIN.bottom);
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="system-ui, sans-serif" font-size="13" fill="#1d2433">
 <title>Memory of one process over a run of mixed requests</title>
 <rect width="${WIDTH}" height="${HEIGHT}" fill="#ffffff"/>
@@ -48,7 +51,12 @@ function drawGrid(step: number, y: (bytes: number) => number): string {
   return lines.join('\n');
 }
 
-function drawLine(points: Point[], name: string, color: string, place: (point: Point) => [number, number]): string {
+function drawLine(
+  points: Point[],
+  name: string,
+  color: string,
+  place: (point: Point) => [number, number],
+): string {
   const places = points.map(place).map(([x, y]) => `${round(x)},${round(y)}`);
   const [x, y] = place(points.at(-1)!);
   const line = `<polyline fill="none" stroke="${color}" stroke-width="2" points="${places.join(' ')}"/>`;

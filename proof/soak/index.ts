@@ -32,7 +32,15 @@ const ANSWERS_IN_A_ROW = 20;
 /** Every so many samples one is printed. */
 const PRINT_EVERY = 5;
 
-const COLUMNS = ['requests', 'heap MiB', ' RSS MiB', 'external MiB', 'sockets', 'timers', 'listeners'];
+const COLUMNS = [
+  'requests',
+  'heap MiB',
+  ' RSS MiB',
+  'external MiB',
+  'sockets',
+  'timers',
+  'listeners',
+];
 
 /** The picture is of a whole run, a shorter one leaves it alone. */
 const CHART = path.join(import.meta.dirname, '../../docs/images/soak.svg');
@@ -44,16 +52,23 @@ const MAX_GROWTH = 0.05;
 
 /** Flags: --requests N (1,000,000) */
 export async function prove(tally: Tally, flags: string[]): Promise<void> {
-  const { values } = parseArgs({ args: flags, options: { requests: { type: 'string', default: `${REQUESTS}` } } });
+  const { values } = parseArgs({
+    args: flags,
+    options: { requests: { type: 'string', default: `${REQUESTS}` } },
+  });
   const requests = Number(values.requests);
   const { points, severedAt, traffic } = await soak(requests);
   if (requests >= REQUESTS) await writeChart(points, severedAt);
   await tally.check('Every answer is one of the right ones', () => checkAnswers(traffic));
   const settled = points.slice(points.length / 2);
-  await tally.check('The heap after collection stays', () => checkMemory(settled.map(({ heap }) => heap)));
+  await tally.check('The heap after collection stays', () =>
+    checkMemory(settled.map(({ heap }) => heap)),
+  );
   await tally.check('RSS stays', () => checkMemory(settled.map(({ rss }) => rss)));
   for (const name of ['sockets', 'timers', 'listeners'] as const) {
-    await tally.check(`The number of ${name} stays`, () => checkCount(settled.map((point) => point[name])));
+    await tally.check(`The number of ${name} stays`, () =>
+      checkCount(settled.map((point) => point[name])),
+    );
   }
 }
 
@@ -68,8 +83,17 @@ async function soak(requests: number): Promise<Soak> {
   await release(postgres.url);
   const [port, inspectorPort] = [await findPort(), await findPort()];
   const flags = ['--expose-gc', `--inspect=127.0.0.1:${inspectorPort}`, 'dist/src/web.js'];
-  const environment = { HOST: '127.0.0.1', PORT: `${port}`, DATABASE_URL: postgres.url, RATE_LIMIT_MAX: '0' };
-  await using app = new RunningProcess(process.execPath, flags, { folder: buildApp(), environment, silent: true });
+  const environment = {
+    HOST: '127.0.0.1',
+    PORT: `${port}`,
+    DATABASE_URL: postgres.url,
+    RATE_LIMIT_MAX: '0',
+  };
+  await using app = new RunningProcess(process.execPath, flags, {
+    folder: buildApp(),
+    environment,
+    silent: true,
+  });
   const url = `http://127.0.0.1:${port}`;
   await waitForNotes(app, url);
   const traffic = new Traffic(url);
@@ -120,9 +144,13 @@ async function writeChart(points: Point[], severedAt: number[]): Promise<void> {
 }
 
 function printRow(point: Point): void {
-  const memory = [point.heap, point.rss, point.external].map((bytes) => (bytes / MEBIBYTE).toFixed(1));
+  const memory = [point.heap, point.rss, point.external].map((bytes) =>
+    (bytes / MEBIBYTE).toFixed(1),
+  );
   const columns = [point.requests, ...memory, point.sockets, point.timers, point.listeners];
-  console.log(columns.map((column, index) => `${column}`.padStart(COLUMNS[index]!.length)).join('  '));
+  console.log(
+    columns.map((column, index) => `${column}`.padStart(COLUMNS[index]!.length)).join('  '),
+  );
 }
 
 function checkAnswers({ sent, unavailable, wrong }: Traffic): string {

@@ -68,14 +68,20 @@ class Inspector implements Disposable {
   }
 
   async evaluate<Value>(expression: string): Promise<Value> {
-    const { result } = await this.#call('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true });
+    const { result } = await this.#call('Runtime.evaluate', {
+      expression,
+      awaitPromise: true,
+      returnByValue: true,
+    });
     return result.value as Value;
   }
 
   async countListeners(): Promise<number> {
     const expression = `process.getBuiltinModule('node:events').prototype`;
     const { result: prototype } = await this.#call('Runtime.evaluate', { expression });
-    const { objects } = await this.#call('Runtime.queryObjects', { prototypeObjectId: prototype.objectId });
+    const { objects } = await this.#call('Runtime.queryObjects', {
+      prototypeObjectId: prototype.objectId,
+    });
     const { result } = await this.#call('Runtime.callFunctionOn', {
       objectId: objects.objectId,
       functionDeclaration: COUNT_LISTENERS,

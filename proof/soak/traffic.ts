@@ -20,7 +20,11 @@ interface Kind {
 /** Other clients delete notes meanwhile: a 404 is as right as the note. As many are deleted as are created. */
 const KINDS: Record<string, Kind> = {
   'GET /notes': { share: 16, expected: [200], send: (traffic) => traffic.send('GET', '/notes') },
-  'GET /notes/:id': { share: 26, expected: [200, 404], send: (traffic) => traffic.send('GET', traffic.pickNote()) },
+  'GET /notes/:id': {
+    share: 26,
+    expected: [200, 404],
+    send: (traffic) => traffic.send('GET', traffic.pickNote()),
+  },
   'POST /notes': { share: 18, expected: [201], send: (traffic) => traffic.create() },
   'PATCH /notes/:id': {
     share: 10,
@@ -32,12 +36,32 @@ const KINDS: Record<string, Kind> = {
     expected: [204, 404],
     send: (traffic) => traffic.send('DELETE', traffic.takeNote()),
   },
-  'an unknown note': { share: 2, expected: [404], send: (traffic) => traffic.send('GET', `/notes/${randomUUID()}`) },
-  'an unknown path': { share: 2, expected: [404], send: (traffic) => traffic.send('GET', `/${randomUUID()}`) },
-  'an invalid note': { share: 2, expected: [400], send: (traffic) => traffic.send('POST', '/notes', '{"title":1}') },
-  'malformed JSON': { share: 2, expected: [400], send: (traffic) => traffic.send('POST', '/notes', '{"title":') },
+  'an unknown note': {
+    share: 2,
+    expected: [404],
+    send: (traffic) => traffic.send('GET', `/notes/${randomUUID()}`),
+  },
+  'an unknown path': {
+    share: 2,
+    expected: [404],
+    send: (traffic) => traffic.send('GET', `/${randomUUID()}`),
+  },
+  'an invalid note': {
+    share: 2,
+    expected: [400],
+    send: (traffic) => traffic.send('POST', '/notes', '{"title":1}'),
+  },
+  'malformed JSON': {
+    share: 2,
+    expected: [400],
+    send: (traffic) => traffic.send('POST', '/notes', '{"title":'),
+  },
   'GET /': { share: 1, expected: [200], send: (traffic) => traffic.send('GET', '/') },
-  'GET /openapi.json': { share: 1, expected: [200], send: (traffic) => traffic.send('GET', '/openapi.json') },
+  'GET /openapi.json': {
+    share: 1,
+    expected: [200],
+    send: (traffic) => traffic.send('GET', '/openapi.json'),
+  },
   'an aborted request': { share: 2, expected: [0], send: (traffic) => traffic.abort() },
 };
 
@@ -71,14 +95,23 @@ export class Traffic {
   }
 
   async send(method: Dispatcher.HttpMethod, path: string, body?: string): Promise<number> {
-    const answer = await this.#pool.request({ method, path, ...(body && { body, headers: JSON_HEADERS }) });
+    const answer = await this.#pool.request({
+      method,
+      path,
+      ...(body && { body, headers: JSON_HEADERS }),
+    });
     await answer.body.dump();
     return answer.statusCode;
   }
 
   async create(): Promise<number> {
     const body = JSON.stringify({ title: randomUUID(), body: 'x'.repeat(500) });
-    const answer = await this.#pool.request({ method: 'POST', path: '/notes', body, headers: JSON_HEADERS });
+    const answer = await this.#pool.request({
+      method: 'POST',
+      path: '/notes',
+      body,
+      headers: JSON_HEADERS,
+    });
     if (answer.statusCode !== 201) await answer.body.dump();
     else this.#notes.push(`/notes/${((await answer.body.json()) as { id: string }).id}`);
     return answer.statusCode;

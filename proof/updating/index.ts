@@ -14,7 +14,9 @@ const ORIGINS: Origin[] = ['git clone', 'Use this template'];
 
 export async function prove(tally: Tally): Promise<void> {
   const template = new Repository(await copyTree('template'));
-  await tally.check('.template-version is the first version of the changelog', () => proveStamp(template));
+  await tally.check('.template-version is the first version of the changelog', () =>
+    proveStamp(template),
+  );
   await template.init('Release 0.1.0');
   await template.run(`git tag v${template.read('.template-version').trim()}`);
   const apps: [Origin, Repository][] = [];
@@ -30,16 +32,25 @@ function proveStamp(template: Repository): string {
   return stamp.trim();
 }
 
-async function proveUpdate(tally: Tally, origin: Origin, app: Repository, template: Repository): Promise<void> {
+async function proveUpdate(
+  tally: Tally,
+  origin: Origin,
+  app: Repository,
+  template: Repository,
+): Promise<void> {
   const check = (name: string, run: () => unknown) => tally.check(`${origin}: ${name}`, run);
   await check('the commands of the document', async () =>
-    (await followDocument(app, template, origin)).map((command) => `\n          ${command}`).join(''),
+    (await followDocument(app, template, origin))
+      .map((command) => `\n          ${command}`)
+      .join(''),
   );
   await check('what the template has changed, added and removed is so', () => proveTemplate(app));
   await check('what the owner has changed, added and removed is so', () => proveOwner(app));
   await check('the next update begins where this one ended', () => proveAncestor(app));
   for (const test of ['settings', 'routes/books', 'routes/greeting'])
-    await check(`test/${test}.test.ts`, () => app.run(`npx node test/${test}.test.ts`).then(() => undefined));
+    await check(`test/${test}.test.ts`, () =>
+      app.run(`npx node test/${test}.test.ts`).then(() => undefined),
+    );
   await check('the built app', () => proveApp(app));
 }
 

@@ -18,7 +18,7 @@ export const settings = Type.Object({
 
 type GreetingSettings = Static<typeof settings>;
 
-declare module './env.ts' {
+declare module './env/index.ts' {
   interface Config extends GreetingSettings {}
 }
 
@@ -65,13 +65,21 @@ export async function releaseLaterVersion(template: Repository): Promise<void> {
   template.replace('README.md', '\n## Why\n', '\n## Why this\n');
   await template.run('git rm --quiet plugins/cors.ts "test/*cors*"');
   const [setting] = REMOVED_SETTING.exec(template.read('.env.example')) ?? [];
-  template.replace('.env.example', setting ?? 'CORS_ORIGIN', '\n# What GET /greeting answers\n# GREETING=Hello');
+  template.replace(
+    '.env.example',
+    setting ?? 'CORS_ORIGIN',
+    '\n# What GET /greeting answers\n# GREETING=Hello',
+  );
   template.replace(
     'CHANGELOG.md',
     '\n## 0.1.0',
     '\n## 0.2.0 - 2027-01-01\n\n### Added\n\n- GET /greeting.\n\n## 0.1.0',
   );
-  template.write('.template-version', '0.2.0\n');
+  template.replace(
+    'package.json',
+    '"template": {\n    "version": "0.1.0"',
+    '"template": {\n    "version": "0.2.0"',
+  );
   await template.run('npm run format');
   await template.commit('Release 0.2.0');
   await template.run('git tag v0.2.0');

@@ -31,7 +31,10 @@ async function removeExample(app: Repository): Promise<void> {
 async function changeName(app: Repository): Promise<void> {
   for (const file of ['package.json', 'package-lock.json'])
     app.write(file, app.read(file).replaceAll('"name": "poort"', '"name": "library"'));
-  app.write('package.json', app.read('package.json').replace(/"version": "[^"]+"/, '"version": "3.1.4"'));
+  app.write(
+    'package.json',
+    app.read('package.json').replace(/"version": "[^"]+"/, '"version": "3.1.4"'),
+  );
   app.write('README.md', app.read('README.md').replace(/^# .*/, '# Library'));
   await app.run('npm run format');
 }

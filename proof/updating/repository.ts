@@ -52,7 +52,8 @@ export class Repository {
 
   /** @throws where the old text is not there */
   replace(file: string, old: string, text: string): void {
-    if (!this.read(file).includes(old)) throw new Error(`${file} does not have what is to be changed in it: ${old}`);
+    if (!this.read(file).includes(old))
+      throw new Error(`${file} does not have what is to be changed in it: ${old}`);
     this.write(file, this.read(file).replace(old, text));
   }
 

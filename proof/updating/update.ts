@@ -21,9 +21,15 @@ const STEPS: [RegExp, Step][] = [
 ];
 
 /** Follows docs/updating.md to the letter. */
-export async function followDocument(app: Repository, template: Repository, origin: Origin): Promise<string[]> {
+export async function followDocument(
+  app: Repository,
+  template: Repository,
+  origin: Origin,
+): Promise<string[]> {
   const lines = findBlocks(app.read('docs/updating.md'), 'sh').flatMap((block) => block.lines);
-  const commands = lines.filter((line) => origin === 'Use this template' || !line.includes('--allow-unrelated'));
+  const commands = lines.filter(
+    (line) => origin === 'Use this template' || !line.includes('--allow-unrelated'),
+  );
   for (const command of commands) {
     const [, step] = STEPS.find(([pattern]) => pattern.test(command))!;
     await step(app, command.replace('TEMPLATE', template.folder));

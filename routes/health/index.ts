@@ -17,11 +17,17 @@ const Readiness = Type.Object(
 const health: FastifyPluginAsyncTypebox = async (app) => {
   const options = { logLevel: 'warn', config: { rateLimit: false, overload: false } } as const;
 
-  app.addHook('onRequest', async (_request, reply) => void reply.header('cache-control', 'no-store'));
+  app.addHook(
+    'onRequest',
+    async (_request, reply) => void reply.header('cache-control', 'no-store'),
+  );
 
   app.get(
     '/live',
-    { ...options, schema: { summary: 'Is the process alive?', tags: ['health'], response: { 200: Live } } },
+    {
+      ...options,
+      schema: { summary: 'Is the process alive?', tags: ['health'], response: { 200: Live } },
+    },
     async () => ({ status: 'live' as const }),
   );
 
@@ -29,11 +35,17 @@ const health: FastifyPluginAsyncTypebox = async (app) => {
     '/ready',
     {
       ...options,
-      schema: { summary: 'Can it serve?', tags: ['health'], response: { 200: Readiness, 503: Readiness } },
+      schema: {
+        summary: 'Can it serve?',
+        tags: ['health'],
+        response: { 200: Readiness, 503: Readiness },
+      },
     },
     async (_request, reply) => {
       const report = await app.readiness.report();
-      return reply.code(report.status === 'ready' || report.status === 'degraded' ? 200 : 503).send(report);
+      return reply
+        .code(report.status === 'ready' || report.status === 'degraded' ? 200 : 503)
+        .send(report);
     },
   );
 };

@@ -11,14 +11,21 @@ const notes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/',
     {
-      schema: { summary: 'List notes', tags: ['notes'], querystring: NotePage, response: { 200: NoteList } },
+      schema: {
+        summary: 'List notes',
+        tags: ['notes'],
+        querystring: NotePage,
+        response: { 200: NoteList },
+      },
     },
     async ({ query }) => listNotes(app.db, query),
   );
 
   app.post(
     '/',
-    { schema: { summary: 'Create a note', tags: ['notes'], body: NewNote, response: { 201: Note } } },
+    {
+      schema: { summary: 'Create a note', tags: ['notes'], body: NewNote, response: { 201: Note } },
+    },
     async ({ body }, reply) => {
       const note = await createNote(app.db, body);
       return reply.code(201).header('location', `/notes/${note.id}`).send(note);
@@ -27,7 +34,9 @@ const notes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.get(
     '/:id',
-    { schema: { summary: 'Show a note', tags: ['notes'], params: NoteId, response: { 200: Note } } },
+    {
+      schema: { summary: 'Show a note', tags: ['notes'], params: NoteId, response: { 200: Note } },
+    },
     async ({ params: { id } }) => (await findNote(app.db, id)) ?? rejectId(id),
   );
 
@@ -48,7 +57,12 @@ const notes: FastifyPluginAsyncTypebox = async (app) => {
   app.delete(
     '/:id',
     {
-      schema: { summary: 'Delete a note', tags: ['notes'], params: NoteId, response: { 204: Type.Null() } },
+      schema: {
+        summary: 'Delete a note',
+        tags: ['notes'],
+        params: NoteId,
+        response: { 204: Type.Null() },
+      },
     },
     async ({ params: { id } }, reply) => {
       if (!(await deleteNote(app.db, id))) rejectId(id);

@@ -1,18 +1,34 @@
 import type { Kysely } from 'kysely';
 import { v7 as createId } from 'uuid';
-import type { Tables } from '../../plugins/database.ts';
-import { type NewNote, type Note, type NoteChanges, type NoteList, type NotePage, PAGE_SIZE } from './schema.ts';
+import type { Tables } from '../../plugins/database/index.ts';
+import {
+  type NewNote,
+  type Note,
+  type NoteChanges,
+  type NoteList,
+  type NotePage,
+  PAGE_SIZE,
+} from './schema.ts';
 
-declare module '../../plugins/database.ts' {
+declare module '../../plugins/database/index.ts' {
   interface Tables {
     notes: { id: string; title: string; body: string; created_at: Date; updated_at: Date };
   }
 }
 
-const COLUMNS = ['id', 'title', 'body', 'created_at as createdAt', 'updated_at as updatedAt'] as const;
+const COLUMNS = [
+  'id',
+  'title',
+  'body',
+  'created_at as createdAt',
+  'updated_at as updatedAt',
+] as const;
 
 /** A page of notes, newest first: a UUID of version 7 begins with its time, so the key is the order. */
-export async function listNotes(db: Kysely<Tables>, { limit = PAGE_SIZE, after }: NotePage): Promise<NoteList> {
+export async function listNotes(
+  db: Kysely<Tables>,
+  { limit = PAGE_SIZE, after }: NotePage,
+): Promise<NoteList> {
   const query = db
     .selectFrom('notes')
     .select(COLUMNS)
@@ -33,13 +49,25 @@ export async function findNote(db: Kysely<Tables>, id: string): Promise<Note | u
   return db.selectFrom('notes').select(COLUMNS).where('id', '=', id).executeTakeFirst();
 }
 
-export async function updateNote(db: Kysely<Tables>, id: string, changes: NoteChanges): Promise<Note | undefined> {
+export async function updateNote(
+  db: Kysely<Tables>,
+  id: string,
+  changes: NoteChanges,
+): Promise<Note | undefined> {
   const values = { ...changes, updated_at: new Date() };
-  return db.updateTable('notes').set(values).where('id', '=', id).returning(COLUMNS).executeTakeFirst();
+  return db
+    .updateTable('notes')
+    .set(values)
+    .where('id', '=', id)
+    .returning(COLUMNS)
+    .executeTakeFirst();
 }
 
 /** @returns whether there was such a note */
 export async function deleteNote(db: Kysely<Tables>, id: string): Promise<boolean> {
-  const { numDeletedRows } = await db.deleteFrom('notes').where('id', '=', id).executeTakeFirstOrThrow();
+  const { numDeletedRows } = await db
+    .deleteFrom('notes')
+    .where('id', '=', id)
+    .executeTakeFirstOrThrow();
   return numDeletedRows > 0n;
 }

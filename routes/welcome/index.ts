@@ -18,7 +18,11 @@ export const prefixOverride = '';
 
 /** A page for a browser, JSON for everybody else. */
 const welcome: FastifyPluginAsyncTypebox = async (app) => {
-  const answer: Static<typeof Welcome> = { name: manifest.name, version: manifest.version, health: '/health/ready' };
+  const answer: Static<typeof Welcome> = {
+    name: manifest.name,
+    version: manifest.version,
+    health: '/health/ready',
+  };
   // All routes are known now, those of files that are loaded later too.
   app.addHook('onReady', async () => {
     if (app.hasRoute({ method: 'GET', url: '/docs' })) answer.docs = '/docs';
@@ -29,7 +33,9 @@ const welcome: FastifyPluginAsyncTypebox = async (app) => {
     async ({ headers }, reply) => {
       reply.header('vary', 'accept');
       if (!headers.accept?.includes('text/html')) return answer;
-      reply.type('text/html; charset=utf-8').header('content-security-policy', contentSecurityPolicy);
+      reply
+        .type('text/html; charset=utf-8')
+        .header('content-security-policy', contentSecurityPolicy);
       reply.serializer(String);
       return reply.send(renderWelcomePage(answer) as never);
     },

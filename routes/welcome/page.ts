@@ -38,7 +38,10 @@ const STYLE = `
 const GATE = `<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.8" stroke-linecap="round" aria-hidden="true"><path d="M3 21V11a9 9 0 0 1 18 0v10M7.5 21V12a4.5 4.5 0 0 1 9 0v9M1.5 21h21"/></svg>`;
 
 const ICON = `data:image/svg+xml,${encodeURIComponent(
-  GATE.replace('<svg', '<svg xmlns="http://www.w3.org/2000/svg"').replace('currentColor', '#b4441f'),
+  GATE.replace('<svg', '<svg xmlns="http://www.w3.org/2000/svg"').replace(
+    'currentColor',
+    '#b4441f',
+  ),
 )}`;
 
 /** Nothing but the page's own style and icon: it has no script, and nobody may put one into it. */

@@ -1,5 +1,10 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type ServerResponse,
+} from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { type Test, test } from 'tap';
@@ -48,17 +53,30 @@ test('Where no app is attached, what asks one answers 503', async (t) => {
 test('An answer is passed on', async (t) => {
   const { host, requests } = await openOtherApp(t, answerThings);
   const { app } = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://${host}` });
-  const answer = await ask(app, { 'x-request-id': 'the-id', cookie: 'session=1', authorization: 'Bearer 1' });
+  const answer = await ask(app, {
+    'x-request-id': 'the-id',
+    cookie: 'session=1',
+    authorization: 'Bearer 1',
+  });
   t.equal(answer.statusCode, 200);
   t.strictSame(answer.json(), { things: ['a'] });
-  t.match(requests, [{ method: 'GET', url: '/things?page=2', headers: { 'x-request-id': 'the-id' } }]);
+  t.match(requests, [
+    { method: 'GET', url: '/things?page=2', headers: { 'x-request-id': 'the-id' } },
+  ]);
   const { cookie, authorization } = requests[0]?.headers ?? {};
-  t.strictSame([cookie, authorization], [undefined, undefined], "the client's own are not for the other app");
+  t.strictSame(
+    [cookie, authorization],
+    [undefined, undefined],
+    "the client's own are not for the other app",
+  );
 });
 
 test('A path and credentials in the URL are used, and the credentials never logged', async (t) => {
   let status = 200;
-  const { host, requests } = await openOtherApp(t, (_request, response) => void response.writeHead(status).end(THINGS));
+  const { host, requests } = await openOtherApp(
+    t,
+    (_request, response) => void response.writeHead(status).end(THINGS),
+  );
   const { app, lines } = await buildAppWithRoutes(t, ROUTES, {
     BACKING_APP_URL: `http://us%40er:p%3Ass@${host}/base/`,
   });
@@ -85,7 +103,9 @@ test('A user without a password is sent as well', async (t) => {
 
 test('An app with an IPv6 address is asked there', async (t) => {
   const other = await openOtherApp(t, answerThings, '::1').catch(() => undefined);
-  const { app } = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://${other?.host ?? '[::1]:1'}` });
+  const { app } = await buildAppWithRoutes(t, ROUTES, {
+    BACKING_APP_URL: `http://${other?.host ?? '[::1]:1'}`,
+  });
   t.equal((await ask(app)).statusCode, other ? 200 : 502, 'a machine without IPv6 cannot');
 });
 
@@ -94,21 +114,45 @@ const FAILURES: Record<string, [RequestListener, RegExp]> = {
   'no JSON': [(_request, response) => void response.end('<html>'), /not valid JSON/],
   'half of the JSON': [(_request, response) => void response.end(THINGS.slice(0, -2)), /JSON/],
   'an empty answer': [(_request, response) => void response.end(), /JSON/],
-  'another shape': [(_request, response) => void response.end('{"things":[1]}'), /not what its API says/],
-  'an error of its own': [(_request, response) => void response.writeHead(500).end(THINGS), /it answered 500/],
-  'no such route': [(_request, response) => void response.writeHead(404).end(THINGS), /it answered 404/],
-  'a redirect': [(_request, response) => void response.writeHead(302, { location: '/' }).end(), /it answered 302/],
-  'a success without content': [(_request, response) => void response.writeHead(204).end(), /it answered 204/],
+  'another shape': [
+    (_request, response) => void response.end('{"things":[1]}'),
+    /not what its API says/,
+  ],
+  'an error of its own': [
+    (_request, response) => void response.writeHead(500).end(THINGS),
+    /it answered 500/,
+  ],
+  'no such route': [
+    (_request, response) => void response.writeHead(404).end(THINGS),
+    /it answered 404/,
+  ],
+  'a redirect': [
+    (_request, response) => void response.writeHead(302, { location: '/' }).end(),
+    /it answered 302/,
+  ],
+  'a success without content': [
+    (_request, response) => void response.writeHead(204).end(),
+    /it answered 204/,
+  ],
   'more than it may': [answerTooMuch, /maxResponseSize|max size/i],
-  'a connection that breaks in the answer': [breakInAnswer, /terminated|other side closed|aborted|socket/i],
+  'a connection that breaks in the answer': [
+    breakInAnswer,
+    /terminated|other side closed|aborted|socket/i,
+  ],
 };
 
 test('Another app that fails is 502: the client learns no more, the log everything', async (t) => {
   for (const [failure, [answer, message]] of Object.entries(FAILURES)) {
     const { host, requests } = await openOtherApp(t, answer);
-    const { app, lines } = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://${host}` });
+    const { app, lines } = await buildAppWithRoutes(t, ROUTES, {
+      BACKING_APP_URL: `http://${host}`,
+    });
     t.strictSame((await ask(app)).json(), describe(502, 'BAD_GATEWAY', 'Bad Gateway'), failure);
-    t.match(lines, [{ level: 50, status: 502, err: { code: 'BACKING_APP_FAILED', message } }], failure);
+    t.match(
+      lines,
+      [{ level: 50, status: 502, err: { code: 'BACKING_APP_FAILED', message } }],
+      failure,
+    );
     t.equal(requests.length, 1, 'it was asked once');
     t.notMatch(JSON.stringify(lines), 'page=2', 'a query is not logged');
   }
@@ -162,7 +206,11 @@ test('Another app that is late is 504, and asked once', async (t) => {
       BACKING_APP_URL: `http://${host}`,
       REQUEST_TIMEOUT_MS,
     });
-    t.strictSame((await ask(app)).json(), describe(504, 'GATEWAY_TIMEOUT', 'Gateway Timeout'), delay);
+    t.strictSame(
+      (await ask(app)).json(),
+      describe(504, 'GATEWAY_TIMEOUT', 'Gateway Timeout'),
+      delay,
+    );
     t.match(lines, [{ level: 50, status: 504, err: { code: 'BACKING_APP_LATE' } }]);
     t.equal(requests.length, 1);
   };
@@ -183,7 +231,10 @@ test('Another app that takes a connection and says nothing of TLS is 504', async
 
 test('A client that gives up takes its question back', async (t) => {
   const closed: Promise<unknown>[] = [];
-  const { host } = await openOtherApp(t, (_request, response) => void closed.push(once(response, 'close')));
+  const { host } = await openOtherApp(
+    t,
+    (_request, response) => void closed.push(once(response, 'close')),
+  );
   const { app } = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://${host}` });
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
   const controller = new AbortController();
@@ -197,7 +248,9 @@ test('A client that gives up takes its question back', async (t) => {
 
 test('An app that is attached to itself answers 502 instead of asking for ever', async (t) => {
   const port = await findFreePort();
-  const { app, lines } = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://127.0.0.1:${port}` });
+  const { app, lines } = await buildAppWithRoutes(t, ROUTES, {
+    BACKING_APP_URL: `http://127.0.0.1:${port}`,
+  });
   await app.listen({ host: '127.0.0.1', port });
   t.equal((await ask(app)).statusCode, 502);
   const requests = findRequests(lines);
@@ -211,8 +264,12 @@ test('An app that is attached to itself answers 502 instead of asking for ever',
 
 test('Two apps that are attached to each other answer 502 instead of asking for ever', async (t) => {
   const ports = [await findFreePort(), await findFreePort()] as const;
-  const first = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://127.0.0.1:${ports[1]}` });
-  const second = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://127.0.0.1:${ports[0]}` });
+  const first = await buildAppWithRoutes(t, ROUTES, {
+    BACKING_APP_URL: `http://127.0.0.1:${ports[1]}`,
+  });
+  const second = await buildAppWithRoutes(t, ROUTES, {
+    BACKING_APP_URL: `http://127.0.0.1:${ports[0]}`,
+  });
   await first.app.listen({ host: '127.0.0.1', port: ports[0] });
   await second.app.listen({ host: '127.0.0.1', port: ports[1] });
   t.equal((await ask(first.app)).statusCode, 502);
@@ -229,7 +286,10 @@ test('Two apps that are attached to each other answer 502 instead of asking for 
 
 test('Readiness is degraded while the other app is away, and recovers by itself', async (t) => {
   let status = 500;
-  const { host, requests } = await openOtherApp(t, (_request, response) => void response.writeHead(status).end('{}'));
+  const { host, requests } = await openOtherApp(
+    t,
+    (_request, response) => void response.writeHead(status).end('{}'),
+  );
   const { app, lines } = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://${host}` });
   const isUp = async () => (await app.readiness.report()).services['backing-app']?.status === 'up';
   t.notOk(await isUp());

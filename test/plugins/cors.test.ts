@@ -13,7 +13,8 @@ const FAILING = `
   };
 `;
 
-const ask = (app: FastifyInstance, origin: string, url = '/health/live') => app.inject({ url, headers: { origin } });
+const ask = (app: FastifyInstance, origin: string, url = '/health/live') =>
+  app.inject({ url, headers: { origin } });
 
 /** What a browser asks before it sends a PATCH with JSON from a page of another origin. */
 const askFirst = (app: FastifyInstance, origin: string) =>
@@ -27,7 +28,8 @@ const askFirst = (app: FastifyInstance, origin: string) =>
     },
   });
 
-const findHeaders = (headers: object) => Object.keys(headers).filter((name) => name.startsWith('access-control-'));
+const findHeaders = (headers: object) =>
+  Object.keys(headers).filter((name) => name.startsWith('access-control-'));
 
 test('Without CORS_ORIGIN no page of another origin gets anything', async (t) => {
   const app = await buildTestApp(t);
@@ -45,7 +47,13 @@ test('With CORS_ORIGIN the pages of those origins may ask, and no other', async 
     t.match(headers.vary, /\borigin\b/i, 'a cache keeps the answers apart');
     t.notOk(headers['access-control-allow-credentials']);
   }
-  const others = ['https://example.com.evil.example', 'http://example.com', 'https://example.com:8443', 'null', ''];
+  const others = [
+    'https://example.com.evil.example',
+    'http://example.com',
+    'https://example.com:8443',
+    'null',
+    '',
+  ];
   for (const origin of others) {
     const { statusCode, headers } = await ask(app, origin);
     t.equal(statusCode, 200);

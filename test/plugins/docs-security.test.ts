@@ -6,7 +6,9 @@ test("The policy of the API's page is for the page alone, and its other headers 
   const page = await app.inject('/docs');
   t.equal(page.headers['x-content-type-options'], 'nosniff');
   t.match(page.headers['content-security-policy'], "script-src 'self'");
-  const assets = [...page.body.matchAll(/(?:src|href)="(docs[^"]+)"/g)].map(([, asset]) => `/${asset}`);
+  const assets = [...page.body.matchAll(/(?:src|href)="(docs[^"]+)"/g)].map(
+    ([, asset]) => `/${asset}`,
+  );
   t.equal(assets.length, 3);
   for (const url of [...assets, '/openapi.json']) {
     const { headers } = await app.inject(url);

@@ -2,7 +2,15 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { FastifyInstance } from 'fastify';
 import { test } from 'tap';
-import { buildTestApp, createFolder, DOWN, NODE, poll, startProcess, writeFiles } from '../helper.ts';
+import {
+  buildTestApp,
+  createFolder,
+  DOWN,
+  NODE,
+  poll,
+  startProcess,
+  writeFiles,
+} from '../helper.ts';
 
 interface Operation {
   summary?: string;
@@ -89,9 +97,17 @@ test('The server in the document is the host that a trusted proxy was asked for'
     const answer = await app.inject({ url: '/openapi.json', remoteAddress, headers });
     return (answer.json() as OpenApi).servers;
   };
-  const forwarded = { host: 'app.internal:5000', 'x-forwarded-host': 'api.example.com', 'x-forwarded-proto': 'https' };
+  const forwarded = {
+    host: 'app.internal:5000',
+    'x-forwarded-host': 'api.example.com',
+    'x-forwarded-proto': 'https',
+  };
   t.strictSame(await ask('10.1.2.3', forwarded), [{ url: 'https://api.example.com' }]);
-  t.strictSame(await ask('203.0.113.7', forwarded), [{ url: 'http://app.internal:5000' }], 'and no client says so');
+  t.strictSame(
+    await ask('203.0.113.7', forwarded),
+    [{ url: 'http://app.internal:5000' }],
+    'and no client says so',
+  );
   t.strictSame(await ask('10.1.2.3', { host: '[::1]:5000' }), [{ url: 'http://[::1]:5000' }]);
 });
 
@@ -101,17 +117,29 @@ test('GET /docs is a page that loads only what the app itself serves', async (t)
   t.equal(page.statusCode, 200);
   t.equal(page.headers['content-type'], 'text/html; charset=utf-8');
   const policy = String(page.headers['content-security-policy']).split(';');
-  for (const directive of ["default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'"]) {
+  for (const directive of [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "connect-src 'self'",
+  ]) {
     t.ok(policy.includes(directive), directive);
   }
   t.notMatch(page.headers['content-security-policy'], /unsafe|https?:|\*/);
-  t.notMatch(page.body, /<script(?![^>]*\bsrc=)|<style|\bon\w+=|\sstyle=/, 'nothing inline, which the policy forbids');
+  t.notMatch(
+    page.body,
+    /<script(?![^>]*\bsrc=)|<style|\bon\w+=|\sstyle=/,
+    'nothing inline, which the policy forbids',
+  );
   const assets = [...page.body.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, asset]) => asset!);
   t.ok(assets.length >= 3);
   for (const asset of assets.filter((url) => !url.startsWith('data:'))) {
     const answer = await app.inject(new URL(asset, 'http://localhost/docs').pathname);
     t.equal(answer.statusCode, 200, asset);
-    t.match(answer.headers['content-type'], asset.endsWith('.css') ? /^text\/css/ : /^text\/javascript/);
+    t.match(
+      answer.headers['content-type'],
+      asset.endsWith('.css') ? /^text\/css/ : /^text\/javascript/,
+    );
   }
 });
 

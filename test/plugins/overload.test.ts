@@ -1,7 +1,10 @@
 import { test } from 'tap';
 import { buildTestApp, DOWN, poll, startProcess } from '../helper.ts';
 
-const routes = [new URL('../../routes/', import.meta.url), new URL('../fixture/routes/', import.meta.url)];
+const routes = [
+  new URL('../../routes/', import.meta.url),
+  new URL('../fixture/routes/', import.meta.url),
+];
 
 /** Fewer requests at once are no load, whatever makes the process late. */
 const RUSH = 20;
@@ -27,9 +30,14 @@ test('A process that is overloaded answers 503 and when to come again, stays ali
   const { url, exited, signal, noise } = await startProcess(t, { entry: 'fixture', environment });
   const ask = async (path: string) => {
     const answer = await fetch(url + path);
-    return { status: answer.status, retryAfter: answer.headers.get('retry-after'), body: await answer.json() };
+    return {
+      status: answer.status,
+      retryAfter: answer.headers.get('retry-after'),
+      body: await answer.json(),
+    };
   };
-  const rush = async () => (await Promise.all(Array.from({ length: RUSH }, () => ask('/nowhere')))).at(-1);
+  const rush = async () =>
+    (await Promise.all(Array.from({ length: RUSH }, () => ask('/nowhere')))).at(-1);
   await fetch(`${url}/overload`, { method: 'POST' });
   let refused: Awaited<ReturnType<typeof rush>>;
   await poll(async () => {
@@ -42,7 +50,11 @@ test('A process that is overloaded answers 503 and when to come again, stays ali
     body: { statusCode: 503, code: 'SERVICE_UNAVAILABLE', message: 'Service Unavailable' },
   });
   t.match(await ask('/health/live'), { status: 200, body: { status: 'live' } });
-  t.match(await ask('/health/ready'), { body: { status: String, services: Object } }, 'an answer of its own');
+  t.match(
+    await ask('/health/ready'),
+    { body: { status: String, services: Object } },
+    'an answer of its own',
+  );
   await fetch(`${url}/overload`, { method: 'DELETE' });
   await poll(async () => (await ask('/nowhere')).status === 404);
   signal('SIGTERM');

@@ -6,7 +6,11 @@ import { buildTestApp, captureLog, DOWN } from '../helper.ts';
 const CLIENT = '203.0.113.7';
 
 /** What is left of the limit for a client that asks from this address, through proxies that say this of it. */
-async function askRemaining(app: FastifyInstance, remoteAddress: string, forwarded?: string): Promise<number> {
+async function askRemaining(
+  app: FastifyInstance,
+  remoteAddress: string,
+  forwarded?: string,
+): Promise<number> {
   const headers = forwarded === undefined ? {} : { 'x-forwarded-for': forwarded };
   const answer = await app.inject({ url: '/nowhere', remoteAddress, headers });
   return Number(answer.headers['ratelimit-remaining']);
@@ -14,11 +18,16 @@ async function askRemaining(app: FastifyInstance, remoteAddress: string, forward
 
 test('A client that asks too often gets 429, and is told when it may again', async (t) => {
   const app = await buildTestApp(t, { RATE_LIMIT_MAX: '2' });
-  const ask = (options?: InjectOptions) => app.inject({ url: '/', remoteAddress: CLIENT, ...options });
+  const ask = (options?: InjectOptions) =>
+    app.inject({ url: '/', remoteAddress: CLIENT, ...options });
   for (const remaining of ['1', '0']) {
     const { statusCode, headers } = await ask();
     t.equal(statusCode, 200);
-    t.match(headers, { 'ratelimit-limit': '2', 'ratelimit-remaining': remaining, 'ratelimit-reset': /^\d+$/ });
+    t.match(headers, {
+      'ratelimit-limit': '2',
+      'ratelimit-remaining': remaining,
+      'ratelimit-reset': /^\d+$/,
+    });
     t.notOk(headers['retry-after']);
   }
   const answer = await ask();
@@ -33,16 +42,24 @@ test('A client that asks too often gets 429, and is told when it may again', asy
   t.match(answer.headers, { 'ratelimit-limit': '2', 'ratelimit-remaining': '0' });
   const seconds = Number(answer.headers['retry-after']);
   t.ok(seconds > 0 && seconds <= 60, `${seconds} s`);
-  t.equal((await ask({ remoteAddress: '203.0.113.8' })).statusCode, 200, 'another client has a limit of its own');
+  t.equal(
+    (await ask({ remoteAddress: '203.0.113.8' })).statusCode,
+    200,
+    'another client has a limit of its own',
+  );
 });
 
 test('Unknown paths, wrong methods and malformed requests count too', async (t) => {
-  const routes = [new URL('../../routes/', import.meta.url), new URL('../fixture/routes/', import.meta.url)];
+  const routes = [
+    new URL('../../routes/', import.meta.url),
+    new URL('../fixture/routes/', import.meta.url),
+  ];
   const app = await buildTestApp(t, { RATE_LIMIT_MAX: '3' }, { routes });
   const malformed: InjectOptions = { method: 'POST', url: '/echo', payload: {} };
   const requests: InjectOptions[] = [{ url: '/nowhere' }, { method: 'PUT', url: '/' }, malformed];
   const statuses = [];
-  for (const request of [...requests, ...requests]) statuses.push((await app.inject(request)).statusCode);
+  for (const request of [...requests, ...requests])
+    statuses.push((await app.inject(request)).statusCode);
   t.strictSame(statuses, [404, 405, 400, 429, 429, 429]);
 });
 
@@ -61,7 +78,9 @@ test('Health is outside the limit', async (t) => {
 test('RATE_LIMIT_MAX=0 is no limit', async (t) => {
   const app = await buildTestApp(t, { RATE_LIMIT_MAX: '0' });
   const answers = await Promise.all(Array.from({ length: 1_000 }, () => app.inject('/')));
-  t.ok(answers.every(({ statusCode, headers }) => statusCode === 200 && !headers['ratelimit-limit']));
+  t.ok(
+    answers.every(({ statusCode, headers }) => statusCode === 200 && !headers['ratelimit-limit']),
+  );
 });
 
 test('Without Redis the log says once that each process counts by itself', async (t) => {
@@ -85,7 +104,11 @@ test('An IPv4 address that is mapped into IPv6 is the IPv4 address', async (t) =
   t.equal(await askRemaining(app, CLIENT), 8);
   t.equal(await askRemaining(app, `::ffff:${CLIENT}`), 7);
   t.equal(await askRemaining(app, '::1', '::ffff:cb00:7107'), 6, 'as some proxies write it');
-  t.equal(await askRemaining(app, '::ffff:203.0.113.8'), 8, 'IPv4 clients do not share the /64 of ::ffff');
+  t.equal(
+    await askRemaining(app, '::ffff:203.0.113.8'),
+    8,
+    'IPv4 clients do not share the /64 of ::ffff',
+  );
 });
 
 test('X-Forwarded-For of a client that is no trusted proxy changes nothing', async (t) => {
@@ -105,11 +128,18 @@ test('Behind trusted proxies the client is the rightmost address that is none of
     'what the client itself wrote is left of it',
   );
   t.equal(await askRemaining(app, '10.1.2.3', `10.9.9.9, ${CLIENT}, 192.168.7.7, 10.0.0.1`), 5);
-  t.equal(await askRemaining(app, '10.1.2.3', '10.9.9.9'), 8, 'a client inside the network of the proxies');
+  t.equal(
+    await askRemaining(app, '10.1.2.3', '10.9.9.9'),
+    8,
+    'a client inside the network of the proxies',
+  );
 });
 
 test('TRUST_PROXY names the proxies, and no other counts', async (t) => {
-  const app = await buildTestApp(t, { RATE_LIMIT_MAX: '9', TRUST_PROXY: '198.51.100.0/24, 2001:db8::1' });
+  const app = await buildTestApp(t, {
+    RATE_LIMIT_MAX: '9',
+    TRUST_PROXY: '198.51.100.0/24, 2001:db8::1',
+  });
   t.equal(await askRemaining(app, CLIENT), 8);
   t.equal(await askRemaining(app, '198.51.100.9', CLIENT), 7);
   t.equal(await askRemaining(app, '2001:db8::1', CLIENT), 6);

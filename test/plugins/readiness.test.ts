@@ -40,7 +40,10 @@ test('A process that stops says so, whatever its services do', async (t) => {
   const { readiness } = createReadiness();
   readiness.attach({ name: 'database', required: true, check: down });
   readiness.draining = true;
-  t.strictSame(await readiness.report(), { status: 'draining', services: { database: { status: 'down' } } });
+  t.strictSame(await readiness.report(), {
+    status: 'draining',
+    services: { database: { status: 'down' } },
+  });
 });
 
 test('A check that hangs counts as down, before a second is over', async (t) => {
@@ -77,7 +80,9 @@ test('A service that goes and comes back is logged once each time', async (t) =>
   readiness.attach({ name: 'counter', required: false, check: async () => asked++ });
   await readiness.report();
   await poll(async () => (await readiness.report()) && asked === 2);
-  t.match(lines, [{ level: 40, service: 'database', msg: 'database is down', err: { message: 'away' } }]);
+  t.match(lines, [
+    { level: 40, service: 'database', msg: 'database is down', err: { message: 'away' } },
+  ]);
   check = up;
   await poll(async () => (await readiness.report()).status === 'ready');
   t.match(lines.slice(1), [{ level: 30, service: 'database', msg: 'database is back' }]);
@@ -87,7 +92,12 @@ test('A service that goes and comes back is logged once each time', async (t) =>
 test('release() asks each service in turn, and says and gives all steps', async (t) => {
   const { readiness, lines } = createReadiness();
   t.strictSame(await readiness.release(), []);
-  readiness.attach({ name: 'database', required: true, check: up, release: async () => ['0001', '0002'] });
+  readiness.attach({
+    name: 'database',
+    required: true,
+    check: up,
+    release: async () => ['0001', '0002'],
+  });
   readiness.attach({ name: 'cache', required: false, check: up });
   readiness.attach({ name: 'search', required: false, check: up, release: async () => ['index'] });
   t.strictSame(await readiness.release(), ['0001', '0002', 'index']);

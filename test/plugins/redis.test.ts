@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { type Test, test } from 'tap';
-import env from '../../plugins/env.ts';
+import env from '../../plugins/env/index.ts';
 import readiness from '../../plugins/readiness.ts';
 import redis from '../../plugins/redis.ts';
 import { buildTestApp, captureLog, DOWN, findFreePort, type LogLine, poll } from '../helper.ts';
@@ -10,7 +10,11 @@ import { buildTestApp, captureLog, DOWN, findFreePort, type LogLine, poll } from
 /** How often the tests ask: an error for each request would be seen. */
 const REQUESTS = 20;
 
-async function listen(t: Test, answer: (socket: Socket) => void, port = 0): Promise<{ server: Server; port: number }> {
+async function listen(
+  t: Test,
+  answer: (socket: Socket) => void,
+  port = 0,
+): Promise<{ server: Server; port: number }> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket.on('error', () => undefined));
@@ -45,13 +49,18 @@ test('Without REDIS_URL there is no Redis, and readiness does not speak of it', 
 });
 
 test('While nothing listens there, requests are served without a limit, and the log says so once', async (t) => {
-  const { app, lines } = await build(t, `redis://:hunter2@127.0.0.1:${await findFreePort()}`, { RATE_LIMIT_MAX: '2' });
-  for (let count = 0; count < REQUESTS; count++) t.equal((await app.inject('/nowhere')).statusCode, 404);
+  const { app, lines } = await build(t, `redis://:hunter2@127.0.0.1:${await findFreePort()}`, {
+    RATE_LIMIT_MAX: '2',
+  });
+  for (let count = 0; count < REQUESTS; count++)
+    t.equal((await app.inject('/nowhere')).statusCode, 404);
   await poll(() => findWords(lines).length > 0);
   await poll(async () => (await readStatus(app)) === 'down');
   const { status } = await app.readiness.report();
   t.not(status, 'ready');
-  t.match(findWords(lines), [{ level: 40, msg: /^Redis is away/, err: { message: /ECONNREFUSED/ } }]);
+  t.match(findWords(lines), [
+    { level: 40, msg: /^Redis is away/, err: { message: /ECONNREFUSED/ } },
+  ]);
   t.equal(findWords(lines).length, 1);
   t.notMatch(JSON.stringify(lines), 'hunter2');
 });
@@ -59,16 +68,23 @@ test('While nothing listens there, requests are served without a limit, and the 
 test('An app whose Redis is away is degraded, and not unavailable', async (t) => {
   const app = Fastify();
   t.teardown(() => app.close());
-  const environment = { DATABASE_URL: DOWN, REDIS_URL: `redis://127.0.0.1:${await findFreePort()}` };
+  const environment = {
+    DATABASE_URL: DOWN,
+    REDIS_URL: `redis://127.0.0.1:${await findFreePort()}`,
+  };
   await app.register(env, { environment });
   for (const plugin of [readiness, redis]) await app.register(plugin);
-  t.strictSame(await app.readiness.report(), { status: 'degraded', services: { redis: { status: 'down' } } });
+  t.strictSame(await app.readiness.report(), {
+    status: 'degraded',
+    services: { redis: { status: 'down' } },
+  });
 });
 
 test('A Redis that takes the connection and says nothing is away too', async (t) => {
   const { port } = await listen(t, () => undefined);
   const { app, lines } = await build(t, `redis://127.0.0.1:${port}`, { RATE_LIMIT_MAX: '2' });
-  for (let count = 0; count < REQUESTS; count++) t.equal((await app.inject('/nowhere')).statusCode, 404);
+  for (let count = 0; count < REQUESTS; count++)
+    t.equal((await app.inject('/nowhere')).statusCode, 404);
   await poll(() => findWords(lines).length > 0);
   t.equal(await readStatus(app), 'down');
 });
@@ -79,7 +95,11 @@ test('When it answers again, the log says so once and readiness is up', async (t
   await poll(() => findWords(lines).length > 0);
   t.equal(await readStatus(app), 'down');
   // As much of Redis as its client needs to call it ready.
-  await listen(t, (socket) => void socket.on('data', (data) => socket.write(answerOk(String(data)))), port);
+  await listen(
+    t,
+    (socket) => void socket.on('data', (data) => socket.write(answerOk(String(data)))),
+    port,
+  );
   await poll(async () => (await readStatus(app)) === 'up');
   t.match(findWords(lines), [{ msg: /^Redis is away/ }, { level: 30, msg: 'Redis is back' }]);
   t.equal(findWords(lines).length, 2);
@@ -91,10 +111,15 @@ function answerOk(commands: string): string {
 }
 
 test('A Redis without TLS behind a rediss: URL is away, and the log says what to set', async (t) => {
-  const { port } = await listen(t, (socket) => void socket.on('data', () => socket.write('-ERR no TLS here\r\n')));
+  const { port } = await listen(
+    t,
+    (socket) => void socket.on('data', () => socket.write('-ERR no TLS here\r\n')),
+  );
   const { lines } = await build(t, `rediss://:hunter2@127.0.0.1:${port}`);
   await poll(() => findWords(lines).length > 0);
-  t.match(findWords(lines), [{ err: { message: /^TLS to Redis failed: [\s\S]*REDIS_TLS=no-verify/ } }]);
+  t.match(findWords(lines), [
+    { err: { message: /^TLS to Redis failed: [\s\S]*REDIS_TLS=no-verify/ } },
+  ]);
   t.notMatch(JSON.stringify(lines), 'hunter2');
 });
 

@@ -14,7 +14,10 @@ const ANSWERS: Record<number, InjectOptions> = {
   415: { method: 'POST', url: '/echo', payload: 'a', headers: { 'content-type': 'text/plain' } },
 };
 
-const routes = [new URL('../../routes/', import.meta.url), new URL('../fixture/routes/', import.meta.url)];
+const routes = [
+  new URL('../../routes/', import.meta.url),
+  new URL('../fixture/routes/', import.meta.url),
+];
 
 /** What the app says instead of a page's policy: nothing may be loaded, framed or sent from an answer. */
 const POLICY = "default-src 'none';base-uri 'none';form-action 'none';frame-ancestors 'none'";
@@ -44,13 +47,25 @@ test('HSTS is sent over https, as a trusted proxy reports it, and else not', asy
   const app = await buildTestApp(t);
   const { 'strict-transport-security': transport } = await askHelmet(t);
   const ask = async (remoteAddress: string, proto: string) => {
-    const answer = await app.inject({ url: '/nowhere', remoteAddress, headers: { 'x-forwarded-proto': proto } });
+    const answer = await app.inject({
+      url: '/nowhere',
+      remoteAddress,
+      headers: { 'x-forwarded-proto': proto },
+    });
     return answer.headers['strict-transport-security'];
   };
   t.equal(await ask('10.1.2.3', 'https'), transport);
   t.equal(await ask('10.1.2.3', 'http'), undefined);
-  t.equal(await ask('10.1.2.3', 'https, http'), undefined, 'the last one is the proxy next to the app');
-  t.equal(await ask('203.0.113.7', 'https'), undefined, 'a client on the internet says what it wants');
+  t.equal(
+    await ask('10.1.2.3', 'https, http'),
+    undefined,
+    'the last one is the proxy next to the app',
+  );
+  t.equal(
+    await ask('203.0.113.7', 'https'),
+    undefined,
+    'a client on the internet says what it wants',
+  );
 });
 
 /** What helmet itself sets by its defaults. */

@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cp, rm, writeFile } from 'node:fs/promises';
+import { cp } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'tap';
 import { DOWN, ROOT, startProcess, writeFiles } from '../helper.ts';
@@ -10,30 +10,6 @@ function run(script: string): { stdout: string; stderr: string } {
   const command = ['-i', 'PORT=http', process.execPath, '--input-type=module', '-e', script];
   return spawnSync('env', command, { cwd: ROOT, encoding: 'utf8' });
 }
-
-const SCRIPTS = ['packages', 'files'];
-
-test('The code of the packages and of our files comes from the caches that the build made', async (t) => {
-  for (const name of SCRIPTS) {
-    const script = `
-      import { readFileSync } from 'node:fs';
-      import { Script } from 'node:vm';
-      const cachedData = readFileSync('dist/${name}.cache');
-      console.log(new Script(readFileSync('dist/${name}.cjs', 'utf8'), { cachedData }).cachedDataRejected);`;
-    t.equal(run(script).stdout, 'false\n', name);
-  }
-});
-
-test('Without caches, or with those of another Node, the built app starts all the same', async (t) => {
-  const folder = await copyBuild(t);
-  const caches = SCRIPTS.map((name) => path.join(folder, `dist/${name}.cache`));
-  for (const spoil of [(cache: string) => writeFile(cache, 'not what V8 made'), (cache: string) => rm(cache)]) {
-    await Promise.all(caches.map(spoil));
-    const { url, noise } = await startProcess(t, { entry: 'web', folder, environment: { DATABASE_URL: DOWN } });
-    t.equal((await fetch(`${url}/health/live`)).status, 200);
-    t.strictSame(noise, []);
-  }
-});
 
 test('A stack trace of the built app names lines of the sources', async (t) => {
   // Loading the app turns source maps on, and fails: its PORT is none.
@@ -65,11 +41,16 @@ const PACKAGES = {
 
 test('A file in the script imports what it would import as a module', async (t) => {
   const folder = await copyBuild(t);
-  for (const name of SOURCES) await cp(path.join(ROOT, name), path.join(folder, name), { recursive: true });
+  for (const name of SOURCES)
+    await cp(path.join(ROOT, name), path.join(folder, name), { recursive: true });
   await writeFiles(path.join(folder, 'routes'), { 'odd/index.ts': ROUTE });
   await writeFiles(path.join(folder, 'node_modules'), PACKAGES);
-  execFileSync('env', ['-i', process.execPath, 'build.ts'], { cwd: folder });
-  const { url } = await startProcess(t, { entry: 'web', folder, environment: { DATABASE_URL: DOWN } });
+  execFileSync('env', ['-i', process.execPath, 'scripts/build.ts'], { cwd: folder });
+  const { url } = await startProcess(t, {
+    entry: 'web',
+    folder,
+    environment: { DATABASE_URL: DOWN },
+  });
   const answer = await (await fetch(`${url}/odd`)).json();
   t.strictSame(answer, ['ES module', 'ES module', true, 'é日', true, true, false]);
 });

@@ -4,7 +4,15 @@ import type { Test } from 'tap';
 import { createFolder, ROOT } from '../helper.ts';
 
 /** What the build reads, beside package.json and node_modules. */
-export const SOURCES = ['src', 'plugins', 'routes', 'build.ts', 'build-plugins.ts', 'tsconfig.json', '.env.example'];
+export const SOURCES = [
+  'src',
+  'plugins',
+  'routes',
+  'scripts',
+  'tsconfig.json',
+  'tsconfig.build.json',
+  '.env.example',
+];
 
 /** A copy of the built app in a folder of its own, with all packages but those that the test leaves out. */
 export async function copyBuild(t: Test, without: string[] = []): Promise<string> {

@@ -7,7 +7,10 @@ test('While the database is down the built app serves, and readiness says so', a
   const web = await startProcess(t, { entry: 'web', environment: { DATABASE_URL: DOWN } });
   const ready = await fetch(`${web.url}/health/ready`);
   t.equal(ready.status, 503);
-  t.match(await ready.json(), { status: 'unavailable', services: { database: { status: 'down' } } });
+  t.match(await ready.json(), {
+    status: 'unavailable',
+    services: { database: { status: 'down' } },
+  });
   t.equal((await fetch(`${web.url}/health/live`)).status, 200);
   t.equal((await fetch(web.url)).status, 200);
   t.notMatch(JSON.stringify(web.lines), 'hunter2');
@@ -22,8 +25,14 @@ test('While the database is down a release ends with 1, and its last line says w
 
 test('Without a DATABASE_URL, or with one that is none, the built app ends before it listens', async (t) => {
   const start = (environment: Environment) => startProcess(t, { entry: 'web', environment });
-  t.match(await readFailure(t, await start({})), /^The environment is not valid:\n {2}DATABASE_URL is missing/);
-  const message = await readFailure(t, await start({ PORT: 'http', DATABASE_URL: 'mysql://root:hunter2@db/app' }));
+  t.match(
+    await readFailure(t, await start({})),
+    /^The environment is not valid:\n {2}DATABASE_URL is missing/,
+  );
+  const message = await readFailure(
+    t,
+    await start({ PORT: 'http', DATABASE_URL: 'mysql://root:hunter2@db/app' }),
+  );
   for (const name of ['PORT', 'DATABASE_URL']) t.match(message, `  ${name} is `);
   t.notMatch(message, 'hunter2');
 });
@@ -35,12 +44,19 @@ test('Where PGlite is not installed', async (t) => {
     for (const entry of ['web', 'release'] as const) {
       const environment = { DATABASE_URL: 'pglite:memory' };
       const message = await readFailure(t, await startProcess(t, { entry, environment, folder }));
-      t.match(message, /embedded database.* is not installed here\. Set DATABASE_URL to a postgres:\/\/ URL/);
+      t.match(
+        message,
+        /embedded database.* is not installed here\. Set DATABASE_URL to a postgres:\/\/ URL/,
+      );
     }
   });
 
   await t.test('it starts with another database', async (t) => {
-    const web = await startProcess(t, { entry: 'web', environment: { DATABASE_URL: DOWN }, folder });
+    const web = await startProcess(t, {
+      entry: 'web',
+      environment: { DATABASE_URL: DOWN },
+      folder,
+    });
     t.equal((await fetch(web.url)).status, 200);
   });
 });

@@ -5,19 +5,25 @@ import path from 'node:path';
 import type { Test } from 'tap';
 import { createFolder, ROOT } from '../helper.ts';
 
-const SOURCES = ['src', 'plugins', 'routes', 'dev.ts', 'package.json', '.env.example'];
+const SOURCES = ['src', 'plugins', 'routes', 'scripts', 'package.json', '.env.example'];
 
 /** A copy of the sources, to be edited. */
 export async function copySources(t: Test): Promise<string> {
   const folder = await createFolder(t);
-  for (const name of SOURCES) await cp(path.join(ROOT, name), path.join(folder, name), { recursive: true });
+  for (const name of SOURCES)
+    await cp(path.join(ROOT, name), path.join(folder, name), { recursive: true });
   await symlink(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'));
   return folder;
 }
 
 /** Runs the script as a terminal does: in a process group of its own, which gets its Ctrl-C. */
 export function startDev(t: Test, folder: string, environment: Record<string, string>) {
-  const variables = { PATH: process.env.PATH, HOME: folder, npm_config_update_notifier: 'false', ...environment };
+  const variables = {
+    PATH: process.env.PATH,
+    HOME: folder,
+    npm_config_update_notifier: 'false',
+    ...environment,
+  };
   const empty = ['-i', ...Object.entries(variables).map(([name, value]) => `${name}=${value}`)];
   const child = spawn('env', [...empty, 'npm', 'run', 'dev'], { cwd: folder, detached: true });
   const group = -(child.pid ?? 0);

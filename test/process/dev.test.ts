@@ -38,10 +38,13 @@ test('npm run dev', async (t) => {
     t.notMatch(readOutput(), 'hunter2');
   });
 
-  await t.test('serves a route file that is new, with the settings of .env, which wins over .env.example', async () => {
-    await writeFiles(folder, { 'routes/hello/index.ts': createRoute('Hello') });
-    await pollAnswer(`${url}/hello`, 'Hello at info');
-  });
+  await t.test(
+    'serves a route file that is new, with the settings of .env, which wins over .env.example',
+    async () => {
+      await writeFiles(folder, { 'routes/hello/index.ts': createRoute('Hello') });
+      await pollAnswer(`${url}/hello`, 'Hello at info');
+    },
+  );
 
   await t.test('serves a route file that was changed', async () => {
     await writeFiles(folder, { 'routes/hello/index.ts': createRoute('Hello again') });

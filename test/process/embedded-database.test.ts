@@ -18,15 +18,20 @@ test('The embedded database', async (t) => {
   const first = await startFixture(t, environment);
   t.equal(await countVisit(first), 1);
 
-  await t.test('is refused to a second process, which says so and serves what needs none', async (t) => {
-    const second = await startFixture(t, environment);
-    const line = await second.waitForLine('The database is not ready');
-    const message = new RegExp(`^Process ${first.pid} has the embedded database in .* open. Stop it, or delete`);
-    t.match(line.err, { message });
-    t.equal((await fetch(`${second.url}/health/ready`)).status, 503);
-    t.equal((await fetch(`${second.url}/fixture/database`)).status, 500);
-    t.equal((await fetch(second.url)).status, 200);
-  });
+  await t.test(
+    'is refused to a second process, which says so and serves what needs none',
+    async (t) => {
+      const second = await startFixture(t, environment);
+      const line = await second.waitForLine('The database is not ready');
+      const message = new RegExp(
+        `^Process ${first.pid} has the embedded database in .* open. Stop it, or delete`,
+      );
+      t.match(line.err, { message });
+      t.equal((await fetch(`${second.url}/health/ready`)).status, 503);
+      t.equal((await fetch(`${second.url}/fixture/database`)).status, 500);
+      t.equal((await fetch(second.url)).status, 200);
+    },
+  );
 
   await t.test('keeps its data when the process stops, and when it is killed', async (t) => {
     first.signal('SIGTERM');

@@ -47,7 +47,9 @@ test('contract 23: A request of any kind is one JSON line on stdout, with these 
     await poll(() => find().length > 0);
     t.equal(find().length, 1);
     t.strictSame(Object.keys(find()[0] ?? {}).sort(), FIELDS, `${method} ${path} ${status}`);
-    t.match(find(), [{ level: 30, method, path, status, durationMs: Number, address: '127.0.0.1', msg: 'request' }]);
+    t.match(find(), [
+      { level: 30, method, path, status, durationMs: Number, address: '127.0.0.1', msg: 'request' },
+    ]);
   }
   signal('SIGTERM');
   t.equal(await exited, 0);
@@ -61,13 +63,24 @@ test('contract 17: A handler that is later than REQUEST_TIMEOUT_MS answers 503, 
   const answer = await fetch(`${url}/fixture/hung`);
   t.equal(answer.status, 503);
   t.match(answer.headers.get('retry-after'), /^\d+$/);
-  t.match(await answer.json(), { statusCode: 503, code: 'SERVICE_UNAVAILABLE', message: 'Service Unavailable' });
-  t.match(await waitForLine('request failed'), { level: 50, status: 503, err: { code: 'FST_ERR_HANDLER_TIMEOUT' } });
+  t.match(await answer.json(), {
+    statusCode: 503,
+    code: 'SERVICE_UNAVAILABLE',
+    message: 'Service Unavailable',
+  });
+  t.match(await waitForLine('request failed'), {
+    level: 50,
+    status: 503,
+    err: { code: 'FST_ERR_HANDLER_TIMEOUT' },
+  });
 });
 
 test('A request whose client did not wait for the answer is one line too', async (t) => {
   const environment = { DATABASE_URL: DOWN };
-  const { url, lines, waitForLine, write } = await startProcess(t, { entry: 'fixture', environment });
+  const { url, lines, waitForLine, write } = await startProcess(t, {
+    entry: 'fixture',
+    environment,
+  });
   const request = ask(`${url}/fixture/held`).on('error', () => undefined);
   request.end();
   await waitForLine('held');

@@ -12,7 +12,12 @@ import { readFailure } from './read-failure.ts';
 const DATABASE = { DATABASE_URL: DOWN };
 
 /** What some platforms put into the environment of their processes. */
-const PLATFORM = { NODE_OPTIONS: '--max-old-space-size=256', CI: 'true', NODE_ENV: 'production', NODE_HOME: '/app' };
+const PLATFORM = {
+  NODE_OPTIONS: '--max-old-space-size=256',
+  CI: 'true',
+  NODE_ENV: 'production',
+  NODE_HOME: '/app',
+};
 
 /** Says of every server of the process where it listens. */
 const WATCH = `data:text/javascript,
@@ -24,7 +29,8 @@ const WATCH = `data:text/javascript,
   };
 `;
 
-const startWeb = (t: Test, environment: Environment) => startProcess(t, { entry: 'web', environment });
+const startWeb = (t: Test, environment: Environment) =>
+  startProcess(t, { entry: 'web', environment });
 
 /** Every address that this machine answers on by itself. */
 function listAddresses(): string[] {
@@ -40,13 +46,20 @@ test('contract 5: With a DATABASE_URL and nothing else, the built app', async (t
 
   await t.test('says where it listens, with a URL to click', async (t) => {
     t.match(web.url, /^http:\/\/localhost:\d+$/);
-    t.match(await web.waitForLine('Server listening'), { level: 30, msg: `Server listening at ${web.url}` });
+    t.match(await web.waitForLine('Server listening'), {
+      level: 30,
+      msg: `Server listening at ${web.url}`,
+    });
     t.match(await (await fetch(web.url)).json(), { name: manifest.name });
   });
 
   await t.test('contract 2: answers on all interfaces', async (t) => {
     for (const host of listAddresses()) {
-      t.equal((await fetch(`http://${host}:${new URL(web.url).port}/health/live`)).status, 200, host);
+      t.equal(
+        (await fetch(`http://${host}:${new URL(web.url).port}/health/live`)).status,
+        200,
+        host,
+      );
     }
   });
 
@@ -61,7 +74,11 @@ test('contract 5: With a DATABASE_URL and nothing else, the built app', async (t
 test('contract 1: It listens on PORT and on nothing else; that is 5000 where a platform sets none', async (t) => {
   const port = await findFreePort();
   const node = [NODE, '--import', WATCH];
-  const web = await startProcess(t, { entry: 'web', environment: { ...DATABASE, PORT: String(port) }, node });
+  const web = await startProcess(t, {
+    entry: 'web',
+    environment: { ...DATABASE, PORT: String(port) },
+    node,
+  });
   t.equal(web.url, `http://127.0.0.1:${port}`);
   t.equal((await fetch(web.url)).status, 200);
   t.match(
@@ -75,7 +92,11 @@ test('contract 1: It listens on PORT and on nothing else; that is 5000 where a p
 test('contract 10: With what platforms set it serves, with WEB_CONCURRENCY workers but one for a processor', async (t) => {
   const environment = { ...DATABASE, ...PLATFORM, WEB_CONCURRENCY: '3' };
   const web = await startProcess(t, { entry: 'fixture', environment });
-  t.match(await web.waitForLine('Starting one worker'), { workers: 2 }, 'the fixture has two processors');
+  t.match(
+    await web.waitForLine('Starting one worker'),
+    { workers: 2 },
+    'the fixture has two processors',
+  );
   t.equal((await fetch(web.url)).status, 200);
   t.strictSame(web.noise, []);
 });
@@ -105,7 +126,11 @@ test('A privileged port ends it with what to do', async (t) => {
     server.on('error', () => process.exit(1));
   `;
   const { status } = spawnSync(node[0] ?? '', [...node.slice(1), '-e', probe]);
-  const web = await startProcess(t, { entry: 'web', environment: { ...DATABASE, PORT: '9' }, node });
+  const web = await startProcess(t, {
+    entry: 'web',
+    environment: { ...DATABASE, PORT: '9' },
+    node,
+  });
   // Some machines, such as Docker's containers, know no privileged ports.
   if (status === 0) return t.match(web.url, /:9$/);
   t.match(

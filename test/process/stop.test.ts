@@ -125,7 +125,10 @@ test('contract 22: A crash ends it with 1 after what is in flight was answered, 
   const crashes = { throw: 'thrown outside of any request', reject: 'rejected and not handled' };
   for (const [path, message] of Object.entries(crashes)) {
     // The delay is for routers that have to notice: a process that crashed does not go on for as long.
-    const web = await startFixture(t, { SHUTDOWN_DELAY_MS: '599999', SHUTDOWN_TIMEOUT_MS: '600000' });
+    const web = await startFixture(t, {
+      SHUTDOWN_DELAY_MS: '599999',
+      SHUTDOWN_TIMEOUT_MS: '600000',
+    });
     const { answer } = await hold(web);
     await fetch(`${web.url}/fixture/${path}`, { method: 'POST' });
     const line = await web.waitForLine('Uncaught exception');

@@ -9,7 +9,12 @@ const listDrained = ({ lines }: TestProcess): number[] =>
 
 /** The built app with two workers that serve. */
 async function startWorkers(t: Test): Promise<TestProcess> {
-  const environment = { DATABASE_URL: DOWN, SHUTDOWN_DELAY_MS: '100', WEB_CONCURRENCY: '2', RATE_LIMIT_MAX: '0' };
+  const environment = {
+    DATABASE_URL: DOWN,
+    SHUTDOWN_DELAY_MS: '100',
+    WEB_CONCURRENCY: '2',
+    RATE_LIMIT_MAX: '0',
+  };
   const web = await startProcess(t, { entry: 'fixture', environment });
   await poll(() => listWorkers(web).length === 2);
   return web;

@@ -32,7 +32,11 @@ test('GET /health/ready answers 200 when all services are up', async (t) => {
 
 test('GET /health/ready answers 200 and degraded while an optional service is down', async (t) => {
   const app = await buildTestApp(t, {}, withoutServices);
-  app.readiness.attach({ name: 'cache', required: false, check: async () => Promise.reject(new Error('away')) });
+  app.readiness.attach({
+    name: 'cache',
+    required: false,
+    check: async () => Promise.reject(new Error('away')),
+  });
   const answer = await app.inject('/health/ready');
   t.equal(answer.statusCode, 200);
   t.strictSame(answer.json(), { status: 'degraded', services: { cache: { status: 'down' } } });
@@ -53,7 +57,11 @@ test('contract 20: The health routes answer any host, outside the rate limit and
   const ready = await app.inject('/health/ready');
   for (const host of ['10.0.0.1', 'router.internal:1', '203.0.113.7:5000']) {
     t.equal((await app.inject({ url: '/health/live', headers: { host } })).statusCode, 200, host);
-    t.equal((await app.inject({ url: '/health/ready', headers: { host } })).statusCode, ready.statusCode, host);
+    t.equal(
+      (await app.inject({ url: '/health/ready', headers: { host } })).statusCode,
+      ready.statusCode,
+      host,
+    );
   }
   await app.inject('/nowhere');
   t.match(

@@ -33,7 +33,13 @@ export async function testNotes(t: Test, app: FastifyInstance): Promise<void> {
     const answer = await send('POST', '/notes', { title: 'Groceries', body: 'Bread, milk' });
     t.equal(answer.statusCode, 201);
     const note = answer.json();
-    t.match(note, { id: UUID_7, title: 'Groceries', body: 'Bread, milk', createdAt: UTC, updatedAt: note.createdAt });
+    t.match(note, {
+      id: UUID_7,
+      title: 'Groceries',
+      body: 'Bread, milk',
+      createdAt: UTC,
+      updatedAt: note.createdAt,
+    });
     t.strictSame(Object.keys(note), ['id', 'title', 'body', 'createdAt', 'updatedAt']);
     t.equal(answer.headers.location, `/notes/${note.id}`);
     t.strictSame((await send('GET', `/notes/${note.id}`)).json(), note);
@@ -80,30 +86,58 @@ export async function testNotes(t: Test, app: FastifyInstance): Promise<void> {
     for (const body of bodies) {
       const answer = await send('POST', '/notes', body);
       t.equal(answer.statusCode, 400, JSON.stringify(body).slice(0, 80));
-      t.match(answer.json(), { statusCode: 400, code: 'FST_ERR_VALIDATION', error: 'Bad Request', message: /^body/ });
+      t.match(answer.json(), {
+        statusCode: 400,
+        code: 'FST_ERR_VALIDATION',
+        error: 'Bad Request',
+        message: /^body/,
+      });
     }
   });
 
-  await t.test('A NUL and half a surrogate pair answer 400: no text of PostgreSQL can hold them', async (t) => {
-    const { id } = await createNote();
-    for (const text of ['\u0000', 'a\u0000b', '\ud83d', '\ude00', 'a\ude00\ud83d', '\ud83dx']) {
-      for (const payload of [{ title: text }, { title: 'a', body: text }]) {
-        t.equal((await send('POST', '/notes', payload)).statusCode, 400, JSON.stringify(payload));
-        t.equal((await send('PATCH', `/notes/${id}`, payload)).statusCode, 400, JSON.stringify(payload));
+  await t.test(
+    'A NUL and half a surrogate pair answer 400: no text of PostgreSQL can hold them',
+    async (t) => {
+      const { id } = await createNote();
+      for (const text of ['\u0000', 'a\u0000b', '\ud83d', '\ude00', 'a\ude00\ud83d', '\ud83dx']) {
+        for (const payload of [{ title: text }, { title: 'a', body: text }]) {
+          t.equal((await send('POST', '/notes', payload)).statusCode, 400, JSON.stringify(payload));
+          t.equal(
+            (await send('PATCH', `/notes/${id}`, payload)).statusCode,
+            400,
+            JSON.stringify(payload),
+          );
+        }
       }
-    }
-  });
+    },
+  );
 
-  await t.test('POST /notes answers 415 for text, 400 for malformed JSON, 413 for more than 1 MiB', async (t) => {
-    const post = async (payload: string, type: string) =>
-      (await app.inject({ method: 'POST', url: '/notes', payload, headers: { 'content-type': type } })).statusCode;
-    t.equal(await post('{"title":"a"}', 'text/plain'), 415);
-    t.equal(await post('title=a', 'application/x-www-form-urlencoded'), 415);
-    t.equal(await post('{"title":', 'application/json'), 400);
-    t.equal(await post('', 'application/json'), 400);
-    t.equal(await post('{"title":"a","__proto__":{}}', 'application/json'), 400);
-    t.equal(await post(JSON.stringify({ title: 'a', body: 'x'.repeat(1024 * 1024) }), 'application/json'), 413);
-  });
+  await t.test(
+    'POST /notes answers 415 for text, 400 for malformed JSON, 413 for more than 1 MiB',
+    async (t) => {
+      const post = async (payload: string, type: string) =>
+        (
+          await app.inject({
+            method: 'POST',
+            url: '/notes',
+            payload,
+            headers: { 'content-type': type },
+          })
+        ).statusCode;
+      t.equal(await post('{"title":"a"}', 'text/plain'), 415);
+      t.equal(await post('title=a', 'application/x-www-form-urlencoded'), 415);
+      t.equal(await post('{"title":', 'application/json'), 400);
+      t.equal(await post('', 'application/json'), 400);
+      t.equal(await post('{"title":"a","__proto__":{}}', 'application/json'), 400);
+      t.equal(
+        await post(
+          JSON.stringify({ title: 'a', body: 'x'.repeat(1024 * 1024) }),
+          'application/json',
+        ),
+        413,
+      );
+    },
+  );
 
   await t.test('GET /notes answers the newest first', async (t) => {
     const notes: ShownNote[] = [];
@@ -117,16 +151,25 @@ export async function testNotes(t: Test, app: FastifyInstance): Promise<void> {
     t.strictSame(answer.json().items, notes);
   });
 
-  await t.test('GET /notes gives every note on exactly one page, those of the same millisecond too', async (t) => {
-    const created = await Promise.all(Array.from({ length: 23 }, (_, index) => createNote(`Note ${index}`)));
-    const pages = await readPages('/notes?limit=5');
-    const items = pages.flatMap((page) => page.items as unknown as ShownNote[]);
-    t.ok(pages.slice(0, -1).every((page) => page.items.length === 5 && page.next === page.items[4]?.id));
-    t.equal(pages.at(-1)?.next, null);
-    t.equal(new Set(items.map(({ id }) => id)).size, items.length, 'no note comes twice');
-    const shown = items.filter(({ id }) => created.some((note) => note.id === id));
-    t.strictSame(shown, created.toSorted(byNewest), 'all are there, in order');
-  });
+  await t.test(
+    'GET /notes gives every note on exactly one page, those of the same millisecond too',
+    async (t) => {
+      const created = await Promise.all(
+        Array.from({ length: 23 }, (_, index) => createNote(`Note ${index}`)),
+      );
+      const pages = await readPages('/notes?limit=5');
+      const items = pages.flatMap((page) => page.items as unknown as ShownNote[]);
+      t.ok(
+        pages
+          .slice(0, -1)
+          .every((page) => page.items.length === 5 && page.next === page.items[4]?.id),
+      );
+      t.equal(pages.at(-1)?.next, null);
+      t.equal(new Set(items.map(({ id }) => id)).size, items.length, 'no note comes twice');
+      const shown = items.filter(({ id }) => created.some((note) => note.id === id));
+      t.strictSame(shown, created.toSorted(byNewest), 'all are there, in order');
+    },
+  );
 
   await t.test('A page begins after its cursor, whatever came or went since', async (t) => {
     for (let count = 0; count < 4; count++) await createNote();
@@ -135,7 +178,10 @@ export async function testNotes(t: Test, app: FastifyInstance): Promise<void> {
     await createNote('Newer');
     await send('DELETE', `/notes/${first.next}`);
     t.strictSame((await send('GET', `/notes?limit=2&after=${first.next}`)).json(), second);
-    t.strictSame((await send('GET', `/notes?limit=2&after=${first.next.toUpperCase()}`)).json(), second);
+    t.strictSame(
+      (await send('GET', `/notes?limit=2&after=${first.next.toUpperCase()}`)).json(),
+      second,
+    );
     t.strictSame((await send('GET', '/notes?after=00000000-0000-0000-0000-000000000000')).json(), {
       items: [],
       next: null,
@@ -164,26 +210,39 @@ export async function testNotes(t: Test, app: FastifyInstance): Promise<void> {
       t.equal(answer.statusCode, 400, `limit=${limit}`);
       t.match(answer.json(), { code: 'FST_ERR_VALIDATION', message: /^querystring\/limit/ });
     }
-    for (const id of MALFORMED_IDS) t.equal((await send('GET', `/notes?after=${id}`)).statusCode, 400, `after=${id}`);
+    for (const id of MALFORMED_IDS)
+      t.equal((await send('GET', `/notes?after=${id}`)).statusCode, 400, `after=${id}`);
   });
 
-  await t.test('GET, PATCH and DELETE /notes/:id answer 404 for an unknown note, and name it', async (t) => {
-    const id = randomUUID();
-    const answers = [
-      await send('GET', `/notes/${id}`),
-      await send('PATCH', `/notes/${id}`, { title: 'New' }),
-      await send('DELETE', `/notes/${id}`),
-    ];
-    const message = `Note ${id} does not exist.`;
-    for (const answer of answers) {
-      t.strictSame(answer.json(), { statusCode: 404, code: 'NOTE_NOT_FOUND', error: 'Not Found', message });
-    }
-  });
+  await t.test(
+    'GET, PATCH and DELETE /notes/:id answer 404 for an unknown note, and name it',
+    async (t) => {
+      const id = randomUUID();
+      const answers = [
+        await send('GET', `/notes/${id}`),
+        await send('PATCH', `/notes/${id}`, { title: 'New' }),
+        await send('DELETE', `/notes/${id}`),
+      ];
+      const message = `Note ${id} does not exist.`;
+      for (const answer of answers) {
+        t.strictSame(answer.json(), {
+          statusCode: 404,
+          code: 'NOTE_NOT_FOUND',
+          error: 'Not Found',
+          message,
+        });
+      }
+    },
+  );
 
   await t.test('GET, PATCH and DELETE /notes/:id answer 400 for a malformed id', async (t) => {
     for (const id of MALFORMED_IDS) {
       t.equal((await send('GET', `/notes/${id}`)).statusCode, 400, `GET ${id}`);
-      t.equal((await send('PATCH', `/notes/${id}`, { title: 'New' })).statusCode, 400, `PATCH ${id}`);
+      t.equal(
+        (await send('PATCH', `/notes/${id}`, { title: 'New' })).statusCode,
+        400,
+        `PATCH ${id}`,
+      );
       t.equal((await send('DELETE', `/notes/${id}`)).statusCode, 400, `DELETE ${id}`);
     }
   });
@@ -199,21 +258,28 @@ export async function testNotes(t: Test, app: FastifyInstance): Promise<void> {
     t.strictSame((await send('GET', `/notes/${note.id}`)).json(), rewritten);
   });
 
-  await t.test('PATCH /notes/:id answers 400 for what is no change, and changes nothing', async (t) => {
-    const note = await createNote();
-    const bodies = [
-      {},
-      { title: '' },
-      { title: null },
-      { body: 1 },
-      { title: 'a', id: note.id },
-      { updatedAt: UTC.source },
-    ];
-    for (const body of bodies) {
-      t.equal((await send('PATCH', `/notes/${note.id}`, body)).statusCode, 400, JSON.stringify(body));
-    }
-    t.strictSame((await send('GET', `/notes/${note.id}`)).json(), note);
-  });
+  await t.test(
+    'PATCH /notes/:id answers 400 for what is no change, and changes nothing',
+    async (t) => {
+      const note = await createNote();
+      const bodies = [
+        {},
+        { title: '' },
+        { title: null },
+        { body: 1 },
+        { title: 'a', id: note.id },
+        { updatedAt: UTC.source },
+      ];
+      for (const body of bodies) {
+        t.equal(
+          (await send('PATCH', `/notes/${note.id}`, body)).statusCode,
+          400,
+          JSON.stringify(body),
+        );
+      }
+      t.strictSame((await send('GET', `/notes/${note.id}`)).json(), note);
+    },
+  );
 
   await t.test('DELETE /notes/:id answers 204 once, and 404 from then on', async (t) => {
     const { id } = await createNote();

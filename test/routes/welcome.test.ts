@@ -18,7 +18,12 @@ test('GET / answers JSON to a program', async (t) => {
     const answer = await app.inject({ url: '/', headers });
     t.equal(answer.statusCode, 200);
     t.match(answer.headers, { 'content-type': /^application\/json/, vary: /accept/i });
-    t.strictSame(answer.json(), { name: manifest.name, version: manifest.version, ...docs, health: '/health/ready' });
+    t.strictSame(answer.json(), {
+      name: manifest.name,
+      version: manifest.version,
+      ...docs,
+      health: '/health/ready',
+    });
   }
 });
 
@@ -29,8 +34,14 @@ test('GET / names no page of the API where there is none', async (t) => {
 
 test('GET / names the page of the API where there is one', async (t) => {
   const folder = await createFolder(t);
-  await writeFiles(folder, { 'docs/index.js': "export default async (app) => app.get('/', async () => 'the page');" });
-  const app = await buildTestApp(t, {}, { plugins, routes: [...routes, pathToFileURL(`${folder}/`)] });
+  await writeFiles(folder, {
+    'docs/index.js': "export default async (app) => app.get('/', async () => 'the page');",
+  });
+  const app = await buildTestApp(
+    t,
+    {},
+    { plugins, routes: [...routes, pathToFileURL(`${folder}/`)] },
+  );
   t.match((await app.inject('/')).json(), { docs: '/docs' });
 });
 

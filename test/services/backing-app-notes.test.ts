@@ -5,7 +5,10 @@ import { Stream } from './stream.ts';
 import { startTcpProxy } from './tcp-proxy.ts';
 
 const startApp = (t: Test, environment: Environment): Promise<TestProcess> =>
-  startProcess(t, { entry: 'web', environment: { RATE_LIMIT_MAX: '0', SHUTDOWN_DELAY_MS: '0', ...environment } });
+  startProcess(t, {
+    entry: 'web',
+    environment: { RATE_LIMIT_MAX: '0', SHUTDOWN_DELAY_MS: '0', ...environment },
+  });
 
 const readPort = ({ url }: TestProcess) => Number(new URL(url).port);
 
@@ -105,7 +108,11 @@ test('A rolling restart of the other app costs no request', async (t) => {
 test('A process that is attached to itself answers 502 and serves everything else', async (t) => {
   const { url: DATABASE_URL } = await startPostgres(t);
   const PORT = String(await findFreePort());
-  const app = await startApp(t, { DATABASE_URL, PORT, BACKING_APP_URL: `http://user:hunter2@127.0.0.1:${PORT}` });
+  const app = await startApp(t, {
+    DATABASE_URL,
+    PORT,
+    BACKING_APP_URL: `http://user:hunter2@127.0.0.1:${PORT}`,
+  });
   t.equal((await fetch(`${app.url}/backing-app/notes`)).status, 502);
   t.equal((await fetch(`${app.url}/notes`)).status, 200);
   t.equal(await readService(app), '200 degraded down');

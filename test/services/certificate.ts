@@ -49,7 +49,9 @@ function create(folder: string, name: string, options: string[]): Omit<Certifica
   const certificate = path.join(folder, `${name}.pem`);
   const key = path.join(folder, `${name}.key`);
   const files = ['-subj', `/CN=${name}`, '-keyout', key, '-out', certificate];
-  execFileSync(findProgram('openssl'), ['req', '-x509', ...KEY, ...files, ...options], { stdio: 'pipe' });
+  execFileSync(findProgram('openssl'), ['req', '-x509', ...KEY, ...files, ...options], {
+    stdio: 'pipe',
+  });
   chmodSync(key, 0o600);
   giveToServer(key);
   return { certificate, key };

@@ -25,7 +25,8 @@ export async function checkService(
   t.match(started.url, 'http', 'a service that is away does not keep the app from starting');
   const expected = outcome === 'up' ? 'up' : 'down';
   const isExpected = async () => (await readHealth(started)).services[service]?.status === expected;
-  const isExplained = () => outcome === 'up' || started.lines.some(({ err }) => outcome.test((err as Error)?.message));
+  const isExplained = () =>
+    outcome === 'up' || started.lines.some(({ err }) => outcome.test((err as Error)?.message));
   // Asked again where a check was late, or came before the service had failed.
   await poll(async () => (await isExpected()) && isExplained());
   t.pass(`${service} is ${expected}`);

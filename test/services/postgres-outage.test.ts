@@ -24,7 +24,12 @@ async function setScene(t: Test, environment: Environment = {}): Promise<Scene> 
   const postgres = await startPostgres(t);
   const app = await startProcess(t, {
     entry: 'fixture',
-    environment: { DATABASE_URL: postgres.url, REQUEST_TIMEOUT_MS, RATE_LIMIT_MAX: '0', ...environment },
+    environment: {
+      DATABASE_URL: postgres.url,
+      REQUEST_TIMEOUT_MS,
+      RATE_LIMIT_MAX: '0',
+      ...environment,
+    },
   });
   await poll(async () => (await fetch(`${app.url}/health/ready`)).status === 200);
   await fetch(app.url + READING, { method: 'POST' });
@@ -74,7 +79,12 @@ test('A database that is killed and started again costs the requests of that mom
   }
   await finish(t, scene);
   const said = scene.app.lines.map(({ msg }) => msg).filter((msg) => msg.startsWith('database is'));
-  t.strictSame(said, ['database is down', 'database is back', 'database is down', 'database is back']);
+  t.strictSame(said, [
+    'database is down',
+    'database is back',
+    'database is down',
+    'database is back',
+  ]);
 });
 
 test('Connections that the server ends cost the requests on them a 503', async (t) => {
@@ -126,7 +136,10 @@ test('More requests than the pool can queue are refused at once, the others are 
   const scene = await setScene(t, { DATABASE_POOL_MAX: '1', REQUEST_TIMEOUT_MS: '20000' });
   const admin = await scene.postgres.connect();
   await admin.query('begin; lock table visits in access exclusive mode');
-  const asked = Array.from({ length: 200 }, async () => (await fetch(`${scene.app.url}${READING}`)).status);
+  const asked = Array.from(
+    { length: 200 },
+    async () => (await fetch(`${scene.app.url}${READING}`)).status,
+  );
   // The lock is held until the first refusal has come: it cannot have come of waiting.
   await scene.app.waitForLine('request failed');
   const refusal = scene.app.lines.find(({ msg }) => msg === 'request failed');
@@ -140,12 +153,19 @@ test('More requests than the pool can queue are refused at once, the others are 
 });
 
 test('A process that stops has its database until the last request is answered', async (t) => {
-  const limits = { SHUTDOWN_DELAY_MS: '0', SHUTDOWN_TIMEOUT_MS: '120000', REQUEST_TIMEOUT_MS: '120000' };
+  const limits = {
+    SHUTDOWN_DELAY_MS: '0',
+    SHUTDOWN_TIMEOUT_MS: '120000',
+    REQUEST_TIMEOUT_MS: '120000',
+  };
   const scene = await setScene(t, limits);
   await scene.stream.stop();
   const admin = await scene.postgres.connect();
   await admin.query('begin; lock table visits in access exclusive mode');
-  const asked = Array.from({ length: 5 }, async () => (await fetch(`${scene.app.url}${READING}`)).status);
+  const asked = Array.from(
+    { length: 5 },
+    async () => (await fetch(`${scene.app.url}${READING}`)).status,
+  );
   const waiting = `select count(*)::int as count ${OTHERS} and wait_event_type = 'Lock'`;
   // Inside of its transaction, the first session would see the same activity for ever.
   const observer = await scene.postgres.connect();
@@ -168,7 +188,10 @@ test('A process that stops has its database until the last request is answered',
 
 test('A process that stops while a router still sends answers every request', async (t) => {
   const { app, stream } = await setScene(t, { SHUTDOWN_DELAY_MS: '8000' });
-  const streams = [stream, ...Array.from({ length: 5 }, () => new Stream(`${app.url}${READING}`, false))];
+  const streams = [
+    stream,
+    ...Array.from({ length: 5 }, () => new Stream(`${app.url}${READING}`, false)),
+  ];
   t.teardown(() => Promise.all(streams.map((one) => one.stop())));
   await Promise.all(streams.map((one) => waitForMore(one, 200)));
   app.signal('SIGTERM');

@@ -23,15 +23,30 @@ export interface PostgresServer extends ServerProcess {
 }
 
 /** A PostgreSQL of the test's own, with the tables of this version of the app. */
-export async function startPostgres(t: Test, options: PostgresOptions = {}): Promise<PostgresServer> {
+export async function startPostgres(
+  t: Test,
+  options: PostgresOptions = {},
+): Promise<PostgresServer> {
   const folder = await createFolder(t);
   giveToServer(folder);
   const data = path.join(folder, 'data');
   const authentication = ['-A', 'trust', '-U', 'poort', '-E', 'UTF8', '--locale', 'C', '--no-sync'];
-  execFileSync(findProgram('initdb'), ['-D', data, ...authentication], { cwd: '/', stdio: 'pipe', ...pickUser() });
-  if (options.onlyTls) writeFileSync(path.join(data, 'pg_hba.conf'), 'hostssl all all 127.0.0.1/32 trust\n');
+  execFileSync(findProgram('initdb'), ['-D', data, ...authentication], {
+    cwd: '/',
+    stdio: 'pipe',
+    ...pickUser(),
+  });
+  if (options.onlyTls)
+    writeFileSync(path.join(data, 'pg_hba.conf'), 'hostssl all all 127.0.0.1/32 trust\n');
   const port = await findFreePort();
-  const command = [findProgram('postgres'), '-D', data, '-p', `${port}`, ...describeSettings(options)];
+  const command = [
+    findProgram('postgres'),
+    '-D',
+    data,
+    '-p',
+    `${port}`,
+    ...describeSettings(options),
+  ];
   const server = new ServerProcess(t, command, 'database system is ready to accept connections');
   await server.start();
   const url = `postgres://poort@127.0.0.1:${port}/postgres`;
@@ -44,7 +59,11 @@ function describeSettings({ certificate, settings }: PostgresOptions): string[] 
     listen_addresses: '127.0.0.1',
     unix_socket_directories: '',
     fsync: 'off',
-    ...(certificate && { ssl: 'on', ssl_cert_file: certificate.certificate, ssl_key_file: certificate.key }),
+    ...(certificate && {
+      ssl: 'on',
+      ssl_cert_file: certificate.certificate,
+      ssl_key_file: certificate.key,
+    }),
     ...settings,
   };
   return Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
@@ -52,7 +71,10 @@ function describeSettings({ certificate, settings }: PostgresOptions): string[] 
 
 /** Applies the migrations, as a platform does at each release. */
 async function release(t: Test, url: string): Promise<void> {
-  const { exited, lines } = await startProcess(t, { entry: 'release', environment: { DATABASE_URL: url } });
+  const { exited, lines } = await startProcess(t, {
+    entry: 'release',
+    environment: { DATABASE_URL: url },
+  });
   if ((await exited) !== 0) throw new Error(`The release failed: ${JSON.stringify(lines)}`);
 }
 

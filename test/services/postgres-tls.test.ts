@@ -55,22 +55,33 @@ test('contract 27: PostgreSQL with and without TLS, by DATABASE_TLS and by the U
     });
   }
 
-  await t.test('DATABASE_TLS=verify connects where the machine trusts who signed the certificate', async (t) => {
-    for (const [server, { authority }] of [
-      [servers.onlyTls, certificate],
-      [servers.signed, signed],
-    ] as const) {
-      const trusting = { DATABASE_TLS: 'verify', NODE_EXTRA_CA_CERTS: authority };
-      await checkService(t, 'database', { ...trusting, DATABASE_URL: server.url }, 'up');
-    }
-  });
+  await t.test(
+    'DATABASE_TLS=verify connects where the machine trusts who signed the certificate',
+    async (t) => {
+      for (const [server, { authority }] of [
+        [servers.onlyTls, certificate],
+        [servers.signed, signed],
+      ] as const) {
+        const trusting = { DATABASE_TLS: 'verify', NODE_EXTRA_CA_CERTS: authority };
+        await checkService(t, 'database', { ...trusting, DATABASE_URL: server.url }, 'up');
+      }
+    },
+  );
 
-  await t.test('DATABASE_TLS=verify fails closed where the certificate is for another name', async (t) => {
-    // The certificate's other name is localhost, and 127.0.0.1 is neither of them in this form.
-    const DATABASE_URL = servers.onlyTls.url.replace('127.0.0.1', '127.1');
-    const trusting = { DATABASE_TLS: 'verify', NODE_EXTRA_CA_CERTS: certificate.authority };
-    await checkService(t, 'database', { ...trusting, DATABASE_URL }, /altnames.*DATABASE_TLS=no-verify/);
-  });
+  await t.test(
+    'DATABASE_TLS=verify fails closed where the certificate is for another name',
+    async (t) => {
+      // The certificate's other name is localhost, and 127.0.0.1 is neither of them in this form.
+      const DATABASE_URL = servers.onlyTls.url.replace('127.0.0.1', '127.1');
+      const trusting = { DATABASE_TLS: 'verify', NODE_EXTRA_CA_CERTS: certificate.authority };
+      await checkService(
+        t,
+        'database',
+        { ...trusting, DATABASE_URL },
+        /altnames.*DATABASE_TLS=no-verify/,
+      );
+    },
+  );
 
   await t.test('A release fails closed as well', async (t) => {
     const environment = { DATABASE_URL: servers.onlyTls.url, DATABASE_TLS: 'verify' };

@@ -1,11 +1,20 @@
 import { globSync } from 'node:fs';
 import path from 'node:path';
 import { type Test, test } from 'tap';
-import { buildTestApp, poll, ROOT, spawnProcess, startProcess, type TestProcess, writeFiles } from '../helper.ts';
+import {
+  buildTestApp,
+  poll,
+  ROOT,
+  spawnProcess,
+  startProcess,
+  type TestProcess,
+  writeFiles,
+} from '../helper.ts';
 import { copyBuild } from '../process/copy-build.ts';
 import { type PostgresServer, startPostgres } from './postgres-server.ts';
 
-const CREATING = "export const up = (db) => db.schema.createTable('whole').addColumn('id', 'uuid').execute();";
+const CREATING =
+  "export const up = (db) => db.schema.createTable('whole').addColumn('id', 'uuid').execute();";
 
 const FAILING = `
   export async function up(db) {
@@ -78,27 +87,40 @@ test('contract 26: release', async (t) => {
     t.strictSame(applied.flat(), migrations);
   });
 
-  await t.test('leaves the schema as it was where a migration fails, names it and exits 1', async (t) => {
-    const url = await createDatabase(server, 'failing');
-    const { db } = await buildTestApp(t, { DATABASE_URL: url });
-    await readApplied(t, release(t, url, folder));
-    const schema = await db.introspection.getTables();
-    t.ok(schema.some(({ name }) => name === 'whole'));
+  await t.test(
+    'leaves the schema as it was where a migration fails, names it and exits 1',
+    async (t) => {
+      const url = await createDatabase(server, 'failing');
+      const { db } = await buildTestApp(t, { DATABASE_URL: url });
+      await readApplied(t, release(t, url, folder));
+      const schema = await db.introspection.getTables();
+      t.ok(schema.some(({ name }) => name === 'whole'));
 
-    const files = { '9998-whole.js': CREATING, '9999-half.js': FAILING };
-    const failed = release(t, url, await copyWithMigrations(t, files));
-    t.equal(await failed.exited, 1);
-    const message = 'Migration 9999-half failed; the schema is as before';
-    t.match(failed.lines.at(-1), { level: 60, msg: message, err: { message: /half done/, stack: /9999-half\.js/ } });
-    t.strictSame(await db.introspection.getTables(), schema);
+      const files = { '9998-whole.js': CREATING, '9999-half.js': FAILING };
+      const failed = release(t, url, await copyWithMigrations(t, files));
+      t.equal(await failed.exited, 1);
+      const message = 'Migration 9999-half failed; the schema is as before';
+      t.match(failed.lines.at(-1), {
+        level: 60,
+        msg: message,
+        err: { message: /half done/, stack: /9999-half\.js/ },
+      });
+      t.strictSame(await db.introspection.getTables(), schema);
 
-    const mended = await copyWithMigrations(t, { ...files, '9999-half.js': CREATING.replace('whole', 'half') });
-    t.strictSame(await readApplied(t, release(t, url, mended)), ['9999-half']);
-  });
+      const mended = await copyWithMigrations(t, {
+        ...files,
+        '9999-half.js': CREATING.replace('whole', 'half'),
+      });
+      t.strictSame(await readApplied(t, release(t, url, mended)), ['9999-half']);
+    },
+  );
 
   await t.test('leaves an empty database empty where a migration fails', async (t) => {
     const url = await createDatabase(server, 'empty');
-    const folder = await copyWithMigrations(t, { '9998-whole.js': CREATING, '9999-half.js': FAILING });
+    const folder = await copyWithMigrations(t, {
+      '9998-whole.js': CREATING,
+      '9999-half.js': FAILING,
+    });
     t.equal(await release(t, url, folder).exited, 1);
     const { db } = await buildTestApp(t, { DATABASE_URL: url });
     const names = (await db.introspection.getTables()).map(({ name }) => name);
@@ -114,7 +136,10 @@ test('contract 26: release', async (t) => {
     const web = await startProcess(t, { entry: 'web', environment: { DATABASE_URL: url }, folder });
     const readiness = await fetch(`${web.url}/health/ready`);
     t.equal(readiness.status, 503);
-    t.match(await readiness.json(), { status: 'unavailable', services: { database: { status: 'down' } } });
+    t.match(await readiness.json(), {
+      status: 'unavailable',
+      services: { database: { status: 'down' } },
+    });
     const expected = `Migrations are pending: ${migrations.join(', ')}. Run npm run release.`;
     await poll(() => web.lines.some(({ err }) => (err as Error)?.message === expected));
     await readApplied(t, release(t, url, folder));

@@ -4,7 +4,11 @@ import manifest from '../../package.json' with { type: 'json' };
 import { DOWN, type Environment, poll, startProcess, type TestProcess } from '../helper.ts';
 import { type RedisServer, startRedis, waitForRedis } from './redis-server.ts';
 
-async function startApp(t: Test, redis: RedisServer, environment: Environment = {}): Promise<TestProcess> {
+async function startApp(
+  t: Test,
+  redis: RedisServer,
+  environment: Environment = {},
+): Promise<TestProcess> {
   const attached = { DATABASE_URL: DOWN, REDIS_URL: redis.url };
   const app = await startProcess(t, { entry: 'web', environment: { ...attached, ...environment } });
   await waitForRedis(app, 'up');
@@ -27,7 +31,8 @@ test('The limit is one for all processes', async (t) => {
   for (const app of [first, second, first, second, second, first])
     remaining.push(await askRemaining(app, '203.0.113.7'));
   t.strictSame(remaining, [5, 4, 3, 2, 1, 0]);
-  for (const app of [first, second]) t.equal(await askRemaining(app, '203.0.113.7'), -1, 'refused by each of them');
+  for (const app of [first, second])
+    t.equal(await askRemaining(app, '203.0.113.7'), -1, 'refused by each of them');
   t.equal(await askRemaining(second, '203.0.113.8'), 5, 'another client has a limit of its own');
   for (const { lines } of [first, second]) t.notMatch(JSON.stringify(lines), 'hunter2');
 });

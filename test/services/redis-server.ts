@@ -14,7 +14,10 @@ export interface RedisServer extends ServerProcess {
 }
 
 /** A Redis of the test's own, in memory. */
-export async function startRedis(t: Test, { password, certificate }: RedisOptions = {}): Promise<RedisServer> {
+export async function startRedis(
+  t: Test,
+  { password, certificate }: RedisOptions = {},
+): Promise<RedisServer> {
   const folder = await createFolder(t);
   giveToServer(folder);
   const port = await findFreePort();
@@ -34,10 +37,16 @@ export async function startRedis(t: Test, { password, certificate }: RedisOption
       : { port: `${port}` }),
   };
   const options = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
-  const server = new ServerProcess(t, [findProgram('redis-server'), ...options], 'Ready to accept connections');
+  const server = new ServerProcess(
+    t,
+    [findProgram('redis-server'), ...options],
+    'Ready to accept connections',
+  );
   await server.start();
   const credentials = password ? `:${encodeURIComponent(password)}@` : '';
-  return Object.assign(server, { url: `redis${certificate ? 's' : ''}://${credentials}127.0.0.1:${port}` });
+  return Object.assign(server, {
+    url: `redis${certificate ? 's' : ''}://${credentials}127.0.0.1:${port}`,
+  });
 }
 
 /** Resolves when the app's readiness says this of its Redis. */

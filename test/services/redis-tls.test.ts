@@ -24,9 +24,19 @@ test('Redis with and without TLS, by the URL and REDIS_TLS', async (t) => {
     ['TLS server, rediss:', tls.url, '', refused],
     ['TLS server, rediss:', tls.url, 'verify', refused],
     ['TLS server, rediss:', tls.url, 'no-verify', 'up'],
-    ['signed server, rediss:', signed.url, 'verify', /unable to verify the first certificate.*REDIS_TLS=no-verify/],
+    [
+      'signed server, rediss:',
+      signed.url,
+      'verify',
+      /unable to verify the first certificate.*REDIS_TLS=no-verify/,
+    ],
     ['signed server, rediss:', signed.url, 'no-verify', 'up'],
-    ['TLS server, redis:', tls.url.replace('rediss:', 'redis:'), '', /closed before Redis was ready|ECONNRESET|EPIPE/],
+    [
+      'TLS server, redis:',
+      tls.url.replace('rediss:', 'redis:'),
+      '',
+      /closed before Redis was ready|ECONNRESET|EPIPE/,
+    ],
   ];
   for (const [title, REDIS_URL, REDIS_TLS, outcome] of rows) {
     await t.test(`${title} REDIS_TLS=${REDIS_TLS}: ${outcome}`, async (t) => {
@@ -37,13 +47,16 @@ test('Redis with and without TLS, by the URL and REDIS_TLS', async (t) => {
     });
   }
 
-  await t.test('REDIS_TLS=verify connects where the machine trusts who signed the certificate', async (t) => {
-    for (const [{ url }, { authority }] of [
-      [tls, certificate],
-      [signed, unknown],
-    ] as const) {
-      const trusting = { REDIS_TLS: 'verify', NODE_EXTRA_CA_CERTS: authority };
-      await checkService(t, 'redis', { DATABASE_URL: DOWN, REDIS_URL: url, ...trusting }, 'up');
-    }
-  });
+  await t.test(
+    'REDIS_TLS=verify connects where the machine trusts who signed the certificate',
+    async (t) => {
+      for (const [{ url }, { authority }] of [
+        [tls, certificate],
+        [signed, unknown],
+      ] as const) {
+        const trusting = { REDIS_TLS: 'verify', NODE_EXTRA_CA_CERTS: authority };
+        await checkService(t, 'redis', { DATABASE_URL: DOWN, REDIS_URL: url, ...trusting }, 'up');
+      }
+    },
+  );
 });

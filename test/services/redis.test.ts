@@ -14,12 +14,16 @@ async function startApp(t: Test, redis: RedisServer): Promise<TestProcess> {
 }
 
 /** What the log says of Redis, but for what readiness says of it. */
-const findWords = ({ lines }: TestProcess): LogLine[] => lines.filter(({ msg }) => msg.startsWith('Redis is'));
+const findWords = ({ lines }: TestProcess): LogLine[] =>
+  lines.filter(({ msg }) => msg.startsWith('Redis is'));
 
 test('A wrong password makes Redis down, and the log says why', async (t) => {
   const redis = await startRedis(t, { password: 'right' });
   const url = redis.url.replace('right', 'hunter2');
-  const app = await startProcess(t, { entry: 'web', environment: { DATABASE_URL: DOWN, REDIS_URL: url } });
+  const app = await startProcess(t, {
+    entry: 'web',
+    environment: { DATABASE_URL: DOWN, REDIS_URL: url },
+  });
   await waitForRedis(app, 'down');
   await poll(() => findWords(app).length > 0);
   t.match(findWords(app), [{ err: { message: /WRONGPASS/ } }]);
@@ -28,7 +32,10 @@ test('A wrong password makes Redis down, and the log says why', async (t) => {
 });
 
 /** What can befall a Redis, and how that ends. */
-const OUTAGES: Record<string, [begin: (redis: RedisServer) => unknown, end: (redis: RedisServer) => unknown]> = {
+const OUTAGES: Record<
+  string,
+  [begin: (redis: RedisServer) => unknown, end: (redis: RedisServer) => unknown]
+> = {
   'is killed and started again': [(redis) => redis.kill(), (redis) => redis.start()],
   'stands still and goes on': [(redis) => redis.pause(), (redis) => redis.resume()],
 };
@@ -75,10 +82,14 @@ test('Connections that Redis closes because they were idle are no outage', async
     await client.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
     t.equal((await fetch(app.url)).status, 200);
     // A connection that is closed before it is ready would be an outage: Redis counts requests on one that is.
-    await poll(async () => Number((await fetch(app.url)).headers.get('ratelimit-remaining')) < LIMIT);
+    await poll(
+      async () => Number((await fetch(app.url)).headers.get('ratelimit-remaining')) < LIMIT,
+    );
   }
   await waitForRedis(app, 'up');
   // A machine that is busy may be later than a connection waits, which is another story.
-  const outages = findWords(app).filter(({ err }) => err && !/Socket timeout/.test((err as Error).message));
+  const outages = findWords(app).filter(
+    ({ err }) => err && !/Socket timeout/.test((err as Error).message),
+  );
   t.strictSame(outages, []);
 });

@@ -37,7 +37,11 @@ export class ServerProcess {
   /** Starts it, again after kill(), and resolves when it takes connections. */
   async start(): Promise<void> {
     const [program = '', ...options] = this.#command;
-    const child = spawn(program, options, { cwd: '/', stdio: ['ignore', 'pipe', 'pipe'], ...pickUser() });
+    const child = spawn(program, options, {
+      cwd: '/',
+      stdio: ['ignore', 'pipe', 'pipe'],
+      ...pickUser(),
+    });
     this.#child = child;
     running.add(this);
     child.once('exit', () => running.delete(this));
@@ -93,7 +97,8 @@ export function findProgram(name: string): string {
     path.join(folder, name),
   );
   const program = files.find((file) => existsSync(file));
-  if (!program) throw new Error(`${name} is not installed: apt-get install postgresql redis-server openssl`);
+  if (!program)
+    throw new Error(`${name} is not installed: apt-get install postgresql redis-server openssl`);
   return program;
 }
 
@@ -109,7 +114,9 @@ export function giveToServer(file: string): void {
 }
 
 function listChildren(pid: number): number[] {
-  const processes = execFileSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' }).trim().split('\n');
+  const processes = execFileSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' })
+    .trim()
+    .split('\n');
   const pairs = processes.map((line) => line.trim().split(/\s+/).map(Number));
   return pairs.filter(([, parent]) => parent === pid).map(([child = 0]) => child);
 }

@@ -26,7 +26,10 @@ export class Stream {
 
   /** Requests that got no answer at all. */
   get lost(): number {
-    return Object.entries(this.outcomes).reduce((sum, [outcome, count]) => sum + (Number(outcome) ? 0 : count), 0);
+    return Object.entries(this.outcomes).reduce(
+      (sum, [outcome, count]) => sum + (Number(outcome) ? 0 : count),
+      0,
+    );
   }
 
   /** How often this was the outcome so far. */
@@ -58,7 +61,8 @@ export class Stream {
       this.#slowestMs = Math.max(this.#slowestMs, performance.now() - sentAt);
       const second = Math.floor((performance.now() - this.#startedAt) / 1_000);
       this.#bySecond[second] ??= {};
-      for (const counts of [this.outcomes, this.#bySecond[second]]) counts[outcome] = (counts[outcome] ?? 0) + 1;
+      for (const counts of [this.outcomes, this.#bySecond[second]])
+        counts[outcome] = (counts[outcome] ?? 0) + 1;
       this.#open.delete(answered);
     });
     this.#open.add(answered);

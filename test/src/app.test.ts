@@ -56,11 +56,18 @@ test('A file of plugins/ without a default export is an error that names it', as
     new URL('../../plugins/', import.meta.url),
     await createSources(t, { 'cats.js': 'export const a = 1;' }),
   ];
-  await t.rejects(buildApp({ environment, plugins }), /cats\.js exports no plugin: add an "export default"/);
+  await t.rejects(
+    buildApp({ environment, plugins }),
+    /cats\.js exports no plugin: add an "export default"/,
+  );
 });
 
 test('A file of routes/ that cannot be loaded is an error', async (t) => {
-  const routes = [await createSources(t, { 'cats/index.js': "import './dogs.js'; export default async () => {};" })];
+  const routes = [
+    await createSources(t, {
+      'cats/index.js': "import './dogs.js'; export default async () => {};",
+    }),
+  ];
   await t.rejects(buildApp({ environment, routes }), /dogs\.js/);
 });
 
@@ -76,7 +83,10 @@ test('Plugins are loaded in the order of their dependencies, not of their names'
 
 test('A plugin that lacks a dependency is an error that names both', async (t) => {
   const plugins = [await createSources(t, { 'a.js': plugin('weather', ['satellite'], '') })];
-  await t.rejects(buildApp({ environment, plugins, routes: [] }), /'satellite' of plugin 'weather' is not registered/);
+  await t.rejects(
+    buildApp({ environment, plugins, routes: [] }),
+    /'satellite' of plugin 'weather' is not registered/,
+  );
 });
 
 test('A bad environment is an error, and no app', async (t) => {
@@ -96,7 +106,11 @@ test('A handler that is later than REQUEST_TIMEOUT_MS answers 503', async (t) =>
   const app = await buildTestApp(t, { ...environment, REQUEST_TIMEOUT_MS: '50' }, { routes });
   const answer = await fetch(`${await app.listen({ host: '127.0.0.1', port: 0 })}/late`);
   t.equal(answer.status, 503);
-  t.match(await answer.json(), { statusCode: 503, code: 'SERVICE_UNAVAILABLE', message: 'Service Unavailable' });
+  t.match(await answer.json(), {
+    statusCode: 503,
+    code: 'SERVICE_UNAVAILABLE',
+    message: 'Service Unavailable',
+  });
 });
 
 test("contract 18: The client's address is the last hop that is not a trusted proxy", async (t) => {
@@ -110,11 +124,20 @@ test("contract 18: The client's address is the last hop that is not a trusted pr
     'x-forwarded-host': 'outside.example',
     'x-forwarded-proto': 'https',
   };
-  const ask = async (remoteAddress: string) => (await app.inject({ url: '/me', headers, remoteAddress })).json();
+  const ask = async (remoteAddress: string) =>
+    (await app.inject({ url: '/me', headers, remoteAddress })).json();
   // Of this machine, Heroku, Railway and Fly.io.
   for (const router of ['127.0.0.1', '10.1.2.4', '100.64.0.2', 'fdaa::3'])
-    t.strictSame(await ask(router), { ip: '203.0.113.7', host: 'outside.example', protocol: 'https' }, router);
-  t.strictSame(await ask('203.0.113.99'), { ip: '203.0.113.99', host: 'inside.example', protocol: 'http' });
+    t.strictSame(
+      await ask(router),
+      { ip: '203.0.113.7', host: 'outside.example', protocol: 'https' },
+      router,
+    );
+  t.strictSame(await ask('203.0.113.99'), {
+    ip: '203.0.113.99',
+    host: 'inside.example',
+    protocol: 'http',
+  });
 });
 
 test('Connections are kept longer than any router keeps them, requests may not take for ever', async (t) => {

@@ -1,20 +1,25 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { type Test, test } from 'tap';
-import type { Config } from '../../plugins/env.ts';
+import type { Config } from '../../plugins/env/index.ts';
 import { bind } from '../../src/bind.ts';
-import type { Door } from '../../src/process.ts';
+import type { Listener } from '../../src/process.ts';
 
-type Listen = Door['listen'];
+type Listen = Listener['listen'];
 
-/** A door that only listens. */
-function createDoor(listen: Listen): Door {
-  return { listen, announceClose: () => undefined, close: async () => undefined, openRequests: () => [] };
+/** A listener that only listens. */
+function createListener(listen: Listen): Listener {
+  return {
+    listen,
+    announceClose: () => undefined,
+    close: async () => undefined,
+    openRequests: () => [],
+  };
 }
 
-/** A door that cannot be opened, for reasons that this machine may not have. */
-function createFailingDoor(code: string): Door {
-  return createDoor(async () => Promise.reject(Object.assign(new Error(code), { code })));
+/** A listener that cannot be opened, for reasons that this machine may not have. */
+function createFailingListener(code: string): Listener {
+  return createListener(async () => Promise.reject(Object.assign(new Error(code), { code })));
 }
 
 function openPort(t: Test): Listen {
@@ -25,8 +30,12 @@ function openPort(t: Test): Listen {
   };
 }
 
-async function readError(door: Door, HOST: string, PORT: number): Promise<Error & { explained?: boolean }> {
-  return bind(door, { HOST, PORT } as Config).then(
+async function readError(
+  listener: Listener,
+  HOST: string,
+  PORT: number,
+): Promise<Error & { explained?: boolean }> {
+  return bind(listener, { HOST, PORT } as Config).then(
     () => new Error('bound'),
     (error) => error,
   );
@@ -37,24 +46,27 @@ test('A taken port is an error that says what to do', async (t) => {
   t.teardown(() => other.close());
   await once(other.listen(0, '127.0.0.1'), 'listening');
   const { port } = other.address() as AddressInfo;
-  const error = await readError(createDoor(openPort(t)), '127.0.0.1', port);
+  const error = await readError(createListener(openPort(t)), '127.0.0.1', port);
   t.match(error, { name: 'BindError', explained: true, cause: { code: 'EADDRINUSE' } });
-  t.match(error.message, new RegExp(`^Port ${port} is taken by another process\\. Stop it, or set PORT`));
+  t.match(
+    error.message,
+    new RegExp(`^Port ${port} is taken by another process\\. Stop it, or set PORT`),
+  );
   t.notMatch(error.message, 'AirPlay');
 });
 
 test("Port 5000 taken is an error that names macOS's AirPlay Receiver", async (t) => {
-  const { message } = await readError(createFailingDoor('EADDRINUSE'), '::', 5000);
+  const { message } = await readError(createFailingListener('EADDRINUSE'), '::', 5000);
   t.match(message, /^Port 5000 is taken by another process \(on macOS .*AirPlay.*PORT=5001\.$/);
 });
 
 test('The last port taken is an error that does not propose one behind it', async (t) => {
-  const { message } = await readError(createFailingDoor('EADDRINUSE'), '::', 65535);
+  const { message } = await readError(createFailingListener('EADDRINUSE'), '::', 65535);
   t.notMatch(message, '65536');
 });
 
 test('A privileged port is an error that says what to do', async (t) => {
-  const { message } = await readError(createFailingDoor('EACCES'), '::', 80);
+  const { message } = await readError(createFailingListener('EACCES'), '::', 80);
   t.equal(
     message,
     'Port 80 is privileged and this user may not bind it. Set PORT to one from 1024 on, such as PORT=5000.',
@@ -64,24 +76,29 @@ test('A privileged port is an error that says what to do', async (t) => {
 test('A HOST that is no address of this machine is an error that names it', async (t) => {
   // 203.0.113.0/24 is for documentation, and .invalid for names that do not exist (RFC 5737, RFC 2606).
   for (const host of ['203.0.113.1', 'nowhere.invalid']) {
-    const { message } = await readError(createDoor(openPort(t)), host, 0);
-    t.match(message, new RegExp(`^HOST is ${host}, which is no address of this machine \\(\\w+\\)\\. Leave HOST out`));
+    const { message } = await readError(createListener(openPort(t)), host, 0);
+    t.match(
+      message,
+      new RegExp(
+        `^HOST is ${host}, which is no address of this machine \\(\\w+\\)\\. Leave HOST out`,
+      ),
+    );
   }
 });
 
 test('Any other error is told with its code', async (t) => {
-  const { message } = await readError(createFailingDoor('EMFILE'), '127.0.0.1', 80);
+  const { message } = await readError(createFailingListener('EMFILE'), '127.0.0.1', 80);
   t.equal(message, 'Cannot listen on 127.0.0.1, port 80 (EMFILE).');
 });
 
 test('All interfaces are those of IPv4 where IPv6 is off', async (t) => {
   for (const code of ['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL']) {
     const hosts: string[] = [];
-    const door = createDoor(async ({ host }) => {
+    const listener = createListener(async ({ host }) => {
       hosts.push(host);
       if (host === '::') throw Object.assign(new Error(code), { code });
     });
-    await bind(door, { HOST: '::', PORT: 5000 } as Config);
+    await bind(listener, { HOST: '::', PORT: 5000 } as Config);
     t.strictSame(hosts, ['::', '0.0.0.0']);
   }
 });

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { type Test, test } from 'tap';
-import type { Config } from '../../plugins/env.ts';
+import type { Config } from '../../plugins/env/index.ts';
 import { countWorkers } from '../../src/cluster.ts';
 import { poll, spawnProcess, type TestProcess } from '../helper.ts';
 

@@ -1,21 +1,42 @@
 import { pathToFileURL } from 'node:url';
 import { test } from 'tap';
 import manifest from '../../package.json' with { type: 'json' };
-import { readAddress, readPath } from '../../src/log.ts';
+import { readAddress } from '../../src/client-address.ts';
+import { readPath } from '../../src/request-log.ts';
 import { buildTestApp, captureLog, createFolder, DOWN, writeFiles } from '../helper.ts';
 
 test('A line says when, who and what', async (t) => {
   const { logger, lines } = captureLog();
   logger.info({ answer: 42 }, 'Hello');
-  t.match(lines, [{ level: 30, time: Number, name: manifest.name, pid: process.pid, answer: 42, msg: 'Hello' }]);
+  t.match(lines, [
+    { level: 30, time: Number, name: manifest.name, pid: process.pid, answer: 42, msg: 'Hello' },
+  ]);
 });
 
 test('Fields that hold secrets are not logged, however deep they are', async (t) => {
   const { logger, lines } = captureLog();
-  const values = ['hunter2', 'with "quotes": hunter2', 'ends with \\', 31415926, ['one hunter2', 'two] hunter2']];
-  for (const name of ['authorization', 'Cookie', 'set-cookie', 'password', 'secret', 'token', 'args']) {
+  const values = [
+    'hunter2',
+    'with "quotes": hunter2',
+    'ends with \\',
+    31415926,
+    ['one hunter2', 'two] hunter2'],
+  ];
+  for (const name of [
+    'authorization',
+    'Cookie',
+    'set-cookie',
+    'password',
+    'secret',
+    'token',
+    'args',
+  ]) {
     for (const value of values) {
-      logger.info({ [name]: value, a: { list: [{ [name]: value, accept: '*/*' }], [name]: value }, last: 1 });
+      logger.info({
+        [name]: value,
+        a: { list: [{ [name]: value, accept: '*/*' }], [name]: value },
+        last: 1,
+      });
     }
   }
   t.equal(lines.length, 35);
@@ -31,16 +52,23 @@ test('The user name and password of a URL are not logged, wherever it stands', a
     'https://hunter2@example.com/a',
   ];
   for (const url of urls) {
-    logger.info({ url, nested: { deeply: [url] }, err: new Error(`no answer from ${url}`) }, `Connecting to ${url}`);
+    logger.info(
+      { url, nested: { deeply: [url] }, err: new Error(`no answer from ${url}`) },
+      `Connecting to ${url}`,
+    );
   }
   t.equal(lines.length, urls.length);
   t.notMatch(JSON.stringify(lines), /hunter2|app:/);
-  t.match(lines, [{ url: 'postgres://***@db.example/app', msg: 'Connecting to postgres://***@db.example/app' }]);
+  t.match(lines, [
+    { url: 'postgres://***@db.example/app', msg: 'Connecting to postgres://***@db.example/app' },
+  ]);
 });
 
 test('A password with an @ in it is not logged either', async (t) => {
   const { logger, lines } = captureLog();
-  logger.info('Connecting to postgres://app:pass@hunter2@db.example/app and mailto:anna@example.com');
+  logger.info(
+    'Connecting to postgres://app:pass@hunter2@db.example/app and mailto:anna@example.com',
+  );
   t.equal(lines[0]?.msg, 'Connecting to postgres://***@db.example/app and mailto:anna@example.com');
 });
 
@@ -48,10 +76,20 @@ test('A request is one line, without its query and its headers', async (t) => {
   const { logger, lines } = captureLog();
   const app = await buildTestApp(t, { DATABASE_URL: DOWN }, { logger });
   lines.length = 0;
-  const headers = { authorization: 'Bearer hunter2', cookie: 'session=hunter2', 'x-request-id': 'abc' };
+  const headers = {
+    authorization: 'Bearer hunter2',
+    cookie: 'session=hunter2',
+    'x-request-id': 'abc',
+  };
   await app.inject({ method: 'GET', url: '/?token=hunter2', headers });
   await app.inject({ method: 'DELETE', url: '/nowhere?token=hunter2', headers });
-  const line = { level: 30, requestId: 'abc', durationMs: Number, address: '127.0.0.1', msg: 'request' };
+  const line = {
+    level: 30,
+    requestId: 'abc',
+    durationMs: Number,
+    address: '127.0.0.1',
+    msg: 'request',
+  };
   t.match(lines, [
     { ...line, method: 'GET', path: '/', status: 200 },
     { ...line, method: 'DELETE', path: '/nowhere', status: 404 },
@@ -70,7 +108,11 @@ test('A request that fails while its answer is on the way is one line too, with 
   `;
   await writeFiles(folder, { 'index.js': route });
   const { logger, lines } = captureLog();
-  const app = await buildTestApp(t, { DATABASE_URL: DOWN }, { logger, routes: [pathToFileURL(`${folder}/`)] });
+  const app = await buildTestApp(
+    t,
+    { DATABASE_URL: DOWN },
+    { logger, routes: [pathToFileURL(`${folder}/`)] },
+  );
   lines.length = 0;
   await app.inject('/broken').catch(() => undefined);
   t.match(lines, [{ level: 50, path: '/broken', err: { message: 'the source broke' } }]);

@@ -24,7 +24,10 @@ test('An answer that had begun before the signal is ended, and its connection cl
   const web = await start(t, 'fixture', { SHUTDOWN_DELAY_MS: '1' });
   const agent = new Agent({ keepAlive: true });
   t.teardown(() => agent.destroy());
-  const [response]: IncomingMessage[] = await once(get(`${web.url}/fixture/streamed`, { agent }), 'response');
+  const [response]: IncomingMessage[] = await once(
+    get(`${web.url}/fixture/streamed`, { agent }),
+    'response',
+  );
   web.signal('SIGINT');
   t.match(await web.waitForLine('Draining'), { requests: 1 });
   await waitForClosedPort(web.url);
@@ -48,7 +51,10 @@ test('A request that hangs is logged at SHUTDOWN_TIMEOUT_MS, exit code 1', async
   await web.waitForLine('hung');
   web.signal('SIGTERM');
   t.equal(await web.exited, 1);
-  t.match(web.lines.at(-1), { level: 50, requests: [{ method: 'GET', path: '/fixture/hung', ageMs: Number }] });
+  t.match(web.lines.at(-1), {
+    level: 50,
+    requests: [{ method: 'GET', path: '/fixture/hung', ageMs: Number }],
+  });
   await hung;
 });
 
@@ -76,7 +82,8 @@ test('A bad environment is one line, exit code 1', async (t) => {
 
 test('WEB_CONCURRENCY is how many processes share the port', async (t) => {
   const web = await start(t, 'fixture', { WEB_CONCURRENCY: '2' });
-  const listWorkers = () => web.lines.filter(({ msg }) => msg.startsWith('Server listening')).map(({ pid }) => pid);
+  const listWorkers = () =>
+    web.lines.filter(({ msg }) => msg.startsWith('Server listening')).map(({ pid }) => pid);
   await poll(() => listWorkers().length === 2);
   t.equal((await fetch(web.url)).status, 200);
   t.notOk(listWorkers().includes(web.pid));

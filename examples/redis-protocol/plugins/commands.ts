@@ -4,9 +4,9 @@ import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import { type Static, Type } from 'typebox';
 import manifest from '../../../package.json' with { type: 'json' };
+import { createAjv } from '../../../plugins/validation/compilers.ts';
 import { NewNote } from '../../../routes/notes/schema.ts';
 import { createNote, deleteNote, findNote, listNotes } from '../../../routes/notes/store.ts';
-import { createAjv } from '../../../src/compilers.ts';
 
 /** The most keys of one SCAN, as many as a page has over HTTP: COUNT is a hint. */
 const MAX_KEYS = 100;
@@ -20,13 +20,16 @@ const ajv = createAjv();
 
 export const settings = Type.Object({
   REDIS_PASSWORD: Type.Optional(
-    Type.String({ secret: true, description: 'What AUTH and HELLO expect; no password is asked for where unset' }),
+    Type.String({
+      secret: true,
+      description: 'What AUTH and HELLO expect; no password is asked for where unset',
+    }),
   ),
 });
 
 type RedisSettings = Static<typeof settings>;
 
-declare module '../../../plugins/env.ts' {
+declare module '../../../plugins/env/index.ts' {
   interface Config extends RedisSettings {}
 }
 
@@ -38,7 +41,14 @@ export interface Session {
   hasQuit: boolean;
 }
 
-export type Reply = string | number | null | Error | { status: string } | Reply[] | Map<string, Reply>;
+export type Reply =
+  | string
+  | number
+  | null
+  | Error
+  | { status: string }
+  | Reply[]
+  | Map<string, Reply>;
 
 /** A client's mistake: its message is the answer, a code and a sentence. */
 class CommandError extends Error {}
@@ -65,7 +75,11 @@ export default fp(
       const durationMs = Math.round((performance.now() - startedAt) * 10) / 10;
       // What is no command can be anything, also a password in the wrong place.
       app.log.info(
-        { command: Object.hasOwn(commands, name) ? name : 'unknown', durationMs, address: session.address },
+        {
+          command: Object.hasOwn(commands, name) ? name : 'unknown',
+          durationMs,
+          address: session.address,
+        },
         'command',
       );
       return reply;
@@ -74,9 +88,15 @@ export default fp(
   { name: 'commands', dependencies: ['database', 'readiness'] },
 );
 
-async function run(commands: Commands, session: Session, name: string, args: string[]): Promise<Reply> {
+async function run(
+  commands: Commands,
+  session: Session,
+  name: string,
+  args: string[],
+): Promise<Reply> {
   const [arity, run] = commands[name] ?? [];
-  if (!session.isTrusted && !['AUTH', 'HELLO', 'QUIT'].includes(name)) reject('NOAUTH Authentication required.');
+  if (!session.isTrusted && !['AUTH', 'HELLO', 'QUIT'].includes(name))
+    reject('NOAUTH Authentication required.');
   if (!arity || !run) return reject(`ERR unknown command '${name.slice(0, 64)}'`);
   if (arity > 0 ? args.length !== arity - 1 : args.length < -arity - 1)
     reject(`ERR wrong number of arguments for '${name.toLowerCase()}' command`);
@@ -116,7 +136,8 @@ function listCommands(app: FastifyInstance): Commands {
 
 /** AUTH [user] password */
 function authenticate({ config }: FastifyInstance, session: Session, names: string[]): Reply {
-  const password = config.REDIS_PASSWORD ?? reject('ERR AUTH is called, but no password is configured.');
+  const password =
+    config.REDIS_PASSWORD ?? reject('ERR AUTH is called, but no password is configured.');
   const [given = '', user = 'default'] = names.toReversed();
   // Digests have one length, and comparing them takes the same time whatever is wrong.
   const digest = (text: string) => createHash('sha256').update(text).digest();
@@ -127,7 +148,12 @@ function authenticate({ config }: FastifyInstance, session: Session, names: stri
 }
 
 /** HELLO [version [AUTH user password] [SETNAME name]]: from this answer on, they are of that version. */
-function greet(app: FastifyInstance, session: Session, version: string | undefined, options: string[]): Reply {
+function greet(
+  app: FastifyInstance,
+  session: Session,
+  version: string | undefined,
+  options: string[],
+): Reply {
   if (!['2', '3', undefined].includes(version)) reject('NOPROTO unsupported protocol version');
   while (options.length > 0) {
     const option = options.shift()!.toUpperCase();
@@ -138,7 +164,14 @@ function greet(app: FastifyInstance, session: Session, version: string | undefin
   if (!session.isTrusted) reject('NOAUTH HELLO must be called with AUTH <user> <password>.');
   if (version) session.protocol = version === '3' ? 3 : 2;
   const { name: server, version: release } = manifest;
-  const answer = { server, version: release, proto: session.protocol, mode: 'standalone', role: 'master', modules: [] };
+  const answer = {
+    server,
+    version: release,
+    proto: session.protocol,
+    mode: 'standalone',
+    role: 'master',
+    modules: [],
+  };
   return new Map<string, Reply>(Object.entries(answer));
 }
 
@@ -153,7 +186,14 @@ async function describeServer({ readiness }: FastifyInstance): Promise<string> {
 function describeCommands(commands: Commands, topic: string): Reply {
   if (topic.toUpperCase() === 'COUNT') return Object.keys(commands).length;
   if (topic) reject('ERR unknown subcommand');
-  return Object.entries(commands).map(([name, [arity]]) => [name.toLowerCase(), arity, [], 0, 0, 0]);
+  return Object.entries(commands).map(([name, [arity]]) => [
+    name.toLowerCase(),
+    arity,
+    [],
+    0,
+    0,
+    0,
+  ]);
 }
 
 function readId(key: string): string {
@@ -173,9 +213,11 @@ async function countNotes({ db }: FastifyInstance): Promise<number> {
 
 /** SET note JSON; a note's key is its id, which nobody knows before. */
 async function setNote({ db }: FastifyInstance, key: string, value: string): Promise<Reply> {
-  if (key !== 'note') reject('ERR SET note makes a note and answers its key; no other key can be set');
+  if (key !== 'note')
+    reject('ERR SET note makes a note and answers its key; no other key can be set');
   const note = parseJson(value);
-  if (!ajv.validate(NewNote, note)) reject(`ERR note${ajv.errors?.[0]?.instancePath} ${ajv.errors?.[0]?.message}`);
+  if (!ajv.validate(NewNote, note))
+    reject(`ERR note${ajv.errors?.[0]?.instancePath} ${ajv.errors?.[0]?.message}`);
   return `note:${(await createNote(db, note as NewNote)).id}`;
 }
 
@@ -199,11 +241,15 @@ async function scan({ db }: FastifyInstance, cursor: string, options: string[]):
     .padStart(16, '0')
     .replace(/(.{8})(.{4})(.{4})/, '$1-$2-$3');
   for (let limit = size; ; limit *= 2) {
-    const page = { limit: limit + 1, ...(cursor !== '0' && { after: `${half}-ffff-ffffffffffff` }) };
+    const page = {
+      limit: limit + 1,
+      ...(cursor !== '0' && { after: `${half}-ffff-ffffffffffff` }),
+    };
     const { items } = await listNotes(db, page);
     const next = BigInt(`0x${items[limit]?.id.replaceAll('-', '').slice(0, 16) ?? 0}`).toString();
     const keys = items.slice(0, limit).map(({ id }) => `note:${id}`);
-    if (next === '0' || next !== cursor) return [next, keys.filter((key) => matchesGlob(key, pattern))];
+    if (next === '0' || next !== cursor)
+      return [next, keys.filter((key) => matchesGlob(key, pattern))];
   }
 }
 

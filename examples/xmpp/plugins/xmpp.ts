@@ -5,9 +5,9 @@ import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import { type Static, type TSchema, Type } from 'typebox';
 import manifest from '../../../package.json' with { type: 'json' };
+import { createAjv } from '../../../plugins/validation/compilers.ts';
 import { NewNote, NoteId } from '../../../routes/notes/schema.ts';
 import { createNote, deleteNote, findNote, listNotes } from '../../../routes/notes/store.ts';
-import { createAjv } from '../../../src/compilers.ts';
 
 const INFO = 'http://jabber.org/protocol/disco#info';
 const ITEMS = 'http://jabber.org/protocol/disco#items';
@@ -29,14 +29,15 @@ export const settings = Type.Object({
       secret: true,
       description: 'The XMPP server that the app joins as a component; not attached where unset',
       expected: 'an xmpp://component.host:secret@host:port URL, special characters percent-encoded',
-      remedy: "Take the component's host and secret from the server's configuration, or leave XMPP_URL out",
+      remedy:
+        "Take the component's host and secret from the server's configuration, or leave XMPP_URL out",
     }),
   ),
 });
 
 type XmppSettings = Static<typeof settings>;
 
-declare module '../../../plugins/env.ts' {
+declare module '../../../plugins/env/index.ts' {
   interface Config extends XmppSettings {}
 }
 
@@ -46,10 +47,18 @@ export default fp(
     if (!app.config.XMPP_URL) return;
     const { username, password, host } = new URL(app.config.XMPP_URL);
     const domain = decodeURIComponent(username);
-    const xmpp = component({ service: `xmpp://${host}`, domain, password: decodeURIComponent(password) });
+    const xmpp = component({
+      service: `xmpp://${host}`,
+      domain,
+      password: decodeURIComponent(password),
+    });
     const answers = answerMessages(app, xmpp);
     answerQueries(xmpp);
-    app.readiness.attach({ name: 'xmpp', required: false, check: watchConnection(app, xmpp, domain) });
+    app.readiness.attach({
+      name: 'xmpp',
+      required: false,
+      check: watchConnection(app, xmpp, domain),
+    });
     app.addHook('onListen', async () => void xmpp.start().catch(() => undefined));
     app.addHook('onClose', async () => {
       await Promise.all(answers.values());
@@ -62,7 +71,11 @@ export default fp(
 );
 
 /** Says in the log when the server goes and comes; the library connects again by itself. @returns the check for it */
-function watchConnection({ log }: FastifyInstance, xmpp: Client, domain: string): () => Promise<void> {
+function watchConnection(
+  { log }: FastifyInstance,
+  xmpp: Client,
+  domain: string,
+): () => Promise<void> {
   let failure: Error | undefined = new Error('Not connected yet');
   let isAway = false;
   const lose = (err: Error) => {
@@ -132,7 +145,8 @@ async function runCommand(app: FastifyInstance, text: string): Promise<string> {
   const startedAt = performance.now();
   const [, word = '', argument = ''] = /^\s*(\S*)\s*(.*?)\s*$/s.exec(text) ?? [];
   const name = word.toLowerCase();
-  const run: Command = COMMANDS.get(name) ?? (async () => 'Say list, add TITLE, show ID or delete ID.');
+  const run: Command =
+    COMMANDS.get(name) ?? (async () => 'Say list, add TITLE, show ID or delete ID.');
   const answer = await run(app, argument).catch((err) => {
     app.log.error({ err }, 'A command failed');
     return 'That failed. Try again later.';

@@ -3,7 +3,12 @@ import Fastify from 'fastify';
 
 const app = Fastify();
 
-app.get('/', async () => ({ name: 'poort', version: '0.1.0', docs: '/docs', health: '/health/ready' }));
+app.get('/', async () => ({
+  name: 'poort',
+  version: '0.1.0',
+  docs: '/docs',
+  health: '/health/ready',
+}));
 
 for (let resource = 0; resource < Number(process.env.ROUTES ?? 0) / 5; resource++) {
   const url = `/resource-${resource}`;

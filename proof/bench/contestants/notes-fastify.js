@@ -11,7 +11,10 @@ const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL, max: 10 }
 app.get('/', async () => ({ name: 'poort' }));
 
 app.get('/notes', async () => {
-  const { rows } = await pool.query(`select ${COLUMNS} from "notes" order by "id" desc limit $1`, [21]);
+  const { rows } = await pool.query(
+    `select ${COLUMNS} from "notes" order by "id" desc limit $1`,
+    [21],
+  );
   return { items: rows.slice(0, 20), next: rows.length > 20 ? rows[19].id : null };
 });
 

@@ -21,7 +21,10 @@ const broken: [string, string | Buffer][] = [
   ['a body that is not UTF-8', Buffer.from('{"title":"caf\xe9"}', 'latin1')],
   ['a body of UTF-16', Buffer.from('\ufeff{"title":"a"}', 'utf16le')],
   ['random bytes', Buffer.from('9f8e7d6c5b4a39281706f5e4d3c2b1a0ff00', 'hex')],
-  ['gzip that nobody announced', Buffer.from('1f8b08000000000000ffab562ac92cc9495500000000', 'hex')],
+  [
+    'gzip that nobody announced',
+    Buffer.from('1f8b08000000000000ffab562ac92cc9495500000000', 'hex'),
+  ],
 ];
 
 const unwanted: [string, string][] = [
@@ -31,7 +34,10 @@ const unwanted: [string, string][] = [
   ['an array', '[{"title":"a"}]'],
   ['an array of 300,000', `[${'0,'.repeat(299_999)}0]`],
   ['arrays 100,000 deep', deep('[', ']')],
-  ['objects 100,000 deep in a field', `{"title":${deep('{"a":', '}').replace('{"a":}', '{"a":1}')}}`],
+  [
+    'objects 100,000 deep in a field',
+    `{"title":${deep('{"a":', '}').replace('{"a":}', '{"a":1}')}}`,
+  ],
   ['100,000 unknown fields', `{${Array.from({ length: 75_000 }, (_, i) => `"k${i}":0`).join()}}`],
   ['an unknown field', '{"title":"a","admin":true}'],
   ['a title that is a number beyond all numbers', '{"title":1e999999}'],
@@ -55,7 +61,10 @@ const fits: [string, string][] = [
   ['a title of 200 emoji', `{"title":"${'\u{1f600}'.repeat(200)}"}`],
   ['a title that looks like SQL', `{"title":"'); drop table notes; --"}`],
   ['a title that looks like HTML', '{"title":"<script>alert(1)</script>"}'],
-  ['a title of control characters and direction marks', '{"title":"\\u0001\\u202e\\u0008\\u001b[31m"}'],
+  [
+    'a title of control characters and direction marks',
+    '{"title":"\\u0001\\u202e\\u0008\\u001b[31m"}',
+  ],
   ['the same field twice', '{"title":"a","title":"b"}'],
 ];
 
@@ -85,13 +94,22 @@ export const bodies: HostileRequest[] = [
   },
   {
     name: 'POST /notes that announces 10 GiB',
-    bytes: () => request('POST /notes HTTP/1.1', ['Content-Type: application/json', 'Content-Length: 10737418240']),
+    bytes: () =>
+      request('POST /notes HTTP/1.1', [
+        'Content-Type: application/json',
+        'Content-Length: 10737418240',
+      ]),
     statuses: [413],
     mayClose: true,
   },
   {
     name: 'POST /notes whose client leaves in the middle of the body',
-    bytes: () => request('POST /notes HTTP/1.1', ['Content-Type: application/json', 'Content-Length: 100'], '{"ti'),
+    bytes: () =>
+      request(
+        'POST /notes HTTP/1.1',
+        ['Content-Type: application/json', 'Content-Length: 100'],
+        '{"ti',
+      ),
     statuses: [400],
     mayClose: true,
     ends: true,

@@ -12,9 +12,17 @@ const unsupported: [string, string, string?][] = [
     'multipart/form-data; boundary=b',
     '--b\r\nContent-Disposition: form-data; name=title\r\n\r\na\r\n--b--',
   ],
-  ['XML with an external entity', 'text/xml', '<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><x>&e;</x>'],
+  [
+    'XML with an external entity',
+    'text/xml',
+    '<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><x>&e;</x>',
+  ],
   ['application/jsonx', 'application/jsonx'],
-  ['application/json-patch+json', 'application/json-patch+json', '[{"op":"add","path":"/title","value":"a"}]'],
+  [
+    'application/json-patch+json',
+    'application/json-patch+json',
+    '[{"op":"add","path":"/title","value":"a"}]',
+  ],
   ['a content type without a subtype', 'application/'],
   ['a content type of punctuation', ';;;,,,==='],
   ['two content types in one', 'text/plain, application/json'],
@@ -35,7 +43,8 @@ export const contentTypes: HostileRequest[] = [
   },
   {
     name: 'POST /notes as JSON in latin-1',
-    bytes: () => post(Buffer.from('{"title":"caf\xe9"}', 'latin1'), 'application/json; charset=iso-8859-1'),
+    bytes: () =>
+      post(Buffer.from('{"title":"caf\xe9"}', 'latin1'), 'application/json; charset=iso-8859-1'),
     statuses: [400, 415],
   },
   {
@@ -60,7 +69,12 @@ export const contentTypes: HostileRequest[] = [
   },
   {
     name: 'GET /notes with a body, which is legal',
-    bytes: () => request('GET /notes HTTP/1.1', ['Content-Type: application/json', 'Content-Length: 5'], '{"a":'),
+    bytes: () =>
+      request(
+        'GET /notes HTTP/1.1',
+        ['Content-Type: application/json', 'Content-Length: 5'],
+        '{"a":',
+      ),
     statuses: [200, 400],
   },
   {

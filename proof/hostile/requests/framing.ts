@@ -9,7 +9,8 @@ const CHUNKS = `d\r\n${NOTE}\r\n0\r\n\r\n`;
 /** A whole request that must never be answered: it stands where the body of another is. */
 const SMUGGLED = 'GET /smuggled HTTP/1.1\r\nHost: app.example\r\n\r\n';
 
-const withFields = (fields: string[], body = NOTE) => request('POST /notes HTTP/1.1', [JSON_TYPE, ...fields], body);
+const withFields = (fields: string[], body = NOTE) =>
+  request('POST /notes HTTP/1.1', [JSON_TYPE, ...fields], body);
 
 const refused: [string, () => Buffer][] = [
   ['two equal lengths', () => withFields([LENGTH, LENGTH])],
@@ -30,15 +31,27 @@ const refused: [string, () => Buffer][] = [
     () => withFields(['Content-Length: 0', 'Transfer-Encoding: chunked'], SMUGGLED),
   ],
   ['an unknown transfer coding', () => postChunks(CHUNKS, 'Transfer-Encoding: xchunked')],
-  ['chunked that is not the last coding', () => postChunks(CHUNKS, 'Transfer-Encoding: chunked, identity')],
-  ['chunked twice', () => postChunks(CHUNKS, 'Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked')],
-  ['chunked behind a control character', () => postChunks(CHUNKS, 'Transfer-Encoding: \x0bchunked')],
+  [
+    'chunked that is not the last coding',
+    () => postChunks(CHUNKS, 'Transfer-Encoding: chunked, identity'),
+  ],
+  [
+    'chunked twice',
+    () => postChunks(CHUNKS, 'Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked'),
+  ],
+  [
+    'chunked behind a control character',
+    () => postChunks(CHUNKS, 'Transfer-Encoding: \x0bchunked'),
+  ],
   ['chunked in quotes', () => postChunks(CHUNKS, 'Transfer-Encoding: "chunked"')],
   ['a space before the colon', () => postChunks(CHUNKS, 'Transfer-Encoding : chunked')],
   ['a chunk whose size is no number', () => postChunks(`zz\r\n${NOTE}\r\n0\r\n\r\n`)],
   ['a chunk of a negative size', () => postChunks(`-d\r\n${NOTE}\r\n0\r\n\r\n`)],
   ['a chunk of 0x', () => postChunks(`0xd\r\n${NOTE}\r\n0\r\n\r\n`)],
-  ['a chunk size beyond all numbers', () => postChunks(`${'f'.repeat(17)}\r\n${NOTE}\r\n0\r\n\r\n`)],
+  [
+    'a chunk size beyond all numbers',
+    () => postChunks(`${'f'.repeat(17)}\r\n${NOTE}\r\n0\r\n\r\n`),
+  ],
   ['a chunk longer than its size', () => postChunks(`5\r\n${NOTE}\r\n0\r\n\r\n`)],
   ['a chunk size that ends in a bare line feed', () => postChunks(`d\n${NOTE}\r\n0\r\n\r\n`)],
   ['a chunk that ends in a bare line feed', () => postChunks(`d\r\n${NOTE}\n0\r\n\r\n`)],
@@ -57,7 +70,12 @@ const refused: [string, () => Buffer][] = [
 
 /** Where a request ends and the next begins. */
 export const framing: HostileRequest[] = [
-  ...refused.map(([name, bytes]) => ({ name: `A request with ${name}`, bytes, statuses: [400], mayClose: true })),
+  ...refused.map(([name, bytes]) => ({
+    name: `A request with ${name}`,
+    bytes,
+    statuses: [400],
+    mayClose: true,
+  })),
   {
     name: 'A request with 100,000 characters of chunk extensions',
     bytes: () => postChunks(`d;a=${'b'.repeat(100_000)}\r\n${NOTE}\r\n0\r\n\r\n`),
@@ -77,7 +95,9 @@ export const framing: HostileRequest[] = [
   {
     name: 'A request with trailers that change its framing',
     bytes: () =>
-      postChunks(`d\r\n${NOTE}\r\n0\r\nContent-Length: 5\r\nTransfer-Encoding: x\r\nX-Request-ID: injected\r\n\r\n`),
+      postChunks(
+        `d\r\n${NOTE}\r\n0\r\nContent-Length: 5\r\nTransfer-Encoding: x\r\nX-Request-ID: injected\r\n\r\n`,
+      ),
     statuses: [201, 400],
     mayClose: true,
   },
@@ -104,7 +124,8 @@ export const framing: HostileRequest[] = [
     statuses: [200, 400],
     answers: 2,
     mayClose: true,
-    verify: ({ status }, position) => assert.equal(status, position === 0 ? 200 : 400, 'the order is not kept'),
+    verify: ({ status }, position) =>
+      assert.equal(status, position === 0 ? 200 : 400, 'the order is not kept'),
   },
   {
     name: 'A request that asks to be the last, with another behind it',

@@ -27,19 +27,34 @@ const harmless: [string, string[]][] = [
   ['an address with a port and a zone', ['X-Forwarded-For: [fe80::1%injected]:80']],
   ['a forwarded host that is a script', ['X-Forwarded-Host: "><script>injected</script>']],
   ['a forwarded scheme that is a script', ['X-Forwarded-Proto: javascript:injected']],
-  ['a forwarded port that is none', ['X-Forwarded-Port: injected', 'X-Forwarded-Prefix: /injected']],
+  [
+    'a forwarded port that is none',
+    ['X-Forwarded-Port: injected', 'X-Forwarded-Prefix: /injected'],
+  ],
   ['a standard forwarded header', ['Forwarded: for="injected";host=injected;proto=injected']],
   ['an origin that is none', ['Origin: "><script>injected</script>']],
   ['a cookie and an authorization', ['Cookie: injected=1', 'Authorization: Bearer injected']],
   ['__proto__ as a header', ['__proto__: injected', 'constructor: injected']],
   ['a method override', ['X-HTTP-Method-Override: DELETE', 'X-Method-Override: injected']],
   ['a URL override', ['X-Original-URL: /injected', 'X-Rewrite-URL: /injected']],
-  ['a referrer and a browser that are scripts', ['Referer: javascript:injected', 'User-Agent: () { injected; }']],
+  [
+    'a referrer and a browser that are scripts',
+    ['Referer: javascript:injected', 'User-Agent: () { injected; }'],
+  ],
   ['ranges', [`Range: bytes=${'0-1,'.repeat(1_000)}0-injected`]],
   ['a broken condition', ['If-None-Match: "injected', 'If-Modified-Since: injected']],
-  ['a switch to WebSocket', ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Key: injected']],
-  ['a switch to HTTP/2', ['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: injected']],
-  ['a connection header that names others', ['Connection: close, X-Request-ID, Host, Content-Length']],
+  [
+    'a switch to WebSocket',
+    ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Key: injected'],
+  ],
+  [
+    'a switch to HTTP/2',
+    ['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: injected'],
+  ],
+  [
+    'a connection header that names others',
+    ['Connection: close, X-Request-ID, Host, Content-Length'],
+  ],
 ];
 
 const host = (...fields: string[]) =>
@@ -54,12 +69,22 @@ export const headers: HostileRequest[] = [
     verify: verifyId,
   })),
   { name: 'GET without a host', bytes: () => host(), statuses: [400], mayClose: true },
-  { name: 'GET with two hosts', bytes: () => host('Host: a', 'Host: injected'), statuses: [400], mayClose: true },
+  {
+    name: 'GET with two hosts',
+    bytes: () => host('Host: a', 'Host: injected'),
+    statuses: [400],
+    mayClose: true,
+  },
   { name: 'GET with an empty host', bytes: () => host('Host: '), statuses: [200, 400] },
-  { name: 'GET with a host that is a path', bytes: () => host('Host: /injected?<script>'), statuses: [200, 400] },
+  {
+    name: 'GET with a host that is a path',
+    bytes: () => host('Host: /injected?<script>'),
+    statuses: [200, 400],
+  },
   {
     name: 'GET /openapi.json for a host that is a script',
-    bytes: () => request('GET /openapi.json HTTP/1.1', ['X-Forwarded-Host: "><script>injected</script>']),
+    bytes: () =>
+      request('GET /openapi.json HTTP/1.1', ['X-Forwarded-Host: "><script>injected</script>']),
     statuses: [200, 400],
   },
   {

@@ -18,7 +18,11 @@ const targets: [string, string, number[]][] = [
   ['path traversal with escaped slashes', '/..%2f..%2f..%2fetc%2fpasswd', [404]],
   ['path traversal escaped twice', '/%252e%252e%252fetc%252fpasswd', [404]],
   ['path traversal with backslashes', '/..\\..\\windows\\win.ini', [400, 404]],
-  ['path traversal below the page of the API', '/docs/..%2f..%2f..%2fpackage.json', [400, 403, 404]],
+  [
+    'path traversal below the page of the API',
+    '/docs/..%2f..%2f..%2fpackage.json',
+    [400, 403, 404],
+  ],
   ['path traversal below its files', '/docs/static/..%2f..%2f..%2fpackage.json', [400, 403, 404]],
   ['dots and slashes below its files', '/docs/static/....//....//package.json', [400, 403, 404]],
   ['a double slash', '//notes', [400, 404]],

@@ -16,7 +16,10 @@ const foreign: [string, string | Buffer][] = [
   ['a greeting of SOCKS', Buffer.from('050100', 'hex')],
   ['a command of Redis', '*1\r\n$4\r\nPING\r\n'],
   ['a startup of PostgreSQL', Buffer.from('0000000804d2162f', 'hex')],
-  ['a line of the PROXY protocol', 'PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\nGET /notes HTTP/1.1\r\nHost: a\r\n\r\n'],
+  [
+    'a line of the PROXY protocol',
+    'PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\nGET /notes HTTP/1.1\r\nHost: a\r\n\r\n',
+  ],
   ['a megabyte of NULs', Buffer.alloc(1_048_576)],
   ['a megabyte of one letter', 'A'.repeat(1_048_576)],
   ['an answer instead of a request', 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'],
@@ -76,7 +79,11 @@ export const protocols: HostileRequest[] = [
     statuses: [404],
     bodiless: true,
   },
-  { name: 'HTTP/1.0 without a host, which is legal', bytes: () => 'GET /notes HTTP/1.0\r\n\r\n', statuses: [200] },
+  {
+    name: 'HTTP/1.0 without a host, which is legal',
+    bytes: () => 'GET /notes HTTP/1.0\r\n\r\n',
+    statuses: [200],
+  },
   {
     name: 'Line ends before a request, which is legal',
     bytes: () => Buffer.concat([Buffer.from('\r\n\r\n'), get('/notes')]),

@@ -15,26 +15,40 @@ async function* dribble(beginning: string | Buffer, part: string): AsyncGenerato
   }
 }
 
-const post = (field: string, body = '') => request('POST /notes HTTP/1.1', [JSON_TYPE, field], body);
+const post = (field: string, body = '') =>
+  request('POST /notes HTTP/1.1', [JSON_TYPE, field], body);
 
 /** Clients that keep a connection by being slow. */
 export const slow: HostileRequest[] = [
   { name: 'A connection that sends nothing', bytes: () => '' },
   { name: 'A request of HTTP/0.9', bytes: () => 'GET /notes\r\n' },
   { name: 'A request line that never ends', bytes: () => dribble('GET /', 'a') },
-  { name: 'Headers that never end', bytes: () => dribble('GET /notes HTTP/1.1\r\nHost: a\r\n', 'X-Slow: a\r\n') },
+  {
+    name: 'Headers that never end',
+    bytes: () => dribble('GET /notes HTTP/1.1\r\nHost: a\r\n', 'X-Slow: a\r\n'),
+  },
   { name: 'Empty lines that never end', bytes: () => dribble('', '\r\n') },
   { name: 'A body that never begins', bytes: () => post('Content-Length: 100') },
-  { name: 'A body that comes byte by byte', bytes: () => dribble(post('Content-Length: 1000', '{"title":"'), 'a') },
-  { name: 'Chunks that never end', bytes: () => dribble(post('Transfer-Encoding: chunked'), '1\r\n \r\n') },
-  { name: 'A chunk extension that never ends', bytes: () => dribble(post('Transfer-Encoding: chunked', '1;a='), 'b') },
+  {
+    name: 'A body that comes byte by byte',
+    bytes: () => dribble(post('Content-Length: 1000', '{"title":"'), 'a'),
+  },
+  {
+    name: 'Chunks that never end',
+    bytes: () => dribble(post('Transfer-Encoding: chunked'), '1\r\n \r\n'),
+  },
+  {
+    name: 'A chunk extension that never ends',
+    bytes: () => dribble(post('Transfer-Encoding: chunked', '1;a='), 'b'),
+  },
   {
     name: 'Trailers that never end',
     bytes: () => dribble(post('Transfer-Encoding: chunked', '0\r\n'), 'X-Slow: a\r\n'),
   },
   {
     name: 'A body of a type that is refused and never comes',
-    bytes: () => request('POST /notes HTTP/1.1', ['Content-Type: text/plain', 'Content-Length: 100']),
+    bytes: () =>
+      request('POST /notes HTTP/1.1', ['Content-Type: text/plain', 'Content-Length: 100']),
     statuses: [408, 415],
   },
   {
@@ -44,7 +58,11 @@ export const slow: HostileRequest[] = [
   },
   {
     name: 'A good request and then half of another',
-    bytes: () => dribble(Buffer.concat([get('/notes'), Buffer.from('GET /notes HTTP/1.1\r\n')]), 'X-Slow: a\r\n'),
+    bytes: () =>
+      dribble(
+        Buffer.concat([get('/notes'), Buffer.from('GET /notes HTTP/1.1\r\n')]),
+        'X-Slow: a\r\n',
+      ),
     statuses: [200, 408],
     answers: 2,
   },

@@ -4,8 +4,13 @@ import { createEmbeddedDatabase } from '../../fixture/embedded-database.ts';
 import { buildTestApp, captureLog, DOWN } from '../../helper.ts';
 
 /** An app with notes, and one that it is attached to and that has no database of its own. */
-async function buildPair(t: Test, url?: string): Promise<{ other: FastifyInstance; app: FastifyInstance }> {
-  const other = await buildTestApp(t, { DATABASE_URL: url ?? `pglite:${await createEmbeddedDatabase(t)}` });
+async function buildPair(
+  t: Test,
+  url?: string,
+): Promise<{ other: FastifyInstance; app: FastifyInstance }> {
+  const other = await buildTestApp(t, {
+    DATABASE_URL: url ?? `pglite:${await createEmbeddedDatabase(t)}`,
+  });
   const address = await other.listen({ host: '127.0.0.1', port: 0 });
   return { other, app: await buildTestApp(t, { DATABASE_URL: DOWN, BACKING_APP_URL: address }) };
 }
@@ -51,7 +56,11 @@ test('Both apps log a question under the same request id', async (t) => {
   const theirs = captureLog();
   const other = await buildTestApp(t, { DATABASE_URL: DOWN }, { logger: theirs.logger });
   const url = await other.listen({ host: '127.0.0.1', port: 0 });
-  const app = await buildTestApp(t, { DATABASE_URL: DOWN, BACKING_APP_URL: url }, { logger: mine.logger });
+  const app = await buildTestApp(
+    t,
+    { DATABASE_URL: DOWN, BACKING_APP_URL: url },
+    { logger: mine.logger },
+  );
   await app.inject({ url: '/backing-app/notes', headers: { 'x-request-id': 'the-id' } });
   t.match(mine.lines.at(-1), { path: '/backing-app/notes', requestId: 'the-id' });
   t.ok(theirs.lines.some(({ path, requestId }) => path === '/notes' && requestId === 'the-id'));

@@ -4,10 +4,14 @@ import { Type } from 'typebox';
 
 /** GET /slow?ms=3000 answers after that time. */
 const slow: FastifyPluginAsyncTypebox = async (app) => {
-  app.get('/', { schema: { querystring: Type.Object({ ms: Type.Integer() }) } }, async ({ query: { ms } }) => {
-    await sleep(ms);
-    return { ms };
-  });
+  app.get(
+    '/',
+    { schema: { querystring: Type.Object({ ms: Type.Integer() }) } },
+    async ({ query: { ms } }) => {
+      await sleep(ms);
+      return { ms };
+    },
+  );
 };
 
 export default slow;

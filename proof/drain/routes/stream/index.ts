@@ -8,9 +8,13 @@ const PAUSE_MS = 100;
 
 /** GET /stream?lines=30 sends one line after the other, slowly. */
 const stream: FastifyPluginAsyncTypebox = async (app) => {
-  app.get('/', { schema: { querystring: Type.Object({ lines: Type.Integer() }) } }, async ({ query }, reply) => {
-    return reply.type('text/plain').send(Readable.from(writeLines(query.lines)));
-  });
+  app.get(
+    '/',
+    { schema: { querystring: Type.Object({ lines: Type.Integer() }) } },
+    async ({ query }, reply) => {
+      return reply.type('text/plain').send(Readable.from(writeLines(query.lines)));
+    },
+  );
 };
 
 async function* writeLines(count: number): AsyncGenerator<string> {

@@ -1,0 +1,138 @@
+import type { FastifyInstance } from 'fastify';
+import fp from 'fastify-plugin';
+import { type Dialect, Kysely, sql } from 'kysely';
+import { type Static, Type } from 'typebox';
+import { createEmbeddedDialect } from './embedded-database.ts';
+import { applyMigrations, findPendingMigrations, MIGRATIONS } from './migrate.ts';
+
+/** The embedded database blocks the process while it opens: who waits for the port comes first. In milliseconds. */
+const WARM_UP_MS = 100;
+
+export const settings = Type.Object({
+  DATABASE_URL: Type.String({
+    format: 'uri',
+    pattern: '^(postgres|postgresql)://.|^pglite:.',
+    secret: true,
+    description: 'The database: postgres://, or pglite: for the embedded one of development',
+    expected: 'a postgres://, postgresql:// or pglite: URL, special characters percent-encoded',
+    remedy:
+      'In development, start with npm run dev, which reads .env.example; ' +
+      'on Heroku, run heroku addons:create heroku-postgresql:essential-0',
+  }),
+  DATABASE_TLS: Type.Optional(
+    Type.Enum(['off', 'verify', 'no-verify'], {
+      description:
+        'TLS to the database: with or without a check of its certificate; what the URL says where unset',
+      expected: 'off, verify or no-verify',
+      remedy: 'Set DATABASE_TLS=no-verify for Heroku Postgres, whose certificate is self-signed',
+    }),
+  ),
+  DATABASE_POOL_MAX: Type.Integer({
+    minimum: 1,
+    maximum: 10_000,
+    default: 10,
+    description: 'The most connections of one process to the database',
+    expected: 'an integer of at least 1',
+    remedy: 'Set DATABASE_POOL_MAX=10, or leave it out',
+  }),
+});
+
+type DatabaseSettings = Static<typeof settings>;
+
+declare module '../env/index.ts' {
+  interface Config extends DatabaseSettings {}
+}
+
+/** The tables of the database; each resource's store.ts merges its own into it. */
+// biome-ignore lint/suspicious/noEmptyInterface: the tables are merged into it.
+export interface Tables {}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    db: Kysely<Tables>;
+  }
+}
+
+export interface DatabaseOptions {
+  /** The folder of the migrations; src/migrations unless a test says otherwise. */
+  migrations?: string;
+}
+
+/** The database behind DATABASE_URL as `app.db`: connected when it is first asked, and again whenever it was away. */
+export default fp(
+  async (app, { migrations = MIGRATIONS }: DatabaseOptions) => {
+    const { createDialect, isUnavailable, explain } = await pickDriver(app);
+    // Connecting (a tenth to a fifth) and one statement end before the request does: a stuck database is a 503.
+    const db = new Kysely<Tables>({ dialect: createDialect(app.config.REQUEST_TIMEOUT_MS * 0.6) });
+    const check = createCheck(db, migrations);
+    const explained = () => check().catch((error) => Promise.reject(explain(error)));
+    app.decorate('db', db);
+    app.answerUnavailable(isUnavailable);
+    app.readiness.attach({
+      name: 'database',
+      required: true,
+      check: explained,
+      release: () =>
+        migrate(createDialect(0), migrations).catch((error) => Promise.reject(explain(error))),
+    });
+    // The first request need not wait for the database, nor an operator for the news that there is none.
+    const warmUp = () =>
+      explained().catch(
+        (err) => app.readiness.draining || app.log.warn({ err }, 'The database is not ready'),
+      );
+    app.addHook('onListen', async () => void setTimeout(warmUp, WARM_UP_MS).unref());
+    app.addHook('onClose', async () => db.destroy());
+  },
+  { name: 'database', dependencies: ['readiness', 'errors'] },
+);
+
+interface Driver {
+  /** @param statementTimeoutMs how long a statement may take, in milliseconds; 0 for ever */
+  createDialect(statementTimeoutMs: number): Dialect;
+  isUnavailable(error: Error): boolean;
+  /** Adds to an error of connecting what to do about it. */
+  explain(error: Error): Error;
+}
+
+/** Loads the driver that the URL's scheme asks for, and only that one. */
+async function pickDriver({ config, log }: FastifyInstance): Promise<Driver> {
+  const {
+    DATABASE_URL: url,
+    DATABASE_TLS: tls,
+    DATABASE_POOL_MAX: max,
+    REQUEST_TIMEOUT_MS,
+  } = config;
+  if (url.startsWith('pglite:')) {
+    return {
+      createDialect: () => createEmbeddedDialect(url, log),
+      isUnavailable: () => false,
+      explain: (error) => error,
+    };
+  }
+  const { createPostgresDialect, isUnavailable, explainTls } = await import('./postgres.ts');
+  const connectTimeoutMs = Math.min(5_000, REQUEST_TIMEOUT_MS * 0.2);
+  const onIdleError = (err: Error) => log.warn({ err }, 'A connection to the database broke');
+  return {
+    createDialect: (statementTimeoutMs) =>
+      createPostgresDialect({ url, tls, max, connectTimeoutMs, statementTimeoutMs, onIdleError }),
+    isUnavailable,
+    explain: explainTls,
+  };
+}
+
+/** A database is up when it answers and has every migration; those are looked for until none is pending. */
+function createCheck(db: Kysely<Tables>, migrations: string): () => Promise<void> {
+  let migrated = false;
+  return async () => {
+    if (migrated) return void (await sql`select 1`.execute(db));
+    const pending = await findPendingMigrations(db, migrations);
+    if (pending.length > 0)
+      throw new Error(`Migrations are pending: ${pending.join(', ')}. Run npm run release.`);
+    migrated = true;
+  };
+}
+
+async function migrate(dialect: Dialect, migrations: string): Promise<string[]> {
+  const db = new Kysely<Tables>({ dialect });
+  return applyMigrations(db, migrations).finally(() => db.destroy());
+}

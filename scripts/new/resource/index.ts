@@ -1,0 +1,105 @@
+import createError from '@fastify/error';
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { Type } from 'typebox';
+import {
+  NewSampleThing,
+  SampleThing,
+  SampleThingChanges,
+  SampleThingId,
+  SampleThingList,
+  SampleThingPage,
+} from './schema.ts';
+import {
+  createSampleThing,
+  deleteSampleThing,
+  findSampleThing,
+  listSampleThings,
+  updateSampleThing,
+} from './store.ts';
+
+const SampleThingNotFound = createError<[string]>(
+  'SAMPLE_THING_NOT_FOUND',
+  'Sample thing %s does not exist.',
+  404,
+);
+
+/** What it answers is here, its shapes are in schema.ts, its SQL in store.ts. */
+const sampleThings: FastifyPluginAsyncTypebox = async (app) => {
+  app.get(
+    '/',
+    {
+      schema: {
+        summary: 'List the sample things',
+        tags: ['sample-things'],
+        querystring: SampleThingPage,
+        response: { 200: SampleThingList },
+      },
+    },
+    async ({ query }) => listSampleThings(app.db, query),
+  );
+
+  app.post(
+    '/',
+    {
+      schema: {
+        summary: 'Add to the sample things',
+        tags: ['sample-things'],
+        body: NewSampleThing,
+        response: { 201: SampleThing },
+      },
+    },
+    async ({ body }, reply) => {
+      const created = await createSampleThing(app.db, body);
+      return reply.code(201).header('location', `/sample-things/${created.id}`).send(created);
+    },
+  );
+
+  app.get(
+    '/:id',
+    {
+      schema: {
+        summary: 'Show one of the sample things',
+        tags: ['sample-things'],
+        params: SampleThingId,
+        response: { 200: SampleThing },
+      },
+    },
+    async ({ params: { id } }) => (await findSampleThing(app.db, id)) ?? rejectId(id),
+  );
+
+  app.patch(
+    '/:id',
+    {
+      schema: {
+        summary: 'Change one of the sample things',
+        tags: ['sample-things'],
+        params: SampleThingId,
+        body: SampleThingChanges,
+        response: { 200: SampleThing },
+      },
+    },
+    async ({ params: { id }, body }) => (await updateSampleThing(app.db, id, body)) ?? rejectId(id),
+  );
+
+  app.delete(
+    '/:id',
+    {
+      schema: {
+        summary: 'Delete one of the sample things',
+        tags: ['sample-things'],
+        params: SampleThingId,
+        response: { 204: Type.Null() },
+      },
+    },
+    async ({ params: { id } }, reply) => {
+      if (!(await deleteSampleThing(app.db, id))) rejectId(id);
+      return reply.code(204).send(null);
+    },
+  );
+};
+
+function rejectId(id: string): never {
+  throw new SampleThingNotFound(id);
+}
+
+export default sampleThings;

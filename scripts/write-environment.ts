@@ -1,0 +1,78 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import type { TProperties } from 'typebox';
+import packageManifest from '../package.json' with { type: 'json' };
+import { gatherSettings } from '../plugins/env/index.ts';
+
+/** What a setting says of itself. */
+interface Setting {
+  description: string;
+  expected: string;
+  default?: string | number;
+  /** TypeBox's own mark of an optional property. */
+  '~optional'?: boolean;
+}
+
+/** What platforms set by themselves is nobody's to fill in on app.json's form. */
+const SET_BY_PLATFORMS = ['PORT', 'HOST', 'DATABASE_URL', 'REDIS_URL', 'WEB_CONCURRENCY'];
+
+/** A setting of .env.example, commented out or not, with the comment above it. */
+const ENTRY = /^(?:# .*\n)*?(?:# )?([A-Z][A-Z_]*)=.*\n/gm;
+
+/** Heroku's add-ons, and the setting in which each puts its URL. */
+const ADDONS: Record<string, string> = { 'heroku-postgresql': 'DATABASE_URL' };
+
+const START = '<!-- settings -->';
+const END = '<!-- /settings -->';
+
+/** The settings of all plugins, by name. */
+export async function readSettings(): Promise<Map<string, Setting>> {
+  const properties: TProperties = await gatherSettings([new URL('../plugins/', import.meta.url)]);
+  return new Map(Object.entries(properties) as unknown as [string, Setting][]);
+}
+
+/** The README with its table of settings as the plugins declare them. */
+export function writeTable(readme: string, settings: Map<string, Setting>): string {
+  const table = ['| Variable | Default | |', '| --- | --- | --- |', ...writeRows(settings)].join(
+    '\n',
+  );
+  const [before = '', rest = ''] = readme.split(START);
+  return `${before}${START}\n\n${table}\n\n${END}${rest.split(END)[1] ?? ''}`;
+}
+
+export function writeRows(settings: Map<string, Setting>): string[] {
+  return [...settings].map(
+    ([name, { description, default: value = 'required', '~optional': optional }]) =>
+      `| ${name} | ${optional ? '' : value} | ${description} |`,
+  );
+}
+
+/** .env.example without the settings that no plugin declares any more, and without what was said of them. */
+export function writeExample(example: string, settings: Map<string, Setting>): string {
+  const kept = example.replace(ENTRY, (entry, name) => (settings.has(name) ? entry : ''));
+  return `${kept.replace(/\n{3,}/g, '\n\n').trim()}\n`;
+}
+
+/** app.json with every setting that an operator may fill in; a value that is there already stays. */
+export function writeManifest(manifest: string, settings: Map<string, Setting>): string {
+  const app = JSON.parse(manifest);
+  const names = [...settings].filter(([name]) => !SET_BY_PLATFORMS.includes(name));
+  const env = names.map(([name, { description }]) => {
+    const { value } = app.env[name] ?? {};
+    return [name, { description, ...(value && { value }), required: false }];
+  });
+  const addons = app.addons.filter((addon: string) => isAttached(addon, settings));
+  const { name, description } = packageManifest;
+  return `${JSON.stringify({ ...app, name, description, addons, env: Object.fromEntries(env) }, null, 2)}\n`;
+}
+
+function isAttached(addon: string, settings: Map<string, Setting>): boolean {
+  const setting = ADDONS[addon.split(':')[0] ?? ''];
+  return setting === undefined || settings.has(setting);
+}
+
+if (import.meta.main) {
+  const settings = await readSettings();
+  await writeFile('README.md', writeTable(await readFile('README.md', 'utf8'), settings));
+  await writeFile('app.json', writeManifest(await readFile('app.json', 'utf8'), settings));
+  await writeFile('.env.example', writeExample(await readFile('.env.example', 'utf8'), settings));
+}

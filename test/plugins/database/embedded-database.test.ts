@@ -1,0 +1,102 @@
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { type ResolveFnOutput, registerHooks } from 'node:module';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { Kysely, sql } from 'kysely';
+import { type Test, test } from 'tap';
+import { createEmbeddedDialect } from '../../../plugins/database/embedded-database.ts';
+import { captureLog, createFolder, writeFiles } from '../../helper.ts';
+
+function openDatabase(t: Test, folder: string) {
+  const { logger, lines } = captureLog();
+  const db = new Kysely<unknown>({ dialect: createEmbeddedDialect(`pglite:${folder}`, logger) });
+  t.teardown(() => db.destroy());
+  return { db, lines };
+}
+
+const ask = async (db: Kysely<unknown>) => (await sql`select 1 as one`.execute(db)).rows;
+
+test('The first query creates the database, migrates it and says so', async (t) => {
+  const folder = path.join(await createFolder(t), 'deep/data');
+  await writeLeftovers(folder);
+  const { db, lines } = openDatabase(t, folder);
+  t.notOk(existsSync(folder), 'nothing is opened before the first query');
+  t.strictSame(await ask(db), [{ one: 1 }]);
+  t.match(lines, [
+    { msg: /^Creating the embedded database in .*data: what needs it waits/ },
+    { msg: /is open in .*data$/ },
+  ]);
+  t.notOk(existsSync(`${folder}.new`));
+  t.equal(await readFile(`${folder}.lock`, 'utf8'), String(process.pid));
+  await db.destroy();
+
+  const again = openDatabase(t, folder);
+  t.strictSame(await ask(again.db), [{ one: 1 }]);
+  t.match(again.lines, [{ applied: [], msg: /is open in/ }]);
+});
+
+test('A database that another process has open is refused, and told with what to do', async (t) => {
+  const folder = path.join(await createFolder(t), 'data');
+  await writeFile(`${folder}.lock`, String(process.ppid));
+  const { db } = openDatabase(t, folder);
+  const message = `Process ${process.ppid} has the embedded database in ${folder} open. Stop it, or delete ${folder}.lock.`;
+  await t.rejects(ask(db), { message });
+  t.notOk(existsSync(folder));
+});
+
+test('A database that could not be created is an error, and not taken for a database later', async (t) => {
+  const parent = await createFolder(t);
+  const folder = path.join(parent, 'data');
+  await writeFiles(parent, {
+    'full-disk.mjs': "export const PGlite = { create: async () => { throw new Error('full') } };",
+  });
+  resolvePGlite(t, () => ({
+    url: pathToFileURL(path.join(parent, 'full-disk.mjs')).href,
+    shortCircuit: true,
+  }));
+  await t.rejects(ask(openDatabase(t, folder).db), { message: 'full' });
+  t.notOk(existsSync(folder));
+});
+
+test('A database in memory has no folder and no lock', async (t) => {
+  const parent = await createFolder(t);
+  // To create one takes seconds: `npm run proof examples` does.
+  await writeFiles(parent, {
+    'named.mjs': 'export const PGlite = { create: async (folder) => { throw new Error(folder) } };',
+  });
+  resolvePGlite(t, () => ({
+    url: pathToFileURL(path.join(parent, 'named.mjs')).href,
+    shortCircuit: true,
+  }));
+  const { db, lines } = openDatabase(t, 'memory');
+  await t.rejects(ask(db), { message: 'memory://' });
+  t.strictSame(lines, []);
+  t.notOk(existsSync('memory.lock'));
+});
+
+test('Where PGlite is not installed, the URL is refused with what to do', (t) => {
+  resolvePGlite(t, () => {
+    throw new Error('not found');
+  });
+  const { logger } = captureLog();
+  const message = /is not installed here\. Set DATABASE_URL to a postgres:\/\/ URL, or run npm ci/;
+  t.throws(() => createEmbeddedDialect('pglite:memory', logger), { message, explained: true });
+  t.end();
+});
+
+/** Lets the test say what module PGlite is. */
+function resolvePGlite(t: Test, answer: () => ResolveFnOutput): void {
+  const hooks = registerHooks({
+    resolve: (name, context, next) =>
+      name === '@electric-sql/pglite' ? answer() : next(name, context),
+  });
+  t.teardown(() => hooks.deregister());
+}
+
+/** What a process that was killed leaves: the lock of a process that is no more, and half a database. */
+async function writeLeftovers(folder: string): Promise<void> {
+  await mkdir(`${folder}.new`, { recursive: true });
+  await writeFile(path.join(`${folder}.new`, 'PG_VERSION'), 'half');
+  await writeFile(`${folder}.lock`, '4194305');
+}

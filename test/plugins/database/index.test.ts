@@ -1,0 +1,162 @@
+import { once } from 'node:events';
+import { globSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import path from 'node:path';
+import type { FastifyInstance } from 'fastify';
+import { sql } from 'kysely';
+import { test } from 'tap';
+import { isUnavailable } from '../../../plugins/database/postgres.ts';
+import { openPostgresPort } from '../../fixture/postgres-port.ts';
+import {
+  buildTestApp,
+  captureLog,
+  createFolder,
+  DOWN,
+  type LogLine,
+  poll,
+  ROOT,
+  startProcess,
+} from '../../helper.ts';
+
+const routes = [
+  new URL('../../routes/', import.meta.url),
+  new URL('../fixture/routes/', import.meta.url),
+];
+
+const askReady = async (app: FastifyInstance) => (await app.inject('/health/ready')).statusCode;
+
+test('On a PostgreSQL server', async (t) => {
+  const server = await openPostgresPort(t);
+  const migrations = listMigrations();
+  const { logger, lines } = captureLog();
+  const environment = { DATABASE_URL: server.url, DATABASE_POOL_MAX: '1' };
+  const app = await buildTestApp(t, environment, { logger, routes });
+  const findLine = (text: string) =>
+    lines.find(({ msg, err }) => `${msg} ${(err as Error)?.message}`.includes(text));
+
+  await t.test(
+    'release applies the migrations, and the app becomes ready without a restart',
+    async (t) => {
+      const release = await startProcess(t, { entry: 'release', source: 'src', environment });
+      t.equal(await release.exited, 0);
+      t.match(release.lines.at(-1), { level: 30, applied: migrations });
+      await poll(async () => (await askReady(app)) === 200);
+    },
+  );
+
+  await t.test('a second release has nothing to do', async (t) => {
+    const release = await startProcess(t, { entry: 'release', environment });
+    t.equal(await release.exited, 0);
+    t.match(release.lines.at(-1), { level: 30, applied: [], msg: 'Nothing to apply' });
+  });
+
+  await t.test(
+    'a server that stands still makes 503s, and is used again when it goes on',
+    async (t) => {
+      const hurried = await buildTestApp(
+        t,
+        { ...environment, REQUEST_TIMEOUT_MS: '1000' },
+        { logger, routes },
+      );
+      await poll(async () => (await hurried.inject('/fixture/database')).statusCode === 200);
+      server.pause();
+      t.equal((await hurried.inject('/fixture/database')).statusCode, 503);
+      t.equal((await hurried.inject('/fixture/database')).statusCode, 503);
+      server.resume();
+      await poll(async () => (await hurried.inject('/fixture/database')).statusCode === 200);
+      t.match(findLine('Query read timeout'), { level: 50, status: 503 });
+    },
+  );
+
+  await t.test(
+    'a connection that breaks is logged, and the next request gets another one',
+    async (t) => {
+      // The pool itself closes a connection that nobody has used for a while.
+      t.equal((await app.inject('/fixture/database')).statusCode, 200);
+      server.disconnect();
+      await poll(() => findLine('A connection to the database broke') !== undefined);
+      t.equal((await app.inject('/fixture/database')).statusCode, 200);
+      await poll(async () => (await askReady(app)) === 200);
+    },
+  );
+
+  await t.test('a connection that breaks in the middle of a query is a 503', async (t) => {
+    server.pause();
+    const answer = app.inject('/fixture/database');
+    // The query is on its way when the connection is taken.
+    await poll(() => server.countPending() > 0);
+    server.disconnect();
+    t.equal((await answer).statusCode, 503);
+    server.resume();
+    await poll(async () => (await app.inject('/fixture/database')).statusCode === 200);
+  });
+
+  await t.test('a query that is wrong costs neither a connection nor readiness', async (t) => {
+    const error = await sql`select nothing`.execute(app.db).catch((error) => error);
+    t.notOk(isUnavailable(error));
+    t.equal((await app.inject('/fixture/database')).statusCode, 200);
+  });
+
+  await t.test(
+    'a session that the server ends is a 503, and the next request gets another one',
+    async (t) => {
+      const ended =
+        sql`do $$ begin raise exception using errcode = 'admin_shutdown'; end $$`.execute(app.db);
+      const error = await ended.catch((error) => error);
+      t.ok(isUnavailable(error));
+      t.equal((await app.inject('/fixture/database')).statusCode, 200);
+    },
+  );
+});
+
+test('Where no server listens, the app starts, answers 503 and says why in the log', async (t) => {
+  const { logger, lines } = captureLog();
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN }, { logger, routes });
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  await poll(() => lines.some(({ msg }) => msg === 'The database is not ready'));
+  t.match(findErrors(lines), [{ level: 40, err: { code: 'ECONNREFUSED' } }]);
+  t.equal((await app.inject('/fixture/database')).statusCode, 503);
+  const { statusCode, body } = await app.inject('/health/ready');
+  t.equal(statusCode, 503);
+  t.match(JSON.parse(body), { status: 'unavailable', services: { database: { status: 'down' } } });
+  await t.rejects(app.readiness.release(), { code: 'ECONNREFUSED' });
+  t.notMatch(JSON.stringify(lines), 'hunter2');
+});
+
+test('A server that takes connections and says nothing makes 503s', async (t) => {
+  const silent = createServer();
+  await once(silent.listen(0, '127.0.0.1'), 'listening');
+  t.teardown(() => silent.close());
+  const { port } = silent.address() as AddressInfo;
+  const environment = {
+    DATABASE_URL: `postgres://poort@127.0.0.1:${port}/poort`,
+    REQUEST_TIMEOUT_MS: '1000',
+  };
+  const app = await buildTestApp(t, environment, { routes });
+  t.equal((await app.inject('/fixture/database')).statusCode, 503);
+  t.equal(await askReady(app), 503);
+});
+
+test('An embedded database that cannot be opened is a bug of the set-up: 500, not 503', async (t) => {
+  const folder = path.join(await createFolder(t), 'data');
+  await writeFile(`${folder}.lock`, String(process.ppid));
+  const { logger, lines } = captureLog();
+  const app = await buildTestApp(t, { DATABASE_URL: `pglite:${folder}` }, { logger, routes });
+  t.equal((await app.inject('/fixture/database')).statusCode, 500);
+  t.equal(await askReady(app), 503);
+  t.match(findErrors(lines).at(-1), {
+    service: 'database',
+    err: { message: /^Process \d+ has the embedded database/ },
+  });
+  await t.rejects(app.readiness.release(), /has the embedded database/);
+});
+
+function listMigrations(): string[] {
+  const files = globSync('src/migrations/*.ts', { cwd: ROOT });
+  return files.map((file) => path.parse(file).name).sort();
+}
+
+function findErrors(lines: LogLine[]): LogLine[] {
+  return lines.filter(({ err }) => err !== undefined);
+}

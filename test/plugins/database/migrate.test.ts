@@ -1,0 +1,89 @@
+import { globSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { PGlite } from '@electric-sql/pglite';
+import { Kysely, PGliteDialect, sql } from 'kysely';
+import type { Migration } from 'kysely/migration';
+import { test } from 'tap';
+import { applyMigrations, findPendingMigrations } from '../../../plugins/database/migrate.ts';
+import { createEmbeddedDatabase } from '../../fixture/embedded-database.ts';
+import { createFolder, ROOT, writeFiles } from '../../helper.ts';
+
+const createTable = (name: string) =>
+  `export const up = (db) => db.schema.createTable('${name}').addColumn('id', 'uuid').execute();`;
+
+test('Migrations', async (t) => {
+  const pglite = await PGlite.create(await createEmbeddedDatabase(t));
+  const db = new Kysely<unknown>({ dialect: new PGliteDialect({ pglite }) });
+  t.teardown(() => db.destroy());
+  const folder = await createFolder(t);
+  await writeFiles(folder, {
+    '0001-cats.mjs': createTable('cats'),
+    '0002-dogs.mjs': createTable('dogs'),
+  });
+  const listTables = async () =>
+    (await db.introspection.getTables())
+      .map(({ name }) => name)
+      .filter((name) => !name.startsWith('kysely'));
+
+  await t.test('are pending until they are applied, in order', async (t) => {
+    t.strictSame(await findPendingMigrations(db, folder), ['0001-cats', '0002-dogs']);
+    t.strictSame(await applyMigrations(db, folder), ['0001-cats', '0002-dogs']);
+    t.strictSame(await findPendingMigrations(db, folder), []);
+    t.strictSame(await listTables(), ['cats', 'dogs']);
+  });
+
+  await t.test('are applied once', async (t) => {
+    t.strictSame(await applyMigrations(db, folder), []);
+  });
+
+  await t.test('are applied by one of two at once', async (t) => {
+    await writeFiles(folder, { '0003-mice.mjs': createTable('mice') });
+    const applied = await Promise.all([applyMigrations(db, folder), applyMigrations(db, folder)]);
+    t.strictSame(applied.flat(), ['0003-mice']);
+  });
+
+  await t.test(
+    'are applied all or none: one that fails is named, and the schema stays as it was',
+    async (t) => {
+      await writeFiles(folder, {
+        '0004-birds.mjs': createTable('birds'),
+        '0005-broken.mjs':
+          "export const up = async (db) => { await db.schema.dropTable('cats').execute(); throw new Error('no') };",
+      });
+      const error = await applyMigrations(db, folder).catch((error) => error);
+      t.match(error, {
+        message: 'Migration 0005-broken failed; the schema is as before',
+        cause: { message: 'no' },
+      });
+      t.strictSame(await listTables(), ['cats', 'dogs', 'mice']);
+      t.strictSame(await findPendingMigrations(db, folder), ['0004-birds', '0005-broken']);
+    },
+  );
+
+  await t.test('that were applied and are gone are an error', async (t) => {
+    await t.rejects(applyMigrations(db, await createFolder(t)), /corrupted migrations/);
+  });
+
+  await t.test('that are in no folder are none', async (t) => {
+    await sql`drop table kysely_migration`.execute(db);
+    t.strictSame(await findPendingMigrations(db, path.join(folder, 'none')), []);
+    t.strictSame(await applyMigrations(db, path.join(folder, 'none')), []);
+  });
+
+  await t.test('of the app can be taken back, last to first', async (t) => {
+    const before = await listTables();
+    const files = globSync('src/migrations/*.ts', { cwd: ROOT }).sort();
+    const migrations: Migration[] = await Promise.all(files.map((file) => import(`../../${file}`)));
+    for (const { up } of migrations) await up(db);
+    for (const { down } of migrations.toReversed()) await down?.(db);
+    t.strictSame(await listTables(), before);
+  });
+
+  await t.test('that cannot be read are an error', async (t) => {
+    const file = path.join(await createFolder(t), 'file');
+    await writeFile(file, '');
+    await t.rejects(applyMigrations(db, file), { code: 'ENOTDIR' });
+    await t.rejects(findPendingMigrations(db, file), { code: 'ENOTDIR' });
+  });
+});

@@ -1,0 +1,153 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { CompiledQuery, Kysely } from 'kysely';
+import pg from 'pg';
+import { type Test, test } from 'tap';
+import {
+  createPostgresDialect,
+  explainTls,
+  isUnavailable,
+  type PostgresOptions,
+} from '../../../plugins/database/postgres.ts';
+
+/** The first message of a client: what it is, in its second four bytes (PostgreSQL, 55.2.1 and 55.2.10). */
+const TLS_REQUEST = 80877103;
+const START = 196608;
+
+const IMPATIENT = { connectTimeoutMs: 1_000 };
+
+/** Listens where the driver looks for a server, and answers its first message with one byte. */
+async function openPort(
+  t: Test,
+  answer: string,
+): Promise<{ url: string; firstMessages: number[] }> {
+  const firstMessages: number[] = [];
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket.on('error', () => undefined));
+    socket.once('data', (data) => {
+      firstMessages.push(Buffer.from(data).readInt32BE(4));
+      socket.write(answer);
+    });
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return {
+    url: `postgres://poort@127.0.0.1:${(server.address() as AddressInfo).port}/poort`,
+    firstMessages,
+  };
+}
+
+/** A server that says nothing is waited for in vain, one that answers as long as a busy machine needs. */
+function connect(t: Test, url: string, options: Partial<PostgresOptions> = {}): Kysely<unknown> {
+  const limits = {
+    max: 1,
+    connectTimeoutMs: 600_000,
+    statementTimeoutMs: 600_000,
+    onIdleError: () => undefined,
+  };
+  const db = new Kysely<unknown>({
+    dialect: createPostgresDialect({ url, ...limits, ...options }),
+  });
+  t.teardown(() => db.destroy());
+  return db;
+}
+
+const ask = (db: Kysely<unknown>) => db.executeQuery(CompiledQuery.raw('select 1'));
+
+test('DATABASE_TLS overrules what the URL says of TLS', async (t) => {
+  const { url, firstMessages } = await openPort(t, 'N');
+  await t.rejects(
+    ask(connect(t, `${url}?sslmode=require`, { tls: 'off', ...IMPATIENT })),
+    /timeout/,
+  );
+  for (const tls of ['verify', 'no-verify'] as const) {
+    await t.rejects(ask(connect(t, `${url}?sslmode=disable`, { tls })), /does not support SSL/);
+  }
+  t.strictSame(firstMessages, [START, TLS_REQUEST, TLS_REQUEST]);
+});
+
+test('Without DATABASE_TLS, the URL says whether TLS is used', async (t) => {
+  const { url, firstMessages } = await openPort(t, 'N');
+  await t.rejects(ask(connect(t, url, IMPATIENT)), /timeout/);
+  await t.rejects(ask(connect(t, `${url}?sslmode=no-verify`)), /does not support SSL/);
+  t.strictSame(firstMessages, [START, TLS_REQUEST]);
+});
+
+test('A server without TLS, or with another certificate, is told with what to do', async (t) => {
+  const { url } = await openPort(t, 'N');
+  const error = await ask(connect(t, url, { tls: 'verify' })).catch((error) => error);
+  t.ok(isUnavailable(error));
+  t.match(explainTls(error), {
+    message: /^TLS to the database failed: .*DATABASE_TLS=off where/,
+    cause: error,
+  });
+  const codes = [
+    'DEPTH_ZERO_SELF_SIGNED_CERT',
+    'SELF_SIGNED_CERT_IN_CHAIN',
+    'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+    'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+    'CERT_HAS_EXPIRED',
+    'ERR_TLS_CERT_ALTNAME_INVALID',
+    'ERR_SSL_WRONG_VERSION_NUMBER',
+  ];
+  for (const code of codes) {
+    const refused = Object.assign(new Error('refused'), { code });
+    t.ok(isUnavailable(refused), code);
+    t.match(explainTls(refused), { message: /DATABASE_TLS=no-verify/, cause: refused }, code);
+  }
+});
+
+test('Another error is told as it is', (t) => {
+  const error = new Error('other');
+  t.equal(explainTls(error), error);
+  t.end();
+});
+
+test('Requests that would wait too long for a connection are refused at once', async (t) => {
+  const { url } = await openPort(t, '');
+  const db = connect(t, url, IMPATIENT);
+  const asked = await Promise.allSettled(Array.from({ length: 30 }, () => ask(db)));
+  const refused = asked
+    .filter(({ status }) => status === 'rejected')
+    .map((result) => (result as PromiseRejectedResult).reason);
+  t.equal(refused.length, 30);
+  t.ok(refused.every(isUnavailable));
+  t.ok(refused.some(({ message }) => /requests wait for a connection/.test(message)));
+});
+
+test('Errors that mean "not now" are told from errors of a query', (t) => {
+  const withCode = (code: string) =>
+    Object.assign(new pg.DatabaseError('database', 0, 'error'), { code });
+  const away = ['08006', '25006', '28P01', '3D000', '53300', '57014', '57P01', '57P03'].map(
+    withCode,
+  );
+  const disconnected = [
+    'Connection terminated unexpectedly',
+    'timeout exceeded when trying to connect',
+    'Query read timeout',
+  ];
+  for (const error of [
+    ...away,
+    ...disconnected.map((message) => new Error(message)),
+    new AggregateError([]),
+  ]) {
+    t.ok(isUnavailable(error), error.message);
+  }
+  t.ok(
+    isUnavailable(
+      Object.assign(new Error('connect'), { code: 'ECONNREFUSED', syscall: 'connect' }),
+    ),
+  );
+  const withoutCode = new pg.DatabaseError('database', 0, 'error');
+  const wrong = [
+    ...['22P02', '23505', '42P01'].map(withCode),
+    withoutCode,
+    new TypeError('x is not a function'),
+  ];
+  for (const error of wrong) t.notOk(isUnavailable(error), error.message);
+  t.end();
+});

@@ -1,0 +1,55 @@
+import { test } from 'tap';
+import { readConfig } from '../../../src/app.ts';
+import { DOWN, type Environment } from '../../helper.ts';
+
+async function readMessage(environment: Environment): Promise<string> {
+  return readConfig({ DATABASE_URL: DOWN, ...environment }).then(
+    () => 'valid',
+    (error) => error.message,
+  );
+}
+
+test('The least environment is a DATABASE_URL', async (t) => {
+  const config = await readConfig({ DATABASE_URL: DOWN });
+  t.match(config, { DATABASE_URL: DOWN, DATABASE_POOL_MAX: 10 });
+  const tls: 'off' | 'verify' | 'no-verify' | undefined = config.DATABASE_TLS;
+  t.equal(tls, undefined);
+});
+
+test('A missing DATABASE_URL is answered with the commands that supply it', async (t) => {
+  for (const DATABASE_URL of ['', ' ']) {
+    const message = await readMessage({ DATABASE_URL });
+    t.match(
+      message,
+      'DATABASE_URL is missing; expected a postgres://, postgresql:// or pglite: URL',
+    );
+    t.match(message, 'npm run dev');
+    t.match(message, 'heroku addons:create heroku-postgresql');
+  }
+});
+
+test('A database URL of another scheme is refused, the accepted ones are named, and it is never printed', async (t) => {
+  const urls = [
+    'mysql://root:hunter2@db/app',
+    'postgres',
+    'hunter2',
+    'postgres://',
+    'pglite:',
+    'postgres://a:hunter2@ b/',
+  ];
+  for (const DATABASE_URL of urls) {
+    const message = await readMessage({ DATABASE_URL });
+    t.match(message, 'expected a postgres://, postgresql:// or pglite: URL', DATABASE_URL);
+    t.notMatch(message, /hunter2|root|mysql/, 'says nothing of what came');
+  }
+});
+
+test('A value that is not accepted is named with what is', async (t) => {
+  for (const DATABASE_TLS of ['on', 'true', 'VERIFY'])
+    t.match(await readMessage({ DATABASE_TLS }), /DATABASE_TLS is .*off, verify or no-verify/);
+  for (const DATABASE_POOL_MAX of ['0', '10001', 'many'])
+    t.match(
+      await readMessage({ DATABASE_POOL_MAX }),
+      /DATABASE_POOL_MAX is .*an integer of at least 1/,
+    );
+});

@@ -1,0 +1,220 @@
+import { pathToFileURL } from 'node:url';
+import Fastify from 'fastify';
+import { type Test, test } from 'tap';
+import env, { type Config, gatherSettings, settings as own } from '../../../plugins/env/index.ts';
+import { buildApp, readConfig } from '../../../src/app.ts';
+import { createFolder, DOWN, type Environment, writeFiles } from '../../helper.ts';
+
+const valid = { DATABASE_URL: DOWN };
+
+async function readMessage(environment: Environment, plugins?: URL[]): Promise<string> {
+  return readConfig({ ...valid, ...environment }, plugins).then(
+    () => 'valid',
+    (error) => error.message,
+  );
+}
+
+/** A capability with settings of its own. */
+const WEATHER = `
+  const explanation = { expected: 'a weather: URL', remedy: 'Run weather up' };
+  export const settings = {
+    properties: {
+      WEATHER_URL: { type: 'string', format: 'uri', pattern: '^weather://.', secret: true, ...explanation },
+    },
+  };
+`;
+
+/** The plugins of the app and, in a folder of its own, that capability. */
+async function addWeather(t: Test): Promise<URL[]> {
+  const folder = await createFolder(t);
+  await writeFiles(folder, { 'weather.js': WEATHER, 'package.json': '{ "type": "module" }' });
+  return [new URL('../../plugins/', import.meta.url), pathToFileURL(`${folder}/`)];
+}
+
+test('The least environment gives the defaults of production', async (t) => {
+  t.match(await readConfig(valid), {
+    PORT: 5000,
+    HOST: '::',
+    LOG_LEVEL: 'info',
+    TRUST_PROXY: 'loopback,linklocal,uniquelocal',
+    REQUEST_TIMEOUT_MS: 25_000,
+    SHUTDOWN_DELAY_MS: 3_000,
+    SHUTDOWN_TIMEOUT_MS: 25_000,
+    WEB_CONCURRENCY: 1,
+  });
+});
+
+test("The process's own environment is read where no other is given", async (t) => {
+  process.env.DATABASE_URL = DOWN;
+  process.env.LOG_LEVEL = 'silent';
+  t.teardown(() => {
+    delete process.env.DATABASE_URL;
+    delete process.env.LOG_LEVEL;
+  });
+  t.equal((await readConfig()).LOG_LEVEL, 'silent');
+  const app = Fastify();
+  await app.register(env);
+  t.equal(app.config.LOG_LEVEL, 'silent');
+  const built = await buildApp();
+  t.teardown(() => built.close());
+  t.equal(built.config.LOG_LEVEL, 'silent');
+});
+
+test('app.config is frozen, and typed by the settings', async (t) => {
+  const config = await readConfig(valid);
+  const port: number = config.PORT;
+  const level: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent' =
+    config.LOG_LEVEL;
+  t.match([port, level], [5000, 'info']);
+  // @ts-expect-error: there is no such setting.
+  t.equal(config.NO_SUCH_SETTING, undefined);
+  // @ts-expect-error: a port is no text.
+  const text: string = config.PORT;
+  t.type(text, 'number');
+  t.ok(Object.isFrozen(config));
+  t.throws(() => {
+    (config as Config).PORT = 1;
+  }, TypeError);
+});
+
+test('An empty or blank variable counts as unset', async (t) => {
+  const config = await readConfig({ ...valid, PORT: '', HOST: ' ', LOG_LEVEL: '\t' });
+  t.match(config, { PORT: 5000, HOST: '::', LOG_LEVEL: 'info' });
+  t.match(await readMessage({ WEATHER_URL: ' ' }, await addWeather(t)), 'WEATHER_URL is missing');
+});
+
+test('Blanks around a value do not count', async (t) => {
+  t.equal((await readConfig({ ...valid, PORT: ' 8080 ' })).PORT, 8080);
+});
+
+test('A setting that is missing is answered with what is expected and what supplies it', async (t) => {
+  const message = await readMessage({}, await addWeather(t));
+  t.match(message, 'WEATHER_URL is missing; expected a weather: URL. Run weather up.');
+});
+
+test('All problems are reported at once, one line for each variable', async (t) => {
+  const environment = {
+    PORT: 'http',
+    LOG_LEVEL: 'loud',
+    SHUTDOWN_DELAY_MS: '-1',
+    WEB_CONCURRENCY: '0',
+  };
+  const error = await readConfig({ ...valid, ...environment }, await addWeather(t)).catch(
+    (error) => error,
+  );
+  t.equal(error.name, 'EnvironmentError');
+  t.strictSame(error.variables.sort(), [...Object.keys(environment), 'WEATHER_URL'].sort());
+  t.equal(error.message.split('\n').length, 1 + error.variables.length);
+  for (const [name, value] of Object.entries(environment)) {
+    t.match(error.message, new RegExp(`^ {2}${name} is "${value}"; expected .+\\. .+\\.$`, 'm'));
+  }
+});
+
+test('A value that is not accepted is named with what is', async (t) => {
+  const refused: [keyof Config, string[], string][] = [
+    ['PORT', ['65536', '-1', '0x1388', '5e3', '80.5', 'true'], 'an integer from 0 to 65535'],
+    ['HOST', ['not a host', 'a,b', 'http://localhost'], 'an IP address or a host name'],
+    ['LOG_LEVEL', ['INFO', 'verbose', '30'], 'fatal, error, warn, info, debug, trace or silent'],
+    ['REQUEST_TIMEOUT_MS', ['0', '600001', '25s'], 'an integer from 1 to 600000'],
+    ['SHUTDOWN_DELAY_MS', ['-1', '600001', '3s'], 'an integer from 0 to 600000'],
+    ['SHUTDOWN_TIMEOUT_MS', ['0', '600001', '25s'], 'an integer from 1 to 600000'],
+    ['WEB_CONCURRENCY', ['0', '1025', 'auto'], 'an integer of at least 1'],
+  ];
+  for (const [name, values, expected] of refused) {
+    for (const value of values)
+      t.match(await readMessage({ [name]: value }), new RegExp(`${name} is .*${expected}`));
+  }
+});
+
+test('The bounds themselves are accepted', async (t) => {
+  for (const PORT of ['0', '1', '65535'])
+    t.equal((await readConfig({ ...valid, PORT })).PORT, Number(PORT));
+  for (const HOST of ['localhost', '127.0.0.1', '::1', 'fe80::1%eth0', 'web-1.example.com']) {
+    t.equal((await readConfig({ ...valid, HOST })).HOST, HOST);
+  }
+});
+
+test('A secret of another form is refused, the accepted one is named, and it is never printed', async (t) => {
+  const urls = [
+    'mysql://root:hunter2@db/app',
+    'weather',
+    'hunter2',
+    'weather://',
+    'weather://a:hunter2@ b/',
+  ];
+  const plugins = await addWeather(t);
+  for (const WEATHER_URL of urls) {
+    const message = await readMessage({ WEATHER_URL }, plugins);
+    t.match(message, 'WEATHER_URL is set to something else; expected a weather: URL', WEATHER_URL);
+    t.notMatch(message, /hunter2|root|mysql/, 'says nothing of what came');
+  }
+  t.equal(await readMessage({ WEATHER_URL: 'weather://here' }, plugins), 'valid');
+});
+
+test('A secret that ended up in the wrong variable is not printed', async (t) => {
+  const message = await readMessage({
+    PORT: 'postgres://app:hunter2@db/app',
+    LOG_LEVEL: 'x'.repeat(61),
+  });
+  t.match(message, 'PORT is not valid; expected an integer from 0 to 65535');
+  t.match(message, 'LOG_LEVEL is not valid');
+  t.notMatch(message, 'hunter2');
+});
+
+test('SHUTDOWN_DELAY_MS has to be less than SHUTDOWN_TIMEOUT_MS', async (t) => {
+  const message = await readMessage({ SHUTDOWN_DELAY_MS: '5000', SHUTDOWN_TIMEOUT_MS: '5000' });
+  t.match(message, /SHUTDOWN_DELAY_MS is "5000"; expected .* less than SHUTDOWN_TIMEOUT_MS/);
+  t.equal(await readMessage({ SHUTDOWN_DELAY_MS: '4999', SHUTDOWN_TIMEOUT_MS: '5000' }), 'valid');
+});
+
+test('TRUST_PROXY takes addresses, CIDRs and named ranges', async (t) => {
+  const accepted = [
+    '10.0.0.1',
+    '10.0.0.0/8',
+    '::1',
+    'fdaa::/16',
+    'loopback',
+    'linklocal, 100.64.0.0/10,uniquelocal',
+  ];
+  for (const TRUST_PROXY of accepted)
+    t.equal(await readMessage({ TRUST_PROXY }), 'valid', TRUST_PROXY);
+});
+
+test('TRUST_PROXY refuses whatever would trust everybody', async (t) => {
+  const refused = [
+    '1',
+    'true',
+    '*',
+    '0.0.0.0/0',
+    '::/0',
+    '10.0.0.0/33',
+    '10.0.0.0/8/8',
+    'fdaa::/129',
+    'proxy',
+    '10.0.0.1,',
+  ];
+  for (const TRUST_PROXY of refused) {
+    t.match(
+      await readMessage({ TRUST_PROXY }),
+      /TRUST_PROXY is .*comma list of IP addresses/,
+      TRUST_PROXY,
+    );
+  }
+});
+
+test("A folder's files are asked for their settings, whatever else they hold", async (t) => {
+  const folder = await createFolder(t);
+  await writeFiles(folder, {
+    'weather.mjs': 'throw new Error("not a file of plugins/");',
+    'weather.js': 'export const settings = { properties: { WEATHER_URL: { type: "string" } } };',
+    'silent.js': 'export default () => {};',
+    'weather.js.map': '{}',
+    'weather.d.ts': 'export declare const settings: object;',
+    'package.json': '{ "type": "module" }',
+  });
+  const settings = await gatherSettings([pathToFileURL(`${folder}/`)]);
+  t.strictSame(
+    Object.keys(settings).sort(),
+    [...Object.keys(own.properties), 'WEATHER_URL'].sort(),
+  );
+});

@@ -1,0 +1,156 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { pathToFileURL } from 'node:url';
+import type { FastifyInstance } from 'fastify';
+import { test } from 'tap';
+import { buildTestApp, createFolder, DOWN, writeFiles } from '../../helper.ts';
+
+/** A route that begins its answer, and another that ends it. */
+const ROUTES = `
+  let begun;
+  export default async (app) => {
+    app.get('/begin', async (request, reply) => {
+      reply.hijack();
+      begun = reply.raw;
+      begun.writeHead(200, { 'content-length': 5 });
+      begun.write('be');
+    });
+    app.get('/end', async () => void begun.end('gin'));
+  };
+`;
+
+/** Headers of a body that is waited for, whatever the path. */
+const BODY = 'Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n';
+
+/** Sends bytes as they are. */
+async function send(app: FastifyInstance, bytes: string): Promise<Socket> {
+  const { port } = app.server.address() as AddressInfo;
+  const socket = connect(port, '127.0.0.1');
+  await once(socket, 'connect');
+  socket.write(bytes);
+  return socket;
+}
+
+function readAnswer(answer: string) {
+  const [head = ''] = answer.split('\r\n\r\n');
+  const body = JSON.parse(answer.slice(answer.indexOf('{'), answer.lastIndexOf('}') + 1));
+  return { status: Number(head.split(' ')[1]), head: head.toLowerCase(), body };
+}
+
+test('What is no request of HTTP', async (t) => {
+  const folder = await createFolder(t);
+  await writeFiles(folder, { 'index.js': ROUTES });
+  const routes = [new URL('../../routes/', import.meta.url), pathToFileURL(`${folder}/`)];
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN }, { routes });
+  await app.listen({ host: '127.0.0.1', port: 0 });
+
+  const requests: [string, number, string][] = [
+    ['no HTTP at all', 400, 'hello\r\n\r\n'],
+    ['a header without a name', 400, 'GET / HTTP/1.1\r\nHost: a\r\n: b\r\n\r\n'],
+    [
+      'two lengths',
+      400,
+      'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n',
+    ],
+    [
+      'headers over the limit',
+      431,
+      `GET / HTTP/1.1\r\nHost: a\r\nX-Long: ${'x'.repeat(20_000)}\r\n\r\n`,
+    ],
+    [
+      'chunk extensions over the limit',
+      413,
+      `POST /nowhere HTTP/1.1\r\nHost: a\r\n${BODY}\r\n1;${'x'.repeat(20_000)}\r\n`,
+    ],
+  ];
+  for (const [name, status, request] of requests) {
+    await t.test(`${name} answers ${status} and ends the connection`, async (t) => {
+      const answer = readAnswer(await text(await send(app, request)));
+      t.equal(answer.status, status);
+      t.match(answer.head, 'connection: close');
+      t.match(answer.head, 'content-type: application/json');
+      t.match(answer.body, { statusCode: status, code: String, error: String, message: /\.$/ });
+    });
+  }
+
+  await t.test('a bad request behind a good one does not take its answer', async (t) => {
+    const socket = await send(app, 'GET /health/live HTTP/1.1\r\nHost: a\r\n\r\nnonsense\r\n\r\n');
+    t.match(await text(socket), /^HTTP\/1\.1 200 OK\r\n/);
+  });
+
+  await t.test(
+    'an answer that is on its way when nonsense comes is ended, and then the connection',
+    async (t) => {
+      const socket = await send(app, 'GET /begin HTTP/1.1\r\nHost: a\r\n\r\n');
+      const [begin] = await once(socket, 'data');
+      socket.write('nonsense\r\n\r\n');
+      await once(app.server, 'clientError');
+      await app.inject('/end');
+      t.match(begin + (await text(socket)), /^HTTP\/1\.1 200 OK\r\n[\s\S]*\r\n\r\nbegin$/);
+    },
+  );
+
+  await t.test(
+    'nonsense in the middle of a request answers 400 and ends the connection',
+    async (t) => {
+      const head = 'POST /nowhere HTTP/1.1\r\nHost: a\r\n';
+      const answer = readAnswer(await text(await send(app, `${head}${BODY}\r\nnonsense\r\n`)));
+      t.equal(answer.status, 400);
+      t.match(answer.head, 'connection: close');
+    },
+  );
+
+  await t.test('nonsense in a body that was answered already gets no second answer', async (t) => {
+    const head = 'POST /nowhere HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n';
+    const socket = await send(app, `${head}1\r\na\r\n`);
+    const [answer] = await once(socket, 'data');
+    t.match(String(answer), /^HTTP\/1\.1 (404|415) /);
+    socket.write('nonsense\r\n');
+    t.equal(await text(socket), '');
+  });
+
+  await t.test('an expectation that nobody knows answers 417', async (t) => {
+    const head = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: a-miracle\r\n\r\n{}';
+    const answer = readAnswer(await text(await send(app, head)));
+    t.equal(answer.status, 417);
+    t.match(answer.body, { statusCode: 417, error: 'Expectation Failed', message: /100-continue/ });
+  });
+
+  await t.test('a client that goes away in the middle leaves the app serving', async (t) => {
+    const head =
+      'POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\nContent-Type: application/json\r\n\r\n{';
+    (await send(app, head)).resetAndDestroy();
+    const answer = await text(
+      await send(app, 'GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'),
+    );
+    t.match(answer, /^HTTP\/1\.1 200 OK/);
+  });
+});
+
+test('A path that cannot be decoded answers 400, a part that is too long 414', async (t) => {
+  const folder = await createFolder(t);
+  await writeFiles(folder, {
+    'index.js': "export default async (app) => app.get('/things/:id', async () => ({}));",
+  });
+  const app = await buildTestApp(
+    t,
+    { DATABASE_URL: DOWN },
+    { routes: [pathToFileURL(`${folder}/`)] },
+  );
+  for (const url of ['/things/%', '/%E0%A4%A', '/%ff']) {
+    const answer = await app.inject(url);
+    t.equal(answer.statusCode, 400, url);
+    t.match(answer.json(), {
+      statusCode: 400,
+      error: 'Bad Request',
+      message: 'The path is not valid percent-encoding.',
+    });
+  }
+  const long = await app.inject(`/things/${'x'.repeat(2_000)}`);
+  t.match(long.json(), {
+    statusCode: 414,
+    error: 'URI Too Long',
+    message: 'A part of the path is too long.',
+  });
+});

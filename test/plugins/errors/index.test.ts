@@ -1,0 +1,158 @@
+import { type AddressInfo, connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import type { FastifyInstance } from 'fastify';
+import { test } from 'tap';
+import { buildAppWithRoutes } from '../../helper.ts';
+
+/** Routes that fail in the ways that code can. */
+const FAILING = `
+  export default async (app) => {
+    app.get('/bug', async () => { throw Object.assign(new Error('password is hunter2'), { code: 'EBUG' }) });
+    app.get('/text', async () => { throw 'hunter2' });
+    app.get('/teapot', async () => { throw Object.assign(new Error('Short and stout.'), { statusCode: 418 }) });
+    app.get('/named', async () => { throw Object.assign(new Error('Taken.'), { statusCode: 409, code: 'TAKEN' }) });
+    app.get('/odd', async () => { throw Object.assign(new Error('Odd.'), { statusCode: 499 }) });
+    app.get('/wrong', async () => { throw Object.assign(new Error('hunter2'), { statusCode: 200 }) });
+    app.get('/down', async () => { throw Object.assign(new Error('hunter2'), { statusCode: 502 }) });
+    app.get('/coded', async (request, reply) => { reply.code(503); throw new Error('hunter2') });
+    app.get('/away', async () => { throw new Error('away') });
+    app.post('/items', async ({ body }) => body);
+    app.get('/items/:id', async () => ({}));
+    app.delete('/items/:id', async () => ({}));
+    app.answerUnavailable(({ message }) => message === 'away');
+  };
+`;
+
+test('An error of the code answers 500, says nothing to the client and everything to the log', async (t) => {
+  const { app, lines } = await buildAppWithRoutes(t, FAILING);
+  for (const url of ['/bug', '/text', '/wrong']) {
+    const answer = await app.inject(url);
+    t.equal(answer.statusCode, 500);
+    t.match(answer.headers['content-type'], 'application/json');
+    const message = 'Internal Server Error';
+    t.strictSame(answer.json(), {
+      statusCode: 500,
+      code: 'INTERNAL_SERVER_ERROR',
+      error: message,
+      message,
+    });
+  }
+  t.match(lines, [
+    {
+      level: 50,
+      path: '/bug',
+      status: 500,
+      err: { message: 'password is hunter2', stack: /index\.js/ },
+    },
+    { level: 50, path: '/text', status: 500, err: 'hunter2' },
+    { level: 50, path: '/wrong', status: 500, err: { message: 'hunter2' } },
+  ]);
+  t.equal(lines.length, 3, 'one line for each request');
+});
+
+test('A 5xx that the code chose keeps its cause from the client too', async (t) => {
+  const { app, lines } = await buildAppWithRoutes(t, FAILING);
+  const down = await app.inject('/down');
+  t.strictSame(
+    [down.statusCode, down.json().code, down.json().message],
+    [502, 'BAD_GATEWAY', 'Bad Gateway'],
+  );
+  const coded = await app.inject('/coded');
+  t.strictSame([coded.statusCode, coded.json().message], [503, 'Service Unavailable']);
+  t.match(lines, [
+    { level: 50, err: { message: 'hunter2' } },
+    { level: 50, err: { message: 'hunter2' } },
+  ]);
+});
+
+test("A client's error is told whole, and logged at info", async (t) => {
+  const { app, lines } = await buildAppWithRoutes(t, FAILING);
+  t.strictSame((await app.inject('/named')).json(), {
+    statusCode: 409,
+    code: 'TAKEN',
+    error: 'Conflict',
+    message: 'Taken.',
+  });
+  t.match((await app.inject('/teapot')).json(), {
+    statusCode: 418,
+    code: 'I_M_A_TEAPOT',
+    message: 'Short and stout.',
+  });
+  t.match((await app.inject('/odd')).json(), { statusCode: 499, error: 'Error', message: 'Odd.' });
+  t.strictSame(
+    lines.map(({ level }) => level),
+    [30, 30, 30],
+  );
+  t.ok(lines.every(({ err }) => err === undefined));
+});
+
+test('An error of a backing service that is away answers 503, and when to come again', async (t) => {
+  const { app } = await buildAppWithRoutes(t, FAILING);
+  const answer = await app.inject('/away');
+  t.equal(answer.statusCode, 503);
+  t.match(answer.headers['retry-after'], /^\d+$/);
+  t.match(answer.json(), { code: 'SERVICE_UNAVAILABLE', message: 'Service Unavailable' });
+});
+
+test('GET /nowhere answers 404 without the query, which may be a secret', async (t) => {
+  const { app, lines } = await buildAppWithRoutes(t, FAILING);
+  const answer = await app.inject('/nowhere?token=hunter2');
+  t.equal(answer.statusCode, 404);
+  const message = 'GET /nowhere does not exist.';
+  t.strictSame(answer.json(), { statusCode: 404, code: 'NOT_FOUND', error: 'Not Found', message });
+  t.notMatch(JSON.stringify(lines), 'hunter2');
+});
+
+test('A method that the path does not know answers 405 with those that it does', async (t) => {
+  const { app } = await buildAppWithRoutes(t, FAILING);
+  const paths = {
+    '/bug?fast=1': 'GET, HEAD',
+    '/items/7': 'DELETE, GET, HEAD',
+    '/health/ready': 'GET, HEAD',
+  };
+  for (const [url, allow] of Object.entries(paths)) {
+    const answer = await app.inject({ method: 'PUT', url });
+    t.equal(answer.statusCode, 405, url);
+    t.equal(String(answer.headers.allow).split(', ').sort().join(', '), allow);
+    t.match(answer.json(), {
+      code: 'METHOD_NOT_ALLOWED',
+      message: `PUT is not allowed on ${url.split('?')[0]}.`,
+    });
+  }
+});
+
+test('A request that does not say one host answers 400, unless it is of a time before hosts', async (t) => {
+  const { app } = await buildAppWithRoutes(t, FAILING);
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const statuses = {
+    'GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n': 200,
+    'GET /health/live HTTP/1.1\r\nConnection: close\r\n\r\n': 400,
+    'GET /health/live HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n': 400,
+    'GET /health/live HTTP/1.0\r\n\r\n': 200,
+  };
+  for (const [request, status] of Object.entries(statuses)) {
+    const answer = await send(app, request);
+    t.match(answer, `HTTP/1.1 ${status} `, request);
+    if (status === 400)
+      t.match(answer, /"statusCode":400,"code":"\w+","error":"Bad Request","message":".+\."/);
+  }
+});
+
+test('A body that does not arrive within REQUEST_TIMEOUT_MS answers 408 and ends the connection', async (t) => {
+  const { app } = await buildAppWithRoutes(t, FAILING, { REQUEST_TIMEOUT_MS: '50' });
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const head =
+    'POST /items HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{';
+  const answer = await send(app, head);
+  t.match(answer, /^HTTP\/1\.1 408 /);
+  t.match(answer, /^connection: close\r$/im);
+  t.match(answer, '"statusCode":408');
+});
+
+/** Sends bytes as they are, and gives all that comes back until the connection ends. */
+async function send(app: FastifyInstance, bytes: string): Promise<string> {
+  const { port } = app.server.address() as AddressInfo;
+  const socket = connect(port, '127.0.0.1');
+  socket.write(bytes);
+  return text(socket);
+}

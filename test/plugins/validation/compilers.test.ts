@@ -1,0 +1,54 @@
+import Fastify, { type FastifyInstance } from 'fastify';
+import { type Test, test } from 'tap';
+import { LazyCompilers } from '../../../plugins/validation/compilers.ts';
+
+/** An app that compiles lazily, and its compilers. */
+function createApp(t: Test): { app: FastifyInstance; compilers: LazyCompilers } {
+  const compilers = new LazyCompilers();
+  const app = Fastify({ schemaController: { compilersFactory: compilers.factory } });
+  t.teardown(() => app.close());
+  return { app, compilers };
+}
+
+test('A schema that cannot be compiled is an error of the first request that needs it', async (t) => {
+  const { app } = createApp(t);
+  app.get('/', { schema: { querystring: { type: 'nonsense' } } }, async () => 'served');
+  app.get('/other', async () => 'served');
+  await app.ready();
+  t.equal((await app.inject('/other')).statusCode, 200);
+  t.equal((await app.inject('/')).statusCode, 500);
+});
+
+test('What no request has needed is compiled when there is time, and then serves', async (t) => {
+  const { app, compilers } = createApp(t);
+  const body = { type: 'object' };
+  app.post('/', { schema: { body } }, async () => 'served');
+  await app.ready();
+  await compilers.compilePending();
+  t.equal((await app.inject({ method: 'POST', url: '/', payload: {} })).body, 'served');
+});
+
+test('What no request has needed is an error at the end, where it cannot be compiled', async (t) => {
+  const { app, compilers } = createApp(t);
+  app.get('/', { schema: { response: { 200: { type: 'nonsense' } } } }, async () => 'served');
+  await app.ready();
+  await t.rejects(
+    compilers.compilePending(),
+    /^The schema of GET \/, response 200, cannot be compiled$/,
+  );
+});
+
+test('Schemas refer to schemas that were added to the app', async (t) => {
+  const { app } = createApp(t);
+  app.addSchema({
+    $id: 'size',
+    type: 'object',
+    properties: { size: { type: 'integer' } },
+    additionalProperties: false,
+  });
+  const schema = { body: { $ref: 'size#' }, response: { 200: { $ref: 'size#' } } };
+  app.post('/', { schema }, async () => ({ size: 2, secret: 3 }));
+  const post = (payload: object) => app.inject({ method: 'POST', url: '/', payload });
+  t.strictSame((await post({ size: 1 })).json(), { size: 2 });
+  t.equal((await post({ size: 'large' })).statusCode, 400);
+});

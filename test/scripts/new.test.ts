@@ -1,0 +1,183 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, globSync } from 'node:fs';
+import { cp, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { type Test, test } from 'tap';
+import { findClashes, type Names, readNames, rename } from '../../scripts/new/names.ts';
+import { createFolder, ROOT } from '../helper.ts';
+
+/** What the generator needs, and which files are there; `npm run proof new` checks what it writes. */
+const NEEDED = [
+  'scripts/new',
+  'scripts/new.ts',
+  'plugins',
+  'routes/health',
+  'src',
+  'biome.json',
+  '.gitignore',
+  'package.json',
+];
+
+/** A copy of the app without the resources that an owner has, in which a test may generate. */
+async function copyApp(t: Test): Promise<string> {
+  const folder = await createFolder(t);
+  for (const name of NEEDED)
+    await cp(path.join(ROOT, name), path.join(folder, name), { recursive: true });
+  await rm(path.join(folder, 'src/migrations'), { recursive: true, force: true });
+  await mkdir(path.join(folder, 'test/routes'), { recursive: true });
+  await symlink(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'), 'junction');
+  return folder;
+}
+
+/** Runs a program in the copy. `env -i` takes away what tap adds to the environment of every child, to measure it. */
+function run(folder: string, ...args: string[]) {
+  return spawnSync('env', ['-i', process.execPath, ...args], { cwd: folder, encoding: 'utf8' });
+}
+
+function listFiles(folder: string): string[] {
+  return globSync('{routes,src,test}/**/*.ts', { cwd: folder }).sort();
+}
+
+test('npm run new resource', async (t) => {
+  const folder = await copyApp(t);
+  const before = listFiles(folder);
+
+  await t.test('writes a migration, three files of routes and a test', async (t) => {
+    const regular = run(folder, 'scripts/new.ts', 'resource', 'order-items');
+    t.match(regular, { status: 0, stderr: '', stdout: 'order-items, singular order-item' });
+    const irregular = run(folder, 'scripts/new.ts', 'resource', 'people', 'person');
+    t.match(irregular, { status: 0, stderr: '', stdout: 'people, singular person' });
+    const added = listFiles(folder).filter((file) => !before.includes(file));
+    t.strictSame(
+      added.map((file) => file.replace(/\d{4}/, 'NNNN')),
+      [
+        'routes/order-items/index.ts',
+        'routes/order-items/schema.ts',
+        'routes/order-items/store.ts',
+        'routes/people/index.ts',
+        'routes/people/schema.ts',
+        'routes/people/store.ts',
+        'src/migrations/NNNN-create-order-items.ts',
+        'src/migrations/NNNN-create-people.ts',
+        'test/routes/order-items.test.ts',
+        'test/routes/people.test.ts',
+      ],
+    );
+    const [first = 0, second] = added
+      .filter((file) => file.includes('migrations'))
+      .map((file) => file.match(/\d{4}/)?.[0]);
+    t.equal(Number(second), Number(first) + 1, 'the migrations are numbered on');
+  });
+
+  await t.test('takes away what it could not complete', async (t) => {
+    await rm(path.join(folder, 'test/routes'), { recursive: true });
+    await writeFile(path.join(folder, 'test/routes'), 'in the way');
+    const before = listFiles(folder);
+    t.match(run(folder, 'scripts/new.ts', 'resource', 'books'), {
+      status: 1,
+      stdout: '',
+      stderr: /EEXIST|ENOTDIR/,
+    });
+    t.strictSame(listFiles(folder), before);
+    t.notOk(existsSync(path.join(folder, 'routes/books')));
+  });
+});
+
+test('npm run new resource answers 1 and the reason, and writes nothing', async (t) => {
+  const folder = await copyApp(t);
+  await writeFile(path.join(folder, 'test/routes/lamps.test.ts'), '');
+  const before = listFiles(folder);
+  const refused: [string[], RegExp][] = [
+    [['plugin', 'books'], /^npm run new resource NAME/],
+    [['resource', 'books', 'book', 'more'], /^npm run new resource NAME/],
+    [['resource', 'Books'], /^"Books" is not kebab-case/],
+    [['resource', 'types'], /^"types" does not work: there is another Type/],
+    [['resource', 'health', 'health'], /^"health" is taken: routes\/health is there/],
+    [['resource', 'lamps'], /^"lamps" is taken: test\/routes\/lamps\.test\.ts is there/],
+  ];
+  for (const [args, reason] of refused) {
+    t.match(
+      run(folder, 'scripts/new.ts', ...args),
+      { status: 1, stdout: '', stderr: reason },
+      args.join(' '),
+    );
+  }
+  t.strictSame(listFiles(folder), before);
+});
+
+test('A name that does not work is refused with the reason', async (t) => {
+  const refused: [string, string | undefined, RegExp][] = [
+    ['order_items', undefined, /"order_items" is not kebab-case/],
+    ['2nd-books', undefined, /"2nd-books" is not kebab-case/],
+    ['../books', undefined, /"\.\.\/books" is not kebab-case/],
+    ['books-', undefined, /"books-" is not kebab-case/],
+    ['people', 'Person', /"Person" is not kebab-case/],
+    [`${'long-'.repeat(11)}names`, undefined, /is too long: .+ At most 58 characters/],
+    ['book', undefined, /"book" is not plural/],
+    ['status', undefined, /"status" is not plural/],
+    ['address', undefined, /"address" is not plural/],
+    ['references', undefined, /"references" is a reserved word of SQL/],
+    ['this', 'that', /"this" is a reserved word of JavaScript/],
+    ['await', 'wait', /"await" is a reserved word of JavaScript/],
+    ['maps', undefined, /"maps" does not work: one of it would be a Map,/],
+  ];
+  for (const [plural, singular, reason] of refused)
+    t.throws(() => readNames(plural, singular), { message: reason });
+  t.equal(
+    readNames(`${'long-'.repeat(11)}its`).singular,
+    `${'long-'.repeat(11)}it`,
+    'the longest is accepted',
+  );
+});
+
+test('A name that the code of a resource needs itself is found', async (t) => {
+  const from: Names = { plural: 'sample-things', singular: 'sample-thing' };
+  const find = (text: string, name: string) => findClashes(text, from, readNames(name));
+  t.strictSame(find('const SampleThing = Type.Object({});', 'types'), ['Type']);
+  t.strictSame(find('createId(); createSampleThing();', 'ids'), ['createId']);
+  t.strictSame(find('const items = listSampleThings();', 'items'), []);
+  t.strictSame(
+    find("/** List */ db.updateList(); listSampleThings('List'); updateSampleThing();", 'lists'),
+    [],
+  );
+  t.strictSame(find('SampleThing', 'sample-things'), []);
+});
+
+test('A name is written in the form of each place, also where it has the old one in it', async (t) => {
+  const from: Names = { plural: 'sample-things', singular: 'sample-thing' };
+  const text =
+    'sample-things sample_things listSampleThings NewSampleThing SAMPLE_THING sampleThings Sample thing';
+  t.equal(
+    rename(text, from, readNames('order-items')),
+    'order-items order_items listOrderItems NewOrderItem ORDER_ITEM orderItems Order item',
+  );
+  t.match(
+    rename(text, from, readNames('sample-thing-kinds')),
+    /^sample-thing-kinds sample_thing_kinds listSampleThingKinds /,
+  );
+});
+
+test('The singular is read from the plural where a rule tells', async (t) => {
+  const singulars = {
+    books: 'book',
+    'order-items': 'order-item',
+    categories: 'category',
+    keys: 'key',
+    addresses: 'address',
+    boxes: 'box',
+    branches: 'branch',
+    caches: 'cache',
+    dishes: 'dish',
+    statuses: 'status',
+    houses: 'house',
+    databases: 'database',
+    heroes: 'heroe',
+  };
+  for (const [plural, singular] of Object.entries(singulars))
+    t.equal(readNames(plural).singular, singular);
+  t.equal(
+    readNames('heroes', 'hero').singular,
+    'hero',
+    'and from its own argument where the rule is wrong',
+  );
+});

@@ -1,0 +1,106 @@
+import { readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { parseEnv } from 'node:util';
+import { test } from 'tap';
+import manifest from '../../package.json' with { type: 'json' };
+import {
+  readSettings,
+  writeExample,
+  writeManifest,
+  writeRows,
+  writeTable,
+} from '../../scripts/write-environment.ts';
+import { readConfig } from '../../src/app.ts';
+import { ROOT } from '../helper.ts';
+
+const read = (file: string) => readFile(path.join(ROOT, file), 'utf8');
+
+/*
+ * The README, app.json and .env.example may name more settings than there are: those of a capability that was removed,
+ * until `npm run format` takes them out.
+ */
+
+test('The table of the README says what the settings say', async (t) => {
+  const rows = (await read('README.md')).split('\n');
+  for (const row of writeRows(await readSettings()))
+    t.ok(rows.includes(row), `npm run format writes ${row}`);
+});
+
+test('app.json says what the settings say', async (t) => {
+  const file = await read('app.json');
+  const given = JSON.parse(file);
+  const written = JSON.parse(writeManifest(file, await readSettings()));
+  const env = Object.fromEntries(Object.keys(written.env).map((name) => [name, given.env[name]]));
+  t.strictSame({ ...given, env, addons: written.addons }, written, 'npm run format writes it');
+});
+
+test('.env.example has every setting once: as development has it, or as a comment with its default', async (t) => {
+  const file = await read('.env.example');
+  const lines = [...file.matchAll(/^(# )?([A-Z_]+)=(.*)$/gm)];
+  for (const [name, { default: byDefault = '' }] of await readSettings()) {
+    const found = lines.filter(([, , other]) => other === name);
+    t.equal(found.length, 1, `${name} is there once`);
+    const [, isComment, , value] = found[0] ?? [];
+    if (isComment)
+      t.equal(value, String(byDefault), `${name} is commented out and shows the default`);
+  }
+  await t.resolves(readConfig(parseEnv(file)));
+});
+
+test('The settings of a capability that was removed go with npm run format', async (t) => {
+  const settings = await readSettings();
+  for (const [file, write] of Object.entries({
+    'README.md': writeTable,
+    'app.json': writeManifest,
+  })) {
+    const given = write(await read(file), settings);
+    const added = new Map([
+      ...settings,
+      ['CATS_URL', { description: 'The cats', expected: '', default: 1 }],
+    ]);
+    t.match(write(given, added), 'CATS_URL');
+    t.equal(write(write(given, added), settings), given, file);
+  }
+  const example = writeExample(await read('.env.example'), settings);
+  const added = `${example}\n# The cats: cats://,\n# or dogs\n# CATS_URL=\n# How many\nCATS=7\n`;
+  t.equal(writeExample(added, settings), example);
+});
+
+test('Every setting says what it is, what is expected and what to do', async (t) => {
+  for (const [name, setting] of await readSettings()) {
+    t.match(setting, { description: /\w/, expected: /\w/, remedy: /\w/ }, name);
+  }
+});
+
+test('Node is of the same major version for npm, for buildpacks and for the types', (t) => {
+  const { engines, devDependencies } = manifest;
+  const [major] = engines.node.split('.');
+  t.match(engines.node, /^\d+\.x$/);
+  t.match(devDependencies.node, new RegExp(`^\\^?${major}\\.`));
+  t.match(devDependencies['@types/node'], new RegExp(`^\\^?${major}\\.`));
+  t.equal(process.versions.node.split('.')[0], major, 'the tests run on it');
+  t.end();
+});
+
+test("contract 7: The Procfile's lines are those of npm start and npm run release, in plain words", async (t) => {
+  const { start, release } = manifest.scripts;
+  t.equal(await read('Procfile'), `web: ${start}\nrelease: ${release}\n`);
+  // Nothing for a shell to do: it would stay between the platform and Node, and keep the signals for itself.
+  for (const command of [start, release]) t.match(command, /^node [\w/]+\.js$/);
+});
+
+test('contract 25: One lock file, one major version of Node, and nothing that a buildpack would start instead', async (t) => {
+  const files = await readdir(ROOT);
+  const locks =
+    /^(package-lock\.json|npm-shrinkwrap\.json|yarn\.lock|pnpm-lock\.yaml|bun\.lockb?)$/;
+  t.strictSame(
+    files.filter((file) => locks.test(file)),
+    ['package-lock.json'],
+  );
+  t.strictSame(
+    files.filter((file) => /^(server|index)\.[cm]?js$/.test(file)),
+    [],
+  );
+  t.match(manifest.engines, { node: /^\d+\.x$/ });
+  t.match(await read('Procfile'), `web: ${manifest.scripts.start}\n`);
+});
