@@ -9,6 +9,9 @@ import { countWorkers, Primary } from './cluster.ts';
 import { drain } from './drain.ts';
 import { createLogger } from './logger.ts';
 
+// Stack traces of dist/ name the lines of the sources.
+process.setSourceMapsEnabled(true);
+
 /** How a process type answers on its port, in whatever protocol it speaks. */
 export interface Listener {
   /** Takes connections from now on. */

@@ -5,7 +5,7 @@ import type { Kysely } from 'kysely';
 import { FileMigrationProvider, Migrator } from 'kysely/migration';
 
 /** The app's own migrations. */
-export const MIGRATIONS = fileURLToPath(new URL('./migrations/', import.meta.url));
+export const MIGRATIONS = fileURLToPath(new URL('../../src/migrations/', import.meta.url));
 
 /**
  * Applies the migrations of src/migrations that the database does not have yet, all or none, while a lock in the

@@ -14,11 +14,11 @@ const ORIGINS: Origin[] = ['git clone', 'Use this template'];
 
 export async function prove(tally: Tally): Promise<void> {
   const template = new Repository(await copyTree('template'));
-  await tally.check('.template-version is the first version of the changelog', () =>
+  await tally.check('template.version is the first version of the changelog', () =>
     proveStamp(template),
   );
   await template.init('Release 0.1.0');
-  await template.run(`git tag v${template.read('.template-version').trim()}`);
+  await template.run(`git tag v${readStamp(template)}`);
   const apps: [Origin, Repository][] = [];
   for (const origin of ORIGINS) apps.push([origin, await createApp(template, origin)]);
   await releaseLaterVersion(template);
@@ -26,10 +26,10 @@ export async function prove(tally: Tally): Promise<void> {
 }
 
 function proveStamp(template: Repository): string {
-  const stamp = template.read('.template-version');
+  const stamp = readStamp(template);
   const [, version] = /^## (\S+) - \d{4}-\d\d-\d\d$/m.exec(template.read('CHANGELOG.md')) ?? [];
-  assert.equal(stamp, `${version}\n`);
-  return stamp.trim();
+  assert.equal(stamp, version);
+  return stamp;
 }
 
 async function proveUpdate(
@@ -55,7 +55,7 @@ async function proveUpdate(
 }
 
 function proveTemplate(app: Repository): void {
-  assert.equal(app.read('.template-version'), '0.2.0\n');
+  assert.equal(readStamp(app), '0.2.0');
   assert.match(app.read('src/app.ts'), /keepAliveTimeout: 130_000/);
   assert.match(app.read('package.json'), /"lint:all"/);
   assert.match(app.read('README.md'), /^## Why this$/m);
@@ -93,4 +93,9 @@ async function proveApp(app: Repository): Promise<void> {
 // biome-ignore lint/suspicious/noExplicitAny: what comes is compared with what is due.
 async function getJson(url: string): Promise<any> {
   return (await fetch(url)).json();
+}
+
+/** The version of the template that package.json names. */
+function readStamp(repository: Repository): string {
+  return JSON.parse(repository.read('package.json')).template.version;
 }

@@ -17,9 +17,9 @@ test('A stack trace of the built app names lines of the sources', async (t) => {
     process.exit = () => {};
     process.stdout.write = () => {};
     await import('./dist/src/web.js');
-    const { describeError } = await import('./dist/plugins/errors.js');
+    const { describeError } = await import('./dist/plugins/errors/index.js');
     try { describeError(500); } catch ({ stack }) { console.error(stack); }`;
-  t.match(run(script).stderr, /plugins[\\/]errors\.ts:\d+:\d+/);
+  t.match(run(script).stderr, /plugins[\\/]errors[\\/]index\.ts:\d+:\d+/);
 });
 
 /** What a file can have that a script has not, or has otherwise. */

@@ -20,8 +20,8 @@ import {
 } from '../../helper.ts';
 
 const routes = [
-  new URL('../../routes/', import.meta.url),
-  new URL('../fixture/routes/', import.meta.url),
+  new URL('../../../routes/', import.meta.url),
+  new URL('../../fixture/routes/', import.meta.url),
 ];
 
 const askReady = async (app: FastifyInstance) => (await app.inject('/health/ready')).statusCode;

@@ -74,7 +74,9 @@ test('Migrations', async (t) => {
   await t.test('of the app can be taken back, last to first', async (t) => {
     const before = await listTables();
     const files = globSync('src/migrations/*.ts', { cwd: ROOT }).sort();
-    const migrations: Migration[] = await Promise.all(files.map((file) => import(`../../${file}`)));
+    const migrations: Migration[] = await Promise.all(
+      files.map((file) => import(`../../../${file}`)),
+    );
     for (const { up } of migrations) await up(db);
     for (const { down } of migrations.toReversed()) await down?.(db);
     t.strictSame(await listTables(), before);

@@ -28,7 +28,7 @@ const WEATHER = `
 async function addWeather(t: Test): Promise<URL[]> {
   const folder = await createFolder(t);
   await writeFiles(folder, { 'weather.js': WEATHER, 'package.json': '{ "type": "module" }' });
-  return [new URL('../../plugins/', import.meta.url), pathToFileURL(`${folder}/`)];
+  return [new URL('../../../plugins/', import.meta.url), pathToFileURL(`${folder}/`)];
 }
 
 test('The least environment gives the defaults of production', async (t) => {

@@ -41,7 +41,7 @@ function readAnswer(answer: string) {
 test('What is no request of HTTP', async (t) => {
   const folder = await createFolder(t);
   await writeFiles(folder, { 'index.js': ROUTES });
-  const routes = [new URL('../../routes/', import.meta.url), pathToFileURL(`${folder}/`)];
+  const routes = [new URL('../../../routes/', import.meta.url), pathToFileURL(`${folder}/`)];
   const app = await buildTestApp(t, { DATABASE_URL: DOWN }, { routes });
   await app.listen({ host: '127.0.0.1', port: 0 });
 
