@@ -14,7 +14,11 @@ const SAMPLES = 4;
 /** With fewer requests in a sample it is not they that make the process late: refusing them would help nobody. */
 const MIN_REQUESTS = 10;
 
-const Overloaded = createError('OVERLOADED', 'The event loop is more than %d ms late', 503);
+const Overloaded = createError(
+  'SERVICE_UNAVAILABLE',
+  'The event loop is more than %d ms late',
+  503,
+);
 
 /**
  * Refuses requests at once, with 503, while there are more than the process can answer, rather than answering all of

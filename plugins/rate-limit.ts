@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import createError from '@fastify/error';
 import rateLimit, { type RateLimitPluginOptions } from '@fastify/rate-limit';
 import type { FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
@@ -21,6 +22,12 @@ export const settings = Type.Object({
 /** plugins/redis.ts comes first where it is there: an app can do without it. */
 const DEPENDENCIES = ['redis'].filter((name) =>
   existsSync(new URL(name + path.extname(import.meta.url), import.meta.url)),
+);
+
+const TooManyRequests = createError<[string]>(
+  'TOO_MANY_REQUESTS',
+  'Rate limit exceeded, retry in %s.',
+  429,
 );
 
 type RateLimitSettings = Static<typeof settings>;
@@ -50,6 +57,7 @@ export default fp(
       skipOnError: true,
       enableDraftSpec: true,
       keyGenerator: readClient,
+      errorResponseBuilder: (_request, { after }) => new TooManyRequests(after),
       allowList: ({ routeOptions }) => routeOptions.config.rateLimit === false,
     });
     app.addHook('onRequest', app.rateLimit());

@@ -1,3 +1,4 @@
+import createError from '@fastify/error';
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import { type Dialect, Kysely, sql } from 'kysely';
@@ -53,6 +54,8 @@ declare module 'fastify' {
   }
 }
 
+const DatabaseUnavailable = createError('SERVICE_UNAVAILABLE', 'The database is away', 503);
+
 export interface DatabaseOptions {
   /** The folder of the migrations; src/migrations unless a test says otherwise. */
   migrations?: string;
@@ -67,7 +70,7 @@ export default fp(
     const check = createCheck(db, migrations);
     const explained = () => check().catch((error) => Promise.reject(explain(error)));
     app.decorate('db', db);
-    app.answerUnavailable(isUnavailable);
+    app.answerErrors((error) => (isUnavailable(error) ? new DatabaseUnavailable() : undefined));
     app.readiness.attach({
       name: 'database',
       required: true,

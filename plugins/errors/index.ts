@@ -1,5 +1,5 @@
 import { STATUS_CODES } from 'node:http';
-import createError from '@fastify/error';
+import createError, { FastifyError as MadeError } from '@fastify/error';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { type Static, Type } from 'typebox';
@@ -26,13 +26,16 @@ export const ErrorAnswer = Type.Object(
   },
 );
 
+/** What a client is told: made by @fastify/error, with the seconds after which to try again. */
+export type ClientError = FastifyError & { retryAfter?: number };
+
 declare module 'fastify' {
   interface FastifyInstance {
     /**
-     * Answers 503 instead of 500 for the errors that mean "a backing service is away, try again": each plugin that
-     * attaches one says which of its errors these are.
+     * Tells clients what an error of a backing service means. Each plugin that attaches one
+     * recognizes only what that service itself threw, and gives undefined for all other errors.
      */
-    answerUnavailable(isUnavailable: (error: Error) => boolean): void;
+    answerErrors(translate: (error: Error) => ClientError | undefined): void;
   }
 }
 
@@ -41,14 +44,15 @@ const RETRY_AFTER_S = 5;
 
 const RouteNotFound = createError('NOT_FOUND', '%s %s does not exist.', 404);
 const BadHost = createError('BAD_HOST', 'A request names exactly one host.', 400);
+const BodyIncomplete = createError('INCOMPLETE_BODY', 'The body ended before its length.', 400);
 const BodyTooLate = createError('REQUEST_TIMEOUT', 'The body took too long to arrive.', 408);
 const MethodNotAllowed = createError('METHOD_NOT_ALLOWED', '%s is not allowed on %s.', 405);
 
 /** One handler and one shape for every error: a 4xx says what was wrong, a 5xx says nothing and is logged whole. */
 export default fp(
   async (app) => {
-    const unavailable: ((error: Error) => boolean)[] = [];
-    app.decorate('answerUnavailable', (isUnavailable) => void unavailable.push(isUnavailable));
+    const translations: ((error: Error) => ClientError | undefined)[] = [];
+    app.decorate('answerErrors', (translate) => void translations.push(translate));
     app.decorateReply('failure');
     app.decorateReply('answered', false);
     app.addHook('onRequest', ({ headers: { host }, raw }, _reply, done) => {
@@ -56,36 +60,59 @@ export default fp(
       done(isBad ? new BadHost() : undefined);
     });
     app.setErrorHandler<FastifyError>((given, request, reply) => {
-      const isSlow = given.code === 'FST_ERR_HANDLER_TIMEOUT' && !request.raw.complete;
-      const error = isSlow ? new BodyTooLate() : given;
-      if (isSlow) reply.header('connection', 'close');
-      // Only an error without a status code can be a backing service's: the others are the app's own words.
-      const isAway = !error.statusCode && unavailable.some((isUnavailable) => isUnavailable(error));
-      const statusCode = isAway ? 503 : readStatusCode(error, reply);
+      const error = recognizeBodyError(given, request);
+      if (error instanceof BodyTooLate) reply.header('connection', 'close');
+      const made = findClientError(error, translations);
+      const statusCode = made?.statusCode ?? readStatusCode(error, reply);
       if (statusCode >= 500) reply.failure = error;
-      if (statusCode === 503) reply.header('retry-after', RETRY_AFTER_S);
-      return reply.code(statusCode).send(describeError(statusCode, error));
+      if (statusCode === 503) reply.header('retry-after', made?.retryAfter ?? RETRY_AFTER_S);
+      return reply.code(statusCode).send(describeError(statusCode, made));
     });
     app.setNotFoundHandler(rejectRoute);
   },
   { name: 'errors' },
 );
 
-/** An error without a status code is a bug of ours; what was thrown need not be an error at all. */
-function readStatusCode(error: FastifyError, reply: FastifyReply): number {
-  const statusCode = error.statusCode ?? reply.statusCode;
-  return statusCode >= 400 && statusCode <= 599 ? statusCode : 500;
+/** A body that is late or breaks off is the client's fault, whatever noticed it. */
+function recognizeBodyError(error: FastifyError, { raw }: FastifyRequest): FastifyError {
+  if (error.code === 'FST_ERR_HANDLER_TIMEOUT' && !raw.complete) return new BodyTooLate();
+  return error === raw.errored ? new BodyIncomplete() : error;
 }
 
-/** The answer for an error: all of it for a client's error, nothing but its kind for one of ours. */
+/** The app's own errors are made for clients; what a service threw is translated. */
+function findClientError(
+  error: FastifyError,
+  translations: ((error: Error) => ClientError | undefined)[],
+): ClientError | undefined {
+  if (error instanceof MadeError || error.validation) return error;
+  for (const translate of translations) {
+    const made = translate(error);
+    if (made) return made;
+  }
+  return undefined;
+}
+
+/** Every other error is a bug, or a library's: its status code and its message are not for clients. */
+function readStatusCode(error: FastifyError, { statusCode }: FastifyReply): number {
+  const isChosen = error.statusCode === undefined && statusCode >= 400 && statusCode <= 599;
+  return isChosen ? statusCode : 500;
+}
+
+/** The answer for an error; of a 5xx only the app's own code is told, never Fastify's. */
 export function describeError(
   statusCode: number,
-  { code, message }: { code?: string; message: string },
+  { code, message }: { code?: string; message?: string } = {},
 ): Static<typeof ErrorAnswer> {
   const error = STATUS_CODES[statusCode] ?? 'Error';
   const kind = error.toUpperCase().replaceAll(/\W+/g, '_');
-  if (statusCode >= 500) return { statusCode, code: kind, error, message: error };
-  return { statusCode, code: code ?? kind, error, message };
+  const isOurs = statusCode >= 500;
+  const isHidden = isOurs && code?.startsWith('FST_');
+  return {
+    statusCode,
+    code: (isHidden ? undefined : code) ?? kind,
+    error,
+    message: (isOurs ? undefined : message) ?? error,
+  };
 }
 
 function rejectRoute({ server, method, url }: FastifyRequest, reply: FastifyReply): never {

@@ -7,9 +7,10 @@ const ORIGIN = 'https://example.com';
 
 /** Routes that fail: by the client's fault, and because something is away. */
 const FAILING = `
+  import createError from '${import.meta.resolve('@fastify/error')}';
   export default async (app) => {
-    app.get('/refused', async () => { throw Object.assign(new Error('no'), { statusCode: 400 }) });
-    app.get('/away', async () => { throw Object.assign(new Error('away'), { statusCode: 503 }) });
+    app.get('/refused', async () => { throw new (createError('REFUSED', 'no', 400))() });
+    app.get('/away', async () => { throw new (createError('AWAY', 'away', 503))() });
   };
 `;
 

@@ -6,26 +6,35 @@ import { buildAppWithRoutes } from '../../helper.ts';
 
 /** Routes that fail in the ways that code can. */
 const FAILING = `
+  import createError from '${import.meta.resolve('@fastify/error')}';
+  const Teapot = createError('I_M_A_TEAPOT', 'Short and stout.', 418);
+  const Taken = createError('TAKEN', 'Taken.', 409);
+  const Odd = createError('ODD', 'Odd.', 499);
+  const Down = createError('STORE_DOWN', 'hunter2', 502);
+  const Away = createError('STORE_AWAY', 'hunter2', 503);
   export default async (app) => {
     app.get('/bug', async () => { throw Object.assign(new Error('password is hunter2'), { code: 'EBUG' }) });
     app.get('/text', async () => { throw 'hunter2' });
-    app.get('/teapot', async () => { throw Object.assign(new Error('Short and stout.'), { statusCode: 418 }) });
-    app.get('/named', async () => { throw Object.assign(new Error('Taken.'), { statusCode: 409, code: 'TAKEN' }) });
-    app.get('/odd', async () => { throw Object.assign(new Error('Odd.'), { statusCode: 499 }) });
+    app.get('/teapot', async () => { throw new Teapot() });
+    app.get('/named', async () => { throw new Taken() });
+    app.get('/odd', async () => { throw new Odd() });
     app.get('/wrong', async () => { throw Object.assign(new Error('hunter2'), { statusCode: 200 }) });
-    app.get('/down', async () => { throw Object.assign(new Error('hunter2'), { statusCode: 502 }) });
+    app.get('/library', async () => { throw Object.assign(new Error('hunter2'), { statusCode: 404, code: 'E_HUNTER2' }) });
+    app.get('/down', async () => { throw new Down() });
     app.get('/coded', async (request, reply) => { reply.code(503); throw new Error('hunter2') });
     app.get('/away', async () => { throw new Error('away') });
+    app.get('/taken', async () => { throw new Error('taken') });
     app.post('/items', async ({ body }) => body);
     app.get('/items/:id', async () => ({}));
     app.delete('/items/:id', async () => ({}));
-    app.answerUnavailable(({ message }) => message === 'away');
+    app.answerErrors(({ message }) => message === 'away' ? Object.assign(new Away(), { retryAfter: 7 }) : undefined);
+    app.answerErrors(({ message }) => message === 'taken' ? new Taken() : undefined);
   };
 `;
 
 test('An error of the code answers 500, says nothing to the client and everything to the log', async (t) => {
   const { app, lines } = await buildAppWithRoutes(t, FAILING);
-  for (const url of ['/bug', '/text', '/wrong']) {
+  for (const url of ['/bug', '/text', '/wrong', '/library']) {
     const answer = await app.inject(url);
     t.equal(answer.statusCode, 500);
     t.match(answer.headers['content-type'], 'application/json');
@@ -46,16 +55,17 @@ test('An error of the code answers 500, says nothing to the client and everythin
     },
     { level: 50, path: '/text', status: 500, err: 'hunter2' },
     { level: 50, path: '/wrong', status: 500, err: { message: 'hunter2' } },
+    { level: 50, path: '/library', status: 500, err: { message: 'hunter2', code: 'E_HUNTER2' } },
   ]);
-  t.equal(lines.length, 3, 'one line for each request');
+  t.equal(lines.length, 4, 'one line for each request');
 });
 
-test('A 5xx that the code chose keeps its cause from the client too', async (t) => {
+test('A 5xx that the code chose tells the client its code alone', async (t) => {
   const { app, lines } = await buildAppWithRoutes(t, FAILING);
   const down = await app.inject('/down');
   t.strictSame(
     [down.statusCode, down.json().code, down.json().message],
-    [502, 'BAD_GATEWAY', 'Bad Gateway'],
+    [502, 'STORE_DOWN', 'Bad Gateway'],
   );
   const coded = await app.inject('/coded');
   t.strictSame([coded.statusCode, coded.json().message], [503, 'Service Unavailable']);
@@ -86,12 +96,17 @@ test("A client's error is told whole, and logged at info", async (t) => {
   t.ok(lines.every(({ err }) => err === undefined));
 });
 
-test('An error of a backing service that is away answers 503, and when to come again', async (t) => {
-  const { app } = await buildAppWithRoutes(t, FAILING);
-  const answer = await app.inject('/away');
-  t.equal(answer.statusCode, 503);
-  t.match(answer.headers['retry-after'], /^\d+$/);
-  t.match(answer.json(), { code: 'SERVICE_UNAVAILABLE', message: 'Service Unavailable' });
+test('An error of a backing service answers what its plugin makes of it', async (t) => {
+  const { app, lines } = await buildAppWithRoutes(t, FAILING);
+  const away = await app.inject('/away');
+  t.equal(away.headers['retry-after'], '7');
+  t.match(away.json(), { statusCode: 503, code: 'STORE_AWAY', message: 'Service Unavailable' });
+  const taken = await app.inject('/taken');
+  t.match(taken.json(), { statusCode: 409, code: 'TAKEN', message: 'Taken.' });
+  t.match(lines, [
+    { level: 50, err: { message: 'away' } },
+    { level: 30, status: 409, err: undefined },
+  ]);
 });
 
 test('GET /nowhere answers 404 without the query, which may be a secret', async (t) => {
