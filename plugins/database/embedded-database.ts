@@ -3,17 +3,22 @@ import { existsSync, rmSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
+import type { PGlite } from '@electric-sql/pglite';
 import type { FastifyBaseLogger } from 'fastify';
 import { Kysely, PGliteDialect } from 'kysely';
 import { applyMigrations } from './migrate.ts';
 
 /**
  * PostgreSQL inside this process, for development: PGlite, in the folder that the URL names or in memory
- * (pglite:memory). The first query opens it, and it migrates itself then.
+ * (pglite:memory). The first query opens it, and it migrates and prepares itself then.
  *
  * @throws where PGlite is not installed, as after `npm prune --omit=dev`
  */
-export function createEmbeddedDialect(url: string, log: FastifyBaseLogger): PGliteDialect {
+export function createEmbeddedDialect(
+  url: string,
+  log: FastifyBaseLogger,
+  prepare: (pglite: PGlite) => Promise<string[]>,
+): PGliteDialect {
   const module = resolvePGlite();
   const folder = url.slice('pglite:'.length);
   return new PGliteDialect({
@@ -22,6 +27,7 @@ export function createEmbeddedDialect(url: string, log: FastifyBaseLogger): PGli
       const { PGlite } = await import('@electric-sql/pglite');
       const pglite = await PGlite.create(folder === 'memory' ? 'memory://' : folder);
       const applied = await applyMigrations(new Kysely({ dialect: new PGliteDialect({ pglite }) }));
+      applied.push(...(await prepare(pglite)));
       log.info({ applied }, `The embedded database is open in ${folder}`);
       return pglite;
     },

@@ -1,7 +1,9 @@
+import type { PGlite } from '@electric-sql/pglite';
 import createError from '@fastify/error';
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
-import { type Dialect, Kysely, sql } from 'kysely';
+import { type Dialect, Kysely, PostgresDialect, sql } from 'kysely';
+import type { Pool } from 'pg';
 import { type Static, Type } from 'typebox';
 import { createEmbeddedDialect } from './embedded-database.ts';
 import { applyMigrations, findPendingMigrations, MIGRATIONS } from './migrate.ts';
@@ -51,10 +53,21 @@ export interface Tables {}
 declare module 'fastify' {
   interface FastifyInstance {
     db: Kysely<Tables>;
+    /**
+     * Adds what has to be in the database beside the migrations' tables, for a library with SQL of its own. `release`
+     * calls it after the migrations, the embedded database when it opens; it resolves with the names of its steps.
+     */
+    prepareDatabase(step: PrepareStep): void;
+    /** What is below `db`, for such a library; undefined where the database is the embedded one. */
+    databasePool: Pool | undefined;
   }
 }
 
 const DatabaseUnavailable = createError('SERVICE_UNAVAILABLE', 'The database is away', 503);
+/** The driver below Kysely. */
+export type DatabaseDriver = { pool: Pool } | { pglite: PGlite };
+
+type PrepareStep = (driver: DatabaseDriver) => Promise<string[]>;
 
 export interface DatabaseOptions {
   /** The folder of the migrations; src/migrations unless a test says otherwise. */
@@ -64,19 +77,23 @@ export interface DatabaseOptions {
 /** The database behind DATABASE_URL as `app.db`: connected when it is first asked, and again whenever it was away. */
 export default fp(
   async (app, { migrations = MIGRATIONS }: DatabaseOptions) => {
-    const { createDialect, isUnavailable, explain } = await pickDriver(app);
+    const steps: PrepareStep[] = [];
+    const { connect, isUnavailable, explain } = await pickDriver(app, steps);
     // Connecting (a tenth to a fifth) and one statement end before the request does: a stuck database is a 503.
-    const db = new Kysely<Tables>({ dialect: createDialect(app.config.REQUEST_TIMEOUT_MS * 0.6) });
+    const { dialect, pool } = connect(app.config.REQUEST_TIMEOUT_MS * 0.6);
+    const db = new Kysely<Tables>({ dialect });
     const check = createCheck(db, migrations);
     const explained = () => check().catch((error) => Promise.reject(explain(error)));
     app.decorate('db', db);
     app.answerErrors((error) => (isUnavailable(error) ? new DatabaseUnavailable() : undefined));
+    app.decorate('databasePool', pool);
+    app.decorate('prepareDatabase', (step) => void steps.push(step));
     app.readiness.attach({
       name: 'database',
       required: true,
       check: explained,
       release: () =>
-        migrate(createDialect(0), migrations).catch((error) => Promise.reject(explain(error))),
+        migrate(connect(0), migrations, steps).catch((error) => Promise.reject(explain(error))),
     });
     // The first request need not wait for the database, nor an operator for the news that there is none.
     const warmUp = () =>
@@ -89,16 +106,21 @@ export default fp(
   { name: 'database', dependencies: ['readiness', 'errors'] },
 );
 
+interface Connections {
+  dialect: Dialect;
+  pool?: Pool;
+}
+
 interface Driver {
-  /** @param statementTimeoutMs how long a statement may take, in milliseconds; 0 for ever */
-  createDialect(statementTimeoutMs: number): Dialect;
+  /** @param statementTimeoutMs how long a statement may take, in milliseconds; 0 forever */
+  connect(statementTimeoutMs: number): Connections;
   isUnavailable(error: Error): boolean;
   /** Adds to an error of connecting what to do about it. */
   explain(error: Error): Error;
 }
 
 /** Loads the driver that the URL's scheme asks for, and only that one. */
-async function pickDriver({ config, log }: FastifyInstance): Promise<Driver> {
+async function pickDriver({ config, log }: FastifyInstance, steps: PrepareStep[]): Promise<Driver> {
   const {
     DATABASE_URL: url,
     DATABASE_TLS: tls,
@@ -107,17 +129,22 @@ async function pickDriver({ config, log }: FastifyInstance): Promise<Driver> {
   } = config;
   if (url.startsWith('pglite:')) {
     return {
-      createDialect: () => createEmbeddedDialect(url, log),
+      connect: () => ({
+        dialect: createEmbeddedDialect(url, log, (pglite) => prepare(steps, { pglite })),
+      }),
       isUnavailable: () => false,
       explain: (error) => error,
     };
   }
-  const { createPostgresDialect, isUnavailable, explainTls } = await import('./postgres.ts');
+  const { createPool, isUnavailable, explainTls } = await import('./postgres.ts');
   const connectTimeoutMs = Math.min(5_000, REQUEST_TIMEOUT_MS * 0.2);
   const onIdleError = (err: Error) => log.warn({ err }, 'A connection to the database broke');
   return {
-    createDialect: (statementTimeoutMs) =>
-      createPostgresDialect({ url, tls, max, connectTimeoutMs, statementTimeoutMs, onIdleError }),
+    connect: (statementTimeoutMs) => {
+      const options = { url, tls, max, connectTimeoutMs, statementTimeoutMs, onIdleError };
+      const pool = createPool(options);
+      return { pool, dialect: new PostgresDialect({ pool }) };
+    },
     isUnavailable,
     explain: explainTls,
   };
@@ -135,7 +162,22 @@ function createCheck(db: Kysely<Tables>, migrations: string): () => Promise<void
   };
 }
 
-async function migrate(dialect: Dialect, migrations: string): Promise<string[]> {
+async function migrate(
+  { dialect, pool }: Connections,
+  migrations: string,
+  steps: PrepareStep[],
+): Promise<string[]> {
   const db = new Kysely<Tables>({ dialect });
-  return applyMigrations(db, migrations).finally(() => db.destroy());
+  try {
+    const applied = await applyMigrations(db, migrations);
+    return pool ? [...applied, ...(await prepare(steps, { pool }))] : applied;
+  } finally {
+    await db.destroy();
+  }
+}
+
+async function prepare(steps: PrepareStep[], driver: DatabaseDriver): Promise<string[]> {
+  const names: string[] = [];
+  for (const step of steps) names.push(...(await step(driver)));
+  return names;
 }

@@ -1,4 +1,3 @@
-import { PostgresDialect } from 'kysely';
 import pg from 'pg';
 import manifest from '../../package.json' with { type: 'json' };
 
@@ -23,7 +22,7 @@ const TLS = {
 };
 
 /** PostgreSQL by a pool that survives its server: what is broken is thrown away, and the next query connects anew. */
-export function createPostgresDialect(options: PostgresOptions): PostgresDialect {
+export function createPool(options: PostgresOptions): pg.Pool {
   const { url, tls, max, connectTimeoutMs, statementTimeoutMs, onIdleError } = options;
   const pool = new ShortQueuePool({
     connectionString: tls ? withoutTls(url) : url,
@@ -41,7 +40,7 @@ export function createPostgresDialect(options: PostgresOptions): PostgresDialect
   });
   // Without a listener, the error of a connection that nobody uses ends the process.
   pool.on('error', onIdleError);
-  return new PostgresDialect({ pool });
+  return pool;
 }
 
 /** What the URL says of TLS would win over the setting. */

@@ -10,7 +10,8 @@ import { captureLog, createFolder, writeFiles } from '../../helper.ts';
 
 function openDatabase(t: Test, folder: string) {
   const { logger, lines } = captureLog();
-  const db = new Kysely<unknown>({ dialect: createEmbeddedDialect(`pglite:${folder}`, logger) });
+  const dialect = createEmbeddedDialect(`pglite:${folder}`, logger, async () => ['prepared']);
+  const db = new Kysely<unknown>({ dialect });
   t.teardown(() => db.destroy());
   return { db, lines };
 }
@@ -33,7 +34,7 @@ test('The first query creates the database, migrates it and says so', async (t) 
 
   const again = openDatabase(t, folder);
   t.strictSame(await ask(again.db), [{ one: 1 }]);
-  t.match(again.lines, [{ applied: [], msg: /is open in/ }]);
+  t.match(again.lines, [{ applied: ['prepared'], msg: /is open in/ }]);
 });
 
 test('A database that another process has open is refused, and told with what to do', async (t) => {
@@ -81,7 +82,10 @@ test('Where PGlite is not installed, the URL is refused with what to do', (t) =>
   });
   const { logger } = captureLog();
   const message = /is not installed here\. Set DATABASE_URL to a postgres:\/\/ URL, or run npm ci/;
-  t.throws(() => createEmbeddedDialect('pglite:memory', logger), { message, explained: true });
+  t.throws(() => createEmbeddedDialect('pglite:memory', logger, async () => []), {
+    message,
+    explained: true,
+  });
   t.end();
 });
 

@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
-import { CompiledQuery, Kysely } from 'kysely';
+import { CompiledQuery, Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
 import { type Test, test } from 'tap';
 import {
-  createPostgresDialect,
+  createPool,
   explainTls,
   isUnavailable,
   type PostgresOptions,
@@ -50,7 +50,7 @@ function connect(t: Test, url: string, options: Partial<PostgresOptions> = {}): 
     onIdleError: () => undefined,
   };
   const db = new Kysely<unknown>({
-    dialect: createPostgresDialect({ url, ...limits, ...options }),
+    dialect: new PostgresDialect({ pool: createPool({ url, ...limits, ...options }) }),
   });
   t.teardown(() => db.destroy());
   return db;
