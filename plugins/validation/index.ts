@@ -1,24 +1,66 @@
 import { isUtf8 } from 'node:buffer';
+import type { IncomingHttpHeaders } from 'node:http';
+import { MIMEType } from 'node:util';
 import createError from '@fastify/error';
+import type { FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 
-const NotUtf8 = createError('NOT_UTF8', 'JSON is UTF-8 (RFC 8259, 8.1).', 400);
+/** A media type, whatever its parameters (RFC 9110, 8.3.1). */
+const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(;|$)/;
 
-/** JSON in UTF-8 is the one format of the API; src/compilers.ts has what checks it against the routes' schemas. */
+type Done = (error: Error | null, body?: unknown) => void;
+
+const NotUtf8 = createError('NOT_UTF8', 'JSON is UTF-8 (RFC 8259, 8.1).', 400);
+const UnsupportedType = createError(
+  'FST_ERR_CTP_INVALID_MEDIA_TYPE',
+  'A body must be application/json in UTF-8.',
+  415,
+);
+
+/**
+ * JSON in UTF-8 is the one format of the API; compilers.ts checks it against the routes' schemas. A request without
+ * a body is not judged by its content type: many clients always send one.
+ */
 export default fp(
   async (app) => {
-    // Without its parser, text/plain is answered 415 as any other type.
     app.removeContentTypeParser(['application/json', 'text/plain']);
     const parseJson = app.getDefaultJsonParser('error', 'error');
+    app.addHook('onRequest', (request, _reply, done) => {
+      const { headers } = request.raw;
+      const isTyped = MEDIA_TYPE.test(headers['content-type'] ?? '');
+      if (!isTyped || !mayHaveBody(headers)) headers['content-type'] = undefined;
+      done();
+    });
     app.addContentTypeParser<Buffer>(
       'application/json',
       { parseAs: 'buffer' },
       (request, body, done) => {
+        if (body.length === 0) done(null);
+        else if (!isInUtf8(request.headers['content-type'])) done(new UnsupportedType());
         // Decoding would put a replacement character where a byte makes no sense, and store that.
-        if (isUtf8(body)) parseJson(request, body.toString(), done);
-        else done(new NotUtf8());
+        else if (!isUtf8(body)) done(new NotUtf8());
+        else parseJson(request, body.toString(), done);
       },
     );
+    app.addContentTypeParser('*', refuseBody);
   },
   { name: 'validation' },
 );
+
+/** Only a chunked body may turn out to be empty later. */
+function mayHaveBody(headers: IncomingHttpHeaders): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+}
+
+function isInUtf8(type = ''): boolean {
+  if (!/charset/i.test(type)) return true;
+  return /^utf-?8$/i.test(new MIMEType(type).params.get('charset') ?? 'utf-8');
+}
+
+/** Waits for the first byte at most: what has a type that nobody knows is not read. */
+function refuseBody(request: FastifyRequest, payload: NodeJS.ReadableStream, done: Done): void {
+  const refuse = () => done(new UnsupportedType());
+  if (request.is404) done(null);
+  else if (Number(request.headers['content-length']) > 0) refuse();
+  else payload.once('readable', () => (payload.read(1) === null ? done(null) : refuse()));
+}

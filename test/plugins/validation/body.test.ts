@@ -1,0 +1,134 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import type { FastifyInstance } from 'fastify';
+import { test } from 'tap';
+import { buildAppWithRoutes } from '../../helper.ts';
+
+/** A resource without a database: what needs a body, what needs none, and what is 404. */
+const ROUTES = `
+  const body = { type: 'object', required: ['title'], properties: { title: { type: 'string' } } };
+  export default async (app) => {
+    app.get('/thing', async () => 'read');
+    app.options('/thing', async () => 'options');
+    app.delete('/thing', async (_request, reply) => reply.code(204).send());
+    app.post('/free', async ({ body = null }) => ({ body }));
+    for (const method of ['POST', 'PATCH', 'PUT'])
+      app.route({ method, url: '/thing', schema: { body }, handler: async ({ body }) => body });
+  };
+`;
+
+const TYPES = [
+  'application/json',
+  'application/json; charset=utf-8',
+  'application/json; charset=utf-16',
+  'application/vnd.api+json',
+  'text/plain',
+  'text/plain;charset=UTF-8',
+  'application/x-www-form-urlencoded',
+  'multipart/form-data; boundary=b',
+  'application/octet-stream',
+  'application/xml',
+  'x/y',
+  'application/',
+  '/json',
+  'json',
+  ';;;,,,===',
+  'application/json, text/plain',
+  '',
+];
+
+/** How a request says that it has no body; only the last needs to be read to know it. */
+const FRAMINGS = {
+  'no length': ['', ''],
+  'content-length: 0': ['Content-Length: 0\r\n', ''],
+  'an empty chunked body': ['Transfer-Encoding: chunked\r\n', '0\r\n\r\n'],
+} as const;
+
+async function ask(app: FastifyInstance, request: string): Promise<number> {
+  const { port } = app.server.address() as AddressInfo;
+  const socket = connect(port, '127.0.0.1');
+  await once(socket, 'connect');
+  socket.write(request);
+  return Number((await text(socket)).split(' ')[1]);
+}
+
+function write(line: string, type: string | undefined, length = '', body = ''): string {
+  const header = type === undefined ? '' : `Content-Type: ${type}\r\n`;
+  return `${line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${header}${length}\r\n${body}`;
+}
+
+test('A request without a body is not judged by its content type', async (t) => {
+  const { app } = await buildAppWithRoutes(t, ROUTES, { RATE_LIMIT_MAX: '0' });
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const answers = {
+    'DELETE /thing': 204,
+    'GET /thing': 200,
+    'HEAD /thing': 200,
+    'OPTIONS /thing': 200,
+    'POST /free': 200,
+    'POST /thing': 400,
+    'PATCH /thing': 400,
+    'PUT /thing': 400,
+    'POST /nowhere': 404,
+    'DELETE /free': 405,
+  };
+  for (const [name, [length, body]] of Object.entries(FRAMINGS)) {
+    for (const [line, status] of Object.entries(answers)) {
+      await t.test(`${line} with ${name} answers ${status}, whatever type it names`, async (t) => {
+        for (const type of [undefined, ...TYPES])
+          t.equal(await ask(app, write(line, type, length, body)), status, `${type}`);
+      });
+    }
+  }
+
+  await t.test('A body of another type answers 415, chunked or not', async (t) => {
+    const others = TYPES.filter((type) => !/^application\/json(; charset=utf-8)?$/.test(type));
+    for (const type of [undefined, ...others]) {
+      for (const line of ['POST /thing', 'POST /free', 'DELETE /thing', 'OPTIONS /thing']) {
+        const whole = write(line, type, 'Content-Length: 13\r\n', '{"title":"a"}');
+        t.equal(await ask(app, whole), 415, `${line} ${type}`);
+        const chunked = write(
+          line,
+          type,
+          'Transfer-Encoding: chunked\r\n',
+          'd\r\n{"title":"a"}\r\n',
+        );
+        t.equal(await ask(app, `${chunked}0\r\n\r\n`), 415, `${line} ${type}, chunked`);
+      }
+    }
+  });
+
+  await t.test('A type that nobody knows is refused before its body has arrived', async (t) => {
+    for (const length of ['Content-Length: 9999999\r\n', 'Transfer-Encoding: chunked\r\n']) {
+      const request = write('POST /thing', 'text/plain', length, '5\r\nabc');
+      t.equal(await ask(app, request), 415, length);
+    }
+  });
+
+  await t.test('JSON in UTF-8 is read, however its charset is written', async (t) => {
+    for (const charset of ['utf-8', 'UTF-8', '"utf-8"', 'utf8', 'utf-8; x=charset']) {
+      const type = `application/json;charset=${charset}`;
+      const request = write('POST /thing', type, 'Content-Length: 13\r\n', '{"title":"a"}');
+      t.equal(await ask(app, request), 200, charset);
+    }
+    for (const charset of ['utf-16', 'UTF-16LE', 'iso-8859-1', 'us-ascii', '"utf-32"', 'x']) {
+      const type = `application/json;charset=${charset}`;
+      const request = write('POST /thing', type, 'Content-Length: 13\r\n', '{"title":"a"}');
+      t.equal(await ask(app, request), 415, charset);
+    }
+  });
+
+  await t.test('A parser that an owner adds still gets its type', async (t) => {
+    const code = `
+      export default async (app) => {
+        app.addContentTypeParser('text/csv', { parseAs: 'string' }, async (_request, body) => body);
+        app.post('/csv', async ({ body = null }) => ({ body }));
+      };
+    `;
+    const { app } = await buildAppWithRoutes(t, code);
+    const headers = { 'content-type': 'text/csv' };
+    const answer = await app.inject({ method: 'POST', url: '/csv', headers, payload: 'a,b' });
+    t.strictSame(answer.json(), { body: 'a,b' });
+  });
+});
