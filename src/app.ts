@@ -23,6 +23,13 @@ const ROUTES = new URL('../routes/', import.meta.url);
 /** Compiling schemas blocks the process: those who wait for the port come first. In milliseconds. */
 const WARM_UP_MS = 100;
 
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Aborted when the port has closed, before the preClose hooks: what never ends by itself has to end then. */
+    stopping: AbortSignal;
+  }
+}
+
 export interface AppOptions extends Omit<EnvironmentOptions, 'folders'> {
   logger?: FastifyBaseLogger;
   /** A validated environment, where the caller has one already. */
@@ -56,6 +63,9 @@ export async function buildApp({
   );
   app.server.on('checkExpectation', answerExpectation);
   app.decorate('config', config);
+  const stopping = new AbortController();
+  app.decorate('stopping', stopping.signal);
+  app.addHook('preClose', async () => stopping.abort());
   for (const folder of plugins) await loadFolder(app, folder);
   for (const folder of routes) await loadFolder(app, folder);
   await app.ready();

@@ -1,74 +1,88 @@
 import { subscribe } from 'node:diagnostics_channel';
 import { EventEmitter, once } from 'node:events';
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import net from 'node:net';
+import type { Duplex } from 'node:stream';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { Listener } from './process.ts';
 import { readPath } from './request-log.ts';
 
-/** How long a connection without a request may stay after the listener has closed, in milliseconds. */
+/** How long an idle connection is kept after the port was closed, in milliseconds. */
 const LINGER_MS = 500;
 
 interface RequestStart {
+  request: IncomingMessage;
   response: ServerResponse;
 }
 
 interface OpenRequest {
-  response: ServerResponse;
+  /** Not there when the connection was upgraded, as for a WebSocket. */
+  response?: ServerResponse;
   /** By performance.now(). */
   startedAt: number;
 }
 
 /**
- * HTTP on the app's port. Fastify and Node close idle connections together with the listener, but a router's next
- * request may be on its way on one of them; and a connection that never sends a whole request holds them for ever.
- * This listener knows what is open, answers that, and closes the rest a little later.
+ * HTTP on the app's port. Fastify and Node close idle connections together with the port, but a router's next request
+ * may be on its way on one of them; and a connection that never sends a whole request would keep the process
+ * forever. This listener knows what is open, answers that, and closes the rest a little later.
  */
 export function openHttpListener(app: FastifyInstance): Listener {
-  // No Map: it gets a new table every hundred requests or so, to which the old one refers. Of that chain V8's young
-  // collections free nothing once a part of it is old, and the memory under load was a quarter more.
-  const open: OpenRequest[] = [];
+  const open = new Map<IncomingMessage, OpenRequest>();
   const events = new EventEmitter();
   let draining = false;
 
+  const track = (request: IncomingMessage, stream: Duplex | ServerResponse, entry: OpenRequest) => {
+    open.set(request, entry);
+    stream.once('close', () => {
+      open.delete(request);
+      if (open.size === 0) events.emit('answered');
+    });
+  };
+
   // Node's own channel sees the requests of all servers that Fastify binds: localhost is two addresses.
   subscribe('http.server.request.start', (message) => {
-    const { response } = message as RequestStart;
-    const request = { response, startedAt: performance.now() };
-    open.push(request);
+    const { request, response } = message as RequestStart;
+    track(request, response, { response, startedAt: performance.now() });
     if (draining) askToReconnect(response);
-    response.once('close', () => {
-      open[open.indexOf(request)] = open.at(-1)!;
-      open.pop();
-      if (open.length === 0) events.emit('answered');
-    });
   });
+  // Those that ask for an upgrade are not in that channel. Where nobody else listens they are requests like any other.
+  if (app.server.listenerCount('upgrade') > 0)
+    app.server.prependListener('upgrade', (request, socket) => {
+      track(request, socket, { startedAt: performance.now() });
+      if (app.server.listenerCount('upgrade') === 1) socket.destroy();
+    });
 
   async function waitForAnswers(): Promise<void> {
-    while (open.length > 0) await once(events, 'answered');
+    while (open.size > 0) await once(events, 'answered');
   }
 
   return {
     listen: (address) => app.listen({ ...address, listenTextResolver }),
     announceClose() {
       draining = true;
-      for (const { response } of open) askToReconnect(response);
+      for (const { response } of open.values()) if (response) askToReconnect(response);
     },
     async close() {
       // Without a delay there is no router to wait for, as in development.
       const lingerMs = app.config.SHUTDOWN_DELAY_MS === 0 ? 0 : LINGER_MS;
       const ended = once(app.server, 'close');
-      // Just after new connections were taken: those that wait for it when the listener closes are reset.
+      // Just after new connections were taken: those that wait for it when the port closes are reset.
       await setImmediate();
+      // The method of http.Server would close idle connections too.
       net.Server.prototype.close.call(app.server);
-      await waitForAnswers();
       await Promise.race([ended, sleep(lingerMs)]);
-      await waitForAnswers();
-      app.server.closeAllConnections();
-      await app.close();
+      const closeConnections = async () => {
+        await waitForAnswers();
+        await Promise.race([ended, sleep(lingerMs)]);
+        await waitForAnswers();
+        app.server.closeAllConnections();
+      };
+      // Aborts app.stopping, runs the preClose hooks, waits for all connections, runs the onClose hooks.
+      await Promise.all([app.close(), closeConnections()]);
     },
-    openRequests: () => open.map(describeRequest),
+    openRequests: () => [...open].map(describeRequest),
   };
 }
 
@@ -81,10 +95,14 @@ function listenTextResolver(address: string): string {
   return `Server listening at ${address.replace('[::]', 'localhost')}`;
 }
 
-function describeRequest({ response: { req }, startedAt }: OpenRequest): object {
+function describeRequest([request, { response, startedAt }]: [
+  IncomingMessage,
+  OpenRequest,
+]): object {
   return {
-    method: req.method,
-    path: readPath(req.url as string),
+    method: request.method,
+    path: readPath(request.url as string),
+    ...(!response && { upgrade: request.headers.upgrade }),
     ageMs: Math.round(performance.now() - startedAt),
   };
 }
