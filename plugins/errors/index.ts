@@ -4,6 +4,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { type Static, Type } from 'typebox';
 import { readPath } from '../../src/request-log.ts';
+import { type InvalidRequest, Problems } from '../validation/problems.ts';
 
 /** The shape of every answer that is not a success. */
 export const ErrorAnswer = Type.Object(
@@ -12,6 +13,7 @@ export const ErrorAnswer = Type.Object(
     code: Type.String({ description: 'The kind of error, for programs' }),
     error: Type.String({ description: "The status code's own words" }),
     message: Type.String({ description: 'What was wrong, for people' }),
+    errors: Type.Optional(Problems),
   },
   {
     description: 'An error',
@@ -27,7 +29,7 @@ export const ErrorAnswer = Type.Object(
 );
 
 /** What a client is told: made by @fastify/error, with the seconds after which to try again. */
-export type ClientError = FastifyError & { retryAfter?: number };
+export type ClientError = FastifyError & Partial<InvalidRequest> & { retryAfter?: number };
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -101,7 +103,7 @@ function readStatusCode(error: FastifyError, { statusCode }: FastifyReply): numb
 /** The answer for an error; of a 5xx only the app's own code is told, never Fastify's. */
 export function describeError(
   statusCode: number,
-  { code, message }: { code?: string; message?: string } = {},
+  { code, message, errors }: Partial<ClientError> = {},
 ): Static<typeof ErrorAnswer> {
   const error = STATUS_CODES[statusCode] ?? 'Error';
   const kind = error.toUpperCase().replaceAll(/\W+/g, '_');
@@ -112,6 +114,7 @@ export function describeError(
     code: (isHidden ? undefined : code) ?? kind,
     error,
     message: (isOurs ? undefined : message) ?? error,
+    ...(errors && { errors }),
   };
 }
 

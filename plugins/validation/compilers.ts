@@ -1,25 +1,25 @@
 import { setImmediate } from 'node:timers/promises';
 import serializerSelector, { type SerializerCompiler } from '@fastify/fast-json-stringify-compiler';
-import { Ajv, type Options } from 'ajv';
-import addFormats from 'ajv-formats';
 import type { FastifySchemaCompiler, FastifyServerOptions } from 'fastify';
+import { type Check, compileBody, compileText, createAjv, type Schemas } from './checks.ts';
 
-type Schemas = Record<string, object>;
 type Factory = NonNullable<
   NonNullable<FastifyServerOptions['schemaController']>['compilersFactory']
 >;
 
-/**
- * What makes functions of the routes' schemas, as Fastify's `schemaController` takes it. Each schema is compiled when
- * the first request needs it: to compile all of them would be a third of the time until the port is bound.
- */
+/** Compiles route schemas on first use. Compiling all of them at boot took a fifth of the start. */
 export class LazyCompilers {
   readonly #pending = new Set<() => unknown>();
 
-  readonly factory = {
-    buildValidator: (schemas: Schemas) => this.#buildValidator(schemas),
-    buildSerializer: (schemas: Schemas, options: object) => this.#buildSerializer(schemas, options),
-  } as unknown as Factory;
+  /** For Fastify's `schemaController`, whose type describes its own compilers alone. */
+  get factory(): Factory {
+    const factory: unknown = {
+      buildValidator: (schemas: Schemas) => this.#buildValidator(schemas),
+      buildSerializer: (schemas: Schemas, options: object) =>
+        this.#buildSerializer(schemas, options),
+    };
+    return factory as Factory;
+  }
 
   /** Compiles what no request has needed yet, a schema in a turn; rejects at the first that cannot be compiled. */
   async compilePending(): Promise<void> {
@@ -29,39 +29,36 @@ export class LazyCompilers {
     }
   }
 
-  /**
-   * A body is taken as it came: Fastify's default turns 123 into "123", null into "" and drops unknown fields, so that
-   * a client's mistake looks like success. Paths and queries carry only text, there numbers are read from it.
-   */
   #buildValidator(schemas: Schemas): FastifySchemaCompiler<object> {
     const exact = this.#delay(() => createAjv({}, schemas));
-    const fromText = this.#delay(() => createAjv({ coerceTypes: 'array' }, schemas));
-    return ({ schema, ...route }) => {
-      const ajv = route.httpPart === 'body' ? exact : fromText;
-      const compiled = this.#delay(() => compileFor(route, () => ajv().compile(schema)));
-      const validate: ReturnType<FastifySchemaCompiler<object>> = (data) => {
-        const isValid = compiled()(data);
-        validate.errors = compiled().errors ?? null;
-        return isValid;
+    const all = this.#delay(() => createAjv({ allErrors: true }, schemas));
+    const text = this.#delay(() => createAjv({ allErrors: true, coerceTypes: 'array' }, schemas));
+    return ({ schema, ...place }) => {
+      const compile = (): Check =>
+        place.httpPart === 'body' ? compileBody(exact(), all, schema) : compileText(text(), schema);
+      const check = this.#delay(() => compileAt(place, compile));
+      const validate: ReturnType<FastifySchemaCompiler<object>> = (value) => {
+        validate.errors = check()(value);
+        return validate.errors === null;
       };
       return validate;
     };
   }
 
   #buildSerializer(schemas: Schemas, options: object): SerializerCompiler {
-    const compiler = this.#delay(() => serializerSelector()(schemas, options));
+    const compile = serializerSelector()(schemas, options);
     return (route) => {
-      const compiled = this.#delay(() => compileFor(route, () => compiler()(route)));
-      return (data) => compiled()(data);
+      const serialize = this.#delay(() => compileAt(route, () => compile(route)));
+      return (answer) => serialize()(answer);
     };
   }
 
+  /** Makes something when it is first asked for. */
   #delay<Result extends object>(create: () => Result): () => Result {
     let result: Result | undefined;
     const get = () => {
-      if (result) return result;
       this.#pending.delete(get);
-      result = create();
+      result ??= create();
       return result;
     };
     this.#pending.add(get);
@@ -77,7 +74,7 @@ interface SchemaPlace {
 }
 
 /** @throws {Error} that says where the schema stands, when it cannot be compiled */
-function compileFor<Compiled>(place: SchemaPlace, compile: () => Compiled): Compiled {
+function compileAt<Compiled>(place: SchemaPlace, compile: () => Compiled): Compiled {
   try {
     return compile();
   } catch (cause) {
@@ -86,14 +83,4 @@ function compileFor<Compiled>(place: SchemaPlace, compile: () => Compiled): Comp
       cause,
     });
   }
-}
-
-/** What checks a body; other process types than `web` check what they are sent with it too. */
-export function createAjv(options: Options = {}, schemas: Schemas = {}): Ajv {
-  const ajv = new Ajv({ useDefaults: true, strict: false, ...options });
-  addFormats.default(ajv, ['date-time', 'uuid']);
-  // ajv-formats also takes urn:uuid:…, which PostgreSQL does not.
-  ajv.addFormat('uuid', /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i);
-  for (const schema of Object.values(schemas)) ajv.addSchema(schema);
-  return ajv;
 }

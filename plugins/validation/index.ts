@@ -4,6 +4,7 @@ import { MIMEType } from 'node:util';
 import createError from '@fastify/error';
 import type { FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
+import { InvalidRequest } from './problems.ts';
 
 /** A media type, whatever its parameters (RFC 9110, 8.3.1). */
 const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(;|$)/;
@@ -23,6 +24,7 @@ const UnsupportedType = createError(
  */
 export default fp(
   async (app) => {
+    app.setSchemaErrorFormatter((problems, part) => new InvalidRequest(problems, part));
     app.removeContentTypeParser(['application/json', 'text/plain']);
     const parseJson = app.getDefaultJsonParser('error', 'error');
     app.addHook('onRequest', (request, _reply, done) => {
@@ -36,7 +38,7 @@ export default fp(
       { parseAs: 'buffer' },
       (request, body, done) => {
         if (body.length === 0) done(null);
-        else if (!isInUtf8(request.headers['content-type'])) done(new UnsupportedType());
+        else if (!isInUtf8(request.headers['content-type']!)) done(new UnsupportedType());
         // Decoding would put a replacement character where a byte makes no sense, and store that.
         else if (!isUtf8(body)) done(new NotUtf8());
         else parseJson(request, body.toString(), done);
@@ -52,7 +54,7 @@ function mayHaveBody(headers: IncomingHttpHeaders): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 
-function isInUtf8(type = ''): boolean {
+function isInUtf8(type: string): boolean {
   if (!/charset/i.test(type)) return true;
   return /^utf-?8$/i.test(new MIMEType(type).params.get('charset') ?? 'utf-8');
 }

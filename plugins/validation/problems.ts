@@ -1,0 +1,43 @@
+import type { ErrorObject } from 'ajv';
+import { type Static, Type } from 'typebox';
+
+/** How many problems an answer lists: 30,000 mistakes must not make an answer of a megabyte. */
+export const MAX_PROBLEMS = 20;
+
+/** How much of a client's own names an answer repeats, in characters. */
+const MAX_NAME = 200;
+
+/** The parts of a request, by Fastify's names for them. */
+const PARTS = { body: 'body', querystring: 'query', params: 'path', headers: 'headers' } as const;
+
+export const Problems = Type.Array(
+  Type.Object({
+    path: Type.String({ description: 'A JSON pointer; empty for the whole', examples: ['/title'] }),
+    in: Type.Enum(Object.values(PARTS)),
+    message: Type.String({ examples: ['must be string'] }),
+  }),
+  { maxItems: MAX_PROBLEMS, description: 'What a schema does not accept: its first problems' },
+);
+
+/** A request that its route's schema does not accept. Fastify adds the code and the status code 400. */
+export class InvalidRequest extends Error {
+  readonly errors: Static<typeof Problems>;
+
+  /** @param part as Fastify names it, such as `querystring` */
+  constructor(problems: ErrorObject[], part: string) {
+    const errors = problems.map((problem) => ({
+      path: problem.instancePath.slice(0, MAX_NAME),
+      in: PARTS[part as keyof typeof PARTS],
+      message: explain(problem),
+    }));
+    super(`${part}${errors[0]?.path} ${errors[0]?.message}`);
+    this.errors = errors;
+  }
+}
+
+/** ajv's message, with what it leaves out: the unknown name, or the values of an enumeration. */
+function explain({ message, params }: ErrorObject): string {
+  const name = params.additionalProperty ?? params.unevaluatedProperty ?? params.propertyName;
+  const detail = name?.slice(0, MAX_NAME) ?? params.allowedValues?.join(', ');
+  return detail === undefined ? `${message}` : `${message}: ${detail}`;
+}

@@ -1,0 +1,191 @@
+import { test } from 'tap';
+import { buildAppWithRoutes } from '../../helper.ts';
+
+/** Schemas of every part of a request, and one that refers to another. */
+const ROUTES = `
+  const note = {
+    type: 'object',
+    required: ['title'],
+    properties: {
+      title: { type: 'string', minLength: 1, maxLength: 5 },
+      color: { enum: ['red', 'blue'] },
+      'a/b~c': { type: 'integer' },
+      tags: { type: 'array', minItems: 2, items: { type: 'string' } },
+      labels: { type: 'object', propertyNames: { pattern: '^[a-z]+$' } },
+      author: {
+        type: 'object',
+        required: ['name', 'mail'],
+        properties: { name: { type: 'string' }, mail: { type: 'string' } },
+        additionalProperties: false,
+      },
+    },
+    additionalProperties: false,
+  };
+  const page = {
+    type: 'object',
+    required: ['page'],
+    properties: {
+      page: { type: 'integer', maximum: 100 },
+      price: { type: 'number' },
+      text: { type: 'string' },
+      ids: { type: 'array', items: { type: 'integer' } },
+      mixed: { anyOf: [{ type: 'integer' }, { enum: ['all'] }] },
+    },
+    additionalProperties: false,
+  };
+  const params = { type: 'object', properties: { id: { type: 'integer', minimum: 1 } } };
+  const headers = { type: 'object', required: ['x-size'], properties: { 'x-size': { type: 'integer' } } };
+  export default async (app) => {
+    app.addSchema({ $id: 'page', ...page });
+    app.post('/note', { schema: { body: note } }, async ({ body }) => body);
+    app.get('/page', { schema: { querystring: page } }, async ({ query }) => query);
+    app.get('/shared', { schema: { querystring: { $ref: 'page#' } } }, async ({ query }) => query);
+    app.get('/id/:id', { schema: { params } }, async ({ params }) => params);
+    app.get('/size', { schema: { headers } }, async ({ headers }) => headers['x-size']);
+  };
+`;
+
+const inBody = (path: string, message: string) => ({ path, in: 'body', message });
+
+test('A 400 of a schema lists the problems', async (t) => {
+  const { app } = await buildAppWithRoutes(t, ROUTES, { RATE_LIMIT_MAX: '0' });
+  const post = (payload: object | string) =>
+    app.inject({
+      method: 'POST',
+      url: '/note',
+      payload,
+      headers: { 'content-type': 'application/json' },
+    });
+
+  await t.test('A body answers 400 with each of its problems', async (t) => {
+    const cases: [body: unknown, errors: object[]][] = [
+      [{}, [inBody('', "must have required property 'title'")]],
+      [null, [inBody('', 'must be object')]],
+      [[], [inBody('', 'must be object')]],
+      [{ title: 'a', colour: 1 }, [inBody('', 'must NOT have additional properties: colour')]],
+      [
+        { title: 'a', color: 'green' },
+        [inBody('/color', 'must be equal to one of the allowed values: red, blue')],
+      ],
+      [{ title: 'a', 'a/b~c': 'x' }, [inBody('/a~1b~0c', 'must be integer')]],
+      [
+        { title: 'longer', tags: ['a', 1, 'b', null], author: { nick: 'x' } },
+        [
+          inBody('/title', 'must NOT have more than 5 characters'),
+          inBody('/tags/1', 'must be string'),
+          inBody('/tags/3', 'must be string'),
+          inBody('/author', "must have required property 'name'"),
+          inBody('/author', "must have required property 'mail'"),
+          inBody('/author', 'must NOT have additional properties: nick'),
+        ],
+      ],
+    ];
+    for (const [body, errors] of cases) {
+      const answer = await post(JSON.stringify(body));
+      t.equal(answer.statusCode, 400);
+      const { path, message } = errors[0] as Record<string, string>;
+      t.match(answer.json(), { code: 'FST_ERR_VALIDATION', message: `body${path} ${message}` });
+      t.same(new Set(answer.json().errors), new Set(errors), JSON.stringify(body));
+    }
+  });
+
+  await t.test('A name of a property that is none is told', async (t) => {
+    const { errors } = (await post({ title: 'a', labels: { 'A b': 1 } })).json();
+    t.match(errors, [{}, inBody('/labels', 'property name must be valid: A b')]);
+  });
+
+  await t.test(
+    'A query, a path and headers answer 400 with their part of the request',
+    async (t) => {
+      const cases = [
+        ['/page?page=x', { path: '/page', in: 'query', message: 'must be integer' }],
+        ['/page', { path: '', in: 'query', message: "must have required property 'page'" }],
+        ['/id/0', { path: '/id', in: 'path', message: 'must be >= 1' }],
+        ['/size', { path: '', in: 'headers', message: "must have required property 'x-size'" }],
+      ] as const;
+      for (const [url, error] of cases) {
+        const answer = await app.inject(url);
+        t.equal(answer.statusCode, 400, url);
+        t.strictSame(answer.json().errors, [error]);
+      }
+    },
+  );
+
+  await t.test('30,000 mistakes answer 20 problems, in a small answer', async (t) => {
+    const names = Array.from({ length: 30_000 }, (_, index) => [`key-${index}`, 1]);
+    const bodies = [
+      { title: 'a', ...Object.fromEntries(names) },
+      { title: 'a', tags: Array(30_000).fill(1) },
+      { title: 'a', tags: Array(30_000).fill({}) },
+      { ...Object.fromEntries(names), title: 'a' },
+    ];
+    for (const body of bodies) {
+      const answer = await post(body);
+      t.equal(answer.statusCode, 400);
+      t.equal(answer.json().errors.length, 20);
+      t.ok(answer.body.length < 5_000, `${answer.body.length} characters`);
+      t.notMatch(answer.body, /required/, 'what it has is not said to be missing');
+    }
+  });
+
+  await t.test('A mistake behind many right values is told, and nothing else', async (t) => {
+    const tags = [...Array(5_000).fill('a'), 1];
+    for (const body of [
+      { tags, title: 'a' },
+      { title: 'a', tags },
+    ]) {
+      const answer = await post(body);
+      t.strictSame(answer.json().errors, [inBody('/tags/5000', 'must be string')]);
+    }
+  });
+
+  await t.test('A long name is not repeated whole', async (t) => {
+    for (const body of [
+      { title: 'a', ['x'.repeat(500_000)]: 1 },
+      { title: 'a', labels: { ['X'.repeat(500_000)]: 1 } },
+    ])
+      t.ok((await post(body)).body.length < 2_000);
+  });
+
+  await t.test('Only decimal digits are a number in a query', async (t) => {
+    const wrong = [
+      ...['0x10', '1e2', '%205', '5%20', '+5', '%2B5', '5.0', '1.5', '', 'NaN', '0b1', '1_0', '٥'],
+      ...['1&page=2', '9'.repeat(400), '-', '%0A5', 'true', 'null', 'Infinity', '5,'],
+    ];
+    for (const path of ['/page', '/shared']) {
+      for (const text of wrong) {
+        // Behind a reference it is not known that the number is to be whole.
+        if (path === '/shared' && text === '5.0') continue;
+        const answer = await app.inject(`${path}?page=${text}`);
+        t.equal(answer.statusCode, 400, `${path}?page=${text}`);
+        t.match(answer.json().errors, [{ path: '/page', in: 'query' }]);
+      }
+      for (const text of ['5', '-5', '0', '100'])
+        t.strictSame((await app.inject(`${path}?page=${text}`)).json(), { page: Number(text) });
+    }
+    for (const text of ['0x10', '1e2', '+1', '.5', '1.'])
+      t.equal((await app.inject(`/page?page=1&price=${text}`)).statusCode, 400, text);
+    for (const text of ['10.00', '10.50', '7', '-0.5'])
+      t.match((await app.inject(`/page?page=1&price=${text}`)).json(), { price: Number(text) });
+    for (const list of ['ids=1&ids=0x10', 'ids=5.0', 'mixed=0x10', 'ids=1&ids='])
+      t.equal((await app.inject(`/page?page=1&${list}`)).statusCode, 400, list);
+    const right = '/page?page=1&ids=1&ids=-2&mixed=all&text=0x10';
+    t.strictSame((await app.inject(right)).json(), {
+      page: 1,
+      ids: [1, -2],
+      mixed: 'all',
+      text: '0x10',
+    });
+    t.strictSame((await app.inject('/page?page=1&mixed=7')).json(), { page: 1, mixed: 7 });
+    for (const id of ['0x10', '1e2', '+5', '5.0', '%205'])
+      t.equal((await app.inject(`/id/${id}`)).statusCode, 400, id);
+  });
+
+  await t.test('A name with brackets answers 400', async (t) => {
+    for (const name of ['page[]', 'page[0]', 'page[a]', 'page[', 'ids[]', 'ids%5B%5D']) {
+      const answer = await app.inject(`/page?page=1&${name}=1`);
+      t.equal(answer.statusCode, 400, name);
+      t.match(answer.json().errors, [{ path: '', in: 'query' }]);
+    }
+  });
+});
