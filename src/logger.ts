@@ -24,6 +24,14 @@ function flushLines(): void {
   lines = '';
 }
 
+/** What every line has beside its own fields. */
+let readFields = (): object => ({});
+
+/** Adds fields to every line from now on, as they are when it is written: the ids of a trace. */
+export function addLogFields(read: () => object): void {
+  readFields = read;
+}
+
 /**
  * The logger of the whole process: JSON lines on stdout (twelve-factor XI), for Fastify and for what
  * runs before and after it.
@@ -33,6 +41,7 @@ export function createLogger(destination: DestinationStream = { write: writeLine
     {
       base: { name: manifest.name, pid: process.pid },
       hooks: { streamWrite: hideSecrets },
+      mixin: () => readFields(),
     },
     destination,
   );

@@ -2,6 +2,10 @@ import { type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import { readAddress } from './client-address.ts';
 
 declare module 'fastify' {
+  interface FastifyRequest {
+    /** What the request's line has beside its own fields, such as who asked. */
+    logFields?: Record<string, string>;
+  }
   interface FastifyReply {
     /** What a 5xx answer keeps from the client, for the log. */
     failure?: Error;
@@ -39,6 +43,7 @@ function logRequest(request: FastifyRequest, reply: FastifyReply): void {
     status: reply.answered ? reply.statusCode : CLIENT_CLOSED_REQUEST,
     durationMs: Math.round(reply.elapsedTime * 10) / 10,
     address: readAddress(request),
+    ...request.logFields,
   };
   if (reply.failure) request.log.error({ ...line, err: reply.failure }, 'request failed');
   else request.log.info(line, 'request');

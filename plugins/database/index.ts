@@ -1,3 +1,4 @@
+import { channel } from 'node:diagnostics_channel';
 import type { PGlite } from '@electric-sql/pglite';
 import createError from '@fastify/error';
 import type { FastifyInstance } from 'fastify';
@@ -64,6 +65,9 @@ declare module 'fastify' {
 }
 
 const DatabaseUnavailable = createError('SERVICE_UNAVAILABLE', 'The database is away', 503);
+/** What Kysely logs of each query, for whoever observes the database. */
+const QUERIES = channel('kysely:query');
+
 /** The driver below Kysely. */
 export type DatabaseDriver = { pool: Pool } | { pglite: PGlite };
 
@@ -81,7 +85,7 @@ export default fp(
     const { connect, isUnavailable, explain } = await pickDriver(app, steps);
     // Connecting (a tenth to a fifth) and one statement end before the request does: a stuck database is a 503.
     const { dialect, pool } = connect(app.config.REQUEST_TIMEOUT_MS * 0.6);
-    const db = new Kysely<Tables>({ dialect });
+    const db = new Kysely<Tables>({ dialect, log: (event) => QUERIES.publish(event) });
     const check = createCheck(db, migrations);
     const explained = () => check().catch((error) => Promise.reject(explain(error)));
     app.decorate('db', db);

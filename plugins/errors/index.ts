@@ -55,6 +55,7 @@ export default fp(
   async (app) => {
     const translations: ((error: Error) => ClientError | undefined)[] = [];
     app.decorate('answerErrors', (translate) => void translations.push(translate));
+    app.decorateRequest('logFields');
     app.decorateReply('failure');
     app.decorateReply('answered', false);
     app.addHook('onRequest', ({ headers: { host }, raw }, _reply, done) => {

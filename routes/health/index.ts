@@ -15,7 +15,10 @@ const Readiness = Type.Object(
 
 /** What platforms and routers ask again and again: outside the request log, where only failures of theirs are seen. */
 const health: FastifyPluginAsyncTypebox = async (app) => {
-  const options = { logLevel: 'warn', config: { rateLimit: false, overload: false } } as const;
+  const options = {
+    logLevel: 'warn',
+    config: { rateLimit: false, overload: false, telemetry: false },
+  } as const;
 
   app.addHook(
     'onRequest',

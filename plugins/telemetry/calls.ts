@@ -1,0 +1,75 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import {
+  type Attributes,
+  context,
+  propagation,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  trace,
+} from '@opentelemetry/api';
+import type { FastifyInstance } from 'fastify';
+import manifest from '../../package.json' with { type: 'json' };
+import { readPath } from '../../src/request-log.ts';
+import { METHODS } from './conventions.ts';
+import { recordError } from './record-error.ts';
+
+/** What undici's channels, which Node's fetch has too, tell of a request. */
+interface Call {
+  request: {
+    origin: string | URL;
+    path: string;
+    method: string;
+    addHeader(name: string, value: string): void;
+  };
+  response: { statusCode: number };
+  error: Error;
+}
+
+/** A client span for each call by undici or fetch within a trace; the called service continues the trace. */
+export function recordCalls(app: FastifyInstance): void {
+  const tracer = trace.getTracer(manifest.name, manifest.version);
+  const spans = new WeakMap<object, Span>();
+  const listeners: Record<string, (call: Call) => void> = {
+    'undici:request:create': ({ request }) => {
+      // What the app asks by itself, such as a health check, belongs to no trace.
+      if (!trace.getActiveSpan()) return;
+      const attributes = describeCall(request);
+      const name = METHODS.includes(request.method) ? request.method : 'HTTP';
+      const span = tracer.startSpan(name, { kind: SpanKind.CLIENT, attributes });
+      spans.set(request, span);
+      const set = (_carrier: unknown, header: string, value: string) => {
+        request.addHeader(header, value);
+      };
+      propagation.inject(trace.setSpan(context.active(), span), request, { set });
+    },
+    'undici:request:headers': ({ request, response: { statusCode } }) => {
+      const span = spans.get(request)?.setAttribute('http.response.status_code', statusCode);
+      if (statusCode < 400) return;
+      span
+        ?.setAttribute('error.type', String(statusCode))
+        .setStatus({ code: SpanStatusCode.ERROR });
+    },
+    'undici:request:trailers': ({ request }) => spans.get(request)?.end(),
+    'undici:request:error': ({ request, error }) => {
+      const span = spans.get(request);
+      if (span) recordError(span, error);
+      span?.end();
+    },
+  };
+  for (const [name, listener] of Object.entries(listeners)) subscribe(name, listener as never);
+  app.addHook('onClose', async () => {
+    for (const [name, listener] of Object.entries(listeners)) unsubscribe(name, listener as never);
+  });
+}
+
+/** The query is left out: it may carry secrets. */
+function describeCall({ origin, path, method }: Call['request']): Attributes {
+  const { protocol, hostname, port, href } = new URL(readPath(path), origin);
+  return {
+    'http.request.method': METHODS.includes(method) ? method : '_OTHER',
+    'url.full': href,
+    'server.address': hostname,
+    'server.port': Number(port || (protocol === 'https:' ? 443 : 80)),
+  };
+}

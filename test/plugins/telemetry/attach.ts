@@ -1,0 +1,29 @@
+import type { Collector, Span } from '../../fixture/collector.ts';
+import type { Environment, TestProcess } from '../../helper.ts';
+
+/** What attaches a collector, sends often, and stops without a delay. */
+export function attach({ url }: Collector): Environment {
+  return {
+    OTEL_EXPORTER_OTLP_ENDPOINT: url,
+    OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
+    OTEL_METRIC_EXPORT_INTERVAL: '200',
+    OTEL_BSP_SCHEDULE_DELAY: '100',
+    SHUTDOWN_DELAY_MS: '0',
+    RATE_LIMIT_MAX: '0',
+  };
+}
+
+/** Resolves when the process has drained, and so has sent what was left. */
+export async function stop(web: TestProcess): Promise<number | string> {
+  web.signal('SIGTERM');
+  return web.exited;
+}
+
+export const [SERVER, CLIENT] = [2, 3];
+
+/** @throws when there is no such span */
+export function findSpan({ spans }: Collector, name: string, kind = SERVER): Span {
+  const found = spans.find((span) => span.name === name && span.kind === kind);
+  if (!found) throw new Error(`No ${name} among ${spans.map((span) => span.name)}`);
+  return found;
+}

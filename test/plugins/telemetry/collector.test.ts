@@ -1,0 +1,122 @@
+import { metrics, trace } from '@opentelemetry/api';
+import { TracerProvider } from '@opentelemetry/sdk-trace';
+import { test } from 'tap';
+import { readConfig } from '../../../src/app.ts';
+import { startCollector } from '../../fixture/collector.ts';
+import { buildTestApp, captureLog, DOWN, poll, startProcess } from '../../helper.ts';
+import { attach, stop } from './attach.ts';
+
+test('Metrics tell of requests and of the pool, each worker by itself', async (t) => {
+  const collector = await startCollector(t);
+  const environment = {
+    ...attach(collector),
+    DATABASE_URL: DOWN,
+    OTEL_TRACES_SAMPLER: 'always_off',
+  };
+  const web = await startProcess(t, { entry: 'web', source: 'src', environment });
+  const again = await startProcess(t, { entry: 'web', environment });
+  await fetch(`${web.url}/`);
+  await fetch(`${again.url}/nowhere`);
+  await Promise.all([stop(web), stop(again)]);
+
+  const find = (name: string) => collector.metrics.filter((metric) => metric.name === name);
+  const [duration] = find('http.server.request.duration');
+  t.match(duration, { unit: 's', points: [{ count: 1, explicitBounds: Array }] });
+  const [connections] = find('db.client.connection.count');
+  t.match(connections, { unit: '{connection}', points: [{ asInt: 0 }, { asInt: 0 }] });
+  t.match(find('db.client.connection.pending_requests')[0], { unit: '{request}' });
+  const instances = collector.metrics.map(({ resource }) => resource['service.instance.id']);
+  t.equal(new Set(instances).size, 2);
+  t.strictSame(collector.spans, []);
+});
+
+test('A collector that fails is said once, and once more when it is back', async (t) => {
+  const collector = await startCollector(t);
+  const answers = [
+    { status: 503, body: '' },
+    { status: 401, body: 'no' },
+    { status: 200, body: '<html>' },
+  ];
+  collector.answer = (response) => {
+    const { status, body } = answers.shift() ?? { status: 200, body: '{}' };
+    response
+      .writeHead(status, { 'content-type': 'application/json', 'retry-after': '1' })
+      .end(body);
+  };
+  const environment = { ...attach(collector), DATABASE_URL: DOWN };
+  const web = await startProcess(t, { entry: 'web', source: 'src', environment });
+  for (let count = 0; count < 5; count++) await fetch(`${web.url}/`);
+  await web.waitForLine('The collector is back');
+  await stop(web);
+  const said = web.lines.filter(({ msg }) => msg.startsWith('The collector'));
+  t.match(said, [{ level: 40, err: {} }, { level: 30 }]);
+});
+
+test('A collector that does not answer keeps nobody', async (t) => {
+  const collector = await startCollector(t);
+  collector.answer = () => undefined;
+  const environment = { ...attach(collector), DATABASE_URL: DOWN };
+  const web = await startProcess(t, { entry: 'web', source: 'src', environment });
+  t.equal((await fetch(`${web.url}/`)).status, 200);
+  await poll(() => collector.requests.length > 0);
+  t.equal(await stop(web), 0);
+});
+
+test('By protobuf, sampled in part, under any name', async (t) => {
+  const collector = await startCollector(t);
+  collector.answer = (response) => response.writeHead(204).end();
+  const environment = {
+    ...attach(collector),
+    OTEL_EXPORTER_OTLP_PROTOCOL: '',
+    OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
+    OTEL_TRACES_SAMPLER_ARG: '1.0',
+    OTEL_PROPAGATORS: 'none',
+    DATABASE_URL: DOWN,
+  };
+  const web = await startProcess(t, { entry: 'web', source: 'src', environment });
+  await fetch(`${web.url}/`);
+  await stop(web);
+  t.ok(collector.requests.includes('/v1/traces'));
+  t.ok(collector.requests.includes('/v1/metrics'));
+});
+
+test('Where an agent has started OpenTelemetry, the app leaves it to that', async (t) => {
+  trace.setGlobalTracerProvider(new TracerProvider());
+  t.teardown(() => trace.disable());
+  const { logger, lines } = captureLog();
+  const environment = { DATABASE_URL: DOWN, OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' };
+  await buildTestApp(t, environment, { logger });
+  t.match(
+    lines.filter(({ level }) => level === 40),
+    [{ msg: /agent/ }],
+  );
+});
+
+test('Without a collector, or with OTEL_SDK_DISABLED, the API does nothing', async (t) => {
+  const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1', OTEL_SDK_DISABLED: 'True' };
+  for (const environment of [{}, endpoint]) {
+    await buildTestApp(t, { DATABASE_URL: DOWN, ...environment });
+    t.notOk(trace.getTracer('own').startSpan('own').isRecording());
+    metrics.getMeter('own').createCounter('own').add(1);
+  }
+});
+
+const BAD = {
+  OTEL_EXPORTER_OTLP_ENDPOINT: ['localhost:4318', 'grpc://localhost', 'http://', 'http://a/?key=1'],
+  OTEL_EXPORTER_OTLP_PROTOCOL: ['grpc', 'http', 'json'],
+  OTEL_EXPORTER_OTLP_HEADERS: ['authorization', '=x'],
+  OTEL_RESOURCE_ATTRIBUTES: ['production', '=x'],
+  OTEL_TRACES_SAMPLER: ['on', 'jaeger_remote', 'TRACEIDRATIO'],
+  OTEL_TRACES_SAMPLER_ARG: ['2', '-1', '10%', 'all', '.'],
+  OTEL_METRIC_EXPORT_INTERVAL: ['0', '-5', '1m'],
+  OTEL_PROPAGATORS: ['b3', 'tracecontext,none', 'tracecontext;baggage'],
+  OTEL_SDK_DISABLED: ['yes', '1'],
+};
+
+test('A value that OpenTelemetry does not know is an error of the environment', async (t) => {
+  for (const [name, values] of Object.entries(BAD))
+    for (const value of values) {
+      const environment = { DATABASE_URL: DOWN, [name]: value };
+      t.match(await readConfig(environment).catch((error) => error), { variables: [name] }, value);
+    }
+});
