@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { build } from 'esbuild';
 
@@ -15,14 +15,18 @@ import { build } from 'esbuild';
 const PACKED = ['typebox', 'kysely'];
 
 /** Swagger UI is a development dependency of twelve megabytes, of which the API's page needs two files. */
-const SWAGGER_UI = ['swagger-ui.css', 'swagger-ui-bundle.js'];
+const SWAGGER_UI = ['package.json', 'swagger-ui.css', 'swagger-ui-bundle.js'];
+
+/** Our own code, as in tsconfig.build.json. */
+const FOLDERS = ['src', 'plugins', 'routes', 'jobs'].filter((folder) => existsSync(folder));
 
 // A file that was deleted must not stay in dist/: routes and plugins are loaded because they are there.
 rmSync('dist', { recursive: true, force: true });
 compile();
+for (const folder of FOLDERS) copyOthers(folder);
 for (const name of PACKED) await pack(name);
 for (const file of SWAGGER_UI)
-  cpSync(`node_modules/swagger-ui-dist/${file}`, `dist/swagger-ui/${file}`);
+  cpSync(`node_modules/swagger-ui-dist/${file}`, `dist/node_modules/swagger-ui-dist/${file}`);
 
 function compile(): void {
   const { status } = spawnSync('tsc', ['--project', 'tsconfig.build.json'], {
@@ -30,6 +34,12 @@ function compile(): void {
     shell: true,
   });
   if (status !== 0) process.exit(status ?? 1);
+}
+
+/** Files that are read at run time, such as a page, are at the same place beside the code as in the sources. */
+function copyOthers(folder: string): void {
+  const filter = (file: string) => !file.endsWith('.ts');
+  cpSync(folder, `dist/${folder}`, { recursive: true, filter });
 }
 
 /** Keeps the package's name, version and entry points; what these share is a file of its own. */

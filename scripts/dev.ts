@@ -94,7 +94,7 @@ async function describeApp(url: string): Promise<string> {
     .map((name) => [nameService(name), environment[name]]);
   const places = [
     ['App', styleText('cyan', url)],
-    ...(existsSync('plugins/docs.ts') ? [['API', styleText('cyan', `${url}/docs`)]] : []),
+    ...(existsSync('plugins/docs') ? [['API', styleText('cyan', `${url}/docs`)]] : []),
     ...attached.map(([name, value]) => [
       name,
       value ? maskCredentials(value) : styleText('dim', 'not attached'),

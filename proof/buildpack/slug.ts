@@ -61,7 +61,7 @@ async function proveNotes(url: string): Promise<void> {
     body: '{"title":"Shipped"}',
   });
   assert.equal(created.status, 201);
-  const note = `${url}${created.headers.get('location')}`;
+  const note = new URL(created.headers.get('location')!, created.url);
   const changed = await fetch(note, {
     method: 'PATCH',
     headers: JSON_TYPE,

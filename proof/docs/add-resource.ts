@@ -62,7 +62,10 @@ async function proveBooks(tally: Tally, url: string): Promise<void> {
     assert.equal(answer.status, 201);
     const book = (await answer.json()) as { author: string };
     assert.equal(book.author, 'Michael Ende');
-    assert.deepEqual(await getJson(`${url}${answer.headers.get('location')}`), book);
+    assert.deepEqual(
+      await getJson(new URL(answer.headers.get('location')!, answer.url).href),
+      book,
+    );
   });
 }
 

@@ -33,7 +33,7 @@ export async function proveSharing({ urls }: Run, limit: number): Promise<string
     body: '{"title":"Shared"}',
   });
   assert.equal(answer.status, 201);
-  const found = await fetch(`${other}${answer.headers.get('location')}`);
+  const found = await fetch(new URL(answer.headers.get('location')!, `${other}/notes`));
   assert.deepEqual(await found.json(), await answer.json());
   const statuses: number[] = [];
   for (let count = 0; count <= limit; count++)

@@ -1,6 +1,7 @@
 import createError from '@fastify/error';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
+import { locate } from '../../src/location.ts';
 import { NewNote, Note, NoteChanges, NoteId, NoteList, NotePage } from './schema.ts';
 import { createNote, deleteNote, findNote, listNotes, updateNote } from './store.ts';
 
@@ -26,9 +27,9 @@ const notes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: { summary: 'Create a note', tags: ['notes'], body: NewNote, response: { 201: Note } },
     },
-    async ({ body }, reply) => {
-      const note = await createNote(app.db, body);
-      return reply.code(201).header('location', `/notes/${note.id}`).send(note);
+    async (request, reply) => {
+      const note = await createNote(app.db, request.body);
+      return reply.code(201).header('location', locate(request, note.id)).send(note);
     },
   );
 

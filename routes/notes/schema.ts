@@ -13,6 +13,8 @@ const title = Type.String({
   examples: ['Groceries'],
 });
 const body = Type.String({ maxLength: 10_000, pattern: STORABLE, examples: ['Bread, milk'] });
+/** Without an example: the API's page would ask for it, and find nothing. */
+const givenId = Type.String({ format: 'uuid' });
 const id = Type.String({ format: 'uuid', examples: ['01980a5e-7c1a-7b3e-9f00-5d1c2a3b4c5d'] });
 /** A Date on its way to JSON. */
 const time = Type.Unsafe<Date>({
@@ -35,10 +37,10 @@ export const NoteList = Type.Object(
   { description: 'A page of notes, newest first' },
 );
 
-export const NoteId = Type.Object({ id });
+export const NoteId = Type.Object({ id: givenId });
 export const NotePage = Type.Object({
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: PAGE_SIZE })),
-  after: Type.Optional(id),
+  after: Type.Optional(givenId),
 });
 export const NewNote = Type.Object(
   { title, body: Type.Optional(body) },

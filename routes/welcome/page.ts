@@ -71,7 +71,7 @@ export function renderWelcomePage({ name, version, docs, health }: Welcome): str
 ${GATE}
 <h1>${escapeHtml(name)} <small>${escapeHtml(version)}</small></h1>
 <p>It runs. This process is its own web server: it listens on PORT, and everything around it is a URL in its environment.</p>
-<nav>${links.map(([href, text]) => `<a href="${href}">${text}</a>`).join('')}</nav>
+<nav>${links.map(([href, text]) => `<a href=".${href}">${text}</a>`).join('')}</nav>
 <section>
 <h2>What to edit next</h2>
 <dl>

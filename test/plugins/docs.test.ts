@@ -3,11 +3,10 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { FastifyInstance } from 'fastify';
 import { test } from 'tap';
 import {
+  buildAppWithRoutes,
   buildTestApp,
   createFolder,
   DOWN,
-  NODE,
-  poll,
   startProcess,
   writeFiles,
 } from '../helper.ts';
@@ -27,28 +26,6 @@ async function readDocument(app: FastifyInstance): Promise<OpenApi> {
   const answer = await app.inject('/openapi.json');
   return answer.json();
 }
-
-/** Says of every module of the process that it is loaded. */
-const WATCH = `data:text/javascript,
-  import { registerHooks } from 'node:module';
-  registerHooks({
-    load(url, context, load) {
-      console.log(JSON.stringify({ msg: 'loaded ' + url }));
-      return load(url, context);
-    },
-  });
-`;
-
-test('Nothing that describes the API is loaded before somebody asks', async (t) => {
-  const node = [NODE, '--import', WATCH];
-  const web = await startProcess(t, { entry: 'web', environment: { DATABASE_URL: DOWN }, node });
-  const isLoaded = () => web.lines.some(({ msg }) => msg.includes('/@fastify/swagger'));
-  await fetch(`${web.url}/docs`);
-  await poll(() => web.lines.some(({ path }) => path === '/docs'));
-  t.notOk(isLoaded());
-  await fetch(`${web.url}/openapi.json`);
-  await poll(isLoaded);
-});
 
 /** Keeps what each route was registered with, in `app.seen`: a plugin in a folder of its own, loaded before the others. */
 const RECORDER = `
@@ -91,24 +68,64 @@ test('GET /openapi.json lists every route, with every answer', async (t) => {
   t.equal(documented.length, routes.length, 'and no other');
 });
 
-test('The server in the document is the host that a trusted proxy was asked for', async (t) => {
+/** What a client or a router may say of the host. */
+const HOSTS: Record<string, string>[] = [
+  {},
+  { host: 'evil.example' },
+  { host: '[::1]:5000' },
+  { 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https' },
+  { 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'javascript' },
+  { 'x-forwarded-host': '"><script>alert(1)</script>' },
+  { 'x-forwarded-prefix': '/evil', forwarded: 'host=evil.example;proto=javascript' },
+  { origin: 'https://evil.example', referer: 'https://evil.example/', 'user-agent': 'evil' },
+];
+
+test('No document, page or link repeats what a request says of the host', async (t) => {
   const app = await buildTestApp(t, { DATABASE_URL: DOWN });
-  const ask = async (remoteAddress: string, headers: Record<string, string>) => {
-    const answer = await app.inject({ url: '/openapi.json', remoteAddress, headers });
-    return (answer.json() as OpenApi).servers;
-  };
-  const forwarded = {
-    host: 'app.internal:5000',
-    'x-forwarded-host': 'api.example.com',
-    'x-forwarded-proto': 'https',
-  };
-  t.strictSame(await ask('10.1.2.3', forwarded), [{ url: 'https://api.example.com' }]);
-  t.strictSame(
-    await ask('203.0.113.7', forwarded),
-    [{ url: 'http://app.internal:5000' }],
-    'and no client says so',
+  for (const url of ['/openapi.json', '/docs', '/docs/', '/', '/nowhere', '/docs/start.js']) {
+    for (const accept of ['application/json', 'text/html']) {
+      const { body: first } = await app.inject({ url, headers: { accept } });
+      for (const headers of HOSTS) {
+        const answer = await app.inject({ url, headers: { accept, ...headers } });
+        t.equal(answer.body, first, url);
+        t.notMatch(JSON.stringify(answer.headers), /evil|javascript:|<script/, url);
+      }
+    }
+  }
+});
+
+test('The server in the document is relative to the document', async (t) => {
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN });
+  const { servers } = await readDocument(app);
+  for (const prefix of ['', '/api', '/a/b']) {
+    const found = new URL(servers[0]!.url, `https://example.com${prefix}/openapi.json`);
+    t.equal(found.href, `https://example.com${prefix}/`);
+  }
+});
+
+test('GET /openapi.json answers the document after a failure, and what plugins add to it', async (t) => {
+  const { app } = await buildAppWithRoutes(
+    t,
+    `
+      let times = 0;
+      const schema = { get summary() { if (++times === 1) throw new Error('once'); return 'Read'; } };
+      export default async (app) => {
+        app.openapi.components.securitySchemes = { token: { type: 'http', scheme: 'bearer' } };
+        app.get('/failing', { schema: { querystring: schema } }, async () => ({}));
+        const shared = { $id: 'shared', type: 'object', properties: { size: { type: 'integer' } } };
+        app.addSchema(shared);
+        app.get('/shared', { schema: { response: { 200: { $ref: 'shared#' } } } }, async () => ({}));
+      };
+    `,
   );
-  t.strictSame(await ask('10.1.2.3', { host: '[::1]:5000' }), [{ url: 'http://[::1]:5000' }]);
+  const answers = [await app.inject('/openapi.json'), await app.inject('/openapi.json')];
+  t.strictSame(
+    answers.map(({ statusCode }) => statusCode),
+    [500, 200],
+  );
+  const { components, paths } = answers[1]!.json();
+  t.match(components, { securitySchemes: { token: {} }, schemas: { 'def-0': { type: 'object' } } });
+  t.ok(paths['/shared']);
 });
 
 test('GET /docs is a page that loads only what the app itself serves', async (t) => {
@@ -167,7 +184,9 @@ test('What is built has files of its own, where Swagger UI is not installed', as
   for (const name of ['swagger-ui.css', 'swagger-ui-bundle.js']) {
     const answer = await fetch(`${url}/docs/${name}`);
     t.equal(answer.status, 200);
-    const built = await readFile(new URL(`../../dist/swagger-ui/${name}`, import.meta.url));
+    const built = await readFile(
+      new URL(`../../dist/node_modules/swagger-ui-dist/${name}`, import.meta.url),
+    );
     t.ok(built.equals(Buffer.from(await answer.arrayBuffer())), name);
   }
 });

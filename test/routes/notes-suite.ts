@@ -41,7 +41,7 @@ export async function testNotes(t: Test, app: FastifyInstance): Promise<void> {
       updatedAt: note.createdAt,
     });
     t.strictSame(Object.keys(note), ['id', 'title', 'body', 'createdAt', 'updatedAt']);
-    t.equal(answer.headers.location, `/notes/${note.id}`);
+    t.equal(answer.headers.location, `notes/${note.id}`);
     t.strictSame((await send('GET', `/notes/${note.id}`)).json(), note);
   });
 
@@ -205,11 +205,23 @@ export async function testNotes(t: Test, app: FastifyInstance): Promise<void> {
   });
 
   await t.test('GET /notes answers 400 for a limit or cursor that is none', async (t) => {
-    for (const limit of ['0', '-1', '101', '1.5', 'ten', '', '1&limit=2', '9'.repeat(400)]) {
+    for (const limit of [
+      '0',
+      '-1',
+      '101',
+      '1.5',
+      'ten',
+      '',
+      '1&limit=2',
+      '9'.repeat(400),
+      '0x10',
+      '5.0',
+    ]) {
       const answer = await send('GET', `/notes?limit=${limit}`);
       t.equal(answer.statusCode, 400, `limit=${limit}`);
       t.match(answer.json(), { code: 'FST_ERR_VALIDATION', message: /^querystring\/limit/ });
     }
+    t.equal((await send('GET', '/notes?limit[]=1')).statusCode, 400);
     for (const id of MALFORMED_IDS)
       t.equal((await send('GET', `/notes?after=${id}`)).statusCode, 400, `after=${id}`);
   });

@@ -54,8 +54,12 @@ test('GET / answers a page to a browser, whose links work', async (t) => {
   t.match(answer.body, `<h1>${manifest.name} <small>${manifest.version}</small></h1>`);
   t.match(answer.body, 'What to edit next');
   const links = [...answer.body.matchAll(/<a href="([^"]+)"/g)].map(([, link]) => String(link));
-  t.ok(links.includes('/health/ready'));
-  for (const link of links) t.match((await app.inject(link)).statusCode, /^(200|503)$/, link);
+  t.ok(links.includes('./health/ready'));
+  for (const link of links) {
+    const { pathname } = new URL(link, 'http://localhost/');
+    t.match((await app.inject(pathname)).statusCode, /^(200|503)$/, link);
+    t.equal(new URL(link, 'http://localhost/api/').pathname, `/api${pathname}`, 'behind a prefix');
+  }
 });
 
 test('The page needs no script, and its policy allows nothing but its own style and icon', async (t) => {
@@ -73,7 +77,7 @@ test('The page needs no script, and its policy allows nothing but its own style 
 
 test('The page leaves out a link that is not there, and escapes what it is given', async (t) => {
   const welcome = { name: '<b>&"', version: '1', health: '/health/ready' };
-  t.match(renderWelcomePage({ ...welcome, docs: '/docs' }), '<a href="/docs">');
+  t.match(renderWelcomePage({ ...welcome, docs: '/docs' }), '<a href="./docs">');
   const page = renderWelcomePage(welcome);
   t.notMatch(page, '/docs');
   t.match(page, '<h1>&#60;b&#62;&#38;&#34;');

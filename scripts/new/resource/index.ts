@@ -1,6 +1,7 @@
 import createError from '@fastify/error';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
+import { locate } from '../../../src/location.ts';
 import {
   NewSampleThing,
   SampleThing,
@@ -48,9 +49,9 @@ const sampleThings: FastifyPluginAsyncTypebox = async (app) => {
         response: { 201: SampleThing },
       },
     },
-    async ({ body }, reply) => {
-      const created = await createSampleThing(app.db, body);
-      return reply.code(201).header('location', `/sample-things/${created.id}`).send(created);
+    async (request, reply) => {
+      const created = await createSampleThing(app.db, request.body);
+      return reply.code(201).header('location', locate(request, created.id)).send(created);
     },
   );
 

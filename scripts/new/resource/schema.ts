@@ -6,6 +6,8 @@ const STORABLE = '^[^\\u0000\\ud800-\\udfff]*$';
 /** How many of the sample things a page has where the client does not say. */
 export const PAGE_SIZE = 20;
 
+/** Without an example: the API's page would ask for it, and find nothing. */
+const givenId = Type.String({ format: 'uuid' });
 const id = Type.String({ format: 'uuid', examples: ['01980a5e-7c1a-7b3e-9f00-5d1c2a3b4c5d'] });
 /** A Date on its way to JSON. */
 const time = Type.Unsafe<Date>({
@@ -33,10 +35,10 @@ export const SampleThingList = Type.Object(
   { description: 'A page of sample things, newest first' },
 );
 
-export const SampleThingId = Type.Object({ id });
+export const SampleThingId = Type.Object({ id: givenId });
 export const SampleThingPage = Type.Object({
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: PAGE_SIZE })),
-  after: Type.Optional(id),
+  after: Type.Optional(givenId),
 });
 export const NewSampleThing = Type.Object(fields, { additionalProperties: false });
 export const SampleThingChanges = Type.Partial(NewSampleThing, {

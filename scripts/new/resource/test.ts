@@ -18,7 +18,7 @@ test('/sample-things', async (t) => {
     t.equal(answer.statusCode, 201);
     const created = answer.json();
     t.match(created, { id: String, name: 'First', createdAt: created.updatedAt });
-    t.equal(answer.headers.location, `/sample-things/${created.id}`);
+    t.equal(answer.headers.location, `sample-things/${created.id}`);
     t.strictSame((await app.inject(`/sample-things/${created.id}`)).json(), created);
   });
 

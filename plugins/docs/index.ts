@@ -1,0 +1,77 @@
+import { createReadStream, readFileSync } from 'node:fs';
+import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger';
+import type { FastifySchema } from 'fastify';
+import fp from 'fastify-plugin';
+import manifest from '../../package.json' with { type: 'json' };
+import { readPath } from '../../src/request-log.ts';
+import { describeError, ErrorAnswer } from '../errors/index.ts';
+
+type OpenApi = NonNullable<FastifyDynamicSwaggerOptions['openapi']>;
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** What the OpenAPI document has beside the routes; a plugin adds to it before the first request. */
+    openapi: OpenApi;
+  }
+}
+
+const PAGE = readFileSync(new URL('page.html', import.meta.url), 'utf8');
+
+/** What the page loads: its own script, and the files of Swagger UI. */
+const FILES = {
+  'start.js': new URL('start.js', import.meta.url),
+  'swagger-ui-bundle.js': new URL(import.meta.resolve('swagger-ui-dist/swagger-ui-bundle.js')),
+  'swagger-ui.css': new URL(import.meta.resolve('swagger-ui-dist/swagger-ui.css')),
+};
+
+/** For the page alone: it loads what the app serves, and icons that Swagger UI draws from data URLs. */
+const CONTENT_SECURITY_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join(';');
+
+const HIDDEN = { schema: { hide: true } };
+
+/** The API's page at /docs and its OpenAPI document at /openapi.json, from the routes' own schemas. */
+export default fp(
+  async (app) => {
+    const { name: title, version, description } = manifest;
+    // Relative to the document: right behind every prefix, and no header of a request can change it.
+    const servers = [{ url: './' }];
+    const info = { title, version, description };
+    app.decorate('openapi', { openapi: '3.1.0', info, servers, components: {} });
+    await app.register(swagger, {
+      openapi: app.openapi,
+      stripBasePath: false,
+      transform: ({ schema, url }) => ({ schema: addErrors(schema), url }),
+    });
+    app.get('/openapi.json', HIDDEN, async () => app.swagger());
+    app.get('/docs', HIDDEN, async (request, reply) => {
+      // Seen from /docs/, the page's links would lead nowhere.
+      if (readPath(request.url).endsWith('/')) return reply.redirect('../docs', 308);
+      reply.header('content-security-policy', CONTENT_SECURITY_POLICY);
+      return reply.type('text/html; charset=utf-8').send(PAGE);
+    });
+    for (const [name, file] of Object.entries(FILES)) {
+      const type = name.endsWith('.css') ? 'text/css' : 'text/javascript';
+      app.get(`/docs/${name}`, HIDDEN, async (_request, reply) => {
+        reply.header('cache-control', 'public, max-age=86400');
+        return reply.type(`${type}; charset=utf-8`).send(createReadStream(file));
+      });
+    }
+  },
+  { name: 'docs' },
+);
+
+/** Every route may answer the errors that all have in common. */
+function addErrors(schema: FastifySchema): FastifySchema {
+  const ServerError = { ...ErrorAnswer, examples: [describeError(503)] };
+  const response = { '4xx': ErrorAnswer, '5xx': ServerError, ...(schema?.response as object) };
+  return { ...schema, response };
+}

@@ -1,0 +1,21 @@
+import { test } from 'tap';
+import { locate } from '../../src/location.ts';
+
+/** URLs that a client may have asked for, and where the new note is then. */
+const PLACES: Record<string, string> = {
+  '/notes': '/notes/1',
+  '/notes/': '/notes/1',
+  '/notes?after=/': '/notes/1',
+  '/notes/?a=b/c': '/notes/1',
+  '/people/7/notes': '/people/7/notes/1',
+};
+
+for (const [url, place] of Object.entries(PLACES)) {
+  test(`POST ${url} puts something at ${place}, behind every prefix`, async (t) => {
+    const location = locate({ url }, '1');
+    for (const prefix of ['', '/api', '/a/b']) {
+      const found = new URL(location, `https://example.com${prefix}${url}`);
+      t.equal(found.href, `https://example.com${prefix}${place}`);
+    }
+  });
+}
