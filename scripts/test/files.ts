@@ -1,0 +1,40 @@
+import { existsSync, globSync, readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+
+/** What a test calls that runs the built app. */
+const RUNS_BUILD = /\b(start|spawn)Process\(|\bcopyBuild\(|services\//;
+
+/** What the build reads. */
+const SOURCES = '{src,plugins,routes,jobs}/**/*.ts';
+
+/**
+ * The test files of paths, folders and globs, each once.
+ *
+ * @throws an error that names what no test is at
+ */
+export function findTests(patterns: string[]): string[] {
+  const files = patterns.flatMap((pattern) => {
+    const found = globSync(isFolder(pattern) ? `${pattern}/**/*.test.ts` : pattern);
+    if (found.length === 0) throw new Error(`There is no test at ${pattern}.`);
+    return found.sort();
+  });
+  return [...new Set(files)];
+}
+
+function isFolder(name: string): boolean {
+  return existsSync(name) && statSync(name).isDirectory();
+}
+
+/** Whether one of the tests runs the built app, and it is older than the sources. */
+export function isBuildNeeded(tests: string[]): boolean {
+  return (
+    tests.some((file) => RUNS_BUILD.test(path.resolve(file) + readFileSync(file, 'utf8'))) &&
+    !isBuilt()
+  );
+}
+
+function isBuilt(): boolean {
+  if (!existsSync('dist/src/web.js')) return false;
+  const builtAt = statSync('dist/src/web.js').mtimeMs;
+  return globSync(SOURCES).every((file) => statSync(file).mtimeMs <= builtAt);
+}
