@@ -1,11 +1,10 @@
 import type { Config } from '../plugins/env/index.ts';
+import { OperatorError } from './operator-error.ts';
 import type { Listener } from './process.ts';
 
 /** The port cannot be bound; the message says why and what to do. */
-export class BindError extends Error {
+export class BindError extends OperatorError {
   override name = 'BindError';
-  /** The message is for the operator, a stack would tell nothing more. */
-  readonly explained = true;
 }
 
 /** What binding `::` answers where IPv6 is switched off: in the kernel, for the interfaces, or in a sandbox. */

@@ -3,6 +3,10 @@ import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyBaseLogger } from 'fastify';
 import type { Config } from '../plugins/env/index.ts';
+import { onStop, STOP_SIGNALS } from './signals.ts';
+
+/** What a worker sends to the primary when it has crashed and takes no more requests. */
+export const CRASHED = 'crashed';
 
 /** A worker that lived shorter than this, in milliseconds, died at once: starting it again may not help. */
 const STABLE_MS = 5_000;
@@ -20,28 +24,33 @@ export function countWorkers({ WEB_CONCURRENCY }: Readonly<Config>): number {
 }
 
 /**
- * Starts the workers, which run this same program and share its port, and starts them again when they die. The first
- * starts alone, so that what keeps all from starting is said once. Told to stop, it tells them, and ends after the
- * last; should it be killed, node:cluster ends them.
+ * Keeps workers running, which run this same program and share its port. Told to stop, it tells them, and ends after
+ * the last one; should it be killed, node:cluster ends them.
  */
 export class Primary {
   readonly #log: FastifyBaseLogger;
+  /** When each worker was started, by performance.now(). */
   readonly #startedAt = new Map<Worker, number>();
-  #started = false;
+  readonly #crashed = new Set<Worker>();
+  #hasListened = false;
   #stopping = false;
   #exitCode = 0;
   #deaths = 0;
 
-  constructor(count: number, log: FastifyBaseLogger) {
+  constructor(log: FastifyBaseLogger) {
     this.#log = log;
-    process.on('SIGTERM', () => this.#stop());
-    process.on('SIGINT', () => this.#stop());
-    cluster.on('exit', (worker, code, signal) => this.#replace(worker, code, signal));
+  }
+
+  /** Starts one worker, and the others when it listens: what keeps all of them from starting is logged once. */
+  start(count: number): void {
+    onStop(() => this.#stop());
+    cluster.on('message', (worker, message) => message === CRASHED && this.#onCrash(worker));
+    cluster.on('exit', (worker, code, signal) => this.#onExit(worker, code, signal));
     cluster.once('listening', () => {
-      this.#started = true;
-      while (this.#startedAt.size < count) this.#fork();
+      this.#hasListened = true;
+      for (let started = 1; started < count; started++) this.#fork();
     });
-    log.info(
+    this.#log.info(
       { workers: count },
       'Starting one worker for each of WEB_CONCURRENCY, at most one for each processor',
     );
@@ -52,18 +61,29 @@ export class Primary {
     if (!this.#stopping) this.#startedAt.set(cluster.fork(), performance.now());
   }
 
-  async #replace(worker: Worker, code: number | null, signal: string | null): Promise<void> {
-    const livedMs = performance.now() - (this.#startedAt.get(worker) as number);
-    this.#startedAt.delete(worker);
-    if (!this.#started || (this.#stopping && code !== 0)) this.#exitCode = 1;
-    if (!this.#started) this.#stop();
-    if (this.#stopping) return this.#exitAfterLast();
+  /** It still answers what it has: another one takes new requests meanwhile. */
+  #onCrash(worker: Worker): void {
+    this.#crashed.add(worker);
+    this.#replace(worker, { code: 1 });
+  }
 
+  #onExit(worker: Worker, code: number | null, signal: string | null): void {
+    // A signal can come before the worker has a handler for it.
+    const isFailure = signal ? !STOP_SIGNALS.some((name) => name === signal) : code !== 0;
+    if (isFailure && (this.#stopping || !this.#hasListened)) this.#exitCode = 1;
+    if (this.#stopping || !this.#hasListened) this.#stop();
+    else if (!this.#crashed.delete(worker)) this.#replace(worker, { code, signal });
+    this.#startedAt.delete(worker);
+    this.#exitAfterLast();
+  }
+
+  async #replace(worker: Worker, reason: object): Promise<void> {
+    const livedMs = performance.now() - (this.#startedAt.get(worker) as number);
     this.#deaths = livedMs < STABLE_MS ? this.#deaths + 1 : 0;
     if (this.#deaths >= MAX_DEATHS) return this.#giveUp();
     const pauseMs = this.#deaths === 0 ? 0 : Math.min(PAUSE_MS * 2 ** this.#deaths, MAX_PAUSE_MS);
     this.#log.warn(
-      { worker: worker.process.pid, code, signal, pauseMs },
+      { worker: worker.process.pid, ...reason, pauseMs },
       'A worker ended: another one takes its place',
     );
     await sleep(pauseMs);
@@ -86,6 +106,6 @@ export class Primary {
   }
 
   #exitAfterLast(): void {
-    if (this.#startedAt.size === 0) process.exit(this.#exitCode);
+    if (this.#stopping && this.#startedAt.size === 0) process.exit(this.#exitCode);
   }
 }

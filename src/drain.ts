@@ -1,37 +1,71 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
+import { exitWith } from './operator-error.ts';
 import type { Listener } from './process.ts';
 
+/** How long requests in flight may take after a crash, in milliseconds. */
+const CRASH_TIMEOUT_MS = 2_000;
+
 /**
- * Stops serving so that no client notices, or ends the process with exit code 1 when that takes longer than
- * SHUTDOWN_TIMEOUT_MS.
+ * Ends a process that serves so that no client notices: readiness says it, requests are taken for SHUTDOWN_DELAY_MS, the
+ * port is closed, what is open is answered.
  *
  * close-with-grace was tried: a second SIGTERM ends the process at once and cuts its open requests, and Dokku and
  * Heroku send more than one. Fastify's close() alone refuses what routers still send while they have not noticed.
- *
- * @param delayMs how long requests are still taken, in milliseconds
  */
-export async function drain(
-  app: FastifyInstance,
-  listener: Listener,
-  delayMs: number,
-): Promise<void> {
-  const startedAt = performance.now();
-  const forceExit = () => {
-    app.log.error(
-      { requests: listener.openRequests() },
+export class Drain {
+  readonly #app: FastifyInstance;
+  readonly #listener: Listener;
+  readonly #beforeExit: () => Promise<void>;
+  readonly #crashed = new AbortController();
+  #hasBegun = false;
+
+  /** @param beforeExit what is left to do when all is closed */
+  constructor(app: FastifyInstance, listener: Listener, beforeExit: () => Promise<void>) {
+    this.#app = app;
+    this.#listener = listener;
+    this.#beforeExit = beforeExit;
+  }
+
+  /** Ends with exit code 0, or 1 when that takes longer than SHUTDOWN_TIMEOUT_MS. A second call changes nothing. */
+  stop(): void {
+    const { SHUTDOWN_DELAY_MS, SHUTDOWN_TIMEOUT_MS } = this.#app.config;
+    if (!this.#hasBegun) this.#begin(SHUTDOWN_DELAY_MS, SHUTDOWN_TIMEOUT_MS);
+  }
+
+  /** Ends with exit code 1: nothing new is taken by a process that is in a state nobody thought of. */
+  crash(): void {
+    this.#crashed.abort();
+    this.#begin(0, CRASH_TIMEOUT_MS);
+  }
+
+  async #begin(delayMs: number, timeoutMs: number): Promise<void> {
+    setTimeout(() => this.#forceExit(timeoutMs), timeoutMs);
+    if (this.#hasBegun) return;
+    this.#hasBegun = true;
+    await this.#drain(delayMs).catch((error) => exitWith(error, this.#app.log));
+    process.exit(this.#crashed.signal.aborted ? 1 : 0);
+  }
+
+  async #drain(delayMs: number): Promise<void> {
+    const startedAt = performance.now();
+    this.#app.log.info(
+      { requests: this.#listener.openRequests().length },
+      'Draining: no new requests should come here',
+    );
+    this.#app.readiness.draining = true;
+    this.#listener.announceClose();
+    await sleep(delayMs, undefined, { signal: this.#crashed.signal }).catch(() => undefined);
+    await this.#listener.close();
+    await this.#beforeExit();
+    this.#app.log.info({ durationMs: Math.round(performance.now() - startedAt) }, 'Drained');
+  }
+
+  #forceExit(timeoutMs: number): never {
+    this.#app.log.error(
+      { requests: this.#listener.openRequests(), timeoutMs },
       'Still open at SHUTDOWN_TIMEOUT_MS: the process ends without them',
     );
     process.exit(1);
-  };
-  setTimeout(forceExit, app.config.SHUTDOWN_TIMEOUT_MS);
-  app.log.info(
-    { requests: listener.openRequests().length },
-    'Draining: no new requests should come here',
-  );
-  app.readiness.draining = true;
-  listener.announceClose();
-  await sleep(delayMs);
-  await listener.close();
-  app.log.info({ durationMs: Math.round(performance.now() - startedAt) }, 'Drained');
+  }
 }

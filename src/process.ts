@@ -1,13 +1,15 @@
-import cluster, { type Worker } from 'node:cluster';
+import cluster from 'node:cluster';
 import { once } from 'node:events';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Config } from '../plugins/env/index.ts';
 import { type AppOptions, buildApp, readConfig } from './app.ts';
 import { bind } from './bind.ts';
-import { countWorkers, Primary } from './cluster.ts';
-import { drain } from './drain.ts';
+import { CRASHED, countWorkers, Primary } from './cluster.ts';
+import { Drain } from './drain.ts';
 import { createLogger } from './logger.ts';
+import { exitWith } from './operator-error.ts';
+import { onStop } from './signals.ts';
 
 // Stack traces of dist/ name the lines of the sources.
 process.setSourceMapsEnabled(true);
@@ -24,79 +26,56 @@ export interface Listener {
   openRequests(): object[];
 }
 
-/** A second Ctrl-C counts from here on, in milliseconds: `node --watch` passes on the one that the terminal sent too. */
-const SECOND_INTERRUPT_MS = 100;
+/** What follows an exception that nobody caught: before the process serves, it ends at once. */
+let crash = (): void => process.exit(1);
+
+type OpenListener = (app: FastifyInstance) => Listener;
 
 /**
  * Runs a process type: checks the environment, builds the app, binds PORT, drains when told to stop. Exit codes: 0
  * after a signal, 1 after an error, which is the last line of the log.
  */
 export async function startProcess(
-  openListener: (app: FastifyInstance) => Listener,
+  openListener: OpenListener,
   options: Omit<AppOptions, 'config' | 'logger'> = {},
 ): Promise<void> {
   const logger = createLogger();
+  process.on('uncaughtException', (err) => {
+    logger.fatal({ err }, 'Uncaught exception: the process stops');
+    crash();
+  });
   try {
     const config = await readConfig(options.environment, options.plugins);
     const workers = countWorkers(config);
-    if (workers > 1 && cluster.isPrimary) return void new Primary(workers, logger);
-    const started = serve(openListener, { ...options, config, logger });
-    stopOnSignals(started, logger);
-    await started;
+    if (workers > 1 && cluster.isPrimary) new Primary(logger).start(workers);
+    else await serve(openListener, { ...options, config, logger });
   } catch (error) {
     exitWith(error as Error, logger);
   }
 }
 
 async function serve(
-  openListener: (app: FastifyInstance) => Listener,
-  options: AppOptions & { config: Readonly<Config> },
-) {
-  const app = await buildApp(options);
+  openListener: OpenListener,
+  { logger, ...options }: AppOptions & { config: Readonly<Config>; logger: Logger },
+): Promise<void> {
+  const app = await buildApp({ ...options, logger });
   const listener = openListener(app);
-  await bind(listener, options.config);
-  return { app, listener };
-}
-
-/** A stop is asked for once, whoever asks: Heroku signals every process of a dyno, Dokku sends SIGTERM twice. */
-function stopOnSignals(started: ReturnType<typeof serve>, logger: Logger): void {
-  let stopping = false;
-  const stop = async (delayed: boolean, exitCode: number) => {
-    if (stopping) return;
-    stopping = true;
-    const { app, listener } = await started;
-    await drain(app, listener, delayed ? app.config.SHUTDOWN_DELAY_MS : 0).catch((error) =>
-      exitWith(error, logger),
-    );
-    if (cluster.worker) await returnConnections(cluster.worker);
-    process.exit(exitCode);
+  const bound = bind(listener, options.config);
+  const drain = new Drain(app, listener, returnConnections);
+  onStop(() => void bound.then(() => drain.stop()));
+  crash = () => {
+    cluster.worker?.send(CRASHED);
+    bound.then(() => drain.crash());
   };
-  let interruptedAt = Number.POSITIVE_INFINITY;
-  process.on('SIGTERM', () => stop(true, 0));
-  process.on('SIGINT', () => {
-    if (performance.now() - interruptedAt > SECOND_INTERRUPT_MS) process.exit(130);
-    interruptedAt = Math.min(interruptedAt, performance.now());
-    stop(true, 0);
-  });
-  // What is in flight may still end; nothing new is taken by a process that is in a state nobody thought of.
-  process.on('uncaughtException', (err) => {
-    logger.fatal({ err }, 'Uncaught exception: the process stops');
-    stop(false, 1);
-  });
+  await bound;
 }
 
 /**
  * The primary may have sent a connection before it heard that this worker takes none: it gets that back for another
- * worker, and answers only then. A worker that has just ended would leave the client waiting for ever.
+ * worker, and answers only then. A worker that has just ended would leave the client waiting forever.
  */
-async function returnConnections(worker: Worker): Promise<void> {
-  worker.disconnect();
-  await once(worker, 'disconnect');
-}
-
-/** Ends the process with the error as its last line; an error whose message says it all comes without its stack. */
-export function exitWith(error: Error, logger: Logger): never {
-  if ('explained' in error) logger.fatal(error.message);
-  else logger.fatal({ err: error }, error.message);
-  process.exit(1);
+async function returnConnections(): Promise<void> {
+  if (!cluster.worker) return;
+  cluster.worker.disconnect();
+  await once(cluster.worker, 'disconnect');
 }

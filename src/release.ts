@@ -1,6 +1,6 @@
 import { buildApp } from './app.ts';
 import { createLogger } from './logger.ts';
-import { exitWith } from './process.ts';
+import { exitWith } from './operator-error.ts';
 
 const logger = createLogger();
 

@@ -1,4 +1,7 @@
-import { openHttpListener } from './listener.ts';
-import { startProcess } from './process.ts';
+// A signal can come at any moment: the handlers are there before the app is loaded.
+import './signals.ts';
 
-startProcess(openHttpListener);
+const { openHttpListener } = await import('./listener.ts');
+const { startProcess } = await import('./process.ts');
+
+await startProcess(openHttpListener);

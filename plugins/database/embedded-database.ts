@@ -6,6 +6,7 @@ import { Worker } from 'node:worker_threads';
 import type { PGlite } from '@electric-sql/pglite';
 import type { FastifyBaseLogger } from 'fastify';
 import { Kysely, PGliteDialect } from 'kysely';
+import { OperatorError } from '../../src/operator-error.ts';
 import { applyMigrations } from './migrate.ts';
 
 /**
@@ -41,7 +42,7 @@ function resolvePGlite(): string {
     const message =
       'DATABASE_URL names the embedded database, which is for development and is not installed here. ' +
       'Set DATABASE_URL to a postgres:// URL, or run npm ci to install the development dependencies.';
-    throw Object.assign(new Error(message, { cause }), { explained: true });
+    throw new OperatorError(message, { cause });
   }
 }
 

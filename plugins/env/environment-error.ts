@@ -1,5 +1,6 @@
 import type { ErrorObject } from 'ajv';
 import type { TProperties } from 'typebox';
+import { OperatorError } from '../../src/operator-error.ts';
 
 /** What a setting says of itself beside its schema; plugins/env.ts explains the fields. */
 interface Explanation {
@@ -9,10 +10,8 @@ interface Explanation {
 }
 
 /** The environment is not valid; the message has one line for each variable to mend, and no secret. */
-export class EnvironmentError extends Error {
+export class EnvironmentError extends OperatorError {
   override name = 'EnvironmentError';
-  /** The message is for the operator, a stack would tell nothing more. */
-  readonly explained = true;
   /** The variables to mend. */
   readonly variables: string[];
 

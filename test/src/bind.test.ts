@@ -30,11 +30,7 @@ function openPort(t: Test): Listen {
   };
 }
 
-async function readError(
-  listener: Listener,
-  HOST: string,
-  PORT: number,
-): Promise<Error & { explained?: boolean }> {
+async function readError(listener: Listener, HOST: string, PORT: number): Promise<Error> {
   return bind(listener, { HOST, PORT } as Config).then(
     () => new Error('bound'),
     (error) => error,
@@ -47,7 +43,7 @@ test('A taken port is an error that says what to do', async (t) => {
   await once(other.listen(0, '127.0.0.1'), 'listening');
   const { port } = other.address() as AddressInfo;
   const error = await readError(createListener(openPort(t)), '127.0.0.1', port);
-  t.match(error, { name: 'BindError', explained: true, cause: { code: 'EADDRINUSE' } });
+  t.match(error, { name: 'BindError', cause: { code: 'EADDRINUSE' } });
   t.match(
     error.message,
     new RegExp(`^Port ${port} is taken by another process\\. Stop it, or set PORT`),

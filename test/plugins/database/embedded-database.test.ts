@@ -84,7 +84,7 @@ test('Where PGlite is not installed, the URL is refused with what to do', (t) =>
   const message = /is not installed here\. Set DATABASE_URL to a postgres:\/\/ URL, or run npm ci/;
   t.throws(() => createEmbeddedDialect('pglite:memory', logger, async () => []), {
     message,
-    explained: true,
+    name: 'OperatorError',
   });
   t.end();
 });
