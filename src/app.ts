@@ -94,9 +94,8 @@ function serverOptions(config: Readonly<Config>): FastifyHttpOptions<RawServerDe
     // Else a folder's own URL is two routes for each method, which cost time at the start, and memory.
     routerOptions: { ignoreTrailingSlash: true },
     handlerTimeout: config.REQUEST_TIMEOUT_MS,
-    // Longer than any router keeps an idle connection (Caddy 120 s, Heroku and gorouter 90 s, nginx and ALB 60 s):
-    // the side that closes first must be the router's, or it sends a request into a closing connection.
-    keepAliveTimeout: 125_000,
+    // The side that closes an idle connection first must be the router, or it sends a request into a closing one.
+    keepAliveTimeout: config.KEEP_ALIVE_TIMEOUT_MS,
     // A client may take this long to send a request, headers and body; Fastify's default is for ever.
     requestTimeout: 60_000,
     http: {

@@ -52,6 +52,15 @@ export const settings = Type.Object({
     expected: 'an integer from 1 to 600000 (milliseconds)',
     remedy: "Stay below the router's own time-out: Heroku's is 30000",
   }),
+  KEEP_ALIVE_TIMEOUT_MS: Type.Integer({
+    minimum: 1,
+    maximum: 86_400_000,
+    default: 125_000,
+    description:
+      'How long an idle connection is kept, longer than the router does; in milliseconds',
+    expected: 'an integer from 1 to 86400000 (milliseconds)',
+    remedy: "Stay above the router's own: Google's load balancers keep 600000, Envoy 3600000",
+  }),
   SHUTDOWN_DELAY_MS: Type.Integer({
     minimum: 0,
     maximum: 600_000,

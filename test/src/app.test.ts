@@ -145,3 +145,14 @@ test('Connections are kept longer than any router keeps them, requests may not t
   t.ok(server.keepAliveTimeout > 120_000);
   t.ok(server.requestTimeout > 0 && server.headersTimeout > 0);
 });
+
+test('KEEP_ALIVE_TIMEOUT_MS says how long a connection is kept, up to a day', async (t) => {
+  for (const time of ['1', '620000', '86400000']) {
+    const { server } = await buildTestApp(t, { ...environment, KEEP_ALIVE_TIMEOUT_MS: time });
+    t.equal(server.keepAliveTimeout, Number(time));
+  }
+  for (const time of ['0', '86400001', '1e3', 'never', '-1'])
+    await t.rejects(buildTestApp(t, { ...environment, KEEP_ALIVE_TIMEOUT_MS: time }), {
+      message: /KEEP_ALIVE_TIMEOUT_MS.*1 to 86400000/s,
+    });
+});
