@@ -1,26 +1,30 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { EventEmitter, once } from 'node:events';
-import { existsSync, readFileSync, watch } from 'node:fs';
+import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseEnv, styleText } from 'node:util';
 import pretty from 'pino-pretty';
-import manifest from '../package.json' with { type: 'json' };
+import { describeApp } from './dev/describe-app.ts';
+import { onParentEnd } from './dev/parents.ts';
+import { listSettings } from './dev/settings.ts';
+import { watchSources } from './dev/watch-sources.ts';
 
 /*
- * `npm run dev`: runs the sources as they are, with the settings of .env.example and .env, and again after each change,
- * and makes the log readable. `node --watch` was tried: it does not see new files, or aborts at Ctrl-C where it does.
+ * `npm run dev`: runs the sources with the settings of .env.example and .env, starts the app again
+ * after each change, and makes the log readable. `npm run dev -- --inspect` debugs the app: what
+ * stands behind `--` goes to Node. `node --watch` was tried: it does not see new files, or aborts
+ * at Ctrl-C.
  */
 
-/** The settings of development: the later file wins, and the real environment over both. */
-const SETTINGS = ['.env.example', '.env'];
-
-/** An editor's save is several changes; they are one after this pause, in milliseconds. */
+/** An editor's save is several changes. They are one after this pause, in milliseconds. */
 const SETTLE_MS = 50;
+
+/** A stream that stays open, or a debugger, must not delay the next start. In milliseconds. */
+const KILL_AFTER_MS = 1_000;
 
 /** Where Node keeps what it has compiled: the next start takes three quarters of the time. */
 const NODE_COMPILE_CACHE = 'node_modules/.cache/compile-cache';
 
+const nodeArguments = process.argv.slice(2);
 const output = pretty({
   translateTime: 'SYS:HH:MM:ss',
   ignore: 'pid,hostname,name,method,path,status,durationMs,requestId,address',
@@ -28,49 +32,49 @@ const output = pretty({
     method ? `${method} ${path} ${status} in ${durationMs} ms` : String(msg),
 });
 
-const changes = new EventEmitter();
 let welcomed = false;
-let app = start();
 let stopping = false;
+let app = start();
+const changes = watchSources((message) => output.write(`${message}\n`));
 
-watch('.', (_event, file) => SETTINGS.includes(file ?? '') && changes.emit('change'));
-for (const folder of ['src', 'plugins', 'routes'])
-  watch(folder, { recursive: true }, () => changes.emit('change'));
-
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.on(signal, async () => {
-    stopping = true;
-    await stop(app);
-    process.exit(0);
-  });
-}
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, end);
+onParentEnd(end);
 
 while (!stopping) {
   await once(changes, 'change');
-  await sleep(SETTLE_MS);
-  await stop(app);
+  await Promise.all([stop(app), sleep(SETTLE_MS)]);
   if (!stopping) app = start();
 }
 
+async function end(): Promise<void> {
+  stopping = true;
+  await stop(app);
+  process.exit(0);
+}
+
+/** The channel tells the app when this process is killed. */
 function start(): ChildProcess {
-  const settings = SETTINGS.filter((file) => existsSync(file)).map((file) => `--env-file=${file}`);
-  const child = spawn(process.execPath, [...settings, 'src/web.ts'], {
+  const settings = listSettings().map((file) => `--env-file=${file}`);
+  const preload = ['--import', './scripts/dev/end-with-parent.ts'];
+  const child = spawn(process.execPath, [...settings, ...preload, ...nodeArguments, 'src/web.ts'], {
     env: { NODE_COMPILE_CACHE, ...process.env },
-    stdio: ['inherit', 'pipe', 'inherit'],
+    stdio: ['inherit', 'pipe', 'inherit', 'ipc'],
   });
-  createInterface(child.stdout).on('line', showLine);
-  child.once(
-    'exit',
-    (code) => code && output.write(`The app ended with ${code}; it starts again after a change\n`),
-  );
+  createInterface(child.stdout!).on('line', showLine);
+  child.once('exit', (code) => {
+    if (code) output.write(`The app ended with ${code}. It starts again after a change.\n`);
+  });
   return child;
 }
 
-/** Ctrl-C reaches the app by itself too; a second SIGINT would end it at once, SIGTERM changes nothing. */
+/** Ctrl-C reaches the app by itself too. A second SIGINT would end it at once, SIGTERM does not. */
 async function stop(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, 'exit');
   child.kill('SIGTERM');
-  await once(child, 'exit');
+  const timer = setTimeout(() => child.kill('SIGKILL'), KILL_AFTER_MS);
+  await ended;
+  clearTimeout(timer);
 }
 
 async function showLine(line: string): Promise<void> {
@@ -78,39 +82,4 @@ async function showLine(line: string): Promise<void> {
   if (!port || welcomed) return void output.write(`${line}\n`);
   welcomed = true;
   output.write(await describeApp(`http://localhost:${port}`));
-}
-
-/** What a developer wants to know first: where it is, what is attached to it, what to edit. */
-async function describeApp(url: string): Promise<string> {
-  const files = SETTINGS.filter((file) => existsSync(file)).map((file) =>
-    parseEnv(readFileSync(file, 'utf8')),
-  );
-  const environment: NodeJS.ProcessEnv = Object.assign({}, ...files, process.env);
-  // Loaded only now: the app that starts meanwhile comes first.
-  const { gatherSettings } = await import('../plugins/env/index.ts');
-  const names = Object.keys(await gatherSettings([new URL('../plugins/', import.meta.url)]));
-  const attached = names
-    .filter((name) => name.endsWith('_URL'))
-    .map((name) => [nameService(name), environment[name]]);
-  const places = [
-    ['App', styleText('cyan', url)],
-    ...(existsSync('plugins/docs') ? [['API', styleText('cyan', `${url}/docs`)]] : []),
-    ...attached.map(([name, value]) => [
-      name,
-      value ? maskCredentials(value) : styleText('dim', 'not attached'),
-    ]),
-    ['Edit', 'routes/  plugins/  .env'],
-  ];
-  const rows = places.map(([name = '', value]) => `  ${name.padEnd(13)}${value}\n`);
-  return `\n  ${styleText('bold', `${manifest.name} ${manifest.version}`)}\n\n${rows.join('')}\n`;
-}
-
-/** BACKING_APP_URL is the backing app. */
-function nameService(setting: string): string {
-  const words = setting.replace(/_URL$/, '').replaceAll('_', ' ').toLowerCase();
-  return words.charAt(0).toUpperCase() + words.slice(1);
-}
-
-function maskCredentials(url: string): string {
-  return url.replace(/\/\/[^/@]*@/, '//***@');
 }

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cp, symlink } from 'node:fs/promises';
 import path from 'node:path';
@@ -17,7 +17,12 @@ export async function copySources(t: Test): Promise<string> {
 }
 
 /** Runs the script as a terminal does: in a process group of its own, which gets its Ctrl-C. */
-export function startDev(t: Test, folder: string, environment: Record<string, string>) {
+export function startDev(
+  t: Test,
+  folder: string,
+  environment: Record<string, string>,
+  nodeArguments: string[] = [],
+) {
   const variables = {
     PATH: process.env.PATH,
     HOME: folder,
@@ -25,7 +30,10 @@ export function startDev(t: Test, folder: string, environment: Record<string, st
     ...environment,
   };
   const empty = ['-i', ...Object.entries(variables).map(([name, value]) => `${name}=${value}`)];
-  const child = spawn('env', [...empty, 'npm', 'run', 'dev'], { cwd: folder, detached: true });
+  const child = spawn('env', [...empty, 'npm', 'run', 'dev', '--', ...nodeArguments], {
+    cwd: folder,
+    detached: true,
+  });
   const group = -(child.pid ?? 0);
   const output: string[] = [];
   child.stdout.on('data', (data) => output.push(String(data)));
@@ -33,6 +41,15 @@ export function startDev(t: Test, folder: string, environment: Record<string, st
   const exited = once(child, 'close');
   t.teardown(() => isRunning(group) && process.kill(group, 'SIGKILL'));
   return { exited, group, readOutput: () => output.join('') };
+}
+
+/** The process of the group whose command line is this. */
+export function findProcess(group: number, command: RegExp): number {
+  const lines = execFileSync('ps', ['-eo', 'pid=,pgid=,args='], { encoding: 'utf8' }).split('\n');
+  const found = lines
+    .map((line) => /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line) ?? [])
+    .find(([, , owner, args = '']) => Number(owner) === group && command.test(args));
+  return Number(found?.[1]);
 }
 
 export function isRunning(pid: number): boolean {

@@ -1,0 +1,43 @@
+import { existsSync } from 'node:fs';
+import { styleText } from 'node:util';
+import manifest from '../../package.json' with { type: 'json' };
+import { readSettings } from './settings.ts';
+
+/** Tells a developer where the app is, what is attached to it, and what to edit. */
+export async function describeApp(url: string): Promise<string> {
+  const attached = await listAttached();
+  const places = [
+    ['App', styleText('cyan', url)],
+    ...(existsSync('plugins/docs.ts') || existsSync('plugins/docs')
+      ? [['API', styleText('cyan', `${url}/docs`)]]
+      : []),
+    ...attached.map(([name, value]) => [
+      name,
+      value ? maskCredentials(value) : styleText('dim', 'not attached'),
+    ]),
+    ['Edit', 'routes/  plugins/  .env'],
+  ];
+  const rows = places.map(([name = '', value]) => `  ${name.padEnd(13)}${value}\n`);
+  return `\n  ${styleText('bold', `${manifest.name} ${manifest.version}`)}\n\n${rows.join('')}\n`;
+}
+
+/** What each setting that is a URL is called, and its value. */
+async function listAttached(): Promise<[string, string | undefined][]> {
+  const environment = readSettings();
+  // Loaded only now, so that the app's own start is not delayed.
+  const { gatherSettings } = await import('../../plugins/env/index.ts');
+  const names = Object.keys(await gatherSettings([new URL('../../plugins/', import.meta.url)]));
+  return names
+    .filter((name) => name.endsWith('_URL'))
+    .map((name) => [nameService(name), environment[name]]);
+}
+
+/** BACKING_APP_URL is the backing app. */
+function nameService(setting: string): string {
+  const words = setting.replace(/_URL$/, '').replaceAll('_', ' ').toLowerCase();
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+function maskCredentials(url: string): string {
+  return url.replace(/\/\/[^/@]*@/, '//***@');
+}

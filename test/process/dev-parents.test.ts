@@ -1,0 +1,59 @@
+import { request } from 'node:http';
+import { test } from 'tap';
+import { DOWN, findFreePort, poll, waitForClosedPort, writeFiles } from '../helper.ts';
+import { copySources, findProcess, startDev } from './dev-process.ts';
+
+const isServed = (url: string) =>
+  fetch(url).then(
+    ({ ok }) => ok,
+    () => false,
+  );
+
+for (const [name, killed] of [
+  ['npm', /npm run dev/],
+  ['its script', /^\S*node .*scripts\/dev\.ts/],
+] as const) {
+  test(`npm run dev: SIGKILL of ${name} ends the app and frees its port`, async (t) => {
+    const folder = await copySources(t);
+    const url = `http://localhost:${await findFreePort()}`;
+    const { group } = startDev(t, folder, { PORT: new URL(url).port, DATABASE_URL: DOWN });
+    await poll(() => isServed(url));
+    process.kill(findProcess(-group, killed), 'SIGKILL');
+    await waitForClosedPort(url);
+  });
+}
+
+/** Its answer never ends, and stopping is not listened for. */
+const STREAM = `
+  import type { FastifyPluginAsync } from 'fastify';
+  const route: FastifyPluginAsync = async (app) =>
+    void app.get('/', (_request, reply) => void reply.hijack().raw.writeHead(200).write('open'));
+  export default route;
+`;
+
+test('npm run dev starts again within seconds while a stream is open', async (t) => {
+  const folder = await copySources(t);
+  await writeFiles(folder, { 'routes/stream/index.ts': STREAM });
+  const url = `http://localhost:${await findFreePort()}`;
+  const { readOutput } = startDev(t, folder, { PORT: new URL(url).port, DATABASE_URL: DOWN });
+  await poll(() => isServed(url));
+  const client = request(`${url}/stream`)
+    .on('error', () => {})
+    .end();
+  t.teardown(() => client.destroy());
+  await new Promise((resolve) => client.once('response', resolve));
+  const startedAt = performance.now();
+  await writeFiles(folder, { 'jobs/first.ts': '', 'routes/hello/index.ts': STREAM });
+  await poll(() => readOutput().split('Server listening').length > 1);
+  t.ok(performance.now() - startedAt < 20_000, 'long before SHUTDOWN_TIMEOUT_MS');
+});
+
+test('npm run dev -- --inspect=0 debugs the app, a change in a new folder starts it again', async (t) => {
+  const folder = await copySources(t);
+  const PORT = String(await findFreePort());
+  const { readOutput } = startDev(t, folder, { PORT, DATABASE_URL: DOWN }, ['--inspect=0']);
+  const countDebuggers = () => readOutput().split('Debugger listening on').length - 1;
+  await poll(() => countDebuggers() === 1 && readOutput().includes(`http://localhost:${PORT}`));
+  await writeFiles(folder, { 'jobs/first.ts': '' });
+  await poll(() => countDebuggers() === 2);
+});
