@@ -1,0 +1,53 @@
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { FastifyInstance } from 'fastify';
+import type { Pool } from 'pg';
+import { createPool } from '../../plugins/database/postgres.ts';
+
+/** The pause before a server that was away is asked again, in milliseconds. */
+const RETRY_MS = 500;
+
+/** How often the connection is tried, in milliseconds: one that broke without a word brings no notifications. */
+const CHECK_MS = 15_000;
+
+/** How long connecting and a statement may take, in milliseconds. */
+const TIMEOUT_MS = 5_000;
+
+/**
+ * Listens for PostgreSQL's notifications on a connection of its own, and again whenever the server was away.
+ *
+ * @param onNews is called for each notification, and each time that listening begins: what came before was missed
+ */
+export async function listenForNotes(app: FastifyInstance, onNews: () => void): Promise<void> {
+  const { DATABASE_DIRECT_URL, DATABASE_URL, DATABASE_TLS } = app.config;
+  const pool = createPool({
+    url: DATABASE_DIRECT_URL ?? DATABASE_URL,
+    tls: DATABASE_TLS,
+    max: 1,
+    connectTimeoutMs: TIMEOUT_MS,
+    statementTimeoutMs: TIMEOUT_MS,
+    onIdleError: () => undefined,
+  });
+  while (!app.stopping.aborted) {
+    const failure = await listen(pool, onNews, app.stopping).catch((error) => error);
+    if (app.stopping.aborted) break;
+    app.log.warn({ err: failure }, 'The notifications of the notes are away: listening again');
+    await sleep(RETRY_MS, undefined, { signal: app.stopping }).catch(() => undefined);
+  }
+  await pool.end();
+}
+
+/** @returns when the process stops @throws when the connection breaks */
+async function listen(pool: Pool, onNews: () => void, signal: AbortSignal): Promise<void> {
+  const client = await pool.connect();
+  const check = setInterval(() => client.query('select 1').catch(() => undefined), CHECK_MS);
+  try {
+    client.on('notification', onNews);
+    await client.query('listen note_events');
+    onNews();
+    await once(client, 'end', { signal });
+  } finally {
+    clearInterval(check);
+    client.release(true);
+  }
+}

@@ -1,0 +1,46 @@
+import { type Kysely, sql } from 'kysely';
+
+/**
+ * The table of events and the trigger that fills it, whoever writes to the notes. The lock gives ids in the order of
+ * commits: without it a transaction that commits late would have a lower id than what clients have seen already. It
+ * is taken before any row is locked, so that two transactions cannot wait for each other.
+ */
+export async function createNoteEvents(db: Kysely<unknown>): Promise<void> {
+  await sql`
+    create table if not exists note_events (
+      id bigint generated always as identity primary key,
+      name text not null,
+      note json not null,
+      created_at timestamptz not null default now()
+    )`.execute(db);
+  await sql`
+    create or replace function lock_note_events() returns trigger language plpgsql as $$
+    begin
+      perform pg_advisory_xact_lock(hashtext('note_events'));
+      return null;
+    end $$`.execute(db);
+  await sql`
+    create or replace function add_note_event() returns trigger language plpgsql as $$
+    declare
+      changed notes := case when TG_OP = 'DELETE' then old else new end;
+    begin
+      insert into note_events (name, note) values (
+        case TG_OP when 'INSERT' then 'created' when 'UPDATE' then 'changed' else 'deleted' end,
+        json_build_object(
+          'id', changed.id,
+          'title', changed.title,
+          'body', changed.body,
+          'createdAt', to_char(changed.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+          'updatedAt', to_char(changed.updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+        )
+      );
+      perform pg_notify('note_events', '');
+      return null;
+    end $$`.execute(db);
+  await sql`
+    create or replace trigger lock_note_events before insert or update or delete on notes
+    for each statement execute function lock_note_events()`.execute(db);
+  await sql`
+    create or replace trigger add_note_event after insert or update or delete on notes
+    for each row execute function add_note_event()`.execute(db);
+}
