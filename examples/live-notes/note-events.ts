@@ -12,10 +12,10 @@ export interface NoteEvent {
 }
 
 /** How many events a process keeps for its clients; who is further behind reads the table. */
-const RECENT = 1_000;
+const RECENT = 500;
 
 /** How many events are read from the table at once. */
-const PAGE = 500;
+const PAGE = 100;
 
 /** The pause before a database that was away is asked again, in milliseconds. */
 const RETRY_MS = 500;

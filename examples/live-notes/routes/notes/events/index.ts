@@ -32,7 +32,8 @@ const events: FastifyPluginAsyncTypebox = async (app) => {
 
   /** Each is read when the client has taken the one before it. */
   async function* listMessages(position: number): AsyncGenerator<string> {
-    yield `retry: ${RETRY_MS}\n\n`;
+    // Who is cut off before the first event knows where to go on, too.
+    yield `id: ${position}\nretry: ${RETRY_MS}\n\n`;
     while (!app.stopping.aborted) {
       const { news } = app.noteEvents;
       const found = await app.noteEvents.list(position);

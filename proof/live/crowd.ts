@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import net from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { PostgresServer } from '../postgres.ts';
+import { type Program, startProgram } from '../routing/web.ts';
+import { openClients, stopProgram } from './index.ts';
+
+const CLIENTS = 1_000;
+
+/** How long the process may take to stop with them, in milliseconds: SHUTDOWN_TIMEOUT_MS. */
+const STOP_MS = 25_000;
+
+/** What a client that reads nothing is sent twice, in MiB: much more than sockets hold. */
+const UNREAD_MIB = 150;
+
+/** How much memory may rise meanwhile, in MiB: what V8 has not collected yet. */
+const RISE_MIB = 75;
+
+const MIB = 2 ** 20;
+
+/** @returns the memory of each client */
+export async function proveCrowd(program: Program): Promise<string> {
+  const running = await startProgram(program);
+  const before = await readMemory(running.pid);
+  const clients = await openClients(readUrl(program), CLIENTS);
+  await sleep(1_000);
+  const each = ((await readMemory(running.pid)) - before) / CLIENTS;
+  const startedAt = performance.now();
+  for (const client of clients) client.stopAfterThis();
+  await stopProgram(running);
+  const tookMs = performance.now() - startedAt;
+  assert(tookMs < STOP_MS, `it took ${tookMs} ms`);
+  return `${(each / 1024).toFixed(1)} KiB each, stopped in ${(tookMs / 1_000).toFixed(1)} s`;
+}
+
+/** @returns how much memory has risen while a client that reads nothing was sent the second half */
+export async function proveStoppedReader(
+  program: Program,
+  postgres: PostgresServer,
+): Promise<string> {
+  const running = await startProgram(program);
+  const socket = net.connect(Number(program.environment.PORT), '127.0.0.1').pause();
+  socket.on('error', () => undefined);
+  socket.write('GET /notes/events HTTP/1.1\r\nhost: localhost\r\n\r\n');
+  await sleep(500);
+  // The first half fills the heap as far as V8 lets it grow before it collects.
+  await writeNotes(postgres);
+  const before = await readMemory(running.pid);
+  await writeNotes(postgres);
+  const rise = ((await readMemory(running.pid)) - before) / MIB;
+  await stopProgram(running);
+  socket.destroy();
+  assert(rise < RISE_MIB, `${rise.toFixed()} MiB`);
+  return `${rise.toFixed()} MiB for ${UNREAD_MIB} MiB that were not read`;
+}
+
+async function writeNotes(postgres: PostgresServer): Promise<void> {
+  for (let mebibyte = 0; mebibyte < UNREAD_MIB; mebibyte++)
+    await postgres.query(
+      `insert into notes select gen_random_uuid(), 'unread', repeat('x', 10000), now(), now()
+       from generate_series(1, 105)`,
+    );
+  await sleep(1_000);
+}
+
+function readUrl({ environment: { PORT } }: Program): string {
+  return `http://127.0.0.1:${PORT}/notes/events`;
+}
+
+/** What a process has in memory, in bytes. */
+async function readMemory(pid: number): Promise<number> {
+  const [, kibibytes] = /VmRSS:\s+(\d+)/.exec(await readFile(`/proc/${pid}/status`, 'utf8'))!;
+  return Number(kibibytes) * 1_024;
+}
