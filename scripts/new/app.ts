@@ -1,0 +1,109 @@
+import { execFileSync, execSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { pickRemovals, type Removal, readRemovals, removeRows } from './removals.ts';
+
+/** Heroku's rule for the name of an app, which npm, Dokku and the other platforms accept too. */
+const NAME = /^[a-z](?=.{1,28}[a-z0-9]$)[a-z0-9]*(-[a-z0-9]+)*$/;
+
+const CHANGELOG = `# Changelog
+
+In the form of [Keep a Changelog](https://keepachangelog.com/en/1.1.0/).
+
+## 0.1.0
+
+### Added
+
+- The template, with what is needed of it.
+`;
+
+/**
+ * Makes a fresh clone an app of its own: removes capabilities by the README's lines, and writes the
+ * name everywhere. Nothing is committed.
+ *
+ * @throws an error that says what is wrong, before anything is changed
+ */
+export function createApp(root: string, name: string, [word, ...capabilities]: string[]): void {
+  checkName(name);
+  if (word && word !== 'without')
+    throw new Error(`"${word}" is not known here: npm run new app ${name} without notes redis`);
+  const removals = pickRemovals(readRemovals(read(root, 'README.md')), capabilities);
+  checkClean(root);
+  for (const { commands } of removals) for (const command of commands) run(root, command);
+  writeName(root, name, removals);
+  // The tables of settings, app.json and .env.example, by the plugins that are left.
+  run(root, 'node scripts/write-environment.ts');
+  run(root, 'biome check --write');
+}
+
+function checkName(name: string): void {
+  if (!NAME.test(name))
+    throw new Error(
+      `"${name}" is not a name for an app: 3 to 30 small letters, digits and single hyphens, ` +
+        'a letter first, such as book-shop.',
+    );
+}
+
+/** What goes wrong can then be undone with one command. */
+function checkClean(root: string): void {
+  const changes = execFileSync('git', ['status', '--porcelain'], { cwd: root, encoding: 'utf8' });
+  if (changes)
+    throw new Error(`There are changes that are not committed. Commit them first:\n${changes}`);
+}
+
+/** npm edits package.json and the lock file alone: the packages go at the next `npm install`. */
+function run(root: string, command: string): void {
+  const bin = path.join(root, 'node_modules/.bin');
+  const env = {
+    ...process.env,
+    PATH: `${bin}${path.delimiter}${process.env.PATH}`,
+    npm_config_package_lock_only: 'true',
+  };
+  try {
+    execSync(command, { cwd: root, env, stdio: ['ignore', 'ignore', 'pipe'] });
+  } catch (error) {
+    throw new Error(
+      `${(error as Error).message.trim()}\nUndo what was done so far with: git reset --hard`,
+    );
+  }
+}
+
+function writeName(root: string, name: string, removals: Removal[]): void {
+  edit(root, 'README.md', (text) => removeRows(text, removals).replace(/\bPoort\b/g, name));
+  edit(root, '.env.example', (text) => text.replace(/=poort$/gm, `=${name}`));
+  edit(root, 'CHANGELOG.md', () => CHANGELOG);
+  editJson(root, 'package-lock.json', (lock) => {
+    lock.name = name;
+    lock.packages[''].name = name;
+  });
+  editJson(root, 'package.json', (manifest) => {
+    manifest.name = name;
+    manifest.scripts = keepScripts(root, manifest.scripts);
+  });
+}
+
+/** The scripts whose file is still there. */
+function keepScripts(root: string, scripts: Record<string, string>): Record<string, string> {
+  const isThere = (script: string) => {
+    const [file] = /(?:scripts|proof)\/[\w-]+\.ts$/.exec(script) ?? [];
+    return !file || existsSync(path.join(root, file));
+  };
+  return Object.fromEntries(Object.entries(scripts).filter(([, script]) => isThere(script)));
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: JSON of several forms.
+function editJson(root: string, file: string, change: (value: any) => void): void {
+  edit(root, file, (text) => {
+    const value = JSON.parse(text);
+    change(value);
+    return `${JSON.stringify(value, null, 2)}\n`;
+  });
+}
+
+function edit(root: string, file: string, change: (text: string) => string): void {
+  writeFileSync(path.join(root, file), change(read(root, file)));
+}
+
+function read(root: string, file: string): string {
+  return readFileSync(path.join(root, file), 'utf8');
+}

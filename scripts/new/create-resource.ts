@@ -1,0 +1,97 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { findClashes, type Names, readNames, rename } from './names.ts';
+
+/*
+ * The sources in new/resource are TypeScript as any other, formatted and type-checked. Nothing but
+ * the names changes in them. The notes would do too, but they are removed or edited by an owner.
+ */
+
+const ROOT = path.join(import.meta.dirname, '../..');
+const SOURCE = path.join(import.meta.dirname, 'resource');
+const SOURCE_NAMES: Names = { plural: 'sample-things', singular: 'sample-thing' };
+const BIOME = path.join(ROOT, 'node_modules/@biomejs/biome/bin/biome');
+
+/**
+ * Writes a resource with its table and its test, or nothing.
+ *
+ * @returns its names and the new files
+ * @throws an error that says what does not work with the name
+ */
+export function createResource(plural: string, singular?: string): string[] {
+  const names = readNames(plural, singular);
+  const files = renderFiles(names);
+  checkFree(names, files);
+  writeFiles(files);
+  return [`${names.plural}, singular ${names.singular}:`, ...files.keys()];
+}
+
+/** The text of each file by its path. */
+function renderFiles(names: Names): Map<string, string> {
+  const { plural } = names;
+  const sources = [
+    [`src/migrations/${findNumber()}-create-${plural}.ts`, 'migration.ts'],
+    [`routes/${plural}/index.ts`, 'index.ts'],
+    [`routes/${plural}/schema.ts`, 'schema.ts'],
+    [`routes/${plural}/store.ts`, 'store.ts'],
+    [`test/routes/${plural}.test.ts`, 'test.ts'],
+  ] as const;
+  return new Map(sources.map(([file, source]) => [file, render(source, names)]));
+}
+
+/** Migrations are applied in the order of their names; the last one's number plus one. */
+function findNumber(): string {
+  const numbers = globSync('src/migrations/*.ts', { cwd: ROOT }).map((file) =>
+    Number.parseInt(path.basename(file), 10),
+  );
+  const last = Math.max(0, ...numbers.filter((number) => !Number.isNaN(number)));
+  return `${last + 1}`.padStart(4, '0');
+}
+
+/** The source is as deep in the tree as routes/NAME, where the imports are the same; the test alone moves. */
+function render(source: string, names: Names): string {
+  const text = readFileSync(path.join(SOURCE, source), 'utf8');
+  const [clash] = findClashes(text, SOURCE_NAMES, names);
+  if (clash)
+    throw new Error(
+      `"${names.plural}" does not work: there is another ${clash} in the code of each resource.`,
+    );
+  return rename(text, SOURCE_NAMES, names)
+    .replaceAll("'../../../", "'../../")
+    .replaceAll("'../../test/", "'../");
+}
+
+function checkFree({ plural }: Names, files: Map<string, string>): void {
+  const taken = [`routes/${plural}`, `plugins/${plural}.ts`, ...files.keys()].find((file) =>
+    existsSync(path.join(ROOT, file)),
+  );
+  const migration = globSync(`src/migrations/*-create-${plural}.ts`, { cwd: ROOT })[0];
+  if (taken ?? migration) throw new Error(`"${plural}" is taken: ${taken ?? migration} is there.`);
+}
+
+/** All or nothing: what is there is never overwritten, and what could not be completed is taken away. */
+function writeFiles(files: Map<string, string>): void {
+  const written: string[] = [];
+  try {
+    for (const [file, text] of files) {
+      const target = path.join(ROOT, file);
+      const folder = mkdirSync(path.dirname(target), { recursive: true });
+      if (folder) written.push(folder);
+      writeFileSync(target, text, { flag: 'wx' });
+      written.push(target);
+    }
+    format([...files.keys()]);
+  } catch (error) {
+    for (const target of written) rmSync(target, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** A longer or shorter name breaks a line elsewhere, and comes earlier or later among the imports. */
+function format(files: string[]): void {
+  const args = [BIOME, 'check', '--write', ...files];
+  const { status, stderr } = spawnSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' });
+  if (status !== 0)
+    throw new Error(`The files could not be formatted, and are not kept:\n${stderr}`);
+}

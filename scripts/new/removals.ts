@@ -1,0 +1,70 @@
+/** A row of the README's table of what can be removed. */
+export interface Removal {
+  /** The word for it, as in `npm run new app NAME without redis`. */
+  name: string;
+  /** The names of what has to be removed before. */
+  after: string[];
+  /** Command lines, in their order. */
+  commands: string[];
+}
+
+const HEADING = '\n## Remove what you do not need\n';
+
+/** `name`, what it is (after `other`), `command` and maybe more of them. */
+const ROW = /^\| `([a-z][a-z0-9-]*)` \| (.+?) \| (`.+`.*) \|$/;
+
+/**
+ * The rows of the README's table.
+ *
+ * @throws an error that shows a row that has another form
+ */
+export function readRemovals(readme: string): Removal[] {
+  const [section = ''] = readme.split(HEADING)[1]?.split('\n## ') ?? [];
+  const [, , ...rows] = section.split('\n').filter((line) => line.startsWith('|'));
+  if (rows.length === 0) throw new Error('The README has no table of what can be removed.');
+  return rows.map(readRow);
+}
+
+function readRow(row: string): Removal {
+  const [, name, description, commands] = ROW.exec(row) ?? [];
+  if (!name || !description || !commands)
+    throw new Error(`This row is not "| \`name\` | what it is | \`command\` |":\n${row}`);
+  const [, after = ''] = /, after (.+)$/.exec(description) ?? [];
+  return { name, after: findCode(after), commands: findCode(commands) };
+}
+
+function findCode(text: string): string[] {
+  return Array.from(text.matchAll(/`([^`]+)`/g), ([, code = '']) => code);
+}
+
+/**
+ * The removals of these names and of all that has to go before them, in the order of the table.
+ *
+ * @throws an error that lists the names, for one that is not among them
+ */
+export function pickRemovals(removals: Removal[], names: string[]): Removal[] {
+  const picked = new Set<string>();
+  const pick = (name: string): void => {
+    const removal = removals.find((removal) => removal.name === name);
+    if (!removal) throw new Error(describeUnknown(name, removals));
+    for (const before of removal.after) pick(before);
+    picked.add(name);
+  };
+  for (const name of names) pick(name);
+  return removals.filter(({ name }) => picked.has(name));
+}
+
+function describeUnknown(name: string, removals: Removal[]): string {
+  const names = removals.map((removal) => removal.name).join(', ');
+  return `"${name}" cannot be removed. What can: ${names}.`;
+}
+
+/** The README without the rows of what was removed. */
+export function removeRows(readme: string, removed: Removal[]): string {
+  const isRemoved = (line: string) =>
+    removed.some(({ name }) => line.startsWith(`| \`${name}\` |`));
+  return readme
+    .split('\n')
+    .filter((line) => !isRemoved(line))
+    .join('\n');
+}
