@@ -20,6 +20,8 @@ const LONG = 'it takes minutes, on a fresh clone';
 
 const inCi = (says: RegExp, reason: string) =>
   ({ how: 'elsewhere', file: '.ci/run', says, reason }) as const;
+const inTest = (file: string, says: RegExp) =>
+  ({ how: 'elsewhere', file, says, reason: 'a test of it is there' }) as const;
 const inUpdating = {
   how: 'elsewhere',
   file: 'proof/updating/index.ts',
@@ -31,6 +33,10 @@ const inUpdating = {
 export const TREATMENTS: [RegExp, Treatment][] = [
   [/^npm ci( --include=dev)?$/, inCi(/^npm ci$/m, PACKAGES)],
   [/^npm test$/, inCi(/^npm test$/m, LONG)],
+  [/^npm test -- test\/[\w/]+\.test\.ts$/, run],
+  [/^npm run test:watch$/, inTest('test/scripts/test.test.ts', /test:watch/)],
+  [/^npm run dev -- --inspect$/, inTest('test/process/dev-parents.test.ts', /--inspect/)],
+  [/^npm run new app /, inTest('test/scripts/new-app.test.ts', /'app', /)],
   [/^npm run check$/, inCi(/^npm run check$/m, LONG)],
   [/^npm run test:services$/, inCi(/^npm run test:services$/m, LONG)],
   [
@@ -47,11 +53,11 @@ export const TREATMENTS: [RegExp, Treatment][] = [
   [/^node dist\/src\/release\.js$/, run],
   [/^npm run (build|release|format|proof|new resource \w+)$/, run],
   [
-    /^git rm -r /,
+    /^(git rm -r|npm uninstall) /,
     {
       how: 'elsewhere',
       file: 'proof/removal/index.ts',
-      says: /git rm/,
+      says: /readRemovals/,
       reason: 'it takes a part away',
     },
   ],

@@ -56,7 +56,7 @@ async function proveCommands(tally: Tally, folder: string): Promise<void> {
   const commands = [...new Map(found.map((item) => [item.command, item])).values()];
   // The section above has run it, and it cannot be run twice.
   for (const { page, command } of commands.filter(
-    ({ command }) => !command.startsWith('npm run new '),
+    ({ command }) => !command.startsWith('npm run new resource '),
   ))
     await tally.check(`${page}: ${command}`, () => proveCommand(folder, command));
   await tally.check('The commands of platforms are marked as such', () => proveMarks(found));

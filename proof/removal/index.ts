@@ -1,5 +1,6 @@
-// Removal: after each line of the README's table, and after all of them, what is left passes its checks
+// Removal: after each line of the README's table, and after all of them with a new name, what is left passes its checks
 import assert from 'node:assert/strict';
+import { pickRemovals, type Removal, readRemovals } from '../../scripts/new/removals.ts';
 import { copyTree, ROOT } from '../docs/copy.ts';
 import { findSection } from '../docs/markdown.ts';
 import { read } from '../docs/pages.ts';
@@ -8,20 +9,13 @@ import type { Tally } from '../tally.ts';
 import { Repository } from '../updating/repository.ts';
 import { proveMinimalApp } from './minimal-app.ts';
 
-/** A row of the README's table. */
-interface Removal {
-  name: string;
-  /** The rows whose lines come first, and its own. */
-  commands: string[];
-}
-
 const CHECKS = ['npm run lint', 'npm run typecheck', 'npm run build', 'npm test'];
 
 const EVERYTHING = 'everything at once';
 
 /** A flag picks the rows that have its word in their name: npm run proof removal -- --redis --everything */
 export async function prove(tally: Tally, flags: string[]): Promise<void> {
-  const removals = readRemovals();
+  const removals = listRemovals();
   const words = flags.map((flag) => flag.replace(/^--/, '').toLowerCase());
   const isPicked = (name: string) =>
     words.length === 0 || words.some((word) => name.toLowerCase().includes(word));
@@ -36,23 +30,15 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
   }
 }
 
-/** The rows of the table, in its order, and all of them together. */
-function readRemovals(): Removal[] {
-  const section = findSection(read(ROOT, 'README.md'), 'Remove what you do not need');
-  const rows = [...section.matchAll(/^\| ([^|]+) \| `(git rm [^`|]+)` \|$/gm)].map(
-    ([, name = '', command = '']) => ({
-      name,
-      command,
-    }),
-  );
-  assert(rows.length > 0, 'the README has no table of what can be removed');
-  const removals = rows.map(({ name, command }) => {
-    const [, first] = /, after (.+)$/.exec(name) ?? [];
-    const before = rows.filter((row) => first && row.name.startsWith(first));
-    assert(!first || before.length === 1, `"${name}" comes after what is no row of the table`);
-    return { name, commands: [...before.map((row) => row.command), command] };
-  });
-  return [...removals, { name: EVERYTHING, commands: rows.map(({ command }) => command) }];
+/** The rows of the table, each after those that it names, and all of them together, with a new name. */
+function listRemovals(): Removal[] {
+  const rows = readRemovals(read(ROOT, 'README.md'));
+  const listCommands = (names: string[]) =>
+    pickRemovals(rows, names).flatMap((row) => row.commands);
+  const each = rows.map((row) => ({ ...row, commands: listCommands([row.name]) }));
+  const names = rows.map(({ name }) => name).join(' ');
+  const all = { name: EVERYTHING, after: [], commands: [`npm run new app bare without ${names}`] };
+  return [...each, all];
 }
 
 /** @returns the folder with what is left */
@@ -102,7 +88,7 @@ function pickFailures(output: string): string {
     : output.split('\n').slice(-40).join('\n');
 }
 
-/** The table of the README is written anew by the settings that are there: .env.example names no other. */
+/** The README's table has the settings that are left, and .env.example names no other. */
 async function proveTables(copy: Repository): Promise<string> {
   await copy.run('npm run format');
   const left = findNames(
@@ -110,7 +96,7 @@ async function proveTables(copy: Repository): Promise<string> {
     /^\| ([A-Z_]+) \|/gm,
   );
   assert.deepEqual(findNames(copy.read('.env.example'), /^(?:# )?([A-Z_]+)=/gm), left);
-  await copy.run('npx node test/settings.test.ts');
+  await copy.run('npx node test/scripts/write-environment.test.ts');
   return `${left.length} settings`;
 }
 

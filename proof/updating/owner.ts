@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
+import { pickRemovals, readRemovals } from '../../scripts/new/removals.ts';
 import { makeFolder } from '../processes.ts';
 import type { Repository } from './repository.ts';
 
@@ -23,9 +24,8 @@ export async function createApp(template: Repository, origin: Origin): Promise<R
 }
 
 async function removeExample(app: Repository): Promise<void> {
-  const [, command] = /^\| the notes[^|]* \| `(git rm [^`]+)`/m.exec(app.read('README.md')) ?? [];
-  if (!command) throw new Error('The README does not say how the notes are removed');
-  await app.run(command);
+  for (const { commands } of pickRemovals(readRemovals(app.read('README.md')), ['notes']))
+    for (const command of commands) await app.run(command);
 }
 
 async function changeName(app: Repository): Promise<void> {

@@ -68,6 +68,9 @@ export class Repository {
       Object.entries(owner).map(([key, value]) => [`GIT_${role}_${key}`, value]),
     );
     const isolation = { GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_NOSYSTEM: '1' };
-    return { ...createEnvironment(this.folder), ...Object.fromEntries(identity), ...isolation };
+    // The packages are shared with the template: npm may change package.json and the lock file.
+    const npm = { npm_config_package_lock_only: 'true' };
+    const environment = createEnvironment(this.folder);
+    return { ...environment, ...Object.fromEntries(identity), ...isolation, ...npm };
   }
 }
