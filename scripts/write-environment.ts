@@ -32,9 +32,11 @@ export async function readSettings(): Promise<Map<string, Setting>> {
 
 /** The README with its table of settings as the plugins declare them. */
 export function writeTable(readme: string, settings: Map<string, Setting>): string {
-  const table = ['| Variable | Default | |', '| --- | --- | --- |', ...writeRows(settings)].join(
-    '\n',
-  );
+  const table = [
+    '| Variable | Default | What it sets |',
+    '| --- | --- | --- |',
+    ...writeRows(settings),
+  ].join('\n');
   const [before = '', rest = ''] = readme.split(START);
   return `${before}${START}\n\n${table}\n\n${END}${rest.split(END)[1] ?? ''}`;
 }
