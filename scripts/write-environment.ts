@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import type { TProperties } from 'typebox';
 import packageManifest from '../package.json' with { type: 'json' };
@@ -21,12 +22,17 @@ const ENTRY = /^(?:# .*\n)*?(?:# )?([A-Z][A-Z_]*)=.*\n/gm;
 /** Heroku's add-ons, and the setting in which each puts its URL. */
 const ADDONS: Record<string, string> = { 'heroku-postgresql': 'DATABASE_URL' };
 
+const ROOT = new URL('../', import.meta.url);
+
+/** What may declare settings. */
+const FOLDERS = ['plugins/', 'jobs/'].map((folder) => new URL(folder, ROOT));
+
 const START = '<!-- settings -->';
 const END = '<!-- /settings -->';
 
 /** The settings of all plugins, by name. */
 export async function readSettings(): Promise<Map<string, Setting>> {
-  const properties: TProperties = await gatherSettings([new URL('../plugins/', import.meta.url)]);
+  const properties: TProperties = await gatherSettings(FOLDERS);
   return new Map(Object.entries(properties) as unknown as [string, Setting][]);
 }
 
@@ -54,7 +60,17 @@ export function writeExample(example: string, settings: Map<string, Setting>): s
   return `${kept.replace(/\n{3,}/g, '\n\n').trim()}\n`;
 }
 
-/** app.json with every setting that an operator may fill in; a value that is there already stays. */
+/** The Procfile without the process types whose file was removed. */
+export function writeProcfile(procfile: string): string {
+  return procfile.replace(/^\S+: node dist\/(\S+)\.js\n/gm, (line, file) =>
+    existsSync(new URL(`${file}.ts`, ROOT)) ? line : '',
+  );
+}
+
+/**
+ * app.json with every setting that an operator may fill in, a value that is there already stays; and without the
+ * process types that the Procfile does not have.
+ */
 export function writeManifest(manifest: string, settings: Map<string, Setting>): string {
   const app = JSON.parse(manifest);
   const names = [...settings].filter(([name]) => !SET_BY_PLATFORMS.includes(name));
@@ -63,8 +79,14 @@ export function writeManifest(manifest: string, settings: Map<string, Setting>):
     return [name, { description, ...(value && { value }), required: false }];
   });
   const addons = app.addons.filter((addon: string) => isAttached(addon, settings));
+  const procfile = writeProcfile(readFileSync(new URL('Procfile', ROOT), 'utf8'));
+  const types = Object.entries(app.formation).filter(([type]) =>
+    new RegExp(`^${type}:`, 'm').test(procfile),
+  );
   const { name, description } = packageManifest;
-  return `${JSON.stringify({ ...app, name, description, addons, env: Object.fromEntries(env) }, null, 2)}\n`;
+  const formation = Object.fromEntries(types);
+  const written = { ...app, name, description, formation, addons, env: Object.fromEntries(env) };
+  return `${JSON.stringify(written, null, 2)}\n`;
 }
 
 function isAttached(addon: string, settings: Map<string, Setting>): boolean {
@@ -74,6 +96,8 @@ function isAttached(addon: string, settings: Map<string, Setting>): boolean {
 
 if (import.meta.main) {
   const settings = await readSettings();
+  const procfile = writeProcfile(await readFile('Procfile', 'utf8'));
+  await writeFile('Procfile', procfile);
   await writeFile('README.md', writeTable(await readFile('README.md', 'utf8'), settings));
   await writeFile('app.json', writeManifest(await readFile('app.json', 'utf8'), settings));
   await writeFile('.env.example', writeExample(await readFile('.env.example', 'utf8'), settings));

@@ -12,13 +12,15 @@ import {
   answerClientError,
   answerExpectation,
 } from '../plugins/errors/client-errors.ts';
+import { RouteNotFound } from '../plugins/errors/index.ts';
 import { readRequestId } from '../plugins/request-id.ts';
 import { LazyCompilers } from '../plugins/validation/compilers.ts';
 import { createLogger } from './logger.ts';
-import { RequestLog } from './request-log.ts';
+import { RequestLog, readPath } from './request-log.ts';
 
 const PLUGINS = new URL('../plugins/', import.meta.url);
 const ROUTES = new URL('../routes/', import.meta.url);
+const JOBS = new URL('../jobs/', import.meta.url);
 
 /** Compiling schemas blocks the process: those who wait for the port come first. In milliseconds. */
 const WARM_UP_MS = 100;
@@ -38,6 +40,10 @@ export interface AppOptions extends Omit<EnvironmentOptions, 'folders'> {
   plugins?: URL[];
   /** Folders to load routes from, each folder in them named like its URL. */
   routes?: URL[];
+  /** Folders to load jobs from, each file in them named like its job. */
+  jobs?: URL[];
+  /** The one path below which there are routes, such as /health/; all of them unless a process type says so. */
+  only?: string;
 }
 
 /**
@@ -50,9 +56,11 @@ export async function buildApp({
   logger = createLogger(),
   plugins = [PLUGINS],
   routes = [ROUTES],
+  jobs = [JOBS],
+  only = '/',
   config,
 }: AppOptions = {}): Promise<FastifyInstance> {
-  config ??= await readConfig(environment, plugins);
+  config ??= await readConfig(environment, [...plugins, ...jobs]);
   logger.level = config.LOG_LEVEL;
   const compilers = new LazyCompilers();
   const schemaController = { compilersFactory: compilers.factory };
@@ -66,19 +74,27 @@ export async function buildApp({
   const stopping = new AbortController();
   app.decorate('stopping', stopping.signal);
   app.addHook('preClose', async () => stopping.abort());
-  for (const folder of plugins) await loadFolder(app, folder);
-  for (const folder of routes) await loadFolder(app, folder);
+  if (only !== '/') refuseOthers(app, only);
+  for (const folder of plugins) await loadFolder(app, folder, { jobs });
+  for (const folder of routes) await loadFolder(app, folder, {}, only);
   await app.ready();
   return app;
+}
+
+/** Plugins add routes too, as the API's page. The hooks that give every answer its headers run before this one. */
+function refuseOthers(app: FastifyInstance, only: string): void {
+  app.addHook('preHandler', async ({ method, url }) => {
+    if (!url.startsWith(only)) throw new RouteNotFound(method, readPath(url));
+  });
 }
 
 /** Validates the environment before there is an app: its options come from there. */
 export async function readConfig(
   environment: NodeJS.ProcessEnv = process.env,
-  plugins: URL[] = [PLUGINS],
+  folders: URL[] = [PLUGINS, JOBS],
 ): Promise<Readonly<Config>> {
   const app = Fastify();
-  await app.register(env, { environment, folders: plugins });
+  await app.register(env, { environment, folders });
   return app.config;
 }
 
@@ -116,13 +132,20 @@ function serverOptions(config: Readonly<Config>): FastifyHttpOptions<RawServerDe
  * Loads every plugin or route of a folder. @fastify/autoload passes over a file without a default export in silence,
  * and its route would be a 404 that nobody explains: here it is an error.
  */
-async function loadFolder(app: FastifyInstance, folder: URL): Promise<void> {
+async function loadFolder(
+  app: FastifyInstance,
+  folder: URL,
+  options: object,
+  only = '/',
+): Promise<void> {
   const files: URL[] = [];
   const matchFilter = (path: string) => {
+    if (!path.startsWith(only)) return false;
     files.push(new URL(`.${path}`, folder));
     return !path.startsWith('/env/');
   };
-  await app.register(autoload, { dir: fileURLToPath(folder), matchFilter, forceESM: true });
+  const dir = fileURLToPath(folder);
+  await app.register(autoload, { dir, matchFilter, options, forceESM: true });
   for (const file of files) {
     const module = await import(file.href);
     if (typeof module.default !== 'function')

@@ -73,7 +73,7 @@ export interface ProcessOptions {
    * A process type of the Procfile; `fixture`: `web` with the routes of test/fixture beside the app's; `cluster`: the
    * primary of src/cluster.ts, with workers of test/fixture.
    */
-  entry: 'web' | 'release' | 'fixture' | 'cluster';
+  entry: 'web' | 'release' | 'worker' | 'job' | 'console' | 'fixture' | 'cluster' | 'job-worker';
   /** What the workers of `cluster` do. */
   mode?: string;
   /** All that the process gets, beside PORT=0 and HOST=127.0.0.1; an empty string is an unset variable. */

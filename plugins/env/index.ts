@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import fastifyEnv from '@fastify/env';
@@ -146,9 +147,10 @@ export async function gatherSettings(folders: URL[]): Promise<TProperties> {
   );
 }
 
-/** A plugin is a file of the folder, or the index of a folder in it. */
-async function listFiles(folder: URL): Promise<URL[]> {
-  const names = await readdir(folder, { recursive: true });
+/** A plugin is a file of the folder, or the index of a folder in it; so is a job. */
+export async function listFiles(folder: URL): Promise<URL[]> {
+  // Git keeps no empty folder: an app whose last job was removed has none.
+  const names = existsSync(folder) ? await readdir(folder, { recursive: true }) : [];
   const files = names.map((name) => name.replaceAll('\\', '/'));
   return files
     .filter((name) => /^[^/]+(\/index)?(?<!\.d)\.[jt]s$/.test(name))

@@ -44,7 +44,7 @@ declare module 'fastify' {
 /** When a client may come back after a 503, in seconds: by then a restart, a failover or a rush is over. */
 const RETRY_AFTER_S = 5;
 
-const RouteNotFound = createError('NOT_FOUND', '%s %s does not exist.', 404);
+export const RouteNotFound = createError('NOT_FOUND', '%s %s does not exist.', 404);
 const BadHost = createError('BAD_HOST', 'A request names exactly one host.', 400);
 const BodyIncomplete = createError('INCOMPLETE_BODY', 'The body ended before its length.', 400);
 const BodyTooLate = createError('REQUEST_TIMEOUT', 'The body took too long to arrive.', 408);

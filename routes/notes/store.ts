@@ -71,3 +71,21 @@ export async function deleteNote(db: Kysely<Tables>, id: string): Promise<boolea
     .executeTakeFirstOrThrow();
   return numDeletedRows > 0n;
 }
+
+/**
+ * Deletes the oldest of the notes that were created before a time, no more than `limit` of them.
+ *
+ * @returns how many
+ */
+export async function deleteNotesBefore(
+  db: Kysely<Tables>,
+  before: Date,
+  limit: number,
+): Promise<number> {
+  const oldest = db.selectFrom('notes').select('id').where('created_at', '<', before);
+  const { numDeletedRows } = await db
+    .deleteFrom('notes')
+    .where('id', 'in', oldest.orderBy('id').limit(limit))
+    .executeTakeFirstOrThrow();
+  return Number(numDeletedRows);
+}

@@ -7,6 +7,7 @@ import {
   readSettings,
   writeExample,
   writeManifest,
+  writeProcfile,
   writeRows,
   writeTable,
 } from '../../scripts/write-environment.ts';
@@ -82,11 +83,24 @@ test('Node is of the same major version for npm, for buildpacks and for the type
   t.end();
 });
 
-test("contract 7: The Procfile's lines are those of npm start and npm run release, in plain words", async (t) => {
+test("contract 7: The Procfile's lines are web, release and the types of src/, in plain words", async (t) => {
   const { start, release } = manifest.scripts;
-  t.equal(await read('Procfile'), `web: ${start}\nrelease: ${release}\n`);
+  const lines = writeProcfile(await read('Procfile')).split('\n');
+  t.strictSame(lines.slice(0, 2), [`web: ${start}`, `release: ${release}`]);
+  t.equal(lines.pop(), '', 'the last line has an end');
   // Nothing for a shell to do: it would stay between the platform and Node, and keep the signals for itself.
-  for (const command of [start, release]) t.match(command, /^node [\w/]+\.js$/);
+  for (const line of lines) t.match(line, /^\w+: node dist\/src\/\w+\.js$/);
+});
+
+test('The process types whose file was removed go with npm run format', async (t) => {
+  const procfile = await read('Procfile');
+  const given = writeProcfile(procfile);
+  t.equal(writeProcfile(`${given}cats: node dist/src/cats.js\n`), given);
+  const app = JSON.parse(await read('app.json'));
+  const added = JSON.stringify({ ...app, formation: { ...app.formation, cats: { quantity: 1 } } });
+  const written = JSON.parse(writeManifest(added, await readSettings()));
+  t.notOk('cats' in written.formation);
+  t.ok('web' in written.formation);
 });
 
 test('contract 25: One lock file, one major version of Node, and nothing that a buildpack would start instead', async (t) => {

@@ -1,0 +1,6 @@
+// A signal can come at any moment: the handlers are there before the app is loaded.
+import './signals.ts';
+
+const { startWorker } = await import('./job-listener.ts');
+
+await startWorker();

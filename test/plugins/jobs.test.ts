@@ -1,0 +1,158 @@
+import { pathToFileURL } from 'node:url';
+import { sql } from 'kysely';
+import { type Test, test } from 'tap';
+import { defineJob } from '../../plugins/jobs.ts';
+import {
+  buildTestApp,
+  captureLog,
+  createFolder,
+  DOWN,
+  type Environment,
+  poll,
+  writeFiles,
+} from '../helper.ts';
+
+const FIXTURE = new URL('../fixture/jobs/', import.meta.url);
+
+/** The app with the jobs of test/fixture, and the lines that it logs from now on. */
+async function buildAppWithJobs(t: Test, environment: Environment = {}, jobs = [FIXTURE]) {
+  const { logger, lines } = captureLog();
+  const app = await buildTestApp(t, environment, { logger, jobs });
+  lines.length = 0;
+  return { app, lines };
+}
+
+async function buildAppWithJob(t: Test, name: string, code: string) {
+  const folder = await createFolder(t);
+  await writeFiles(folder, { [name]: code });
+  return buildAppWithJobs(t, { DATABASE_URL: DOWN }, [pathToFileURL(`${folder}/`)]);
+}
+
+test('A job runs here, once, without a database, and a line of the log sums it up', async (t) => {
+  const { app, lines } = await buildAppWithJobs(t, { DATABASE_URL: DOWN });
+  await app.jobs.run('work', { how: 'end' });
+  const [begun, summary, ...rest] = lines;
+  t.match(begun, { msg: 'end begins', job: 'work', id: /^[0-9a-f-]{36}$/, attempt: 1 });
+  t.match(summary, { level: 30, job: 'work', id: begun?.id, attempt: 1, outcome: 'done' });
+  t.type(summary?.durationMs, 'number');
+  t.strictSame(rest, []);
+});
+
+test('run rejects with what the job throws, without a retry', async (t) => {
+  const { app, lines } = await buildAppWithJobs(t, { DATABASE_URL: DOWN });
+  await t.rejects(app.jobs.run('work', { how: 'throw' }), RangeError);
+  t.match(lines.at(-1), { level: 50, outcome: 'failed', err: { type: 'RangeError' } });
+  await t.rejects(app.jobs.run('work', { how: 'throw text' }), { message: /threw 'no error'/ });
+  t.equal(lines.filter(({ outcome }) => outcome).length, 2);
+});
+
+test('A job that is late is aborted, and one that does not heed it is left alone', async (t) => {
+  const job = defineJob({ schema: {}, run: async () => undefined });
+  t.match(job, { retries: 5, retryDelayMs: 1_000, timeoutMs: 60_000 });
+  const code = `export default { schema: {}, retries: 0, retryDelayMs: 0, timeoutMs: 50,
+    run: ({ signal, log }) => new Promise(() => signal.addEventListener('abort', () => log.info('told'))) };`;
+  const { app, lines } = await buildAppWithJob(t, 'hang.js', code);
+  const run = app.jobs.run as (name: string, payload: object) => Promise<void>;
+  await t.rejects(run.call(app.jobs, 'hang', {}), { name: 'TimeoutError', message: /than 50 ms/ });
+  t.match(lines, [{ msg: 'told' }, { outcome: 'failed' }]);
+});
+
+test('A name that is not known, or a payload that does not fit, rejects before anything is queued', async (t) => {
+  const { app } = await buildAppWithJobs(t, { DATABASE_URL: DOWN });
+  for (const method of [app.jobs.send, app.jobs.run]) {
+    const call = (name: string, payload: unknown) =>
+      (method as (name: string, payload: unknown) => Promise<unknown>).call(
+        app.jobs,
+        name,
+        payload,
+      );
+    await t.rejects(call('wrok', {}), {
+      message: 'There is no job named wrok. These are there: tick, work.',
+    });
+    const message =
+      'The payload of the job work does not fit: payload/how must be equal to one of the allowed values.';
+    await t.rejects(call('work', { how: 'well' }), { message });
+    await t.rejects(call('work', undefined), { message: /must have required property 'how'/ });
+  }
+});
+
+test('A file of jobs/ without a job, or with one that is not valid, keeps the app from starting', async (t) => {
+  const run = 'run: async () => {}';
+  for (const [name, code, message] of [
+    ['cats.js', 'export const cats = 1;', /cats\.js exports no job: add "export default defineJob/],
+    [
+      'dogs.js',
+      `export default { schema: {}, ${run}, retries: 1, retryDelayMs: 1500, timeoutMs: 1 };`,
+      /dogs\.js: job\/retryDelayMs must be multiple of 1000/,
+    ],
+    [
+      'mice.js',
+      `export default { schema: {}, ${run}, retries: 1, retryDelayMs: 0, timeoutMs: 1, schedule: 'daily' };`,
+      /mice\.js: job\/schedule must match pattern/,
+    ],
+  ] as const)
+    await t.rejects(buildAppWithJob(t, name, code), { message }, name);
+});
+
+test('Without a folder of jobs there are none', async (t) => {
+  const { app } = await buildAppWithJobs(t, { DATABASE_URL: DOWN }, [new URL('none/', FIXTURE)]);
+  await t.rejects(app.jobs.run('work', { how: 'end' }), { message: /These are there: \./ });
+});
+
+test('With JOBS_IN_WEB, web takes jobs from the embedded database', async (t) => {
+  const { app, lines } = await buildAppWithJobs(t, { JOBS_IN_WEB: 'true', SHUTDOWN_DELAY_MS: '0' });
+  const outcomes = (id: string | null) =>
+    lines.filter((line) => line.id === id && line.outcome).map(({ outcome }) => outcome);
+
+  await t.test('A job is there if its transaction commits, and only then', async (t) => {
+    const send = (fails: boolean) =>
+      app.db.transaction().execute(async (transaction) => {
+        await app.jobs.send('work', { how: 'end' }, { transaction, after: 600_000 });
+        if (fails) throw new Error('rolled back');
+      });
+    await send(false);
+    await t.rejects(send(true), { message: 'rolled back' });
+    const { rows } = await sql`select data from pgboss.job where name = 'work'`.execute(app.db);
+    t.strictSame(rows, [{ data: { how: 'end' } }]);
+  });
+
+  await t.test('A send inside a transaction, but not as a part of it, fails clearly', async (t) => {
+    const send = app.db.transaction().execute(async () => app.jobs.send('work', { how: 'end' }));
+    await t.rejects(send, { message: /Inside it, send the job with \{ transaction \}/ });
+  });
+
+  await t.test('A key keeps a second one away while one waits to begin', async (t) => {
+    const after = new Date(Date.now() + 600_000);
+    const send = (key: string) => app.jobs.send('work', { how: 'end' }, { key, after });
+    t.type(await send('a'), 'string');
+    t.equal(await send('a'), null);
+    t.type(await send('b'), 'string');
+  });
+
+  await t.test('What was queued is done, retried, or given up', async (t) => {
+    await app.listen({ host: '127.0.0.1', port: 0 });
+    const done = await app.jobs.send('work', { how: 'end' });
+    const failed = await app.jobs.send('work', { how: 'throw' }, { after: -1 });
+    await poll(() => outcomes(done).length === 1 && outcomes(failed).length === 2);
+    t.strictSame(outcomes(done), ['done']);
+    t.strictSame(outcomes(failed), ['retry', 'failed']);
+    const failures = lines.filter((line) => line.id === failed && line.outcome);
+    t.match(failures, [
+      { level: 40, attempt: 1, err: { type: 'RangeError' } },
+      { level: 50, attempt: 2, err: { type: 'RangeError' } },
+    ]);
+    const { rows } = await sql<{ output: object; keep: number }>`
+      select output, deletion_seconds as keep from pgboss.job where id = ${failed}`.execute(app.db);
+    t.strictSame(rows, [{ output: { error: 'RangeError' }, keep: 604_800 }], 'no secret is kept');
+  });
+
+  await t.test(
+    'A job of an older version, whose payload does not fit, is tried and given up',
+    async (t) => {
+      const id = await app.jobs.send('work', { how: 'end' }, { after: 2_000 });
+      await sql`update pgboss.job set data = '{"what":1}' where id = ${id}`.execute(app.db);
+      await poll(() => outcomes(id).length === 2);
+      t.strictSame(outcomes(id), ['retry', 'failed']);
+    },
+  );
+});
