@@ -1,6 +1,7 @@
 import fp from 'fastify-plugin';
 import type { Redis } from 'ioredis';
 import { type Static, Type } from 'typebox';
+import manifest from '../package.json' with { type: 'json' };
 
 /** How long Redis may take to answer, in milliseconds, before it counts as away. It answers within one. */
 const ANSWER_TIMEOUT_MS = 250;
@@ -74,7 +75,9 @@ export default fp(
     app.readiness.attach({
       name: 'redis',
       required: false,
-      check: () => (failure ? Promise.reject(failure) : redis.ping()),
+      // A Redis that is full or a replica answers PING, and refuses to write.
+      check: () =>
+        failure ? Promise.reject(failure) : redis.set(`${manifest.name}:readiness`, '', 'PX', 1),
     });
     app.addHook('onClose', async () => redis.disconnect());
   },

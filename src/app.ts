@@ -17,6 +17,7 @@ import { readRequestId } from '../plugins/request-id.ts';
 import { LazyCompilers } from '../plugins/validation/compilers.ts';
 import { createLogger } from './logger.ts';
 import { RequestLog, readPath } from './request-log.ts';
+import { trustProxies } from './trusted-proxies.ts';
 
 const PLUGINS = new URL('../plugins/', import.meta.url);
 const ROUTES = new URL('../routes/', import.meta.url);
@@ -105,8 +106,7 @@ function serverOptions(config: Readonly<Config>): FastifyHttpOptions<RawServerDe
     childLoggerFactory: (logger, bindings, options) =>
       logger.child(bindings, Object.keys(options).length > 0 ? options : undefined),
     genReqId: readRequestId,
-    // Routers of platforms also come from the range that RFC 6598 gives to carriers: private as the others (Railway).
-    trustProxy: config.TRUST_PROXY.replace('uniquelocal', 'uniquelocal,100.64.0.0/10'),
+    trustProxy: trustProxies(config.TRUST_PROXY),
     // Else a folder's own URL is two routes for each method, which cost time at the start, and memory.
     routerOptions: { ignoreTrailingSlash: true },
     handlerTimeout: config.REQUEST_TIMEOUT_MS,

@@ -7,6 +7,7 @@ import type { DataValidationCxt } from 'ajv/dist/types/index.js';
 import addFormats from 'ajv-formats';
 import fp from 'fastify-plugin';
 import { type Static, type TProperties, type TSchema, Type } from 'typebox';
+import { RANGES } from '../../src/trusted-proxies.ts';
 import { EnvironmentError } from './environment-error.ts';
 
 /**
@@ -40,8 +41,9 @@ export const settings = Type.Object({
     default: 'loopback,linklocal,uniquelocal',
     format: 'proxies',
     description:
-      'The proxies whose X-Forwarded headers count: addresses, CIDRs, loopback, linklocal, uniquelocal',
-    expected: 'a comma list of IP addresses, CIDRs, loopback, linklocal and uniquelocal',
+      'The proxies whose X-Forwarded headers count: addresses, CIDRs, loopback, linklocal, uniquelocal, cloudflare',
+    expected:
+      'a comma list of IP addresses, CIDRs, loopback, linklocal, uniquelocal and cloudflare',
     remedy:
       'A number of hops, true or * would let clients forge their address: name the proxies instead',
   }),
@@ -205,7 +207,7 @@ function createAjv(): Ajv {
 
 function isProxy(text: string): boolean {
   const [address = '', bits, ...rest] = text.split('/');
-  if (['loopback', 'linklocal', 'uniquelocal'].includes(text)) return true;
+  if (Object.hasOwn(RANGES, text)) return true;
   const family = isIP(address);
   return (
     family !== 0 &&

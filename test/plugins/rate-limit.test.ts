@@ -99,6 +99,47 @@ test('An IPv6 client is its /64', async (t) => {
   t.equal(await askRemaining(app, '2001:db8:1:3::1'), 8, 'its neighbour');
 });
 
+test('An IPv6 /48 is ten clients, and not 65,536', async (t) => {
+  const app = await buildTestApp(t, { RATE_LIMIT_MAX: '3' });
+  const ask = async (network: number) =>
+    (await app.inject({ url: '/nowhere', remoteAddress: `2001:db8:1:${network}::1` })).statusCode;
+  for (let network = 0; network < 30; network++) t.equal(await ask(network), 404);
+  for (let network = 0; network < 40; network++) t.equal(await ask(network), 429);
+  t.equal(await askRemaining(app, '2001:db8:2::1'), 2, 'another /48');
+});
+
+test('A proxy may write a port and brackets, and each entry may have them', async (t) => {
+  const app = await buildTestApp(t, { RATE_LIMIT_MAX: '9' });
+  t.equal(await askRemaining(app, '10.1.2.3', `${CLIENT}:51234`), 8);
+  t.equal(await askRemaining(app, '10.1.2.3', `198.51.100.1, ${CLIENT}:51235, 10.0.0.1:80`), 7);
+  t.equal(await askRemaining(app, '10.1.2.3', `::ffff:${CLIENT}`), 6);
+  t.equal(await askRemaining(app, '10.1.2.3', '[2001:db8::1]:443'), 8);
+  t.equal(await askRemaining(app, '10.1.2.3', '2001:db8::2'), 7);
+});
+
+test('Behind Cloudflare the client is the visitor, where TRUST_PROXY names it', async (t) => {
+  const RATE_LIMIT_MAX = '9';
+  const forwarded = `${CLIENT}, 172.68.1.2`;
+  const app = await buildTestApp(t, {
+    RATE_LIMIT_MAX,
+    TRUST_PROXY: 'loopback,linklocal,uniquelocal,cloudflare',
+  });
+  t.equal(await askRemaining(app, '10.1.2.3', forwarded), 8);
+  t.equal(await askRemaining(app, CLIENT), 7);
+  const other = await buildTestApp(t, { RATE_LIMIT_MAX });
+  t.equal(await askRemaining(other, '10.1.2.3', forwarded), 8);
+  t.equal(await askRemaining(other, '172.68.1.2'), 7, 'without it, Cloudflare is the client');
+});
+
+test('Forwarded is not read: what a client writes into it changes nothing', async (t) => {
+  const app = await buildTestApp(t, { RATE_LIMIT_MAX: '9' });
+  const headers = { forwarded: 'for=198.51.100.1', 'x-real-ip': '198.51.100.2' };
+  for (const remaining of ['8', '7']) {
+    const answer = await app.inject({ url: '/nowhere', remoteAddress: '10.1.2.3', headers });
+    t.equal(answer.headers['ratelimit-remaining'], remaining);
+  }
+});
+
 test('An IPv4 address that is mapped into IPv6 is the IPv4 address', async (t) => {
   const app = await buildTestApp(t, { RATE_LIMIT_MAX: '9' });
   t.equal(await askRemaining(app, CLIENT), 8);

@@ -48,12 +48,15 @@ test('Without REDIS_URL there is no Redis, and readiness does not speak of it', 
   t.equal(await readStatus(app), undefined);
 });
 
-test('While nothing listens there, requests are served without a limit, and the log says so once', async (t) => {
+test('While nothing listens there, the process counts itself, and the log says so once', async (t) => {
   const { app, lines } = await build(t, `redis://:hunter2@127.0.0.1:${await findFreePort()}`, {
     RATE_LIMIT_MAX: '2',
   });
+  const statuses: number[] = [];
   for (let count = 0; count < REQUESTS; count++)
-    t.equal((await app.inject('/nowhere')).statusCode, 404);
+    statuses.push((await app.inject('/nowhere')).statusCode);
+  t.strictSame(statuses, [404, 404, ...Array(REQUESTS - 2).fill(429)]);
+  t.equal(lines.filter(({ msg }) => msg.startsWith('The rate limit is counted in')).length, 1);
   await poll(() => findWords(lines).length > 0);
   await poll(async () => (await readStatus(app)) === 'down');
   const { status } = await app.readiness.report();
@@ -83,8 +86,7 @@ test('An app whose Redis is away is degraded, and not unavailable', async (t) =>
 test('A Redis that takes the connection and says nothing is away too', async (t) => {
   const { port } = await listen(t, () => undefined);
   const { app, lines } = await build(t, `redis://127.0.0.1:${port}`, { RATE_LIMIT_MAX: '2' });
-  for (let count = 0; count < REQUESTS; count++)
-    t.equal((await app.inject('/nowhere')).statusCode, 404);
+  for (const status of [404, 404, 429]) t.equal((await app.inject('/nowhere')).statusCode, status);
   await poll(() => findWords(lines).length > 0);
   t.equal(await readStatus(app), 'down');
 });

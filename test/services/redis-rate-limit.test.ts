@@ -56,14 +56,93 @@ test('What is counted in Redis is forgotten after a minute, and lies under a nam
   t.ok(expiry > 0 && expiry <= 60_000, `${expiry} ms`);
 });
 
-test('While Redis is away nobody is limited, and when it is back everybody is', async (t) => {
+test('While Redis is away each process counts, and when it is back all count together', async (t) => {
   const redis = await startRedis(t);
   const app = await startApp(t, redis, { RATE_LIMIT_MAX: '3' });
   for (const remaining of [2, 1, 0, -1]) t.equal(await askRemaining(app), remaining);
   await redis.kill();
   await waitForRedis(app, 'down');
-  for (let count = 0; count < 10; count++) t.not(await askRemaining(app), -1);
+  for (const remaining of [2, 1, 0, -1, -1]) t.equal(await askRemaining(app), remaining);
   await redis.start();
   await waitForRedis(app, 'up');
-  await poll(async () => (await askRemaining(app)) === -1);
+  await waitForWords(app, 2);
 });
+
+/** What somebody else may have written under a counter's name. */
+const GARBAGE: Record<string, string[]> = {
+  text: ['SET', 'KEY', 'garbage'],
+  null: ['SET', 'KEY', 'null'],
+  'a fraction': ['SET', 'KEY', '1.5'],
+  'a number that never expires': ['SET', 'KEY', '-1000000'],
+  'a list': ['RPUSH', 'KEY', 'a'],
+  'a hash': ['HSET', 'KEY', 'current', '1', 'ttl', 'null'],
+};
+
+for (const [kind, command] of Object.entries(GARBAGE)) {
+  test(`With ${kind} under its name, a client is limited all the same`, async (t) => {
+    const redis = await startRedis(t);
+    const app = await startApp(t, redis, { RATE_LIMIT_MAX: '3' });
+    const client = new Redis(redis.url);
+    t.teardown(() => client.disconnect());
+    const key = `${manifest.name}:rate-limit:203.0.113.7`;
+    const [name = '', ...rest] = command;
+    await client.call(name, ...rest.map((part) => part.replace('KEY', key)));
+    const remaining: number[] = [];
+    for (let count = 0; count < 8; count++) remaining.push(await askRemaining(app, '203.0.113.7'));
+    t.strictSame(remaining.slice(4), [-1, -1, -1, -1]);
+    t.equal(findWords(app).length, 1);
+  });
+}
+
+/** What makes a Redis answer PING and refuse to write, and what ends that. */
+const REFUSALS: Record<string, [begin: string[][], end: string[][], reason: RegExp]> = {
+  'is a replica': [
+    [['REPLICAOF', '127.0.0.1', '1']],
+    [['REPLICAOF', 'NO', 'ONE']],
+    /READONLY|MASTERDOWN/,
+  ],
+  'is full': [[['CONFIG', 'SET', 'maxmemory', '1']], [['CONFIG', 'SET', 'maxmemory', '0']], /OOM/],
+  'lacks replicas': [
+    [['CONFIG', 'SET', 'min-replicas-to-write', '1']],
+    [['CONFIG', 'SET', 'min-replicas-to-write', '0']],
+    /NOREPLICAS/,
+  ],
+  'gives no right to write': [
+    [['ACL', 'SETUSER', 'default', '-@write']],
+    [['ACL', 'SETUSER', 'default', '+@all']],
+    /NOPERM/,
+  ],
+};
+
+for (const [state, [begin, end, reason]] of Object.entries(REFUSALS)) {
+  test(`A Redis that ${state} is down, and each process counts meanwhile`, async (t) => {
+    const redis = await startRedis(t);
+    const app = await startApp(t, redis, { RATE_LIMIT_MAX: '3' });
+    const client = new Redis(redis.url);
+    t.teardown(() => client.disconnect());
+    for (const [name = '', ...rest] of begin) await client.call(name, ...rest);
+    for (const remaining of [2, 1, 0, -1, -1])
+      t.equal(await askRemaining(app, '203.0.113.7'), remaining);
+    t.match(findWords(app), [{ level: 40, err: { message: reason } }]);
+    t.equal(findWords(app).length, 1);
+    await waitForRedis(app, 'down');
+    for (const [name = '', ...rest] of end) await client.call(name, ...rest);
+    await waitForRedis(app, 'up');
+    await waitForWords(app, 2);
+    t.equal(await askRemaining(app, '203.0.113.9'), 2, 'counted in Redis again');
+    t.equal(await client.get(`${manifest.name}:rate-limit:203.0.113.9`), '1');
+  });
+}
+
+/** What the log says of where the limit is counted. */
+function findWords({ lines }: TestProcess) {
+  return lines.filter(({ msg }) => msg.startsWith('The rate limit is counted in'));
+}
+
+/** Asks until the log has said so often where the limit is counted. */
+async function waitForWords(app: TestProcess, count: number): Promise<void> {
+  await poll(async () => {
+    await askRemaining(app, '203.0.113.99');
+    return findWords(app).length === count;
+  });
+}

@@ -41,7 +41,7 @@ const OUTAGES: Record<
 };
 
 for (const [outage, [begin, end]] of Object.entries(OUTAGES)) {
-  test(`A Redis that ${outage} costs no request: nobody is limited meanwhile`, async (t) => {
+  test(`A Redis that ${outage} costs no request: each process counts meanwhile`, async (t) => {
     const redis = await startRedis(t);
     const app = await startApp(t, redis);
     const stream = new Stream(app.url);

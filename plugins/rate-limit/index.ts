@@ -1,0 +1,89 @@
+import createError from '@fastify/error';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import fp from 'fastify-plugin';
+import { type Static, Type } from 'typebox';
+import { readAddress } from '../../src/client-address.ts';
+import { type Allowance, Counter } from './counter.ts';
+import { readNetworks } from './networks.ts';
+import { RedisCounter } from './redis-counter.ts';
+
+export const settings = Type.Object({
+  RATE_LIMIT_MAX: Type.Integer({
+    minimum: 0,
+    maximum: 1_000_000_000,
+    default: 600,
+    description: 'The most requests of one client a minute; 0 for no limit',
+    expected: 'an integer of at least 0',
+    remedy: 'Set RATE_LIMIT_MAX=600, or 0 for no limit',
+  }),
+});
+
+type RateLimitSettings = Static<typeof settings>;
+
+declare module '../env/index.ts' {
+  interface Config extends RateLimitSettings {}
+}
+
+type Caller = Pick<FastifyRequest, 'ip' | 'socket'> & Partial<Pick<FastifyRequest, 'routeOptions'>>;
+type Headers = Pick<FastifyReply, 'header'>;
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** False for a route that is outside the rate limit. */
+    rateLimit?: false;
+  }
+  interface FastifyInstance {
+    /** Counts a request and sets the limit's headers: throws, or rejects, when the client asks too often. */
+    countRequest?: (caller: Caller, reply: Headers) => Promise<void> | undefined;
+  }
+}
+
+const TooManyRequests = createError<[number]>(
+  'TOO_MANY_REQUESTS',
+  'Rate limit exceeded, retry in %d seconds.',
+  429,
+);
+
+/**
+ * Limits how often a client may ask: one limit over all processes while Redis is attached and counts, else one in
+ * each process. @fastify/rate-limit was tried: its promise for each request costs a tenth of it, and it limits nobody
+ * while Redis is away.
+ */
+export default fp(
+  async (app) => {
+    const max = app.config.RATE_LIMIT_MAX;
+    if (max === 0) return;
+    const local = new Counter(max);
+    let shared: RedisCounter | undefined;
+    // The plugin of Redis is loaded now, whatever its name, where there is one.
+    app.addHook('onReady', async () => {
+      const redis = Reflect.get(app, 'redis');
+      if (redis) shared = new RedisCounter(redis, max, local, app.log);
+      else app.log.info('No Redis is attached: each process counts for the rate limit by itself');
+    });
+    app.decorate('countRequest', (caller: Caller, reply: Headers) => {
+      if (caller.routeOptions?.config.rateLimit === false) return undefined;
+      const networks = readNetworks(readAddress(caller));
+      if (shared) return shared.count(networks).then((allowance) => limit(max, allowance, reply));
+      limit(max, local.count(networks), reply);
+      return undefined;
+    });
+    app.addHook('onRequest', (request, reply, done) => {
+      const counted = app.countRequest?.(request, reply);
+      if (counted) counted.then(() => done(), done);
+      else done();
+    });
+  },
+  { name: 'rate-limit' },
+);
+
+/** @throws with status code 429 when nothing is left */
+function limit(max: number, { remaining, resetMs }: Allowance, reply: Headers): void {
+  const seconds = Math.ceil(resetMs / 1_000);
+  reply.header('ratelimit-limit', `${max}`);
+  reply.header('ratelimit-remaining', `${Math.max(0, remaining)}`);
+  reply.header('ratelimit-reset', `${seconds}`);
+  if (remaining >= 0) return;
+  reply.header('retry-after', `${seconds}`);
+  throw new TooManyRequests(seconds);
+}

@@ -1,0 +1,48 @@
+import { BlockList, isIP } from 'node:net';
+import { cleanAddress } from './client-address.ts';
+
+/** What TRUST_PROXY may name beside addresses and CIDRs. */
+export const RANGES: Record<string, string[]> = {
+  loopback: ['127.0.0.0/8', '::1/128'],
+  linklocal: ['169.254.0.0/16', 'fe80::/10'],
+  // Routers of platforms also come from what RFC 6598 gives to carriers: private as the others (Railway).
+  uniquelocal: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', 'fc00::/7'],
+  // https://www.cloudflare.com/ips, as of 2026-02-11; the last change was in 2021.
+  cloudflare: [
+    ...['173.245.48.0/20', '103.21.244.0/22', '103.22.200.0/22', '103.31.4.0/22'],
+    ...['141.101.64.0/18', '108.162.192.0/18', '190.93.240.0/20', '188.114.96.0/20'],
+    ...['197.234.240.0/22', '198.41.128.0/17', '162.158.0.0/15', '104.16.0.0/13'],
+    ...['104.24.0.0/14', '172.64.0.0/13', '131.0.72.0/22', '2400:cb00::/32'],
+    ...['2606:4700::/32', '2803:f800::/32', '2405:b500::/32', '2405:8100::/32'],
+    ...['2a06:98c0::/29', '2c0f:f248::/32'],
+  ],
+};
+
+/** How many proxies are remembered, so that one is not looked up again for each request. */
+const MAX_KNOWN = 1_000;
+
+/** Whether an address is one of the proxies in the list, as Fastify's `trustProxy` asks it. */
+export function trustProxies(list: string): (address: string) => boolean {
+  const proxies = new BlockList();
+  for (const item of list.split(',').map((text) => text.trim()))
+    for (const range of RANGES[item] ?? [item]) addRange(proxies, range);
+  const known = new Set<string>();
+  return (text) => {
+    if (known.has(text)) return true;
+    const address = cleanAddress(text);
+    if (!address || !proxies.check(address, readFamily(address))) return false;
+    if (known.size >= MAX_KNOWN) known.clear();
+    known.add(text);
+    return true;
+  };
+}
+
+function addRange(proxies: BlockList, range: string): void {
+  const [address = '', bits] = range.split('/');
+  if (bits === undefined) proxies.addAddress(address, readFamily(address));
+  else proxies.addSubnet(address, Number(bits), readFamily(address));
+}
+
+function readFamily(address: string): 'ipv4' | 'ipv6' {
+  return isIP(address) === 4 ? 'ipv4' : 'ipv6';
+}

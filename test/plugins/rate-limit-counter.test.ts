@@ -1,0 +1,78 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+import { Redis } from 'ioredis';
+import { test } from 'tap';
+import { Counter } from '../../plugins/rate-limit/counter.ts';
+import { readNetworks } from '../../plugins/rate-limit/networks.ts';
+import { RedisCounter } from '../../plugins/rate-limit/redis-counter.ts';
+import { captureLog } from '../helper.ts';
+
+test('A flood of addresses is forgotten, never a client at the limit', async (t) => {
+  const counter = new Counter(3);
+  const ask = (name: string) => counter.count([{ name, share: 1 }]).remaining;
+  for (let count = 0; count < 3; count++) ask('at the limit');
+  for (let count = 0; count < 9; count++) ask('over the limit');
+  ask('below the limit');
+  for (let count = 0; count < 250_000; count++) ask(`address ${count}`);
+  t.equal(ask('at the limit'), -1);
+  t.equal(ask('over the limit'), -7);
+  t.equal(ask('below the limit'), 2);
+});
+
+test('A window ends after a minute, and all of the limit is back', async (t) => {
+  const counter = new Counter(2);
+  const ask = (now: number) => counter.count([{ name: 'a', share: 1 }], now);
+  t.strictSame(ask(1_000), { remaining: 1, resetMs: 60_000 });
+  t.strictSame(ask(60_999), { remaining: 0, resetMs: 1 });
+  t.strictSame(ask(61_000), { remaining: 1, resetMs: 60_000 });
+});
+
+test('The networks of an address', async (t) => {
+  const names = (address: string) => readNetworks(address).map(({ name }) => name);
+  t.strictSame(names('203.0.113.7'), ['203.0.113.7']);
+  for (const address of [
+    '2001:db8::',
+    '2001:0DB8:0:0::1',
+    '2001:db8:0:0:1:2:3:4',
+    '2001:db8::1.2.3.4',
+  ])
+    t.strictSame(names(address), ['2001:db8:0:0::/64', '2001:db8:0::/48'], address);
+  t.strictSame(names('::1'), ['0:0:0:0::/64', '0:0:0::/48']);
+  t.strictSame(names('1:2:3:4:5:6:7::'), ['1:2:3:4::/64', '1:2:3::/48']);
+});
+
+/** What a Redis may answer to the transaction that counts. */
+const ANSWERS: Record<string, string> = {
+  'nothing at all': '*-1\r\n',
+  'an empty list': '*0\r\n',
+  'no numbers': '*3\r\n+OK\r\n$4\r\nnull\r\n$-1\r\n',
+  'a time without an end': '*3\r\n+OK\r\n:1\r\n:-1\r\n',
+  'a time of hours': '*3\r\n+OK\r\n:1\r\n:7200000\r\n',
+  'a negative count': '*3\r\n+OK\r\n:-5\r\n:1000\r\n',
+  'an error': '-LOADING Redis is loading\r\n',
+};
+
+for (const [kind, answer] of Object.entries(ANSWERS)) {
+  test(`Where Redis answers ${kind}, the process counts, and says so once`, async (t) => {
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.on('data', (data) => {
+        for (const [, name = ''] of String(data).matchAll(/^\*\d+\r\n\$\d+\r\n(\w+)\r$/gm))
+          socket.write(/exec/i.test(name) ? answer : '+QUEUED\r\n');
+      });
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const { port } = server.address() as AddressInfo;
+    const redis = new Redis(port, '127.0.0.1', { enableReadyCheck: false });
+    t.teardown(() => {
+      redis.disconnect();
+      server.close();
+    });
+    const { logger, lines } = captureLog();
+    const counter = new RedisCounter(redis, 2, new Counter(2), logger);
+    const networks = readNetworks('203.0.113.7');
+    for (const remaining of [1, 0, -1, -2]) t.match(await counter.count(networks), { remaining });
+    t.match(lines, [{ level: 40, msg: /^The rate limit is counted in each process/ }]);
+    t.equal(lines.length, 1);
+  });
+}
