@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { RunningProcess } from '../processes.ts';
+
+/** What an image says of itself, in Docker's format. */
+export interface ImageConfig {
+  Cmd: string[];
+  Env: string[];
+  User: string;
+  WorkingDir: string;
+  Healthcheck: { Test: string[] };
+}
+
+/**
+ * In namespaces of its own: the root is bound read-only, and each program gives way to the next one,
+ * so that the command becomes process 1.
+ */
+const SCRIPT = `
+  set -e
+  mount --bind "$ROOT" "$ROOT"
+  mount -o remount,ro,bind "$ROOT"
+  mount -t proc proc "$ROOT/proc"
+  mount --bind /dev "$ROOT/dev"
+  exec chroot --userspec="$IDS" "$ROOT" /usr/bin/env -i --chdir="$WORKING_FOLDER" "$@"`;
+
+/** A command in an image that nobody can write to, on the machine's own network. */
+export class Container extends RunningProcess {
+  constructor(
+    root: string,
+    { User, WorkingDir, Env = [] }: ImageConfig,
+    command: string[],
+    environment: Record<string, string>,
+  ) {
+    const isolation = ['--mount', '--pid', '--fork', '--kill-child', 'sh', '-c', SCRIPT, 'sh'];
+    const searched = 'PATH=/usr/local/bin:/usr/bin:/bin';
+    const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
+    super('unshare', [...isolation, searched, ...Env, ...variables, ...command], {
+      environment: {
+        PATH: process.env.PATH,
+        ROOT: root,
+        IDS: User,
+        WORKING_FOLDER: WorkingDir,
+      },
+    });
+  }
+
+  /** The program, its number in its own namespace, and its user. */
+  readStatus(): { command?: string; pid?: string; uid?: string } {
+    const status = readFileSync(`/proc/${this.#findCommand()}/status`, 'utf8');
+    const [, command] = /^Name:\t(.+)$/m.exec(status) ?? [];
+    const [, pid] = /^NSpid:.*\t(\d+)$/m.exec(status) ?? [];
+    const [, uid] = /^Uid:\t(\d+)/m.exec(status) ?? [];
+    return { command: command === 'MainThread' ? 'node' : command, pid, uid };
+  }
+
+  /** As a platform does: SIGTERM for process 1. */
+  stop(): void {
+    process.kill(this.#findCommand(), 'SIGTERM');
+  }
+
+  /** The only child of `unshare`. */
+  #findCommand(): number {
+    const children = readFileSync(`/proc/${this.pid}/task/${this.pid}/children`, 'utf8');
+    const [child] = children.trim().split(' ');
+    assert(child, 'the command does not run');
+    return Number(child);
+  }
+}

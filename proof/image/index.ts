@@ -1,0 +1,83 @@
+// deploy/Dockerfile: the image is built by buildah, and runs on a read-only root file system as process 1 of a user
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { copyTree } from '../docs/copy.ts';
+import { PostgresServer } from '../postgres.ts';
+import { findPort, makeFolder } from '../processes.ts';
+import type { Tally } from '../tally.ts';
+import { createBaseImage } from './base-image.ts';
+import { Buildah } from './buildah.ts';
+import { Container, type ImageConfig } from './container.ts';
+
+/** The name in the Dockerfile. */
+const BASE = 'node:26-slim';
+
+export async function prove(tally: Tally): Promise<void> {
+  const folder = await makeFolder('image');
+  const buildah = new Buildah(folder);
+  await createBaseImage(buildah, BASE, folder);
+  await tally.check('deploy/Dockerfile is built', () => buildImage(buildah));
+  const config = await readConfig(buildah);
+  const root = await mountImage(buildah);
+  await tally.check('It has no development dependency, no source, no setting', () =>
+    proveContent(root),
+  );
+  await using postgres = await PostgresServer.create();
+  await tally.check(
+    'contract 34: process 1 is Node, of an unprivileged user, on a read-only root file system',
+    () => proveRun(root, config, postgres.url),
+  );
+}
+
+async function buildImage(buildah: Buildah): Promise<void> {
+  const tree = await copyTree('image');
+  // HEALTHCHECK is known to Docker's format only.
+  const options = ['--isolation', 'chroot', '--format', 'docker', '--pull-never'];
+  const file = ['--file', path.join(tree, 'deploy/Dockerfile')];
+  await buildah.run('build', ...options, ...file, '--tag', 'app', tree);
+}
+
+async function readConfig(buildah: Buildah): Promise<ImageConfig> {
+  const { Docker } = JSON.parse(await buildah.run('inspect', '--type', 'image', 'app'));
+  return Docker.config;
+}
+
+async function mountImage(buildah: Buildah): Promise<string> {
+  const container = (await buildah.run('from', '--pull-never', 'app')).trim();
+  return (await buildah.run('mount', container)).trim();
+}
+
+function proveContent(root: string): void {
+  for (const name of ['typescript', 'tap', '@electric-sql/pglite', 'node', '@biomejs/biome'])
+    assert(!existsSync(path.join(root, 'app/node_modules', name)), `${name} is there`);
+  for (const name of ['src', 'test', '.env', '.env.example', '.git'])
+    assert(!existsSync(path.join(root, 'app', name)), `${name} is there`);
+  assert(existsSync(path.join(root, 'app/dist/src/web.js')));
+}
+
+async function proveRun(root: string, config: ImageConfig, url: string): Promise<string> {
+  const port = await findPort();
+  const environment = { DATABASE_URL: url, PORT: `${port}`, SHUTDOWN_DELAY_MS: '500' };
+  const start = (command: string[]) => new Container(root, config, command, environment);
+  const release = start(['node', 'dist/src/release.js']);
+  assert.equal((await release.ended).code, 0, release.lines.join('\n'));
+  await using web = start(config.Cmd);
+  await web.waitForLine('Server listening at');
+  assert.deepEqual(web.readStatus(), { command: 'node', pid: '1', uid: '1000' });
+  const address = `http://127.0.0.1:${port}`;
+  const answer = await fetch(`${address}/notes`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: '{"title":"In an image"}',
+  });
+  assert.equal(answer.status, 201, web.lines.join('\n'));
+  const [, ...healthCheck] = config.Healthcheck.Test;
+  assert.equal((await start(healthCheck).ended).code, 0, 'the health check passes');
+  web.stop();
+  await web.waitForLine('Draining');
+  assert.equal((await fetch(address)).status, 200, 'a request while it drains');
+  assert.deepEqual(await web.ended, { code: 0, signal: null });
+  assert.equal((await start(healthCheck).ended).code, 1, 'the health check fails after the end');
+  return `${config.Cmd.join(' ')}, user ${config.User}`;
+}
