@@ -4,7 +4,10 @@ import { buildApp } from './build.ts';
 import { PostgresServer } from './postgres.ts';
 import { findPort, makeFolder, RunningProcess } from './processes.ts';
 
-/** How long the app may take until it is ready, in milliseconds; the embedded database is created in that time. */
+/**
+ * How long the app may take until it is ready, in milliseconds; the embedded database is created in
+ * that time.
+ */
 const START_TIMEOUT_MS = 120_000;
 
 export interface AppOptions {
@@ -21,7 +24,9 @@ export interface RunningApp extends AsyncDisposable {
   process: RunningProcess;
 }
 
-/** Builds and starts the app, on a free port of the loopback address, and waits until it is ready. */
+/**
+ * Builds and starts the app, on a free port of the loopback address, and waits until it is ready.
+ */
 export async function startApp({
   environment,
   postgres = false,

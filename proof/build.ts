@@ -21,7 +21,8 @@ const LEFT_OUT = [
 let folder: string | undefined;
 
 /**
- * Runs `npm run build`, once, in a copy of the app in a temporary folder: somebody may be working in this one.
+ * Runs `npm run build`, once, in a copy of the app in a temporary folder: somebody may be working
+ * in this one.
  *
  * @returns the folder in which dist/ is
  */

@@ -11,7 +11,10 @@ const execute = promisify(execFile);
 /** Where Debian keeps PostgreSQL's programs, which are not on the PATH. */
 const DEBIAN = '/usr/lib/postgresql';
 
-/** A PostgreSQL server of its own, on loopback, in a temporary folder; when it is disposed of, it has ended. */
+/**
+ * A PostgreSQL server of its own, on loopback, in a temporary folder; when it is disposed of, it
+ * has ended.
+ */
 export class PostgresServer implements AsyncDisposable {
   readonly url: string;
   readonly #programs: string;

@@ -126,7 +126,10 @@ export async function findPort(): Promise<number> {
   return port;
 }
 
-/** The unprivileged user that servers run as which refuse to run as root, or nobody else than who runs the proof. */
+/**
+ * The unprivileged user that servers run as which refuse to run as root, or nobody else than who
+ * runs the proof.
+ */
 export function pickUser(): { uid: number; gid: number } | undefined {
   return process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : undefined;
 }

@@ -3,7 +3,10 @@ export class Tally {
   #passed = 0;
   #failed = 0;
 
-  /** Passes when `run` resolves, with what it resolves with as a remark; fails with the message of what it throws. */
+  /**
+   * Passes when `run` resolves, with what it resolves with as a remark; fails with the message of
+   * what it throws.
+   */
   async check(name: string, run: () => unknown): Promise<void> {
     try {
       const remark = await run();

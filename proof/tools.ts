@@ -3,8 +3,8 @@ import { statSync } from 'node:fs';
 import path from 'node:path';
 
 /**
- * Installs what a folder with a package.json of its own needs, where that is missing or older than its lock file: proof/
- * and examples/ have tools that the app does not need.
+ * Installs what a folder with a package.json of its own needs, where that is missing or older than
+ * its lock file: proof/ and examples/ have tools that the app does not need.
  *
  * @throws {Error} that names the folder, when npm ci fails in it
  */

@@ -54,7 +54,10 @@ export function writeRows(settings: Map<string, Setting>): string[] {
   );
 }
 
-/** .env.example without the settings that no plugin declares any more, and without what was said of them. */
+/**
+ * .env.example without the settings that no plugin declares any more, and without what was said of
+ * them.
+ */
 export function writeExample(example: string, settings: Map<string, Setting>): string {
   const kept = example.replace(ENTRY, (entry, name) => (settings.has(name) ? entry : ''));
   return `${kept.replace(/\n{3,}/g, '\n\n').trim()}\n`;
@@ -68,8 +71,8 @@ export function writeProcfile(procfile: string): string {
 }
 
 /**
- * app.json with every setting that an operator may fill in, a value that is there already stays; and without the
- * process types that the Procfile does not have.
+ * app.json with every setting that an operator may fill in, a value that is there already stays;
+ * and without the process types that the Procfile does not have.
  */
 export function writeManifest(manifest: string, settings: Map<string, Setting>): string {
   const app = JSON.parse(manifest);

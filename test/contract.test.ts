@@ -4,7 +4,8 @@ import { listDemands, listNumbers } from './contract-numbers.ts';
 test('A demand of docs/contract.md is proven under its number at one place', (t) => {
   const numbers = listNumbers();
   t.strictSame(numbers, [...new Set(numbers)], 'no number is said twice');
-  // An owner who removes a capability may have removed a proof with it: `npm run proof docs` says that none is missing.
+  // An owner who removes a capability may have removed a proof with it: `npm run proof docs` says
+  // that none is missing.
   const demands = listDemands();
   t.ok(numbers.length > 0);
   for (const number of numbers) t.ok(demands.includes(number), `${number} is a demand`);

@@ -4,8 +4,9 @@ import { pathToFileURL } from 'node:url';
 import { t } from 'tap';
 
 /**
- * Runs tests in one process: most of what a small file takes is loading the app. Each file can still be run alone, and
- * its tests have to pass wherever they come: they share a process, and no state.
+ * Runs tests in one process: most of what a small file takes is loading the app. Each file can
+ * still be run alone, and its tests have to pass wherever they come: they share a process, and no
+ * state.
  *
  * @param files globs of this folder
  * @param jobs how many tests run at the same time, where they wait for others most of the time

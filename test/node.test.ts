@@ -1,7 +1,10 @@
 import { test } from 'tap';
 import manifest from '../package.json' with { type: 'json' };
 
-/** Published before Node 26 became the Active LTS in October 2026, which it therefore cannot say of itself. */
+/**
+ * Published before Node 26 became the Active LTS in October 2026, which it therefore cannot say of
+ * itself.
+ */
 const BEFORE_ITS_TIME = ['26.10.0'];
 
 test('engines.node is an LTS, as Node says of itself', (t) => {

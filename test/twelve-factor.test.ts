@@ -22,8 +22,9 @@ import { copyBuild } from './process/copy-build.ts';
 const CLIENT = '192.0.2.1';
 
 /*
- * The built app, or that and the routes of test/fixture, each process in an environment that holds nothing but what is
- * named here. `a` is a PostgreSQL that is reached by a port, `b` an embedded one in a folder.
+ * The built app, or that and the routes of test/fixture, each process in an environment that holds
+ * nothing but what is named here. `a` is a PostgreSQL that is reached by a port, `b` an embedded
+ * one in a folder.
  */
 test('The twelve factors', async (t) => {
   const table = [['Factor', 'What was done', 'What was seen']];
@@ -43,7 +44,10 @@ test('The twelve factors', async (t) => {
   const startFixture = (environment: Environment) => start({ entry: 'fixture', environment });
   const before = await listFiles(build);
   const PORT = String(await findFreePort());
-  /** What the later tests ask: the build as it is from V to XII, and the fixture from VI to IX, and from there to X. */
+  /**
+   * What the later tests ask: the build as it is from V to XII, and the fixture from VI to IX, and
+   * from there to X.
+   */
   let web: TestProcess;
   let fixture: TestProcess;
 
@@ -288,7 +292,10 @@ function findRequest({ lines }: TestProcess): LogLine | undefined {
   return lines.find(({ msg }) => msg === 'request');
 }
 
-/** Lets the packages of a copied build be these and no others; what each of them needs is beside the original. */
+/**
+ * Lets the packages of a copied build be these and no others; what each of them needs is beside the
+ * original.
+ */
 async function linkPackages(folder: string, names: string[]): Promise<void> {
   await rm(path.join(folder, 'node_modules'), { recursive: true });
   for (const name of names) {
@@ -298,7 +305,10 @@ async function linkPackages(folder: string, names: string[]): Promise<void> {
   }
 }
 
-/** What is in a copied build: the names at its top, and every file of dist/ with a sum of its content. */
+/**
+ * What is in a copied build: the names at its top, and every file of dist/ with a sum of its
+ * content.
+ */
 async function listFiles(folder: string): Promise<string[]> {
   const entries = await readdir(path.join(folder, 'dist'), {
     recursive: true,

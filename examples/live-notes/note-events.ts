@@ -21,8 +21,8 @@ const PAGE = 100;
 const RETRY_MS = 500;
 
 /**
- * What happens to the notes. The table of events is read once for all clients of a process, and a client is only a
- * position in it: one that does not read costs no memory.
+ * What happens to the notes. The table of events is read once for all clients of a process, and a
+ * client is only a position in it: one that does not read costs no memory.
  */
 export class NoteEvents {
   readonly #app: FastifyInstance;
@@ -80,7 +80,10 @@ export class NoteEvents {
     return this.#recent.filter(({ id }) => id > after).slice(0, PAGE);
   }
 
-  /** Reads what is new, again and again until the database has answered; what comes meanwhile is read after it. */
+  /**
+   * Reads what is new, again and again until the database has answered; what comes meanwhile is
+   * read after it.
+   */
   refresh(): void {
     this.#isStale = true;
     this.#reading ??= this.#readNews().finally(() => {

@@ -7,14 +7,18 @@ import { createPool } from '../../plugins/database/postgres.ts';
 /** The pause before a server that was away is asked again, in milliseconds. */
 const RETRY_MS = 500;
 
-/** How often the connection is tried, in milliseconds: one that broke without a word brings no notifications. */
+/**
+ * How often the connection is tried, in milliseconds: one that broke without a word brings no
+ * notifications.
+ */
 const CHECK_MS = 15_000;
 
 /** How long connecting and a statement may take, in milliseconds. */
 const TIMEOUT_MS = 5_000;
 
 /**
- * Listens for PostgreSQL's notifications on a connection of its own, and again whenever the server was away.
+ * Listens for PostgreSQL's notifications on a connection of its own, and again whenever the server
+ * was away.
  *
  * @param onNews is called for each notification, and each time that listening begins: what came before was missed
  */

@@ -1,9 +1,10 @@
 import { type Kysely, sql } from 'kysely';
 
 /**
- * The table of events and the trigger that fills it, whoever writes to the notes. The lock gives ids in the order of
- * commits: without it a transaction that commits late would have a lower id than what clients have seen already. It
- * is taken before any row is locked, so that two transactions cannot wait for each other.
+ * The table of events and the trigger that fills it, whoever writes to the notes. The lock gives
+ * ids in the order of commits: without it a transaction that commits late would have a lower id
+ * than what clients have seen already. It is taken before any row is locked, so that two
+ * transactions cannot wait for each other.
  */
 export async function createNoteEvents(db: Kysely<unknown>): Promise<void> {
   await sql`

@@ -37,7 +37,8 @@ function openRedisListener(app: FastifyInstance): Listener {
       const { address: host, port } = server.address() as net.AddressInfo;
       app.log.info(`Server listening at redis://${net.isIPv6(host) ? `[${host}]` : host}:${port}`);
     },
-    // The protocol has no word for it: a client hears of it when its connection ends, and connects again.
+    // The protocol has no word for it: a client hears of it when its connection ends, and connects
+    // again.
     announceClose() {},
     async close() {
       const closed = once(server, 'close');
@@ -118,15 +119,18 @@ class Connection {
     this.#socket.write(encode(new Error(`ERR Protocol error: ${error.message}`), 2));
   }
 
-  /** The client reads what was written before it hangs up too; what it still sends is read and not answered. */
+  /**
+   * The client reads what was written before it hangs up too; what it still sends is read and not
+   * answered.
+   */
   #hangUp(): void {
     this.#socket.end(() => setTimeout(() => this.#socket.destroy(), LINGER_MS).unref());
   }
 }
 
 /**
- * How many bytes the first command has; 0 while it is not whole. The decoder is made for what a Redis server answers
- * and believes every length: a stranger's are checked before it sees them.
+ * How many bytes the first command has; 0 while it is not whole. The decoder is made for what a
+ * Redis server answers and believes every length: a stranger's are checked before it sees them.
  */
 function measureCommand(bytes: Buffer): number {
   let end = bytes.indexOf('\n') + 1;

@@ -11,7 +11,10 @@ const ROUNDS_FACTOR = 3;
 /** How long a server is left alone before its memory is read, in milliseconds. */
 const REST_MS = 1_000;
 
-/** From the start of the process to the first 200, with the app's own routes, with 100 and with 1,000 more. */
+/**
+ * From the start of the process to the first 200, with the app's own routes, with 100 and with
+ * 1,000 more.
+ */
 export async function measureBoot({ rounds, postgres }: Setting): Promise<Result[]> {
   const results: Result[] = [];
   for (const routes of [0, 100, 1_000]) {

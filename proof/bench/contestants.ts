@@ -36,7 +36,10 @@ export function notesFastify(databaseUrl: string): Contestant {
   };
 }
 
-/** The built app with everything on: its defaults, and a rate limit that counts and is never reached. */
+/**
+ * The built app with everything on: its defaults, and a rate limit that counts and is never
+ * reached.
+ */
 export function builtApp(
   databaseUrl: string,
   { folder = buildApp(), name = APP, workers = 1 } = {},

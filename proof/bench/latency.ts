@@ -7,8 +7,8 @@ import { Server } from './server.ts';
 const CLIENT = { path: '/' };
 
 /**
- * How long GET / takes, and the slowest of a hundred: at half of what each server can take, and at one rate for both,
- * half of what the app can take.
+ * How long GET / takes, and the slowest of a hundred: at half of what each server can take, and at
+ * one rate for both, half of what the app can take.
  */
 export async function measureLatency({ rounds, seconds, postgres }: Setting): Promise<Result[]> {
   const app = builtApp(postgres.url);

@@ -10,13 +10,22 @@ const execute = promisify(execFile);
 
 const CONNECTIONS = 50;
 
-/** How long a server is asked before anything is measured, in seconds: V8 compiles what is hot for some time. */
+/**
+ * How long a server is asked before anything is measured, in seconds: V8 compiles what is hot for
+ * some time.
+ */
 const WARM_UP_S = 5;
 
-/** wrk where it is installed: it takes a fraction of the processor that autocannon needs for the same load. */
+/**
+ * wrk where it is installed: it takes a fraction of the processor that autocannon needs for the
+ * same load.
+ */
 const hasWrk = spawnSync('wrk', ['-v']).error === undefined;
 
-/** So many that each can wait for some milliseconds between two requests, which are what wrk counts in. */
+/**
+ * So many that each can wait for some milliseconds between two requests, which are what wrk counts
+ * in.
+ */
 const PACED_CONNECTIONS = 200;
 
 const PACED_SCRIPT = path.join(import.meta.dirname, 'paced.lua');
@@ -31,7 +40,10 @@ export interface Load {
 
 export interface LoadResult {
   requestsPerSecond: number;
-  /** What the server took of its processor for one request, in seconds; undefined where the system does not tell. */
+  /**
+   * What the server took of its processor for one request, in seconds; undefined where the system
+   * does not tell.
+   */
   processorTime: number | undefined;
   /** Resident, in MiB, at the end. */
   memory: number | undefined;

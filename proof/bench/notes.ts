@@ -21,7 +21,10 @@ const LOADS = {
 
 type Measured = Record<keyof typeof LOADS, LoadResult>;
 
-/** The notes against the same statements by pg alone, on one PostgreSQL, with pools of the same size. */
+/**
+ * The notes against the same statements by pg alone, on one PostgreSQL, with pools of the same
+ * size.
+ */
 export async function measureNotes({ rounds, seconds, postgres }: Setting): Promise<Result[]> {
   const bare = notesFastify(postgres.url);
   const measured = await measureRounds(

@@ -2,7 +2,10 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 
-/** Where the system can, what makes the load gets one processor, and the server that is measured another one. */
+/**
+ * Where the system can, what makes the load gets one processor, and the server that is measured
+ * another one.
+ */
 const canPin = availableParallelism() > 1 && spawnSync('taskset', ['--version']).status === 0;
 
 /** Keeps this process, and what it starts without saying more, off the server's processor. */

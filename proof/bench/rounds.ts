@@ -22,8 +22,8 @@ export interface Goal {
 }
 
 /**
- * Measures all contestants in turn, round by round, every other round backwards: whatever else the machine does
- * meets all of them.
+ * Measures all contestants in turn, round by round, every other round backwards: whatever else the
+ * machine does meets all of them.
  */
 export async function measureRounds<Figures>(
   rounds: number,
@@ -67,7 +67,10 @@ export function median(values: number[]): number {
   return (sorted[Math.ceil(middle) - 1]! + sorted[Math.floor(middle)]!) / 2;
 }
 
-/** Whether a result's goal holds; undefined where it has none, or the system did not tell the figure. */
+/**
+ * Whether a result's goal holds; undefined where it has none, or the system did not tell the
+ * figure.
+ */
 export function isHeld(result: Result): boolean | undefined {
   if (!result.goal) return undefined;
   const { contestant, atLeast = 0, atMost = Number.POSITIVE_INFINITY } = result.goal;

@@ -1,6 +1,9 @@
 import { compare, isHeld, median, type Result, readGoalValue } from './rounds.ts';
 
-/** All results as one table: medians, ratios to the baseline with their least and most, and whether goals hold. */
+/**
+ * All results as one table: medians, ratios to the baseline with their least and most, and whether
+ * goals hold.
+ */
 export function formatTable(results: Result[]): string {
   const rows = [['', 'median', 'ratio', 'rounds', 'goal'], ...results.flatMap(formatResult)];
   const widths = rows[0]!.map((_, column) =>

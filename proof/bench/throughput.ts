@@ -17,8 +17,8 @@ export async function measureThroughput({ rounds, seconds, postgres }: Setting):
 }
 
 /**
- * What is compared is requests for a second of the server's processor: it is what the server does alone on its processor,
- * and stays so when something else runs there too.
+ * What is compared is requests for a second of the server's processor: it is what the server does
+ * alone on its processor, and stays so when something else runs there too.
  */
 export function describeRequests(
   title: string,

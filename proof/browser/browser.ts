@@ -11,7 +11,9 @@ const FLAGS = [
   '--no-first-run',
 ];
 
-/** How long anything in a page may take, in milliseconds: a bound for what hangs, not a measurement. */
+/**
+ * How long anything in a page may take, in milliseconds: a bound for what hangs, not a measurement.
+ */
 const TIMEOUT_MS = 120_000;
 
 /** The looks that a page has to be good at; widths and heights in pixels. */
@@ -45,7 +47,10 @@ function findBrowser(): string {
 /** A page, and everything that went wrong in it. */
 export interface WatchedPage {
   page: Page;
-  /** Errors and warnings of the console, exceptions, violations of the policy, failed requests, other servers asked. */
+  /**
+   * Errors and warnings of the console, exceptions, violations of the policy, failed requests,
+   * other servers asked.
+   */
   complaints: string[];
 }
 

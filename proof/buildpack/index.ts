@@ -39,7 +39,10 @@ export async function prove(tally: Tally): Promise<void> {
   );
 }
 
-/** What a buildpack makes of the tree. The build has neither a network, not even loopback, nor any setting. */
+/**
+ * What a buildpack makes of the tree. The build has neither a network, not even loopback, nor any
+ * setting.
+ */
 async function build(install: string, searched: string[], node: string): Promise<Slug> {
   const folder = await copyTree('buildpack');
   // Only a link to the packages of this tree.
@@ -59,7 +62,10 @@ async function build(install: string, searched: string[], node: string): Promise
   return { folder, path: `${node}:/usr/bin:/bin`, procfile: readProcfile(folder) };
 }
 
-/** The machine's, which may say how its registry is reached, without what npm says to the scripts that it runs. */
+/**
+ * The machine's, which may say how its registry is reached, without what npm says to the scripts
+ * that it runs.
+ */
 function readEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !name.startsWith('npm_')),
@@ -71,7 +77,10 @@ export function readProcfile(folder: string): Slug['procfile'] {
   return new Map(lines.map((line) => line.split(': ') as [string, string]));
 }
 
-/** The Node that package.json asks for, as a platform installs it: beside the app, and for every user. @returns its folder */
+/**
+ * The Node that package.json asks for, as a platform installs it: beside the app, and for every
+ * user. @returns its folder
+ */
 async function installNode(): Promise<string> {
   const folder = await makeFolder('node');
   await chmod(folder, 0o755);

@@ -15,7 +15,10 @@ export interface Slug {
 
 const JSON_TYPE = { 'content-type': 'application/json' };
 
-/** The release twice, then the life of a note, then SIGTERM, in an environment with nothing that is not said here. */
+/**
+ * The release twice, then the life of a note, then SIGTERM, in an environment with nothing that is
+ * not said here.
+ */
 export async function provePass(slug: Slug, postgres: PostgresServer): Promise<string> {
   const port = await findPort();
   const settings = {

@@ -13,7 +13,9 @@ import { Ledger, listTitles } from './ledger.ts';
 /** The longest that a process writes before it is killed, in milliseconds. */
 const WRITE_MS = 300;
 
-/** The longest that a process opens or creates its database before it is killed, in milliseconds. */
+/**
+ * The longest that a process opens or creates its database before it is killed, in milliseconds.
+ */
 const OPEN_MS = 1_500;
 
 /** Every so many rounds, the process is killed while it opens the database instead. */
@@ -22,7 +24,10 @@ const OPENING_EVERY = 4;
 /** How often the embedded database is killed while it is created. */
 const CREATIONS = 3;
 
-/** Flags: --rounds N (100) for the embedded database; there are a fifth as many for the app on PostgreSQL. */
+/**
+ * Flags: --rounds N (100) for the embedded database; there are a fifth as many for the app on
+ * PostgreSQL.
+ */
 export async function prove(tally: Tally, flags: string[]): Promise<void> {
   const { values } = parseArgs({
     args: flags,
@@ -101,7 +106,10 @@ async function prepareProgram(databaseUrl: string): Promise<Program> {
   return { args: ['dist/src/web.js'], folder: buildApp(), environment: settings };
 }
 
-/** Checks what earlier rounds have written, lets clients write more, and kills the process in the midst of it. */
+/**
+ * Checks what earlier rounds have written, lets clients write more, and kills the process in the
+ * midst of it.
+ */
 async function killWhileWriting(
   program: Program,
   prefix: string,

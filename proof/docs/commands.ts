@@ -1,4 +1,6 @@
-/** What is done with a command of the documentation. One that nothing is said about fails the proof. */
+/**
+ * What is done with a command of the documentation. One that nothing is said about fails the proof.
+ */
 export type Treatment =
   /** Run to its end, which has to be good. */
   | { how: 'run' }

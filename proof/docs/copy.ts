@@ -7,7 +7,8 @@ import { makeFolder } from '../processes.ts';
 export const ROOT = path.join(import.meta.dirname, '../..');
 
 /**
- * A fresh copy in a temporary folder: what git has or would add, and the packages that are installed here.
+ * A fresh copy in a temporary folder: what git has or would add, and the packages that are
+ * installed here.
  *
  * @returns the folder
  */

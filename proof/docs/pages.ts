@@ -43,7 +43,9 @@ export function proveFiles(folder: string, page: string): string {
   return [...names].join(', ');
 }
 
-/** From the root, beside the page, or a file's name alone where its folder is said in the sentence. */
+/**
+ * From the root, beside the page, or a file's name alone where its folder is said in the sentence.
+ */
 function isThere(folder: string, page: string, name: string): boolean {
   const places = [name, path.join(path.dirname(page), name)];
   if (places.some((place) => existsSync(path.join(folder, place)))) return true;
@@ -53,7 +55,10 @@ function isThere(folder: string, page: string, name: string): boolean {
   );
 }
 
-/** The lines of its shell blocks, and the commands in its sentences and tables; which are those of a platform. */
+/**
+ * The lines of its shell blocks, and the commands in its sentences and tables; which are those of a
+ * platform.
+ */
 export function listCommands(folder: string, page: string): { line: string; marked: boolean }[] {
   const text = read(folder, page);
   const blocks = findBlocks(text, 'sh').flatMap(({ kind, lines }) =>

@@ -2,8 +2,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 /**
- * Does what a `diff` block of the README asks of a reader: under the name of each file, the lines that are there (blank
- * or -) give way to those that are to be (blank or +).
+ * Does what a `diff` block of the README asks of a reader: under the name of each file, the lines
+ * that are there (blank or -) give way to those that are to be (blank or +).
  *
  * @returns the names of the files
  */

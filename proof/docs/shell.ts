@@ -5,7 +5,10 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findPort } from '../processes.ts';
 
-/** How long a server may take until it is ready, in milliseconds; the embedded database is created in that time. */
+/**
+ * How long a server may take until it is ready, in milliseconds; the embedded database is created
+ * in that time.
+ */
 const READY_TIMEOUT_MS = 300_000;
 
 const running = new Set<ChildProcess>();
@@ -68,7 +71,9 @@ export async function serve(
   }
 }
 
-/** In a group of its own: npm does not pass a signal on, so all of them get it, as from a terminal. */
+/**
+ * In a group of its own: npm does not pass a signal on, so all of them get it, as from a terminal.
+ */
 function start(folder: string, command: string, env: NodeJS.ProcessEnv) {
   const child = spawn(command, {
     cwd: folder,

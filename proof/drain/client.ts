@@ -39,7 +39,10 @@ export async function connect(port: number): Promise<net.Socket> {
   return socket;
 }
 
-/** Sends a GET over a connection and resolves with all that comes back until a whole answer of JSON has. */
+/**
+ * Sends a GET over a connection and resolves with all that comes back until a whole answer of JSON
+ * has.
+ */
 export async function getOver(socket: net.Socket, path: string): Promise<string> {
   let received = '';
   socket.write(`GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`);

@@ -24,10 +24,16 @@ const STAGGERED = 15;
 /** From the last response to the exit, in milliseconds. */
 const EXIT_MS = 1_000;
 
-/** How often something with a time limit is tried: a machine that is busy otherwise is no reason to fail. */
+/**
+ * How often something with a time limit is tried: a machine that is busy otherwise is no reason to
+ * fail.
+ */
 const ROUNDS = 5;
 
-/** Connections stay at least this long after the listener has closed, in milliseconds; LINGER_MS is 500. */
+/**
+ * Connections stay at least this long after the listener has closed, in milliseconds; LINGER_MS is
+ * 500.
+ */
 const SURELY_LINGERS_MS = 400;
 
 /** A process of the app with the routes of this proof. */
@@ -163,7 +169,10 @@ async function proveUpload(start: StartFixture): Promise<void> {
   assert.deepEqual(await fixture.process.ended, { code: 0, signal: null });
 }
 
-/** One connection on which nothing has been sent yet, and one that is idle: a router uses both until it hears. */
+/**
+ * One connection on which nothing has been sent yet, and one that is idle: a router uses both until
+ * it hears.
+ */
 async function proveLateRequests(start: StartFixture): Promise<string> {
   for (let round = 1; round <= ROUNDS; round++) {
     await using fixture = await start({ SHUTDOWN_DELAY_MS: '200' });

@@ -6,10 +6,16 @@ import { findPort, makeFolder, pickUser, RunningProcess } from '../processes.ts'
 /** The secret of the component. */
 const SECRET = 'open-sesame';
 
-/** Debian keeps ejabberd's modules in a folder for each architecture; Erlang finds them by this variable. */
+/**
+ * Debian keeps ejabberd's modules in a folder for each architecture; Erlang finds them by this
+ * variable.
+ */
 const LIBRARIES = '/usr/lib/*-linux-gnu/ejabberd-*';
 
-/** An XMPP server of its own, on loopback, in a temporary folder; when it is disposed of, it has ended. */
+/**
+ * An XMPP server of its own, on loopback, in a temporary folder; when it is disposed of, it has
+ * ended.
+ */
 export class EjabberdServer implements AsyncDisposable {
   /** Where clients connect. */
   readonly url: string;
@@ -50,7 +56,8 @@ export class EjabberdServer implements AsyncDisposable {
       EJABBERD_CONFIG_PATH: path.join(this.#folder, 'ejabberd.yml'),
       EJABBERD_LOG_PATH: path.join(this.#folder, 'ejabberd.log'),
     };
-    // ejabberdctl refuses every user but root and its own: Erlang starts it as well, and is then the process itself.
+    // ejabberdctl refuses every user but root and its own: Erlang starts it as well, and is then
+    // the process itself.
     const args = [
       '-noinput',
       '-mnesia',

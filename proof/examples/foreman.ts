@@ -6,10 +6,16 @@ import { findPort, RunningProcess } from '../processes.ts';
 /** How far foreman puts the ports of two process types from each other. */
 const PORT_STEP = 100;
 
-/** How long the processes may take to end after SIGTERM, in milliseconds; foreman itself gives them 5 s. */
+/**
+ * How long the processes may take to end after SIGTERM, in milliseconds; foreman itself gives them
+ * 5 s.
+ */
 const END_TIMEOUT_MS = 60_000;
 
-/** The ports of a Procfile's first two process types, or of two processes of one type, which nobody listens on. */
+/**
+ * The ports of a Procfile's first two process types, or of two processes of one type, which nobody
+ * listens on.
+ */
 export async function findForemanPorts(step = PORT_STEP): Promise<[number, number]> {
   for (;;) {
     const port = await findPort();
@@ -17,7 +23,9 @@ export async function findForemanPorts(step = PORT_STEP): Promise<[number, numbe
   }
 }
 
-/** A foreman and all that it has started; disposing of it stops them as Ctrl-C in a terminal would. */
+/**
+ * A foreman and all that it has started; disposing of it stops them as Ctrl-C in a terminal would.
+ */
 export class RunningForeman implements AsyncDisposable {
   readonly process: RunningProcess;
   readonly #killAll = () => this.signal('SIGKILL');
@@ -25,7 +33,8 @@ export class RunningForeman implements AsyncDisposable {
   /** @param command as a shell gets it, in the folder of the Procfile */
   constructor(command: string, folder: string, environment: Record<string, string>) {
     const { PATH, HOME } = process.env;
-    // A group of its own, as a terminal makes one: what was started by what was started is in it too.
+    // A group of its own, as a terminal makes one: what was started by what was started is in it
+    // too.
     this.process = new RunningProcess('setsid', ['sh', '-c', command], {
       folder,
       environment: { PATH, HOME, ...environment },

@@ -24,7 +24,10 @@ export function readSteps(file: string, language: string, prompt: string): Step[
   });
 }
 
-/** Does again what a README shows. Ids and times are others each time: an id stands for the one that came instead. */
+/**
+ * Does again what a README shows. Ids and times are others each time: an id stands for the one that
+ * came instead.
+ */
 export class Replay {
   readonly #ids = new Map<string, string>();
 

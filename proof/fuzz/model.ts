@@ -18,7 +18,10 @@ type Command = fc.AsyncCommand<Model, Client>;
 /** A run of commands costs as much as this many requests. */
 const REQUESTS_OF_A_RUN = 20;
 
-/** Runs the same commands against a Map and against the app: creates, changes, deletes, reads and lists. */
+/**
+ * Runs the same commands against a Map and against the app: creates, changes, deletes, reads and
+ * lists.
+ */
 export async function proveModel(
   client: Client,
   parameters: { seed: number; numRuns: number },
@@ -113,7 +116,10 @@ function read(position: number): Command {
   };
 }
 
-/** Every page of that size has to be full but the last, and together they are all notes, newest first. */
+/**
+ * Every page of that size has to be full but the last, and together they are all notes, newest
+ * first.
+ */
 function list(limit: number): Command {
   return {
     check: () => true,

@@ -15,7 +15,10 @@ export interface GeneratedRequest {
 /** Stands for an id that is known only when the request is sent. */
 export const EXISTING = 'existing';
 
-/** Requests for an operation: valid ones, such that miss it by little, and such that have nothing to do with it. */
+/**
+ * Requests for an operation: valid ones, such that miss it by little, and such that have nothing to
+ * do with it.
+ */
 export function generateRequest({ parameters, body }: Operation): Arbitrary<GeneratedRequest> {
   const inPath = parameters.filter((parameter) => parameter.in === 'path');
   const inQuery = parameters.filter((parameter) => parameter.in === 'query');

@@ -65,7 +65,10 @@ async function proveRequest(app: RunningApp, row: HostileRequest): Promise<strin
   return (answers.map(describe)[answers.length - 1] ?? 'closed') + seconds;
 }
 
-/** The last request on a connection that the app left open: what its answer is not was never asked for. */
+/**
+ * The last request on a connection that the app left open: what its answer is not was never asked
+ * for.
+ */
 function canary(bodiless: boolean): Buffer {
   const line = `${bodiless ? 'HEAD' : 'GET'} /health/live HTTP/1.1`;
   return request(line, ['X-Request-ID: canary', 'Connection: close']);

@@ -18,14 +18,23 @@ export interface HostileRequest {
   ends?: boolean;
   /** The app's own limits end it: it may take as long as they do, and runs beside the others. */
   slow?: boolean;
-  /** More that has to hold for each answer, of which the first has the position 0; throws where it does not. */
+  /**
+   * More that has to hold for each answer, of which the first has the position 0; throws where it
+   * does not.
+   */
   verify?(answer: Answer, position: number): void;
 }
 
-/** Stands in every header value that is sent to do harm: it must not come back, and not reach the log. */
+/**
+ * Stands in every header value that is sent to do harm: it must not come back, and not reach the
+ * log.
+ */
 export const INJECTED = 'injected';
 
-/** Stands in queries and in the credentials of URLs: it must not come back at all, and not reach the log. */
+/**
+ * Stands in queries and in the credentials of URLs: it must not come back at all, and not reach the
+ * log.
+ */
 export const SECRET = 'hunter2';
 
 const LINE_END = '\r\n';

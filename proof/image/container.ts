@@ -12,8 +12,8 @@ export interface ImageConfig {
 }
 
 /**
- * In namespaces of its own: the root is bound read-only, and each program gives way to the next one,
- * so that the command becomes process 1.
+ * In namespaces of its own: the root is bound read-only, and each program gives way to the next
+ * one, so that the command becomes process 1.
  */
 const SCRIPT = `
   set -e

@@ -6,7 +6,10 @@ import { stopProgram } from './index.ts';
 
 const TITLES = ['before the restart', 'after the restart', 'typed by hand'];
 
-/** A page that stays open while the app is stopped and started shows what was written before and after. */
+/**
+ * A page that stays open while the app is stopped and started shows what was written before and
+ * after.
+ */
 export async function proveBrowser(program: Program): Promise<string> {
   const url = `http://127.0.0.1:${program.environment.PORT}`;
   const browser = await launchBrowser();

@@ -1,10 +1,15 @@
 import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** How long a client waits before it comes back, in milliseconds: a browser takes what `retry` says. */
+/**
+ * How long a client waits before it comes back, in milliseconds: a browser takes what `retry` says.
+ */
 const RETRY_MS = 100;
 
-/** A client of GET /notes/events that comes back with Last-Event-ID, as a browser's EventSource does. */
+/**
+ * A client of GET /notes/events that comes back with Last-Event-ID, as a browser's EventSource
+ * does.
+ */
 export class EventClient {
   /** The ids of the events that it got, in their order. */
   readonly ids: number[] = [];

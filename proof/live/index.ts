@@ -23,7 +23,10 @@ const NOTES_PER_SECOND = 20;
 /** How often a process is restarted, in milliseconds. */
 const RESTART_EVERY_MS = 5_000;
 
-/** How long all clients may take to get what is missing, in milliseconds: a bound, not a measurement. */
+/**
+ * How long all clients may take to get what is missing, in milliseconds: a bound, not a
+ * measurement.
+ */
 const SETTLE_MS = 60_000;
 
 /** Names of routers restrict it to these. Flags: --restarts N (3; ten for a long look) */

@@ -6,7 +6,10 @@ import { copyTree } from '../docs/copy.ts';
 import { expectSuccess, serve } from '../docs/shell.ts';
 import type { Tally } from '../tally.ts';
 
-/** Words of the generated code, of JavaScript, of Node's own names; the source's own name; plurals that are none. */
+/**
+ * Words of the generated code, of JavaScript, of Node's own names; the source's own name; plurals
+ * that are none.
+ */
 const NAMES = [
   'items tags names limits pages lists fields changes values columns queries replies apps sizes times new-things',
   'classes cases defaults imports exports packages prototypes',

@@ -79,7 +79,9 @@ async function proveMachine(postgres: PostgresServer): Promise<string> {
   return `${version}: ${await provePass({ folder, path: search, procfile: readProcfile(folder) }, postgres)}`;
 }
 
-/** What a Node says of itself; a major version says it from the October after its first release on. */
+/**
+ * What a Node says of itself; a major version says it from the October after its first release on.
+ */
 function proveLts(nodes: Installed[]): string {
   const major = ({ version }: Installed) => Number(version.split('.')[0]);
   const pinned = nodes.find((node) => `${major(node)}.x` === manifest.engines.node);

@@ -13,7 +13,10 @@ const CHECKS = ['npm run lint', 'npm run typecheck', 'npm run build', 'npm test'
 
 const EVERYTHING = 'everything at once';
 
-/** A flag picks the rows that have its word in their name: npm run proof removal -- --redis --everything */
+/**
+ * A flag picks the rows that have its word in their name: npm run proof removal -- --redis
+ * --everything
+ */
 export async function prove(tally: Tally, flags: string[]): Promise<void> {
   const removals = listRemovals();
   const words = flags.map((flag) => flag.replace(/^--/, '').toLowerCase());
@@ -30,7 +33,9 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
   }
 }
 
-/** The rows of the table, each after those that it names, and all of them together, with a new name. */
+/**
+ * The rows of the table, each after those that it names, and all of them together, with a new name.
+ */
 function listRemovals(): Removal[] {
   const rows = readRemovals(read(ROOT, 'README.md'));
   const listCommands = (names: string[]) =>

@@ -5,12 +5,14 @@ import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * The control: node:http and nothing else, with the same draining as the app. What is lost behind a router with this
- * server too is lost by the router, or by what TCP and Node leave to chance.
+ * The control: node:http and nothing else, with the same draining as the app. What is lost behind a
+ * router with this server too is lost by the router, or by what TCP and Node leave to chance.
  */
 const { PORT, SHUTDOWN_DELAY_MS } = process.env;
 
-/** As long as the app waits for a last request on the connections that are left, in milliseconds. */
+/**
+ * As long as the app waits for a last request on the connections that are left, in milliseconds.
+ */
 const LINGER_MS = 500;
 
 let draining = false;

@@ -28,8 +28,8 @@ const CONTROLS: Control[] = [
 ];
 
 /**
- * Prints what is lost behind routers that are set up worse, with a bare server and with the app: a measurement, which
- * has no right result.
+ * Prints what is lost behind routers that are set up worse, with a bare server and with the app: a
+ * measurement, which has no right result.
  */
 export async function measureControls(apps: [Program, Program], restarts: number): Promise<void> {
   const bare = apps.map((app) => ({

@@ -19,8 +19,9 @@ interface Variant {
 }
 
 /**
- * SHUTDOWN_DELAY_MS is shorter than its default of 3000, as the routers ask for the readiness every 100 ms instead of
- * every second; where there are three signals, all of them come while the process still serves.
+ * SHUTDOWN_DELAY_MS is shorter than its default of 3000, as the routers ask for the readiness every
+ * 100 ms instead of every second; where there are three signals, all of them come while the process
+ * still serves.
  */
 const VARIANTS: Variant[] = [
   { name: 'one process', environment: { SHUTDOWN_DELAY_MS: '500' }, signalsAtMs: [0] },
@@ -33,8 +34,8 @@ const VARIANTS: Variant[] = [
 ];
 
 /**
- * Names of routers restrict it to these. Flags: --restarts N (20), and --control, which instead shows what a bare server
- * loses behind routers that are set up worse.
+ * Names of routers restrict it to these. Flags: --restarts N (20), and --control, which instead
+ * shows what a bare server loses behind routers that are set up worse.
  */
 export async function prove(tally: Tally, flags: string[]): Promise<void> {
   const { values, positionals } = parseArgs({

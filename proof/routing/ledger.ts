@@ -1,7 +1,10 @@
 import type { PostgresServer } from '../postgres.ts';
 import type { Attempt } from './load.ts';
 
-/** What became of the requests of a load, by what the clients were told and by what the database holds. */
+/**
+ * What became of the requests of a load, by what the clients were told and by what the database
+ * holds.
+ */
 export interface Balance {
   /** POSTs that were answered with 201. */
   acknowledged: Attempt[];

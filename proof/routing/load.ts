@@ -6,10 +6,16 @@ import { readStatus } from './web.ts';
 /** How many clients send at once, each on a connection of its own. */
 const CLIENTS = 16;
 
-/** The longest pause of a client between two requests, in milliseconds: connections are used again at every age. */
+/**
+ * The longest pause of a client between two requests, in milliseconds: connections are used again
+ * at every age.
+ */
 const PAUSE_MS = 25;
 
-/** The pause of the monitor between two questions, in milliseconds: nginx picks the server that each goes to. */
+/**
+ * The pause of the monitor between two questions, in milliseconds: nginx picks the server that each
+ * goes to.
+ */
 const MONITOR_PAUSE_MS = 10;
 
 /** One request of the load and what became of it. */
@@ -30,8 +36,8 @@ export interface Attempt {
 }
 
 /**
- * Clients that send GETs and POSTs, half and half, over keep-alive connections until they are stopped. Each request is
- * sent once: nothing here tries again.
+ * Clients that send GETs and POSTs, half and half, over keep-alive connections until they are
+ * stopped. Each request is sent once: nothing here tries again.
  */
 export class Load {
   readonly attempts: Attempt[] = [];
@@ -80,7 +86,10 @@ export class Load {
   }
 }
 
-/** What a platform has watch nginx, which has no health checks of its own: it asks for the readiness again and again. */
+/**
+ * What a platform has watch nginx, which has no health checks of its own: it asks for the readiness
+ * again and again.
+ */
 export class Monitor {
   readonly #running: Promise<void>;
   #stopped = false;

@@ -4,7 +4,10 @@ import { type Attempt, Load, Monitor } from './load.ts';
 import { type RouterName, type RouterOptions, startRouter } from './router.ts';
 import { type Program, startProgram } from './web.ts';
 
-/** How often a router asks for the readiness, in milliseconds: platforms take a second, and a longer delay. */
+/**
+ * How often a router asks for the readiness, in milliseconds: platforms take a second, and a longer
+ * delay.
+ */
 export const HEALTH_INTERVAL_MS = 100;
 
 export interface RollingRestart {

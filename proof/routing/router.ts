@@ -11,7 +11,9 @@ const SEARCH = `${process.env.PATH}:/usr/sbin`;
 /** Debian's place of Apache's modules. */
 const APACHE_MODULES = '/usr/lib/apache2/modules';
 
-/** The routing layers: their configuration here, and how they are started with it in the foreground. */
+/**
+ * The routing layers: their configuration here, and how they are started with it in the foreground.
+ */
 const ROUTERS = {
   haproxy: { template: 'haproxy.cfg', command: ['haproxy', '-db', '-f'] },
   nginx: { template: 'nginx.conf', command: ['nginx', '-c'] },

@@ -7,7 +7,9 @@ import { RunningProcess } from '../processes.ts';
 /** How long a process may take until it is ready, in milliseconds. */
 const START_TIMEOUT_MS = 120_000;
 
-/** A program that serves HTTP on a port of its own, started anew as often as a restart asks for it. */
+/**
+ * A program that serves HTTP on a port of its own, started anew as often as a restart asks for it.
+ */
 export interface Program {
   /** The arguments of Node. */
   args: string[];

@@ -7,7 +7,10 @@ const CLIENT = { 'x-forwarded-for': '203.0.113.9' };
 /** What foreman says itself, in the name of a process. */
 const OWN_WORDS = /\| (started with pid|exited with code) \d+$/;
 
-/** Every line of a process is one JSON object, every request is one of them, and every process says its end. */
+/**
+ * Every line of a process is one JSON object, every request is one of them, and every process says
+ * its end.
+ */
 export function proveLog({ output, log, ports }: Run, sent: string[]): string {
   const broken = output.filter(
     (line) => /web\.\d +\|/.test(line) && !/\{.*\}$/.test(line) && !OWN_WORDS.test(line),
@@ -42,7 +45,10 @@ export async function proveSharing({ urls }: Run, limit: number): Promise<string
   return `of ${limit + 1} requests to both in turn, the last is refused`;
 }
 
-/** A SIGTERM to the runner alone: where it is not passed on, the app serves on, and nothing but a signal to it helps. */
+/**
+ * A SIGTERM to the runner alone: where it is not passed on, the app serves on, and nothing but a
+ * signal to it helps.
+ */
 export async function proveNoticedSignal(run: Run): Promise<string> {
   const pids = new Set(run.log.map(({ line }) => line.pid));
   run.signal('SIGTERM', 'runner');

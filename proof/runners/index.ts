@@ -29,7 +29,9 @@ const FOREMAN: Runner = {
   stops: [{ name: 'SIGTERM', signal: 'SIGTERM', to: 'runner', ending: success }, ctrlC(success)],
 };
 
-/** Neither of these passes a SIGTERM on, which is for nobody to rely on: it is looked at, and said. */
+/**
+ * Neither of these passes a SIGTERM on, which is for nobody to rely on: it is looked at, and said.
+ */
 const DEAF: Runner[] = [
   { name: "npm's foreman", command: `${NF} start web=2`, processes: 2, stops: [ctrlC(success)] },
   {

@@ -10,7 +10,9 @@ export const EXAMPLES = path.join(import.meta.dirname, '../../examples');
 
 export const NF = path.join(EXAMPLES, 'node_modules/.bin/nf');
 
-/** How long the processes may take to be gone after the one that has started them, in milliseconds. */
+/**
+ * How long the processes may take to be gone after the one that has started them, in milliseconds.
+ */
 const GONE_TIMEOUT_MS = 60_000;
 
 /** Requests to each process, so that the lines of two come at once. */
@@ -98,7 +100,10 @@ export class Run implements AsyncDisposable {
     return asked.map(({ path }) => path);
   }
 
-  /** Resolves when the runner has ended: `ended` does so when nobody has its output open any more, the app neither. */
+  /**
+   * Resolves when the runner has ended: `ended` does so when nobody has its output open any more,
+   * the app neither.
+   */
   async waitUntilRunnerEnded(): Promise<void> {
     while (isThere(this.#foreman.process.pid)) await sleep(50);
   }

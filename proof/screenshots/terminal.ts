@@ -3,7 +3,9 @@ import { AnsiUp } from 'ansi_up';
 import { buildApp } from '../build.ts';
 import { findPort, RunningProcess } from '../processes.ts';
 
-/** How long `npm run dev` may take, in milliseconds; the embedded database is created in that time. */
+/**
+ * How long `npm run dev` may take, in milliseconds; the embedded database is created in that time.
+ */
 const TIMEOUT_MS = 120_000;
 
 const STYLE = `body { margin: 0; background: #1d2333; color: #d8dee9; display: inline-block }

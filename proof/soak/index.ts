@@ -26,7 +26,9 @@ const KILL_EVERY = 5;
 const TERMINATE =
   'select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and datname <> $$$$';
 
-/** After an outage, the app has its database when it has given so many answers without a failure. */
+/**
+ * After an outage, the app has its database when it has given so many answers without a failure.
+ */
 const ANSWERS_IN_A_ROW = 20;
 
 /** Every so many samples one is printed. */
@@ -121,7 +123,10 @@ async function soak(requests: number): Promise<Soak> {
   return { points, severedAt, traffic };
 }
 
-/** Breaks all connections of the app to its database, or the server itself, which is there again afterwards. */
+/**
+ * Breaks all connections of the app to its database, or the server itself, which is there again
+ * afterwards.
+ */
 async function sever(postgres: PostgresServer, isKill: boolean): Promise<void> {
   if (!isKill) return void (await postgres.query(TERMINATE));
   await postgres.kill();

@@ -1,6 +1,9 @@
 import { once } from 'node:events';
 
-/** What a process holds on to, measured right after garbage collection and without requests under way. */
+/**
+ * What a process holds on to, measured right after garbage collection and without requests under
+ * way.
+ */
 export interface Sample {
   /** In bytes, as all of these. */
   heap: number;
@@ -12,7 +15,10 @@ export interface Sample {
   listeners: number;
 }
 
-/** Runs in the process: lets what aborted requests have begun end, collects garbage, in rounds as finalizers free more. */
+/**
+ * Runs in the process: lets what aborted requests have begun end, collects garbage, in rounds as
+ * finalizers free more.
+ */
 const MEASURE = `(async () => {
   await new Promise((resolve) => setTimeout(resolve, 100));
   for (let round = 0; round < 3; round++) {
@@ -35,7 +41,8 @@ const COUNT_LISTENERS = `function () {
 }`;
 
 /**
- * Measures a process of the built app, which knows nothing of it: one started with --inspect and --expose-gc.
+ * Measures a process of the built app, which knows nothing of it: one started with --inspect and
+ * --expose-gc.
  *
  * @param port that of --inspect
  */
@@ -45,7 +52,10 @@ export async function takeSample(port: number): Promise<Sample> {
   return { ...measured, listeners: await inspector.countListeners() };
 }
 
-/** One session of the inspector's protocol; it ends with the sample, so that the process keeps nothing for it. */
+/**
+ * One session of the inspector's protocol; it ends with the sample, so that the process keeps
+ * nothing for it.
+ */
 class Inspector implements Disposable {
   readonly #socket: WebSocket;
   readonly #replies = new Map<number, PromiseWithResolvers<Reply>>();

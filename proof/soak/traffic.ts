@@ -17,7 +17,10 @@ interface Kind {
   send(traffic: Traffic): Promise<number>;
 }
 
-/** Other clients delete notes meanwhile: a 404 is as right as the note. As many are deleted as are created. */
+/**
+ * Other clients delete notes meanwhile: a 404 is as right as the note. As many are deleted as are
+ * created.
+ */
 const KINDS: Record<string, Kind> = {
   'GET /notes': { share: 16, expected: [200], send: (traffic) => traffic.send('GET', '/notes') },
   'GET /notes/:id': {

@@ -2,7 +2,10 @@ import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import type { Repository } from './repository.ts';
 
-/** What the next version of the template adds: a capability with a setting, its route, its test; and to the example. */
+/**
+ * What the next version of the template adds: a capability with a setting, its route, its test; and
+ * to the example.
+ */
 const ADDED = {
   'plugins/greeting.ts': `import fp from 'fastify-plugin';
 import { type Static, Type } from 'typebox';
@@ -49,7 +52,10 @@ export const SEARCH_SIZE = PAGE_SIZE;
 /** A setting of plugins/cors.ts, which the next version does not have any more. */
 const REMOVED_SETTING = /\n#[^\n]*\n# CORS_ORIGIN=/;
 
-/** Commits and tags a later version of the template: files added, changed and removed, a setting more and one less. */
+/**
+ * Commits and tags a later version of the template: files added, changed and removed, a setting
+ * more and one less.
+ */
 export async function releaseLaterVersion(template: Repository): Promise<void> {
   for (const [file, text] of Object.entries(ADDED)) {
     mkdirSync(path.join(template.folder, path.dirname(file)), { recursive: true });

@@ -4,7 +4,10 @@ import { pickRemovals, readRemovals } from '../../scripts/new/removals.ts';
 import { makeFolder } from '../processes.ts';
 import type { Repository } from './repository.ts';
 
-/** How an app comes from the template: with its history, or as GitHub's "Use this template" makes it. */
+/**
+ * How an app comes from the template: with its history, or as GitHub's "Use this template" makes
+ * it.
+ */
 export type Origin = 'git clone' | 'Use this template';
 
 /** An app that was made from the template as it is now, and changed in the usual ways. */

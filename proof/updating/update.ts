@@ -13,7 +13,8 @@ type Step = (app: Repository, command: string) => Promise<unknown>;
 const STEPS: [RegExp, Step][] = [
   [/^git merge --no-commit /, merge],
   [/--diff-filter=A$/, removeUnwanted],
-  // The packages are shared with the tree that the apps are copies of, and the next version has the same.
+  // The packages are shared with the tree that the apps are copies of, and the next version has the
+  // same.
   [/^npm install$/, (app) => app.run('npm ls --package-lock-only --all')],
   // The tests are run afterwards, those that say something of the update.
   [/^npm run check$/, (app) => app.run('npm run lint && npm run typecheck')],

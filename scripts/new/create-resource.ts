@@ -49,7 +49,10 @@ function findNumber(): string {
   return `${last + 1}`.padStart(4, '0');
 }
 
-/** The source is as deep in the tree as routes/NAME, where the imports are the same; the test alone moves. */
+/**
+ * The source is as deep in the tree as routes/NAME, where the imports are the same; the test alone
+ * moves.
+ */
 function render(source: string, names: Names): string {
   const text = readFileSync(path.join(SOURCE, source), 'utf8');
   const [clash] = findClashes(text, SOURCE_NAMES, names);
@@ -70,7 +73,10 @@ function checkFree({ plural }: Names, files: Map<string, string>): void {
   if (taken ?? migration) throw new Error(`"${plural}" is taken: ${taken ?? migration} is there.`);
 }
 
-/** All or nothing: what is there is never overwritten, and what could not be completed is taken away. */
+/**
+ * All or nothing: what is there is never overwritten, and what could not be completed is taken
+ * away.
+ */
 function writeFiles(files: Map<string, string>): void {
   const written: string[] = [];
   try {
@@ -88,7 +94,9 @@ function writeFiles(files: Map<string, string>): void {
   }
 }
 
-/** A longer or shorter name breaks a line elsewhere, and comes earlier or later among the imports. */
+/**
+ * A longer or shorter name breaks a line elsewhere, and comes earlier or later among the imports.
+ */
 function format(files: string[]): void {
   const args = [BIOME, 'check', '--write', ...files];
   const { status, stderr } = spawnSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' });

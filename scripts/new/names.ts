@@ -6,17 +6,26 @@ export interface Names {
   singular: string;
 }
 
-/** PostgreSQL cuts an identifier at 63 bytes, and its name for the table's key is five longer than the table's. */
+/**
+ * PostgreSQL cuts an identifier at 63 bytes, and its name for the table's key is five longer than
+ * the table's.
+ */
 const MAX_LENGTH = 58;
 
-/** How English builds a plural, as far as a rule tells; `s` alone is not taken for one after s, i or u. */
+/**
+ * How English builds a plural, as far as a rule tells; `s` alone is not taken for one after s, i or
+ * u.
+ */
 const ENDINGS: [RegExp, string][] = [
   [/([^aeiou])ies$/, '$1y'],
   [/(ss|x|sh|[^aeiou]ch|[^aeo]us)es$/, '$1'],
   [/([^siu])s$/, '$1'],
 ];
 
-/** The reserved words of PostgreSQL: as a table's name, each would have to be quoted in every statement by hand. */
+/**
+ * The reserved words of PostgreSQL: as a table's name, each would have to be quoted in every
+ * statement by hand.
+ */
 export const SQL_WORDS =
   `all analyse analyze and any array as asc asymmetric authorization binary both case cast check
   collate collation column concurrently constraint create cross current_catalog current_date current_role current_schema
@@ -77,8 +86,8 @@ function checkWords({ plural, singular }: Names): void {
 }
 
 /**
- * Writes the names in place of others, wherever they stand in a text: as a URL, a table, a variable, a type, an error
- * code, and in a sentence.
+ * Writes the names in place of others, wherever they stand in a text: as a URL, a table, a
+ * variable, a type, an error code, and in a sentence.
  */
 export function rename(text: string, from: Names, to: Names): string {
   const parts = ['plural', 'singular'] as const;
@@ -91,7 +100,10 @@ export function rename(text: string, from: Names, to: Names): string {
   return text.replace(pattern, (old) => renamed.get(old) as string);
 }
 
-/** The names that the code would use twice after its renaming: a resource `types` would be a second `Type`. */
+/**
+ * The names that the code would use twice after its renaming: a resource `types` would be a second
+ * `Type`.
+ */
 export function findClashes(code: string, from: Names, to: Names): string[] {
   const words = Array.from(
     code.replace(TEXT, '').matchAll(/(?<![.\w])[A-Za-z]\w*/g),

@@ -200,7 +200,10 @@ const DELAYS: Record<string, RequestListener> = {
   },
 };
 
-/** Another app is late after four fifths of it: a second before the request's own end, which a busy machine can need. */
+/**
+ * Another app is late after four fifths of it: a second before the request's own end, which a busy
+ * machine can need.
+ */
 const REQUEST_TIMEOUT_MS = '5000';
 
 test('Another app that is late is 504, and asked once', async (t) => {

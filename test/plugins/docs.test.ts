@@ -27,7 +27,10 @@ async function readDocument(app: FastifyInstance): Promise<OpenApi> {
   return answer.json();
 }
 
-/** Keeps what each route was registered with, in `app.seen`: a plugin in a folder of its own, loaded before the others. */
+/**
+ * Keeps what each route was registered with, in `app.seen`: a plugin in a folder of its own, loaded
+ * before the others.
+ */
 const RECORDER = `
   const recorder = async (app) => {
     const seen = [];

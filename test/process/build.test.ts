@@ -5,7 +5,10 @@ import { test } from 'tap';
 import { DOWN, ROOT, startProcess, writeFiles } from '../helper.ts';
 import { copyBuild, SOURCES } from './copy-build.ts';
 
-/** Runs a script where dist/ is. `env -i` takes away what tap adds to the environment of every child, to measure it. */
+/**
+ * Runs a script where dist/ is. `env -i` takes away what tap adds to the environment of every
+ * child, to measure it.
+ */
 function run(script: string): { stdout: string; stderr: string } {
   const command = ['-i', 'PORT=http', process.execPath, '--input-type=module', '-e', script];
   return spawnSync('env', command, { cwd: ROOT, encoding: 'utf8' });

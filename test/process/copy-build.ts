@@ -14,7 +14,10 @@ export const SOURCES = [
   '.env.example',
 ];
 
-/** A copy of the built app in a folder of its own, with all packages but those that the test leaves out. */
+/**
+ * A copy of the built app in a folder of its own, with all packages but those that the test leaves
+ * out.
+ */
 export async function copyBuild(t: Test, without: string[] = []): Promise<string> {
   const folder = await createFolder(t);
   for (const name of ['dist', 'package.json']) {

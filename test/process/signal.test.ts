@@ -18,7 +18,10 @@ const options = (environment: Environment = {}): ProcessOptions => ({
   environment: { DATABASE_URL: DOWN, SHUTDOWN_DELAY_MS: '0', ...environment },
 });
 
-/** A process that boots for so many milliseconds: the first of them may have no line of the program in it. */
+/**
+ * A process that boots for so many milliseconds: the first of them may have no line of the program
+ * in it.
+ */
 async function startFor(t: Test, ms: number, environment: Environment) {
   const web = spawnProcess(t, { ...options(environment), entry: 'web' });
   await sleep(ms);

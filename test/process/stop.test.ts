@@ -124,7 +124,8 @@ test('contract 13: A request that hangs ends with the process at SHUTDOWN_TIMEOU
 test('contract 22: A crash ends it with 1 after what is in flight was answered, and its last words are in the log', async (t) => {
   const crashes = { throw: 'thrown outside of any request', reject: 'rejected and not handled' };
   for (const [path, message] of Object.entries(crashes)) {
-    // The delay is for routers that have to notice: a process that crashed does not go on for as long.
+    // The delay is for routers that have to notice: a process that crashed does not go on for as
+    // long.
     const web = await startFixture(t, {
       SHUTDOWN_DELAY_MS: '599999',
       SHUTDOWN_TIMEOUT_MS: '600000',

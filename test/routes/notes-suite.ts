@@ -22,7 +22,8 @@ type ShownNote = Omit<Note, 'createdAt' | 'updatedAt'> & { createdAt: string; up
 /** What the notes have to do on any database: the app has one, and it is migrated. */
 export async function testNotes(t: Test, app: FastifyInstance): Promise<void> {
   const send = async (method: InjectOptions['method'], url: string, payload?: object) => {
-    // The embedded database answers without a turn of the event loop: without one, the app would take itself for overloaded.
+    // The embedded database answers without a turn of the event loop: without one, the app would
+    // take itself for overloaded.
     await setImmediate();
     return app.inject({ method: method ?? 'GET', url, ...(payload && { payload }) });
   };

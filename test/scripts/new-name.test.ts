@@ -14,7 +14,10 @@ const NEW = { name: 'quite-another-name', version: '98.76.54' };
 /** The name that the app has here, as a word of its own. */
 const OLD = new RegExp(`(?<![\\w-])${manifest.name}(?![\\w-])`, 'i');
 
-/** A copy of the app with another name and version in package.json, and nowhere else, built and formatted. */
+/**
+ * A copy of the app with another name and version in package.json, and nowhere else, built and
+ * formatted.
+ */
 async function renameApp(t: Test): Promise<string> {
   const folder = await createFolder(t);
   for (const name of NEEDED)
@@ -63,7 +66,8 @@ test('A new name and version in package.json, and nowhere else', async (t) => {
     await web.exited;
     t.ok(web.lines.length > 0);
     for (const line of web.lines) t.equal(line.name, NEW.name);
-    // Errors say where they come from, and packages are found beside the copy, under the name of their folder.
+    // Errors say where they come from, and packages are found beside the copy, under the name of
+    // their folder.
     for (const { err, ...line } of web.lines) t.notMatch(JSON.stringify(line), OLD);
   });
 });

@@ -6,7 +6,9 @@ import { type Test, test } from 'tap';
 import { findClashes, type Names, readNames, rename } from '../../scripts/new/names.ts';
 import { createFolder, ROOT } from '../helper.ts';
 
-/** What the generator needs, and which files are there; `npm run proof new` checks what it writes. */
+/**
+ * What the generator needs, and which files are there; `npm run proof new` checks what it writes.
+ */
 const NEEDED = [
   'scripts/new',
   'scripts/new.ts',
@@ -29,7 +31,10 @@ async function copyApp(t: Test): Promise<string> {
   return folder;
 }
 
-/** Runs a program in the copy. `env -i` takes away what tap adds to the environment of every child, to measure it. */
+/**
+ * Runs a program in the copy. `env -i` takes away what tap adds to the environment of every child,
+ * to measure it.
+ */
 function run(folder: string, ...args: string[]) {
   return spawnSync('env', ['-i', process.execPath, ...args], { cwd: folder, encoding: 'utf8' });
 }

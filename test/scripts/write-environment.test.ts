@@ -17,8 +17,8 @@ import { ROOT } from '../helper.ts';
 const read = (file: string) => readFile(path.join(ROOT, file), 'utf8');
 
 /*
- * The README, app.json and .env.example may name more settings than there are: those of a capability that was removed,
- * until `npm run format` takes them out.
+ * The README, app.json and .env.example may name more settings than there are: those of a
+ * capability that was removed, until `npm run format` takes them out.
  */
 
 test('The table of the README says what the settings say', async (t) => {
@@ -88,7 +88,8 @@ test("contract 7: The Procfile's lines are web, release and the types of src/, i
   const lines = writeProcfile(await read('Procfile')).split('\n');
   t.strictSame(lines.slice(0, 2), [`web: ${start}`, `release: ${release}`]);
   t.equal(lines.pop(), '', 'the last line has an end');
-  // Nothing for a shell to do: it would stay between the platform and Node, and keep the signals for itself.
+  // Nothing for a shell to do: it would stay between the platform and Node, and keep the signals
+  // for itself.
   for (const line of lines) t.match(line, /^\w+: node dist\/src\/\w+\.js$/);
 });
 

@@ -31,7 +31,10 @@ async function listTitles(url: string): Promise<string[]> {
   return items.map(({ title }) => title);
 }
 
-/** Three processes of this app: two with a database each, and one that is attached to the first and to none. */
+/**
+ * Three processes of this app: two with a database each, and one that is attached to the first and
+ * to none.
+ */
 test('contract 6: An app reads the notes of another, through its death, its return on another port, and a stand-still', async (t) => {
   const [mine, theirs] = [await startPostgres(t), await startPostgres(t)];
   let other = await startApp(t, { DATABASE_URL: theirs.url });

@@ -17,14 +17,19 @@ export interface Certificate {
 const KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-noenc', '-days', '2'];
 const NAMES = ['-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
 
-/** A certificate for localhost and 127.0.0.1 that is signed by nobody but itself, as Heroku's are. */
+/**
+ * A certificate for localhost and 127.0.0.1 that is signed by nobody but itself, as Heroku's are.
+ */
 export async function createCertificate(t: Test): Promise<Certificate> {
   const folder = await createReadableFolder(t);
   const { certificate, key } = create(folder, 'localhost', NAMES);
   return { certificate, key, authority: certificate };
 }
 
-/** A certificate for localhost and 127.0.0.1 that an authority has signed which nobody knows, as Amazon's are. */
+/**
+ * A certificate for localhost and 127.0.0.1 that an authority has signed which nobody knows, as
+ * Amazon's are.
+ */
 export async function createSignedCertificate(t: Test): Promise<Certificate> {
   const folder = await createReadableFolder(t);
   const authority = create(folder, 'authority', []);

@@ -14,7 +14,10 @@ async function readHealth({ url }: TestProcess): Promise<Health> {
   return (await answer.json()) as Health;
 }
 
-/** Starts the app, with the routes of test/fixture, with this environment and checks what readiness and the log say of the service. */
+/**
+ * Starts the app, with the routes of test/fixture, with this environment and checks what readiness
+ * and the log say of the service.
+ */
 export async function checkService(
   t: Test,
   service: string,

@@ -45,7 +45,9 @@ async function waitForMore(stream: Stream, outcome: number | string, times = 20)
   await poll(() => stream.count(outcome) >= before + times);
 }
 
-/** Ends the stream, prints what it saw, and checks that nothing else came of the outage than a 503. */
+/**
+ * Ends the stream, prints what it saw, and checks that nothing else came of the outage than a 503.
+ */
 async function finish(t: Test, { app, stream }: Scene): Promise<void> {
   await waitForMore(stream, 200);
   await stream.stop();

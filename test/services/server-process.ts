@@ -18,7 +18,9 @@ interface User {
   gid: number;
 }
 
-/** A server in a folder of its own, with whatever processes it starts, until the end of the test. */
+/**
+ * A server in a folder of its own, with whatever processes it starts, until the end of the test.
+ */
 export class ServerProcess {
   readonly #command: string[];
   readonly #ready: string;

@@ -1,9 +1,15 @@
 import { Agent, get } from 'node:http';
 
-/** How often a stream asks, in milliseconds: often enough to see each moment, seldom enough for a slow machine. */
+/**
+ * How often a stream asks, in milliseconds: often enough to see each moment, seldom enough for a
+ * slow machine.
+ */
 const INTERVAL_MS = 10;
 
-/** A steady stream of requests, whatever becomes of them, each answer counted by its status and its second. */
+/**
+ * A steady stream of requests, whatever becomes of them, each answer counted by its status and its
+ * second.
+ */
 export class Stream {
   /** How many requests were sent. */
   sent = 0;

@@ -7,7 +7,9 @@ const environment = { DATABASE_URL: DOWN, LOG_LEVEL: 'silent' };
 
 const ROUTE = "export default async (app) => app.get('/', async () => ({ here: true }));";
 
-/** A plugin of fastify-plugin's form, without its package: the folder is outside of this project. */
+/**
+ * A plugin of fastify-plugin's form, without its package: the folder is outside of this project.
+ */
 const plugin = (name: string, dependencies: string[], body: string) => `
   const plugin = async (app) => { ${body} };
   plugin[Symbol.for('skip-override')] = true;

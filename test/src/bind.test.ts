@@ -70,7 +70,8 @@ test('A privileged port is an error that says what to do', async (t) => {
 });
 
 test('A HOST that is no address of this machine is an error that names it', async (t) => {
-  // 203.0.113.0/24 is for documentation, and .invalid for names that do not exist (RFC 5737, RFC 2606).
+  // 203.0.113.0/24 is for documentation, and .invalid for names that do not exist (RFC 5737, RFC
+  // 2606).
   for (const host of ['203.0.113.1', 'nowhere.invalid']) {
     const { message } = await readError(createListener(openPort(t)), host, 0);
     t.match(

@@ -12,7 +12,10 @@ import {
   waitForClosedPort,
 } from '../helper.ts';
 
-/** test/process has the whole story of the built app; here the same code runs as sources, for each way to its end. */
+/**
+ * test/process has the whole story of the built app; here the same code runs as sources, for each
+ * way to its end.
+ */
 const start = (t: Test, entry: ProcessOptions['entry'], environment: Environment = {}) =>
   startProcess(t, {
     entry,

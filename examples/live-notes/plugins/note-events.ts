@@ -4,7 +4,10 @@ import { NoteEvents } from '../note-events.ts';
 import { listenForNotes } from '../note-listener.ts';
 import { createNoteEvents } from '../schema.ts';
 
-/** How often a stream without events shows that it is alive, in milliseconds: routers end silent ones. */
+/**
+ * How often a stream without events shows that it is alive, in milliseconds: routers end silent
+ * ones.
+ */
 const HEARTBEAT_MS = 15_000;
 
 /** How often the events that are older than a day are deleted, in milliseconds. */

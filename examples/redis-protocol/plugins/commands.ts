@@ -53,7 +53,10 @@ export type Reply =
 /** A client's mistake: its message is the answer, a code and a sentence. */
 class CommandError extends Error {}
 
-/** Redis's arity, which counts the name too and is negative where more arguments may follow, and what it does. */
+/**
+ * Redis's arity, which counts the name too and is negative where more arguments may follow, and
+ * what it does.
+ */
 type Command = [arity: number, run: (args: string[], session: Session) => Reply | Promise<Reply>];
 
 type Commands = Record<string, Command>;
@@ -65,7 +68,10 @@ declare module 'fastify' {
   }
 }
 
-/** The notes by Redis's commands: one has the key note:<id> and is JSON, and SET note makes a new one. */
+/**
+ * The notes by Redis's commands: one has the key note:<id> and is JSON, and SET note makes a new
+ * one.
+ */
 export default fp(
   async (app) => {
     const commands = listCommands(app);
@@ -147,7 +153,10 @@ function authenticate({ config }: FastifyInstance, session: Session, names: stri
   return OK;
 }
 
-/** HELLO [version [AUTH user password] [SETNAME name]]: from this answer on, they are of that version. */
+/**
+ * HELLO [version [AUTH user password] [SETNAME name]]: from this answer on, they are of that
+ * version.
+ */
 function greet(
   app: FastifyInstance,
   session: Session,
@@ -230,8 +239,9 @@ function parseJson(text: string): unknown {
 }
 
 /**
- * SCAN cursor [MATCH pattern] [COUNT count]. A cursor of Redis has 64 bits: it is the first half of the next note's
- * UUID. Notes can share that half; a key may come twice then, but all come, so a page grows until it gets past them.
+ * SCAN cursor [MATCH pattern] [COUNT count]. A cursor of Redis has 64 bits: it is the first half of
+ * the next note's UUID. Notes can share that half; a key may come twice then, but all come, so a
+ * page grows until it gets past them.
  */
 async function scan({ db }: FastifyInstance, cursor: string, options: string[]): Promise<Reply> {
   const { pattern, size } = readScanOptions(options);

@@ -41,7 +41,10 @@ declare module '../../../plugins/env/index.ts' {
   interface Config extends XmppSettings {}
 }
 
-/** The app as a component (XEP-0114) of the XMPP server behind XMPP_URL: all who chat there can talk to it. */
+/**
+ * The app as a component (XEP-0114) of the XMPP server behind XMPP_URL: all who chat there can talk
+ * to it.
+ */
 export default fp(
   async (app) => {
     if (!app.config.XMPP_URL) return;
@@ -70,7 +73,10 @@ export default fp(
   { name: 'xmpp', dependencies: ['database', 'readiness'] },
 );
 
-/** Says in the log when the server goes and comes; the library connects again by itself. @returns the check for it */
+/**
+ * Says in the log when the server goes and comes; the library connects again by itself. @returns
+ * the check for it
+ */
 function watchConnection(
   { log }: FastifyInstance,
   xmpp: Client,
@@ -103,7 +109,10 @@ function prepareSocket(socket: Socket): void {
   socket.setKeepAlive(true, KEEP_ALIVE_MS);
 }
 
-/** What chat programs ask whom they do not know: what it is (XEP-0030), and whether it is there (XEP-0199). */
+/**
+ * What chat programs ask whom they do not know: what it is (XEP-0030), and whether it is there
+ * (XEP-0199).
+ */
 function answerQueries({ iqCallee }: Client): void {
   const identity = xml('identity', { category: 'client', type: 'bot', name: manifest.name });
   const features = [INFO, ITEMS, PING].map((name) => xml('feature', { var: name }));
@@ -112,7 +121,10 @@ function answerQueries({ iqCallee }: Client): void {
   iqCallee.get(PING, 'ping', () => true);
 }
 
-/** Answers messages, those of one user in their order; what is not answered yet is in the map, by user. */
+/**
+ * Answers messages, those of one user in their order; what is not answered yet is in the map, by
+ * user.
+ */
 function answerMessages(app: FastifyInstance, xmpp: Client): Map<string, Promise<unknown>> {
   const answers = new Map<string, Promise<unknown>>();
   xmpp.on('stanza', (stanza) => {

@@ -4,7 +4,10 @@ import { givenId, id, storableText, time } from '../../../plugins/validation/sch
 /** How many of the sample things a page has where the client does not say. */
 export const PAGE_SIZE = 20;
 
-/** What a client sends and gets back. A field here needs a column in the migration and its name in store.ts. */
+/**
+ * What a client sends and gets back. A field here needs a column in the migration and its name in
+ * store.ts.
+ */
 const fields = {
   name: storableText({ minLength: 1, maxLength: 200 }),
 };

@@ -26,7 +26,10 @@ declare module '../../../plugins/database/index.ts' {
 
 const COLUMNS = ['id', 'name', 'created_at as createdAt', 'updated_at as updatedAt'] as const;
 
-/** A page of sample things, newest first: a UUID of version 7 begins with its time, so the key is the order. */
+/**
+ * A page of sample things, newest first: a UUID of version 7 begins with its time, so the key is
+ * the order.
+ */
 export async function listSampleThings(
   db: Kysely<Tables>,
   { limit = PAGE_SIZE, after }: SampleThingPage,

@@ -1,6 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 
-/** /connection answers with the port that the connection comes from: the same one is the same connection. */
+/**
+ * /connection answers with the port that the connection comes from: the same one is the same
+ * connection.
+ */
 const connection: FastifyPluginAsyncTypebox = async (app) => {
   app.route({
     method: ['GET', 'POST'],

@@ -5,7 +5,10 @@ import { Type } from 'typebox';
 /** How long a client waits before it comes back, in milliseconds. */
 const RETRY_MS = 1_000;
 
-/** How long a client that does not read may take to get the rest when the process stops, in milliseconds. */
+/**
+ * How long a client that does not read may take to get the rest when the process stops, in
+ * milliseconds.
+ */
 const STOP_MS = 2_000;
 
 const id = Type.Optional(Type.String({ pattern: '^\\d{1,15}$' }));
@@ -16,7 +19,10 @@ const schema = {
   headers: Type.Object({ 'last-event-id': id }),
 };
 
-/** GET /notes/events, a stream of server-sent events: https://html.spec.whatwg.org/multipage/server-sent-events.html */
+/**
+ * GET /notes/events, a stream of server-sent events:
+ * https://html.spec.whatwg.org/multipage/server-sent-events.html
+ */
 const events: FastifyPluginAsyncTypebox = async (app) => {
   app.get('/', { schema }, async ({ headers, query }, reply) => {
     // A browser that comes back asks for the same URL: the header is newer.
