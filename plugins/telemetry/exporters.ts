@@ -11,7 +11,7 @@ import { CollectorHealth } from './collector-health.ts';
  * How long one export may take with its retries, in milliseconds, unless OTEL_EXPORTER_OTLP_TIMEOUT says otherwise.
  * OpenTelemetry's 10 s would end the wait that a collector asks for by a longer Retry-After.
  */
-const EXPORT_TIMEOUT_MS = 60_000;
+const EXPORT_TIMEOUT_MS = 30_000;
 
 interface Exporters {
   traces: SpanExporter;

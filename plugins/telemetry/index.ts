@@ -1,7 +1,10 @@
 import fp from 'fastify-plugin';
 import { type Static, Type } from 'typebox';
 
-/** OpenTelemetry's own names and defaults: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables */
+/**
+ * OpenTelemetry's own names and defaults. The SDK reads the others of them by itself:
+ * https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
+ */
 export const settings = Type.Object({
   OTEL_EXPORTER_OTLP_ENDPOINT: Type.Optional(
     Type.String({
@@ -14,53 +17,19 @@ export const settings = Type.Object({
       remedy: 'Set OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318, or leave it out',
     }),
   ),
-  OTEL_EXPORTER_OTLP_HEADERS: Type.Optional(
-    Type.String({
-      pattern: '^[^=,\\s]+=[^,]+(,\\s*[^=,\\s]+=[^,]+)*$',
-      secret: true,
-      description: 'Headers for the collector, such as its key: name=value, separated by commas',
-      expected: 'name=value pairs, separated by commas, values percent-encoded',
-      remedy: 'Set OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20KEY',
-    }),
-  ),
   OTEL_EXPORTER_OTLP_PROTOCOL: Type.Enum(['http/protobuf', 'http/json'], {
     default: 'http/protobuf',
     description: 'How traces and metrics are sent to the collector',
     expected: 'http/protobuf or http/json',
     remedy: 'Set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf; grpc is not supported',
   }),
-  OTEL_SERVICE_NAME: Type.Optional(
-    Type.String({
-      description:
-        "The service's name in traces and metrics; the name in package.json when not set",
-      expected: 'text',
-      remedy: 'Set OTEL_SERVICE_NAME=orders, or leave it out',
-    }),
-  ),
-  OTEL_RESOURCE_ATTRIBUTES: Type.Optional(
-    Type.String({
-      pattern: '^[^=,]+=[^=,]*(,[^=,]+=[^=,]*)*,?$',
-      description: 'Attributes of all traces and metrics: name=value, separated by commas',
-      expected: 'name=value pairs, separated by commas, values percent-encoded',
-      remedy: 'Set OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=staging',
-    }),
-  ),
-  OTEL_TRACES_SAMPLER: Type.Enum(
-    [
-      'always_on',
-      'always_off',
-      'traceidratio',
-      'parentbased_always_on',
-      'parentbased_always_off',
-      'parentbased_traceidratio',
-    ],
-    {
-      default: 'parentbased_always_on',
-      description: 'Which traces are recorded; parentbased_ ones follow the caller',
-      expected: 'always_on, always_off or traceidratio, or one of them after parentbased_',
-      remedy: 'Set OTEL_TRACES_SAMPLER=parentbased_traceidratio to record a part of them',
-    },
-  ),
+  OTEL_TRACES_SAMPLER: Type.String({
+    default: 'parentbased_always_on',
+    pattern: '^(parentbased_)?(always_on|always_off|traceidratio)$',
+    description: 'Which traces are recorded; parentbased_ ones follow the caller',
+    expected: 'always_on, always_off or traceidratio, or one of them after parentbased_',
+    remedy: 'Set OTEL_TRACES_SAMPLER=parentbased_traceidratio to record a part of them',
+  }),
   OTEL_TRACES_SAMPLER_ARG: Type.String({
     default: '1',
     pattern: '^(0|1|0?\\.\\d+|1\\.0+)$',

@@ -1,13 +1,12 @@
 import type { Collector, Span } from '../../fixture/collector.ts';
 import type { Environment, TestProcess } from '../../helper.ts';
 
-/** What attaches a collector, sends often, and stops without a delay. */
+/** What attaches a collector, sends metrics often, and stops without a delay. */
 export function attach({ url }: Collector): Environment {
   return {
     OTEL_EXPORTER_OTLP_ENDPOINT: url,
     OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
     OTEL_METRIC_EXPORT_INTERVAL: '200',
-    OTEL_BSP_SCHEDULE_DELAY: '100',
     SHUTDOWN_DELAY_MS: '0',
     RATE_LIMIT_MAX: '0',
   };

@@ -1,0 +1,155 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+// The classes that protobufjs made of OpenTelemetry's published .proto definitions.
+import root from '@opentelemetry/otlp-transformer/build/src/generated/root.js';
+
+interface Definition {
+  decode(bytes: Buffer): object;
+  toObject(message: object, options: object): object;
+}
+
+interface Definitions {
+  opentelemetry: {
+    proto: {
+      collector: {
+        trace: { v1: { ExportTraceServiceRequest: Definition } };
+        metrics: { v1: { ExportMetricsServiceRequest: Definition } };
+      };
+    };
+  };
+}
+
+const { trace, metrics } = (root as unknown as Definitions).opentelemetry.proto.collector;
+
+export interface ReceivedSpan {
+  traceId: string;
+  spanId: string;
+  parentSpanId: string;
+  name: string;
+  kind: string | number;
+  status: string | number;
+  attributes: Record<string, unknown>;
+  service: unknown;
+}
+
+export interface ReceivedMetric {
+  name: string;
+  unit: string;
+  form: 'sum' | 'histogram' | 'gauge';
+  temporality: string | number | undefined;
+  points: { attributes: Record<string, unknown> }[];
+  instance: unknown;
+}
+
+/** A collector that decodes what it gets, by protobuf's definitions or as JSON, and keeps it. */
+export class Receiver implements AsyncDisposable {
+  readonly spans: ReceivedSpan[] = [];
+  readonly metrics: ReceivedMetric[] = [];
+  /** When requests came, by performance.now(). */
+  readonly times: number[] = [];
+  /** What it does instead of taking what it gets. */
+  fault: ((response: ServerResponse) => void) | undefined;
+  readonly #server: Server;
+
+  private constructor() {
+    this.#server = createServer((request, response) => void this.#receive(request, response));
+  }
+
+  static async start(): Promise<Receiver> {
+    const receiver = new Receiver();
+    receiver.#server.listen(0, '127.0.0.1');
+    await once(receiver.#server, 'listening');
+    return receiver;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.close();
+    this.#server.closeAllConnections();
+  }
+
+  async #receive(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk);
+    this.times.push(performance.now());
+    if (this.fault) return this.fault(response);
+    const isJson = request.headers['content-type'] === 'application/json';
+    this.#keep(request.url as string, decode(request.url as string, isJson, Buffer.concat(chunks)));
+    response.setHeader('content-type', request.headers['content-type'] as string);
+    response.end(isJson ? '{}' : '');
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: the form is that of the definitions.
+  #keep(url: string, message: any): void {
+    if (url === '/v1/traces')
+      for (const { resource, scopeSpans } of message.resourceSpans)
+        for (const { spans } of scopeSpans)
+          this.spans.push(...spans.map((span: object) => readSpan(span, resource)));
+    else
+      for (const { resource, scopeMetrics } of message.resourceMetrics)
+        for (const { metrics } of scopeMetrics)
+          this.metrics.push(...metrics.map((metric: object) => readMetric(metric, resource)));
+  }
+}
+
+function decode(url: string, isJson: boolean, body: Buffer): object {
+  if (isJson) return JSON.parse(body.toString());
+  const definition =
+    url === '/v1/traces'
+      ? trace.v1.ExportTraceServiceRequest
+      : metrics.v1.ExportMetricsServiceRequest;
+  // Strings for bytes and numbers, as OTLP/JSON has them, but for ids, which are base64 here.
+  return definition.toObject(definition.decode(body), {
+    bytes: String,
+    longs: String,
+    arrays: true,
+  });
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: the form is that of the definitions.
+function readSpan(span: any, resource: any): ReceivedSpan {
+  return {
+    traceId: readId(span.traceId),
+    spanId: readId(span.spanId),
+    parentSpanId: readId(span.parentSpanId ?? ''),
+    name: span.name,
+    kind: span.kind,
+    status: span.status?.code ?? 0,
+    attributes: readAttributes(span.attributes),
+    service: readAttributes(resource.attributes)['service.name'],
+  };
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: the form is that of the definitions.
+function readMetric({ name, unit, ...data }: any, resource: any): ReceivedMetric {
+  const form = (['sum', 'histogram', 'gauge'] as const).find((key) => data[key])!;
+  return {
+    name,
+    unit,
+    form,
+    temporality: data[form].aggregationTemporality,
+    points: data[form].dataPoints.map((point: { attributes: Attribute[] }) => ({
+      ...point,
+      attributes: readAttributes(point.attributes),
+    })),
+    instance: readAttributes(resource.attributes)['service.instance.id'],
+  };
+}
+
+/** Hexadecimal, as JSON has it; protobuf's bytes come as base64. */
+function readId(id: string): string {
+  return /^([0-9a-f]{16}|[0-9a-f]{32})?$/.test(id) ? id : Buffer.from(id, 'base64').toString('hex');
+}
+
+interface Attribute {
+  key: string;
+  value: Record<string, unknown>;
+}
+
+function readAttributes(list: Attribute[] = []): Record<string, unknown> {
+  return Object.fromEntries(list.map(({ key, value }) => [key, Object.values(value)[0]]));
+}
