@@ -3,11 +3,12 @@ import { existsSync, rmSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
-import type { PGlite } from '@electric-sql/pglite';
+import type { messages, PGlite } from '@electric-sql/pglite';
 import type { FastifyBaseLogger } from 'fastify';
 import { Kysely, PGliteDialect } from 'kysely';
 import { OperatorError } from '../../src/operator-error.ts';
 import { applyMigrations } from './migrate.ts';
+import type { SqlError } from './translate-error.ts';
 
 /**
  * PostgreSQL inside this process, for development: PGlite, in the folder that the URL names or in memory
@@ -15,24 +16,29 @@ import { applyMigrations } from './migrate.ts';
  *
  * @throws where PGlite is not installed, as after `npm prune --omit=dev`
  */
-export function createEmbeddedDialect(
+export function createEmbeddedDatabase(
   url: string,
   log: FastifyBaseLogger,
   prepare: (pglite: PGlite) => Promise<string[]>,
-): PGliteDialect {
+): { dialect: PGliteDialect; isSqlError(error: Error): error is SqlError } {
   const module = resolvePGlite();
   const folder = url.slice('pglite:'.length);
-  return new PGliteDialect({
+  let DatabaseError: typeof messages.DatabaseError | undefined;
+  const dialect = new PGliteDialect({
     pglite: async () => {
       if (folder !== 'memory') await prepareFolder(folder, module, log);
-      const { PGlite } = await import('@electric-sql/pglite');
+      const { PGlite, messages } = await import('@electric-sql/pglite');
       const pglite = await PGlite.create(folder === 'memory' ? 'memory://' : folder);
+      DatabaseError = messages.DatabaseError;
       const applied = await applyMigrations(new Kysely({ dialect: new PGliteDialect({ pglite }) }));
       applied.push(...(await prepare(pglite)));
       log.info({ applied }, `The embedded database is open in ${folder}`);
       return pglite;
     },
   });
+  const isSqlError = (error: Error): error is SqlError =>
+    DatabaseError !== undefined && error instanceof DatabaseError;
+  return { dialect, isSqlError };
 }
 
 function resolvePGlite(): string {

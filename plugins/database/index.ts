@@ -1,28 +1,44 @@
 import { channel } from 'node:diagnostics_channel';
 import type { PGlite } from '@electric-sql/pglite';
-import createError from '@fastify/error';
-import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
-import { type Dialect, Kysely, PostgresDialect, sql } from 'kysely';
+import { Kysely } from 'kysely';
 import type { Pool } from 'pg';
 import { type Static, Type } from 'typebox';
-import { createEmbeddedDialect } from './embedded-database.ts';
-import { applyMigrations, findPendingMigrations, MIGRATIONS } from './migrate.ts';
+import { createCheck } from './check.ts';
+import { type Connections, pickDriver } from './driver.ts';
+import { applyMigrations } from './migrate.ts';
+import { MIGRATIONS } from './migration-files.ts';
+import { translateError } from './translate-error.ts';
+import { DatabaseUnavailable } from './unavailable.ts';
+import { DATABASE_URL_PATTERN } from './url.ts';
 
 /** The embedded database blocks the process while it opens: who waits for the port comes first. In milliseconds. */
 const WARM_UP_MS = 100;
 
+const EXPECTED_URL =
+  'a postgres://, postgresql:// or pglite: URL with a user, one host (or ?host=/socket/folder) and ' +
+  'a database, special characters percent-encoded';
+
 export const settings = Type.Object({
   DATABASE_URL: Type.String({
-    format: 'uri',
-    pattern: '^(postgres|postgresql)://.|^pglite:.',
+    pattern: DATABASE_URL_PATTERN,
     secret: true,
     description: 'The database: postgres://, or pglite: for the embedded one of development',
-    expected: 'a postgres://, postgresql:// or pglite: URL, special characters percent-encoded',
+    expected: EXPECTED_URL,
     remedy:
       'In development, start with npm run dev, which reads .env.example; ' +
       'on Heroku, run heroku addons:create heroku-postgresql:essential-0',
   }),
+  DATABASE_DIRECT_URL: Type.Optional(
+    Type.String({
+      pattern: DATABASE_URL_PATTERN,
+      secret: true,
+      description:
+        'Where DATABASE_URL is a transaction pooler, the server itself: for release and LISTEN',
+      expected: EXPECTED_URL,
+      remedy: 'Leave it out where DATABASE_URL is the server itself',
+    }),
+  ),
   DATABASE_TLS: Type.Optional(
     Type.Enum(['off', 'verify', 'no-verify'], {
       description:
@@ -64,7 +80,6 @@ declare module 'fastify' {
   }
 }
 
-const DatabaseUnavailable = createError('SERVICE_UNAVAILABLE', 'The database is away', 503);
 /** What Kysely logs of each query, for whoever observes the database. */
 const QUERIES = channel('kysely:query');
 
@@ -82,89 +97,42 @@ export interface DatabaseOptions {
 export default fp(
   async (app, { migrations = MIGRATIONS }: DatabaseOptions) => {
     const steps: PrepareStep[] = [];
-    const { connect, isUnavailable, explain } = await pickDriver(app, steps);
-    // Connecting (a tenth to a fifth) and one statement end before the request does: a stuck database is a 503.
-    const { dialect, pool } = connect(app.config.REQUEST_TIMEOUT_MS * 0.6);
+    const { connect, isSqlError } = await pickDriver(app, (pglite) => prepare(steps, { pglite }));
+    const { DATABASE_POOL_MAX: max, REQUEST_TIMEOUT_MS } = app.config;
+    // Connecting (a tenth to a fifth), one statement and a tenth to cancel it end before the request does.
+    const statementTimeoutMs = REQUEST_TIMEOUT_MS * 0.6;
+    const { dialect, pool } = connect({ max, statementTimeoutMs });
     const db = new Kysely<Tables>({ dialect, log: (event) => QUERIES.publish(event) });
-    const check = createCheck(db, migrations);
-    const explained = () => check().catch((error) => Promise.reject(explain(error)));
+    const spare = pool ? connect({ isDirect: true, max: 1, statementTimeoutMs }) : undefined;
+    const check = createCheck(db, migrations, pool, spare && new Kysely<Tables>(spare));
     app.decorate('db', db);
-    app.answerErrors((error) => (isUnavailable(error) ? new DatabaseUnavailable() : undefined));
+    app.answerErrors((error) =>
+      error instanceof DatabaseUnavailable || isSqlError(error) ? translateError(error) : undefined,
+    );
     app.decorate('databasePool', pool);
     app.decorate('prepareDatabase', (step) => void steps.push(step));
     app.readiness.attach({
       name: 'database',
       required: true,
-      check: explained,
+      check,
       release: () =>
-        migrate(connect(0), migrations, steps).catch((error) => Promise.reject(explain(error))),
+        pool
+          ? migrate(connect({ isDirect: true, max: 2, statementTimeoutMs: 0 }), migrations, steps)
+          : check().then(() => []),
     });
-    // The first request need not wait for the database, nor an operator for the news that there is none.
+    // Connect now: the first request is faster, and a missing database is logged at once.
     const warmUp = () =>
-      explained().catch(
+      check().catch(
         (err) => app.readiness.draining || app.log.warn({ err }, 'The database is not ready'),
       );
     app.addHook('onListen', async () => void setTimeout(warmUp, WARM_UP_MS).unref());
-    app.addHook('onClose', async () => db.destroy());
+    app.addHook(
+      'onClose',
+      async () => void (await Promise.all([db.destroy(), spare?.pool?.end()])),
+    );
   },
   { name: 'database', dependencies: ['readiness', 'errors'] },
 );
-
-interface Connections {
-  dialect: Dialect;
-  pool?: Pool;
-}
-
-interface Driver {
-  /** @param statementTimeoutMs how long a statement may take, in milliseconds; 0 forever */
-  connect(statementTimeoutMs: number): Connections;
-  isUnavailable(error: Error): boolean;
-  /** Adds to an error of connecting what to do about it. */
-  explain(error: Error): Error;
-}
-
-/** Loads the driver that the URL's scheme asks for, and only that one. */
-async function pickDriver({ config, log }: FastifyInstance, steps: PrepareStep[]): Promise<Driver> {
-  const {
-    DATABASE_URL: url,
-    DATABASE_TLS: tls,
-    DATABASE_POOL_MAX: max,
-    REQUEST_TIMEOUT_MS,
-  } = config;
-  if (url.startsWith('pglite:')) {
-    return {
-      connect: () => ({
-        dialect: createEmbeddedDialect(url, log, (pglite) => prepare(steps, { pglite })),
-      }),
-      isUnavailable: () => false,
-      explain: (error) => error,
-    };
-  }
-  const { createPool, isUnavailable, explainTls } = await import('./postgres.ts');
-  const connectTimeoutMs = Math.min(5_000, REQUEST_TIMEOUT_MS * 0.2);
-  const onIdleError = (err: Error) => log.warn({ err }, 'A connection to the database broke');
-  return {
-    connect: (statementTimeoutMs) => {
-      const options = { url, tls, max, connectTimeoutMs, statementTimeoutMs, onIdleError };
-      const pool = createPool(options);
-      return { pool, dialect: new PostgresDialect({ pool }) };
-    },
-    isUnavailable,
-    explain: explainTls,
-  };
-}
-
-/** A database is up when it answers and has every migration; those are looked for until none is pending. */
-function createCheck(db: Kysely<Tables>, migrations: string): () => Promise<void> {
-  let migrated = false;
-  return async () => {
-    if (migrated) return void (await sql`select 1`.execute(db));
-    const pending = await findPendingMigrations(db, migrations);
-    if (pending.length > 0)
-      throw new Error(`Migrations are pending: ${pending.join(', ')}. Run npm run release.`);
-    migrated = true;
-  };
-}
 
 async function migrate(
   { dialect, pool }: Connections,

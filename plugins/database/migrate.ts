@@ -1,15 +1,19 @@
-import { readdir } from 'node:fs/promises';
 import path from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
-import type { Kysely } from 'kysely';
-import { FileMigrationProvider, Migrator } from 'kysely/migration';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Kysely, sql } from 'kysely';
+import { Migrator } from 'kysely/migration';
+import { listFiles, MIGRATIONS, type Migrations, readMigrations } from './migration-files.ts';
+import type { SqlError } from './translate-error.ts';
 
-/** The app's own migrations. */
-export const MIGRATIONS = fileURLToPath(new URL('../../src/migrations/', import.meta.url));
+/** How long a migration waits for another session's lock, in milliseconds: traffic waits behind it. */
+const LOCK_TIMEOUT_MS = 5_000;
+
+/** A release that waits asks this often, in milliseconds. A blocking lock would stop a concurrent index of the other. */
+const POLL_MS = 250;
 
 /**
- * Applies the migrations of src/migrations that the database does not have yet, all or none, while a lock in the
- * database keeps a second caller waiting.
+ * Applies the migrations of src/migrations that the database does not have yet, in the order of their names: those in
+ * transactions all or none, those without one by one. One caller at a time, by a lock that ends with its transaction.
  *
  * @returns the names of the migrations applied, in order
  * @throws the first migration's error, with its name in the message
@@ -18,37 +22,111 @@ export async function applyMigrations<Tables>(
   db: Kysely<Tables>,
   folder = MIGRATIONS,
 ): Promise<string[]> {
-  const { error, results = [] } = await createMigrator(db, folder).migrateToLatest();
-  const failed = results.find(({ status }) => status === 'Error');
-  if (failed)
-    throw new Error(`Migration ${failed.migrationName} failed; the schema is as before`, {
-      cause: error,
-    });
-  if (error) throw error;
-  return results.map(({ migrationName }) => migrationName);
+  const migrations = await readMigrations(folder);
+  const applied: string[] = [];
+  for (;;) {
+    const names = await applyNext(db, migrations);
+    if (names?.length === 0) return applied;
+    if (names) applied.push(...names);
+    else await sleep(POLL_MS);
+  }
 }
 
-/** The names of the migrations that the database does not have yet. */
+/** The names of the migrations that the database does not have yet, in order. */
 export async function findPendingMigrations<Tables>(
   db: Kysely<Tables>,
   folder = MIGRATIONS,
 ): Promise<string[]> {
-  const migrations = await createMigrator(db, folder).getMigrations();
-  return migrations.filter(({ executedAt }) => !executedAt).map(({ name }) => name);
+  const names = (await listFiles(folder)).map((file) => path.parse(file).name);
+  return findPending(db, names);
 }
 
-function createMigrator<Tables>(db: Kysely<Tables>, migrationFolder: string): Migrator {
-  const provider = new FileMigrationProvider({
-    fs: { readdir: listMigrations },
-    path,
-    migrationFolder,
-    // Windows paths are no module specifiers.
-    import: (file: string) => import(pathToFileURL(file).href),
+async function findPending<Tables>(db: Kysely<Tables>, names: string[]): Promise<string[]> {
+  const applied = new Set(await listApplied(db));
+  return names.filter((name) => !applied.has(name)).sort();
+}
+
+/** The names of the migrations that the database has, whether they are the code's or not. */
+export async function listApplied<Tables>(db: Kysely<Tables>): Promise<string[]> {
+  const { rows } = await sql`select to_regclass('kysely_migration') as found`.execute(db);
+  if (!(rows[0] as { found: unknown }).found) return [];
+  const applied = await sql<{ name: string }>`select name from kysely_migration`.execute(db);
+  return applied.rows.map(({ name }) => name);
+}
+
+/** Applies the next ones that belong together; undefined while another release has the lock. */
+async function applyNext<Tables>(
+  db: Kysely<Tables>,
+  migrations: Migrations,
+): Promise<string[] | undefined> {
+  const next = await findNext(db, migrations);
+  const { supportsMultipleConnections } = db.getExecutor().adapter;
+  // The embedded database has one connection, and one process.
+  if (next.length === 0 || (isAlone(next, migrations) && !supportsMultipleConnections))
+    return run(db, migrations, next);
+  return db.transaction().execute(async (transaction) => {
+    if (!(await lock(transaction))) return undefined;
+    const names = await findNext(transaction, migrations);
+    return run(isAlone(names, migrations) ? db : transaction, migrations, names);
   });
-  return new Migrator({ db, provider });
 }
 
-/** An app whose last migration was removed has no folder any more: git keeps no empty ones. */
-async function listMigrations(folder: string): Promise<string[]> {
-  return readdir(folder).catch((error) => (error.code === 'ENOENT' ? [] : Promise.reject(error)));
+/** The pending ones up to the next without a transaction, or that one alone. */
+async function findNext<Tables>(db: Kysely<Tables>, migrations: Migrations): Promise<string[]> {
+  const names = await findPending(db, Object.keys(migrations));
+  const alone = names.findIndex((name) => isAlone([name], migrations));
+  return alone < 0 ? names : names.slice(0, Math.max(alone, 1));
+}
+
+function isAlone([name = '']: string[], migrations: Migrations): boolean {
+  return migrations[name]?.transaction === false;
+}
+
+/** All that is set ends with the transaction: behind a pooler, the session is another one's too. */
+async function lock<Tables>(transaction: Kysely<Tables>): Promise<boolean> {
+  const { rows } = await sql<{ locked: boolean }>`
+    select pg_try_advisory_xact_lock(${sql.lit(LOCK_ID)}) as locked,
+      set_config('lock_timeout', ${String(LOCK_TIMEOUT_MS)}, true),
+      set_config('statement_timeout', '0', true),
+      set_config('idle_in_transaction_session_timeout', '0', true)`.execute(transaction);
+  return rows[0]?.locked === true;
+}
+
+/** Any number that no other lock of the app has: this is "poort" in ASCII. */
+const LOCK_ID = 0x706f6f7274;
+
+async function run<Tables>(
+  db: Kysely<Tables>,
+  migrations: Migrations,
+  names: string[],
+): Promise<string[]> {
+  const last = names.at(-1);
+  if (!last) return [];
+  // Kysely refuses names that are not the code's: those of newer code, when a release is rolled back, or of a branch.
+  const others = (await listApplied(db)).map((name) => [name, { up: async () => undefined }]);
+  const provider = {
+    getMigrations: async () => ({ ...Object.fromEntries(others), ...migrations }),
+  };
+  const migrator = new Migrator({
+    db,
+    provider,
+    allowUnorderedMigrations: true,
+    disableTransactions: !db.isTransaction,
+  });
+  const { error, results = [] } = await migrator.migrateTo(last);
+  const failed = results.find(({ status }) => status === 'Error')?.migrationName;
+  if (failed) throw describeFailure(failed, error as SqlError, db.isTransaction);
+  if (error) throw error;
+  return names;
+}
+
+function describeFailure(name: string, cause: SqlError, isUndone: boolean): Error {
+  const isLock = cause.code === '55P03';
+  const reason = isLock ? `waited ${LOCK_TIMEOUT_MS} ms for a lock of another session` : 'failed';
+  const rest = isUndone
+    ? 'the schema is as before'
+    : 'it runs without a transaction, see what it left';
+  return new Error(`Migration ${name} ${reason}; ${rest}${isLock ? '. Run it again' : ''}`, {
+    cause,
+  });
 }

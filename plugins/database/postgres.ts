@@ -1,54 +1,61 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { PostgresAdapter, PostgresDialect } from 'kysely';
 import pg from 'pg';
 import manifest from '../../package.json' with { type: 'json' };
+import type { SqlError } from './translate-error.ts';
+import { DatabaseUnavailable } from './unavailable.ts';
+import { applyTls, type Tls } from './url.ts';
 
 export interface PostgresOptions {
   url: string;
   /** Overrules what the URL says of TLS. */
-  tls?: 'off' | 'verify' | 'no-verify' | undefined;
+  tls?: Tls | undefined;
   /** The most connections. */
   max: number;
   /** How long a connection may take, in milliseconds. */
   connectTimeoutMs: number;
-  /** How long a statement may take, in milliseconds; 0 for ever. */
+  /** How long a statement may take, in milliseconds; 0 forever. */
   statementTimeoutMs: number;
   /** Hears of connections that broke while nobody used them. */
   onIdleError(error: Error): void;
 }
 
-const TLS = {
-  off: false,
-  verify: { rejectUnauthorized: true },
-  'no-verify': { rejectUnauthorized: false },
-};
-
-/** PostgreSQL by a pool that survives its server: what is broken is thrown away, and the next query connects anew. */
+/**
+ * PostgreSQL by a pool that survives its server: what is broken is thrown away, and the next query
+ * connects again. No session is given a state, so that a transaction pooler may be in between.
+ */
 export function createPool(options: PostgresOptions): pg.Pool {
-  const { url, tls, max, connectTimeoutMs, statementTimeoutMs, onIdleError } = options;
   const pool = new ShortQueuePool({
-    connectionString: tls ? withoutTls(url) : url,
-    ...(tls && { ssl: TLS[tls] }),
+    connectionString: applyTls(options.url, options.tls),
     Client: ImpatientClient,
-    max,
+    max: options.max,
     application_name: manifest.name,
     keepAlive: true,
-    connectionTimeoutMillis: connectTimeoutMs,
-    query_timeout: statementTimeoutMs,
-    // pg would send statement_timeout among the options of a new connection, where PgBouncer refuses it. The pool
-    // throws a connection away that fails here; Kysely's onCreateConnection would lose its place in the pool for ever.
-    onConnect: (client: pg.ClientBase) =>
-      client.query(`set statement_timeout to ${statementTimeoutMs}`),
+    connectionTimeoutMillis: options.connectTimeoutMs,
+    query_timeout: options.statementTimeoutMs,
   });
   // Without a listener, the error of a connection that nobody uses ends the process.
-  pool.on('error', onIdleError);
+  pool.on('error', options.onIdleError);
   return pool;
 }
 
-/** What the URL says of TLS would win over the setting. */
-function withoutTls(url: string): string {
-  const parsed = new URL(url);
-  for (const name of ['sslmode', 'ssl', 'sslcert', 'sslkey', 'sslrootcert'])
-    parsed.searchParams.delete(name);
-  return parsed.href;
+/** Kysely's dialect without its lock for migrations, which a session would keep: migrate.ts has its own. */
+export function createPostgresDialect(pool: pg.Pool): PostgresDialect {
+  return new (class extends PostgresDialect {
+    override createAdapter() {
+      return new LockFreeAdapter();
+    }
+  })({ pool });
+}
+
+class LockFreeAdapter extends PostgresAdapter {
+  override async acquireMigrationLock(): Promise<void> {}
+  override async releaseMigrationLock(): Promise<void> {}
+}
+
+export function isSqlError(error: Error): error is SqlError {
+  return error instanceof pg.DatabaseError;
 }
 
 /** How many requests may wait for each connection: those behind them would wait longer than a client does. */
@@ -59,77 +66,75 @@ class ShortQueuePool extends pg.Pool {
   // biome-ignore lint/suspicious/noExplicitAny: pg overloads connect in two ways, both passed on.
   override connect(...args: any[]): any {
     const { waitingCount, options } = this;
-    if (waitingCount < options.max * QUEUE_PER_CONNECTION)
-      return Reflect.apply(super.connect, this, args);
-    throw new Error(
-      `${waitingCount} requests wait for a connection to the database already: timeout expected`,
-    );
+    if (waitingCount >= options.max * QUEUE_PER_CONNECTION)
+      throw new DatabaseUnavailable(
+        new Error(`${waitingCount} requests wait for a connection already`),
+      );
+    const connecting = Reflect.apply(super.connect, this, args);
+    return connecting?.catch((error: Error) => Promise.reject(new DatabaseUnavailable(error)));
+  }
+
+  /** For libraries with SQL of their own: pg's own way would not pass the client's errors on as ours. */
+  // biome-ignore lint/suspicious/noExplicitAny: pg overloads query in ten ways, all passed on.
+  override async query(...args: any[]): Promise<any> {
+    const client = await this.connect();
+    return client.query(...args).finally(() => client.release());
   }
 }
 
+/** What pg says of a query whose answer is too late. */
+const LATE = 'Query read timeout';
+
+/** SQLSTATEs after which a connection is of no use: broken, ended by the server, on a primary that is none any more. */
+const LAST = /^(08|57P|25006)/;
+
 /**
  * pg gives a connection back to its pool although the answer that came too late is still on its way: the next request
- * would wait for it. statement_timeout alone does not help, a stopped server keeps no time.
+ * would wait for it. statement_timeout does not help: a pooler gives it to others, a stopped server keeps no time.
  */
 class ImpatientClient extends pg.Client {
-  constructor(config?: string | pg.ClientConfig) {
+  declare processID: number;
+  declare secretKey: number;
+  readonly #cancelTimeoutMs: number;
+  #broken = false;
+
+  constructor(config: pg.PoolConfig = {}) {
     super(config);
+    this.#cancelTimeoutMs = (config.connectionTimeoutMillis ?? 0) / 2;
     // The pool listens to idle connections only. One that breaks in use rejects its query, and its event would end the
     // process.
-    this.on('error', () => undefined);
+    this.on('error', () => {
+      this.#broken = true;
+    });
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: pg overloads query in ten ways, all passed on.
   override query(...args: any[]): any {
     const result: unknown = Reflect.apply(super.query, this, args);
-    if (result instanceof Promise)
-      result.catch((error) => (isLast(error) ? this.end() : undefined));
-    return result;
+    return result instanceof Promise ? result.catch((error) => this.#reject(error)) : result;
   }
-}
 
-/** Whether nothing more comes from a connection after this error: 57P is a server that shuts down or ends the session. */
-function isLast({ message, code = '' }: Error & { code?: string | undefined }): boolean {
-  return message === 'Query read timeout' || code.startsWith('57P');
-}
+  /** A connection that has ended is not taken back by the pool. */
+  async #reject(error: Error & { code?: string | undefined }): Promise<never> {
+    const isSql = error instanceof pg.DatabaseError;
+    if (error.message === LATE) await this.#cancel();
+    else if (isSql ? error.code && !LAST.test(error.code) : !this.#broken) throw error;
+    this.#broken = true;
+    this.end();
+    throw isSql ? error : new DatabaseUnavailable(error);
+  }
 
-/**
- * SQLSTATEs that mean "not now": 08 connection exception, 25006 read-only (a failover), 28 and 3D a server that does
- * not know us (yet), 53 insufficient resources, 57 operator intervention (shutdown, statement_timeout).
- * https://www.postgresql.org/docs/current/errcodes-appendix.html
- */
-const UNAVAILABLE = /^(08|25006|28|3D|53|57)/;
-
-/** What pg itself says, without a code, of connections that broke and answers that do not come. */
-const DISCONNECTED = /timeout|terminated|not queryable|SSL/;
-
-/** Whether an error of a query says that the database is away or stuck, rather than that the query is wrong. */
-export function isUnavailable(
-  error: Error & { code?: string | undefined; syscall?: string },
-): boolean {
-  if (error instanceof pg.DatabaseError) return UNAVAILABLE.test(error.code ?? '');
-  return (
-    error.syscall !== undefined ||
-    isTls(error) ||
-    error instanceof AggregateError ||
-    DISCONNECTED.test(error.message)
-  );
-}
-
-/** An error of connecting, with what to do about a certificate that was refused. */
-export function explainTls(error: Error): Error {
-  if (!isTls(error)) return error;
-  return new Error(
-    `TLS to the database failed: ${error.message}. Set DATABASE_TLS=no-verify to connect without a check of the ` +
-      'certificate (Heroku Postgres needs that), or DATABASE_TLS=off where the server speaks no TLS.',
-    { cause: error },
-  );
-}
-
-/** Node's codes of refused certificates, what pg says of a server without TLS, and a server of a client without it. */
-function isTls({ code = '', message }: Error & { code?: string | undefined }): boolean {
-  return (
-    /CERT|^UNABLE_TO_VERIFY|^ERR_TLS|^ERR_SSL/.test(code) ||
-    /SSL connections|no encryption|SSL off/.test(message)
-  );
+  /** A CancelRequest, which a pooler passes on too (PostgreSQL, 55.2.8), unencrypted as libpq 16 sends it. */
+  async #cancel(): Promise<void> {
+    const { host, port, processID, secretKey } = this;
+    const message = Buffer.alloc(16);
+    [16, 80877102, processID, secretKey].forEach((part, i) => {
+      message.writeInt32BE(part, i * 4);
+    });
+    const path = `${host}/.s.PGSQL.${port}`;
+    const socket = host.startsWith('/') ? connect(path) : connect(port, host);
+    socket.setTimeout(this.#cancelTimeoutMs, () => socket.destroy()).resume();
+    socket.on('error', () => socket.destroy()).end(message);
+    await once(socket, 'close');
+  }
 }

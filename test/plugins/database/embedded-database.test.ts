@@ -5,12 +5,12 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Kysely, sql } from 'kysely';
 import { type Test, test } from 'tap';
-import { createEmbeddedDialect } from '../../../plugins/database/embedded-database.ts';
+import { createEmbeddedDatabase } from '../../../plugins/database/embedded-database.ts';
 import { captureLog, createFolder, writeFiles } from '../../helper.ts';
 
 function openDatabase(t: Test, folder: string) {
   const { logger, lines } = captureLog();
-  const dialect = createEmbeddedDialect(`pglite:${folder}`, logger, async () => ['prepared']);
+  const { dialect } = createEmbeddedDatabase(`pglite:${folder}`, logger, async () => ['prepared']);
   const db = new Kysely<unknown>({ dialect });
   t.teardown(() => db.destroy());
   return { db, lines };
@@ -82,7 +82,7 @@ test('Where PGlite is not installed, the URL is refused with what to do', (t) =>
   });
   const { logger } = captureLog();
   const message = /is not installed here\. Set DATABASE_URL to a postgres:\/\/ URL, or run npm ci/;
-  t.throws(() => createEmbeddedDialect('pglite:memory', logger, async () => []), {
+  t.throws(() => createEmbeddedDatabase('pglite:memory', logger, async () => []), {
     message,
     name: 'OperatorError',
   });

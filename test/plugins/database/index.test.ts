@@ -6,7 +6,8 @@ import path from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { sql } from 'kysely';
 import { test } from 'tap';
-import { isUnavailable } from '../../../plugins/database/postgres.ts';
+import { isSqlError } from '../../../plugins/database/postgres.ts';
+import { translateError } from '../../../plugins/database/translate-error.ts';
 import { openPostgresPort } from '../../fixture/postgres-port.ts';
 import {
   buildTestApp,
@@ -94,7 +95,8 @@ test('On a PostgreSQL server', async (t) => {
 
   await t.test('a query that is wrong costs neither a connection nor readiness', async (t) => {
     const error = await sql`select nothing`.execute(app.db).catch((error) => error);
-    t.notOk(isUnavailable(error));
+    t.ok(isSqlError(error));
+    t.equal(translateError(error), undefined);
     t.equal((await app.inject('/fixture/database')).statusCode, 200);
   });
 
@@ -104,7 +106,7 @@ test('On a PostgreSQL server', async (t) => {
       const ended =
         sql`do $$ begin raise exception using errcode = 'admin_shutdown'; end $$`.execute(app.db);
       const error = await ended.catch((error) => error);
-      t.ok(isUnavailable(error));
+      t.equal(translateError(error)?.statusCode, 503);
       t.equal((await app.inject('/fixture/database')).statusCode, 200);
     },
   );

@@ -61,8 +61,30 @@ test('Migrations', async (t) => {
     },
   );
 
-  await t.test('that were applied and are gone are an error', async (t) => {
-    await t.rejects(applyMigrations(db, await createFolder(t)), /corrupted migrations/);
+  await t.test('of newer code do not stop older code, nor a branch', async (t) => {
+    const older = await createFolder(t);
+    t.strictSame(await findPendingMigrations(db, older), []);
+    t.strictSame(await applyMigrations(db, older), []);
+    await writeFiles(older, { '0002-before-mice.mjs': createTable('before') });
+    t.strictSame(await applyMigrations(db, older), ['0002-before-mice']);
+  });
+
+  await t.test('without a transaction are applied one by one, in order', async (t) => {
+    const others = await createFolder(t);
+    const index = (name: string) => `
+      import { sql } from 'kysely';
+      export const transaction = false;
+      export const up = (db) => sql\`create index concurrently ${name} on owls (id)\`.execute(db);`;
+    await writeFiles(others, {
+      '0006-owls.mjs': createTable('owls'),
+      '0007-index.mjs': index('first').replace("'kysely'", `'${import.meta.resolve('kysely')}'`),
+      '0008-toads.mjs': createTable('toads'),
+      '0009-index.mjs': index('first').replace("'kysely'", `'${import.meta.resolve('kysely')}'`),
+    });
+    await t.rejects(applyMigrations(db, others), {
+      message: 'Migration 0009-index failed; it runs without a transaction, see what it left',
+    });
+    t.strictSame(await findPendingMigrations(db, others), ['0009-index']);
   });
 
   await t.test('that are in no folder are none', async (t) => {

@@ -1,14 +1,9 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { CompiledQuery, Kysely, PostgresDialect } from 'kysely';
-import pg from 'pg';
 import { type Test, test } from 'tap';
-import {
-  createPool,
-  explainTls,
-  isUnavailable,
-  type PostgresOptions,
-} from '../../../plugins/database/postgres.ts';
+import { createPool, type PostgresOptions } from '../../../plugins/database/postgres.ts';
+import { DatabaseUnavailable } from '../../../plugins/database/unavailable.ts';
 
 /** The first message of a client: what it is, in its second four bytes (PostgreSQL, 55.2.1 and 55.2.10). */
 const TLS_REQUEST = 80877103;
@@ -80,11 +75,8 @@ test('Without DATABASE_TLS, the URL says whether TLS is used', async (t) => {
 test('A server without TLS, or with another certificate, is told with what to do', async (t) => {
   const { url } = await openPort(t, 'N');
   const error = await ask(connect(t, url, { tls: 'verify' })).catch((error) => error);
-  t.ok(isUnavailable(error));
-  t.match(explainTls(error), {
-    message: /^TLS to the database failed: .*DATABASE_TLS=off where/,
-    cause: error,
-  });
+  t.ok(error instanceof DatabaseUnavailable);
+  t.match(error, { message: /^TLS failed: .*DATABASE_TLS=off where/, cause: Error });
   const codes = [
     'DEPTH_ZERO_SELF_SIGNED_CERT',
     'SELF_SIGNED_CERT_IN_CHAIN',
@@ -95,15 +87,15 @@ test('A server without TLS, or with another certificate, is told with what to do
     'ERR_SSL_WRONG_VERSION_NUMBER',
   ];
   for (const code of codes) {
-    const refused = Object.assign(new Error('refused'), { code });
-    t.ok(isUnavailable(refused), code);
-    t.match(explainTls(refused), { message: /DATABASE_TLS=no-verify/, cause: refused }, code);
+    const cause = Object.assign(new Error('refused'), { code });
+    t.match(new DatabaseUnavailable(cause), { message: /sslrootcert=FILE/, code, cause }, code);
   }
 });
 
-test('Another error is told as it is', (t) => {
-  const error = new Error('other');
-  t.equal(explainTls(error), error);
+test('Another error of connecting is told as it is, or by its code', (t) => {
+  t.match(new DatabaseUnavailable(new Error('other')), { message: 'No database: other' });
+  const both = Object.assign(new AggregateError([]), { code: 'ECONNREFUSED' });
+  t.match(new DatabaseUnavailable(both), { message: 'No database: ECONNREFUSED' });
   t.end();
 });
 
@@ -115,39 +107,6 @@ test('Requests that would wait too long for a connection are refused at once', a
     .filter(({ status }) => status === 'rejected')
     .map((result) => (result as PromiseRejectedResult).reason);
   t.equal(refused.length, 30);
-  t.ok(refused.every(isUnavailable));
+  t.ok(refused.every((error) => error instanceof DatabaseUnavailable));
   t.ok(refused.some(({ message }) => /requests wait for a connection/.test(message)));
-});
-
-test('Errors that mean "not now" are told from errors of a query', (t) => {
-  const withCode = (code: string) =>
-    Object.assign(new pg.DatabaseError('database', 0, 'error'), { code });
-  const away = ['08006', '25006', '28P01', '3D000', '53300', '57014', '57P01', '57P03'].map(
-    withCode,
-  );
-  const disconnected = [
-    'Connection terminated unexpectedly',
-    'timeout exceeded when trying to connect',
-    'Query read timeout',
-  ];
-  for (const error of [
-    ...away,
-    ...disconnected.map((message) => new Error(message)),
-    new AggregateError([]),
-  ]) {
-    t.ok(isUnavailable(error), error.message);
-  }
-  t.ok(
-    isUnavailable(
-      Object.assign(new Error('connect'), { code: 'ECONNREFUSED', syscall: 'connect' }),
-    ),
-  );
-  const withoutCode = new pg.DatabaseError('database', 0, 'error');
-  const wrong = [
-    ...['22P02', '23505', '42P01'].map(withCode),
-    withoutCode,
-    new TypeError('x is not a function'),
-  ];
-  for (const error of wrong) t.notOk(isUnavailable(error), error.message);
-  t.end();
 });

@@ -1,0 +1,29 @@
+/**
+ * There is no connection to the database, or none that answers: a request that meets it is a 503.
+ * pg has no code for most of these, so they are wrapped where they arise, in this folder.
+ */
+export class DatabaseUnavailable extends Error {
+  override name = 'DatabaseUnavailable';
+  readonly code: string | undefined;
+
+  constructor(cause: Error & { code?: string | undefined }) {
+    const reason = cause.message || cause.code;
+    super(isTls(cause) ? `TLS failed: ${reason}. ${TLS_REMEDY}` : `No database: ${reason}`, {
+      cause,
+    });
+    this.code = cause.code;
+  }
+}
+
+const TLS_REMEDY =
+  'A private certificate authority is named by sslrootcert=FILE in DATABASE_URL. ' +
+  'Set DATABASE_TLS=no-verify to connect without a check of the certificate ' +
+  '(Heroku Postgres needs that), or DATABASE_TLS=off where the server speaks no TLS.';
+
+/** Node's codes of refused certificates, and pg's and the server's words where one of them has no TLS. */
+function isTls({ code = '', message }: Error & { code?: string | undefined }): boolean {
+  return (
+    /CERT|^UNABLE_TO_VERIFY|^ERR_TLS|^ERR_SSL/.test(code) ||
+    /SSL connection|no encryption|SSL off/.test(message)
+  );
+}

@@ -1,0 +1,49 @@
+import pg from 'pg';
+import { test } from 'tap';
+import { translateError } from '../../../plugins/database/translate-error.ts';
+
+function fail(code: string | undefined, message = 'secret'): pg.DatabaseError {
+  return Object.assign(new pg.DatabaseError(message, 0, 'error'), { code });
+}
+
+const STATUSES: Record<number, string[]> = {
+  409: ['23505', '23P01', '23001', '23503'],
+  422: ['23502', '23514', '22001', '22003', '22P02', '22007', '44000'],
+  503: ['40001', '40P01', '08006', '25006', '28P01', '3D000', '53300', '55P03', '57014', '57P01'],
+};
+
+for (const [status, codes] of Object.entries(STATUSES)) {
+  test(`An error of the database with one of ${codes.join(', ')} is a ${status}`, (t) => {
+    for (const code of codes) {
+      const error = translateError(fail(code));
+      t.equal(error?.statusCode, Number(status), code);
+      t.notMatch(error?.message, 'secret');
+    }
+    t.end();
+  });
+}
+
+test('A child whose parent is missing is a 422, a parent that has children is a 409', (t) => {
+  const child = 'insert or update on table "books" violates foreign key constraint "author"';
+  const parent = 'update or delete on table "authors" violates foreign key constraint "author"';
+  t.match(translateError(fail('23503', child)), { statusCode: 422, code: 'UNKNOWN_REFERENCE' });
+  t.match(translateError(fail('23503', parent)), { statusCode: 409, code: 'CONFLICT' });
+  t.end();
+});
+
+test('A race is a 503 that may be tried again in a second', (t) => {
+  for (const code of ['40001', '40P01'])
+    t.match(translateError(fail(code)), { code: 'TRY_AGAIN', retryAfter: 1 });
+  t.end();
+});
+
+test('A protocol error, which has no code, is a 503', (t) => {
+  t.match(translateError(fail(undefined)), { statusCode: 503, code: 'SERVICE_UNAVAILABLE' });
+  t.end();
+});
+
+test('What is wrong in the app is no answer for clients', (t) => {
+  for (const code of ['42703', '42P01', '42601', '25P02', 'P0001', 'XX000'])
+    t.equal(translateError(fail(code)), undefined, code);
+  t.end();
+});

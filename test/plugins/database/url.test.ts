@@ -1,0 +1,70 @@
+import pg from 'pg';
+import { test } from 'tap';
+import { applyTls, DATABASE_URL_PATTERN } from '../../../plugins/database/url.ts';
+
+const isValid = (url: string) => new RegExp(DATABASE_URL_PATTERN, 'u').test(url);
+
+test('DATABASE_URL takes the forms that pg understands, sockets and IPv6 among them', (t) => {
+  const urls = [
+    'postgres://u:p@db.example:5432/app',
+    'postgresql://u@localhost/app?sslmode=verify-full&application_name=x',
+    'postgres://u:p@/app?host=/cloudsql/project:region:instance',
+    'postgres:///app?host=/var/run/postgresql&user=u&password=p',
+    'postgres://u:p@%2Fvar%2Frun%2Fpostgresql/app',
+    'postgres://u:p%40ss%3A@[::1]:5432/app',
+    'postgres://u:p,q@10.0.0.1/app',
+    'pglite:.data/postgres',
+    'pglite:memory',
+  ];
+  for (const url of urls) t.ok(isValid(url), url);
+  t.end();
+});
+
+test('DATABASE_URL without a user, a host or a database, or with several hosts, is refused', (t) => {
+  const urls = [
+    'postgres://localhost/app',
+    'postgres://:p@localhost/app',
+    'postgres://@localhost/app',
+    'postgres://u:p@localhost',
+    'postgres://u:p@localhost/',
+    'postgres://u:p@/app',
+    'postgres:///app?host=/socket',
+    'postgres://u:p@/app?host=',
+    'postgres://u:p@one,two/app',
+    'postgres://u:p@one:5432,two:5433/app',
+    'postgres://u:p@/app?host=/one,/two&port=1',
+    'postgres://u:p%zz@localhost/app',
+    'postgres://u:p@ss@localhost/app',
+    'postgres://u:p#ss@localhost/app',
+    'postgres://u:p ss@localhost/app',
+    'postgres://u:p@localhost:port/app',
+    'mysql://u:p@localhost/app',
+    'pglite:',
+  ];
+  for (const url of urls) t.notOk(isValid(url), url);
+  t.end();
+});
+
+test('The URL is read as libpq reads it', (t) => {
+  const read = (url: string) => new pg.Client({ connectionString: applyTls(url, undefined) });
+  const socket = 'postgres://u:p@/app?host=/cloudsql/project:region:instance';
+  t.match(read(socket), { host: '/cloudsql/project:region:instance', user: 'u', database: 'app' });
+  t.match(read('postgres://u:p@%2Frun%2Fpg/app'), { host: '/run/pg', database: 'app' });
+  t.match(read('postgres://u:p@[::1]:5433/app'), { host: '::1', port: 5433 });
+  t.match(read('postgres:///app?host=/run/pg&user=u'), { host: '/run/pg', user: 'u' });
+  t.end();
+});
+
+test('sslrootcert=system is the authorities that Node knows', (t) => {
+  const url = applyTls('postgres://u@db/app?sslrootcert=system', undefined);
+  t.equal(url, 'postgres://u@db/app?sslmode=verify-full');
+  t.end();
+});
+
+test('DATABASE_TLS overrules the mode in the URL and keeps its files', (t) => {
+  const url = 'postgres://u@db/app?sslmode=disable&ssl=0&sslrootcert=%2Fca.pem';
+  t.equal(applyTls(url, 'verify'), 'postgres://u@db/app?sslmode=verify-full&sslrootcert=%2Fca.pem');
+  t.match(applyTls(url, 'no-verify'), 'sslmode=no-verify&sslrootcert');
+  t.match(applyTls(url, 'off'), 'sslmode=disable');
+  t.end();
+});
