@@ -1,7 +1,9 @@
-import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import fp from 'fastify-plugin';
 import helmet, { type HelmetOptions } from 'helmet';
+
+// An import would load all of Node's fetch.
+const { IncomingMessage, ServerResponse } = process.getBuiltinModule('node:http');
 
 /** Helmet's defaults, but for these. */
 const OPTIONS: HelmetOptions = {

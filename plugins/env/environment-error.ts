@@ -2,7 +2,7 @@ import type { ErrorObject } from 'ajv';
 import type { TProperties } from 'typebox';
 import { OperatorError } from '../../src/operator-error.ts';
 
-/** What a setting says of itself beside its schema; plugins/env.ts explains the fields. */
+/** What a setting says of itself beside its schema; settings.ts explains the fields. */
 interface Explanation {
   expected?: string;
   remedy?: string;
@@ -35,7 +35,14 @@ function describeProblem(
   { expected, remedy, secret }: Explanation,
 ): string {
   if (!value) return `${name} is missing; expected ${expected}. ${remedy}.`;
+  if (isQuoted(value))
+    return `${name} is not valid: the value begins with a quote; expected ${expected}. Write it without quotes, which "docker run --env-file" keeps.`;
   return `${name} is ${secret ? 'set to something else' : quote(value)}; expected ${expected}. ${remedy}.`;
+}
+
+/** No setting's value begins with a quote; a shell or `.env` takes quotes away, others keep them. */
+export function isQuoted(value: string): boolean {
+  return /^["']/.test(value);
 }
 
 /** Shows a short value of harmless characters only: a secret can end up in the wrong variable. */

@@ -1,4 +1,4 @@
-import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { describeError } from './index.ts';
@@ -42,9 +42,10 @@ export function answerClientError(error: NodeJS.ErrnoException, socket: Connecti
 }
 
 function describeAnswer(statusCode: keyof typeof MESSAGES): string {
-  const body = JSON.stringify(describeError(statusCode, { message: MESSAGES[statusCode] }));
+  const answer = describeError(statusCode, { message: MESSAGES[statusCode] });
+  const body = JSON.stringify(answer);
   return (
-    `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode]}\r\nContent-Type: application/json; charset=utf-8\r\n` +
+    `HTTP/1.1 ${statusCode} ${answer.error}\r\nContent-Type: application/json; charset=utf-8\r\n` +
     `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`
   );
 }

@@ -1,7 +1,8 @@
 import { pathToFileURL } from 'node:url';
 import Fastify from 'fastify';
 import { type Test, test } from 'tap';
-import env, { type Config, gatherSettings, settings as own } from '../../../plugins/env/index.ts';
+import env, { type Config, gatherSettings } from '../../../plugins/env/index.ts';
+import { settings as own } from '../../../plugins/env/settings.ts';
 import { buildApp, readConfig } from '../../../src/app.ts';
 import { createFolder, DOWN, type Environment, writeFiles } from '../../helper.ts';
 
@@ -159,6 +160,19 @@ test('A secret that ended up in the wrong variable is not printed', async (t) =>
   t.match(message, 'PORT is not valid; expected an integer from 0 to 65535');
   t.match(message, 'LOG_LEVEL is not valid');
   t.notMatch(message, 'hunter2');
+});
+
+test('A quoted value is answered with that, whatever the setting, and is not shown', async (t) => {
+  const plugins = await addWeather(t);
+  const names = Object.keys(await gatherSettings(plugins));
+  t.ok(names.length > 10);
+  for (const value of ['"1"', "'hunter2'", '"hunter2', '""']) {
+    const environment = Object.fromEntries(names.map((name) => [name, value]));
+    const message = await readMessage(environment, plugins);
+    for (const name of names)
+      t.match(message, `  ${name} is not valid: the value begins with a quote; expected `);
+    t.notMatch(message, /hunter2|"1"/);
+  }
 });
 
 test('SHUTDOWN_DELAY_MS has to be less than SHUTDOWN_TIMEOUT_MS', async (t) => {

@@ -1,0 +1,84 @@
+import { Type } from 'typebox';
+
+/**
+ * Settings that belong to no capability. A plugin with settings of its own exports them in the same form:
+ * `expected` completes "must be …", `remedy` says what to do, `secret` keeps the value out of every message,
+ * `below` names a setting that has to be greater.
+ */
+export const settings = Type.Object({
+  PORT: Type.Integer({
+    minimum: 0,
+    maximum: 65535,
+    default: 5000,
+    description: 'The port to listen on; platforms set it',
+    expected: 'an integer from 0 to 65535',
+    remedy: 'Set PORT=5000, or leave it out',
+  }),
+  HOST: Type.String({
+    default: '::',
+    pattern: '^[A-Za-z0-9:._%-]+$',
+    description: 'The address to listen on; `::` is every address of the machine, IPv4 and IPv6',
+    expected: 'an IP address or a host name of this machine',
+    remedy: 'Leave HOST out to listen on all addresses, or set HOST=localhost',
+  }),
+  LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
+    default: 'info',
+    description: "The least severe of pino's levels that is logged",
+    expected: 'fatal, error, warn, info, debug, trace or silent',
+    remedy: 'Set LOG_LEVEL=info, or leave it out',
+  }),
+  TRUST_PROXY: Type.String({
+    default: 'loopback,linklocal,uniquelocal',
+    format: 'proxies',
+    description:
+      'The proxies whose X-Forwarded headers count: addresses, CIDRs, loopback, linklocal, uniquelocal, cloudflare',
+    expected:
+      'a comma list of IP addresses, CIDRs, loopback, linklocal, uniquelocal and cloudflare',
+    remedy:
+      'A number of hops, true or * would let clients forge their address: name the proxies instead',
+  }),
+  REQUEST_TIMEOUT_MS: Type.Integer({
+    minimum: 1,
+    maximum: 600_000,
+    default: 25_000,
+    description: 'A handler that is later than this answers 503; in milliseconds',
+    expected: 'an integer from 1 to 600000 (milliseconds)',
+    remedy: "Stay below the router's own time-out: Heroku's is 30000",
+  }),
+  KEEP_ALIVE_TIMEOUT_MS: Type.Integer({
+    minimum: 1,
+    maximum: 86_400_000,
+    default: 125_000,
+    description:
+      'How long an idle connection is kept, longer than the router does; in milliseconds',
+    expected: 'an integer from 1 to 86400000 (milliseconds)',
+    remedy: "Stay above the router's own: Google's load balancers keep 600000, Envoy 3600000",
+  }),
+  SHUTDOWN_DELAY_MS: Type.Integer({
+    minimum: 0,
+    maximum: 600_000,
+    default: 3_000,
+    below: 'SHUTDOWN_TIMEOUT_MS',
+    description: 'How long requests are still taken after the signal to stop; in milliseconds',
+    expected: 'an integer from 0 to 600000 (milliseconds), less than SHUTDOWN_TIMEOUT_MS',
+    remedy:
+      'Routers need a few seconds to notice that the process is stopping: set SHUTDOWN_DELAY_MS=3000',
+  }),
+  SHUTDOWN_TIMEOUT_MS: Type.Integer({
+    minimum: 1,
+    maximum: 600_000,
+    default: 25_000,
+    description: 'From the signal to stop to a forced exit; in milliseconds',
+    expected: 'an integer from 1 to 600000 (milliseconds)',
+    remedy:
+      'Stay below what the platform grants before SIGKILL: Heroku 30000, Cloud Run 10000, Fly 5000',
+  }),
+  WEB_CONCURRENCY: Type.Integer({
+    minimum: 1,
+    maximum: 1024,
+    default: 1,
+    description: 'How many processes serve the port, at most one for each processor',
+    expected: 'an integer of at least 1',
+    remedy: 'Set WEB_CONCURRENCY=1, or leave it out',
+  }),
+});
