@@ -15,7 +15,9 @@ import {
 import { RouteNotFound } from '../plugins/errors/index.ts';
 import { readRequestId } from '../plugins/request-id.ts';
 import { LazyCompilers } from '../plugins/validation/compilers.ts';
+import { watchDeadlines } from './deadlines.ts';
 import { createLogger } from './logger.ts';
+import { OpenRequests } from './open-requests.ts';
 import { RequestLog, readPath } from './request-log.ts';
 import { trustProxies } from './trusted-proxies.ts';
 
@@ -72,6 +74,9 @@ export async function buildApp({
   );
   app.server.on('checkExpectation', answerExpectation);
   app.decorate('config', config);
+  app.decorate('openRequests', new OpenRequests());
+  app.openRequests.track(app);
+  watchDeadlines(app);
   const stopping = new AbortController();
   app.decorate('stopping', stopping.signal);
   app.addHook('preClose', async () => stopping.abort());
@@ -109,7 +114,6 @@ function serverOptions(config: Readonly<Config>): FastifyHttpOptions<RawServerDe
     trustProxy: trustProxies(config.TRUST_PROXY),
     // Else a folder's own URL is two routes for each method, which cost time at the start, and memory.
     routerOptions: { ignoreTrailingSlash: true },
-    handlerTimeout: config.REQUEST_TIMEOUT_MS,
     // The side that closes an idle connection first must be the router, or it sends a request into a closing one.
     keepAliveTimeout: config.KEEP_ALIVE_TIMEOUT_MS,
     // A client may take this long to send a request, headers and body; Fastify's default is for ever.

@@ -93,3 +93,41 @@ test('A request whose client did not wait for the answer is one line too', async
     [{ level: 30, method: 'GET' }],
   );
 });
+
+test('An answer that breaks off after its headers has a line with the error beside its own', async (t) => {
+  const environment = { DATABASE_URL: DOWN };
+  const { url, lines } = await startProcess(t, { entry: 'fixture', environment });
+  const answer = await fetch(`${url}/long-lived/broken`);
+  await t.rejects(answer.text());
+  const client = new AbortController();
+  await fetch(`${url}/long-lived/deaf`, { signal: client.signal });
+  client.abort();
+  for (const [path, message] of [
+    ['/long-lived/broken', 'the source broke'],
+    ['/long-lived/deaf', 'Premature close'],
+  ]) {
+    const find = () => {
+      const requestId = lines.find((line) => line.path === path)?.requestId;
+      return lines.filter((line) => requestId && line.requestId === requestId);
+    };
+    await poll(() => find().length > 1);
+    // When the client goes, either may come first.
+    t.match(
+      find().sort((one, other) => other.level - one.level),
+      [
+        { level: 40, err: { message }, msg: 'An answer broke off' },
+        { level: 30, status: 499, path },
+      ],
+    );
+  }
+  t.equal((await fetch(url)).status, 200);
+});
+
+test('A WebSocket is one line when it ends, with status 101', async (t) => {
+  const environment = { DATABASE_URL: DOWN };
+  const { url, waitForLine } = await startProcess(t, { entry: 'fixture', environment });
+  const socket = new WebSocket(`${url.replace('http:', 'ws:')}/long-lived/other-socket`);
+  socket.onmessage = () => socket.close();
+  const line = await waitForLine('request');
+  t.match(line, { level: 30, method: 'GET', path: '/long-lived/other-socket', status: 101 });
+});

@@ -1,0 +1,98 @@
+import { EventEmitter, once } from 'node:events';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import { readPath } from './request-log.ts';
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** What is being answered, WebSockets and other upgraded connections too. */
+    openRequests: OpenRequests;
+  }
+}
+
+export interface OpenRequest {
+  request: IncomingMessage;
+  /** Not there when the connection was upgraded without Fastify. */
+  reply: FastifyReply | undefined;
+  isUpgraded: boolean;
+  /** By performance.now(), as the other time. */
+  startedAt: number;
+  /** When its client was last seen to read, or had nothing to read. */
+  progressAt: number;
+  /** Bytes on its connection that have left the process, and those of its answer that wait for that. */
+  sent: number;
+  waiting: number;
+  /** Bytes of the answer that are held until it is sent, and `sent` when it began. */
+  size: number;
+  sentBefore: number;
+}
+
+/** The requests that are not answered to their end, in the order in which they came. */
+export class OpenRequests {
+  readonly #open = new Map<IncomingMessage, OpenRequest>();
+  readonly #events = new EventEmitter();
+
+  /** Tracks all requests of the app, before any other hook sees them. */
+  track(app: FastifyInstance): void {
+    app.addHook('onRequest', ({ raw }, reply, done) => {
+      const entry = this.#open.get(raw) ?? this.#add(raw, reply.raw, false);
+      entry.reply = reply;
+      done();
+    });
+  }
+
+  /** Tracks connections that become WebSockets or the like. Where nobody listens, Node answers them as any request. */
+  trackUpgrades(server: Server): void {
+    if (server.listenerCount('upgrade') === 0) return;
+    server.prependListener('upgrade', (request, socket) => {
+      this.#add(request, socket, true);
+      // A plugin that closes takes its listener away.
+      if (server.listenerCount('upgrade') === 1) socket.destroy();
+    });
+  }
+
+  get(request: IncomingMessage): OpenRequest | undefined {
+    return this.#open.get(request);
+  }
+
+  list(): OpenRequest[] {
+    return [...this.#open.values()];
+  }
+
+  /** Resolves when nothing is open. */
+  async waitUntilAnswered(): Promise<void> {
+    while (this.#open.size > 0) await once(this.#events, 'answered');
+  }
+
+  /** What is open, for the log. */
+  describe(): object[] {
+    return this.list().map(({ request, isUpgraded, startedAt }) => ({
+      method: request.method,
+      path: readPath(request.url as string),
+      ...(isUpgraded && { upgrade: request.headers.upgrade }),
+      ageMs: Math.round(performance.now() - startedAt),
+    }));
+  }
+
+  #add(request: IncomingMessage, stream: Duplex | ServerResponse, isUpgraded: boolean) {
+    const now = performance.now();
+    const entry: OpenRequest = {
+      request,
+      reply: undefined,
+      isUpgraded,
+      startedAt: now,
+      progressAt: now,
+      sent: 0,
+      waiting: 0,
+      size: 0,
+      sentBefore: 0,
+    };
+    this.#open.set(request, entry);
+    stream.once('close', () => {
+      this.#open.delete(request);
+      if (this.#open.size === 0) this.#events.emit('answered');
+    });
+    return entry;
+  }
+}

@@ -1,0 +1,138 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import { type Test, test } from 'tap';
+import { buildAppWithRoutes, type Environment, poll } from '../helper.ts';
+
+const LARGE = 4 * 1024 * 1024;
+
+const ROUTES = `
+  import { once } from 'node:events';
+  import { Readable } from 'node:stream';
+  import { setTimeout as sleep } from 'node:timers/promises';
+
+  export default async (app) => {
+    const late = { onSend: async (request, reply, payload) => { await sleep(50); return payload; } };
+    app.get('/late', late, async (request) => {
+      await once(request.signal, 'abort');
+      return { late: true };
+    });
+    app.get('/patient', { config: { timeout: false } }, async () => {
+      await sleep(500);
+      return { patient: true };
+    });
+    app.get('/stream', (request, reply) => reply.send(Readable.from(writeSlowly())));
+    app.get('/text', () => 'é'.repeat(${LARGE / 2}));
+    app.get('/bytes', () => Buffer.alloc(${LARGE}, 'a'));
+    app.server.on('upgrade', (request, socket) => socket.write(Buffer.alloc(${LARGE * 2})));
+  };
+
+  async function* writeSlowly() {
+    for (let count = 0; count < 10; count++) {
+      yield count + '\\n';
+      await sleep(50);
+    }
+  }
+`;
+
+/** The app on a port of its own. */
+async function listen(t: Test, environment: Environment = {}) {
+  const { app, lines } = await buildAppWithRoutes(t, ROUTES, {
+    RATE_LIMIT_MAX: '0',
+    ...environment,
+  });
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  app.openRequests.trackUpgrades(app.server);
+  return { app, lines, url };
+}
+
+/** Asks for something and reads nothing of the answer. */
+async function ask(t: Test, url: string, path: string, headers = ''): Promise<Socket> {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname).on('error', () => undefined);
+  t.teardown(() => socket.destroy());
+  await once(socket, 'connect');
+  socket.pause().write(`GET ${path} HTTP/1.1\r\nHost: ${hostname}\r\n${headers}\r\n`);
+  return socket;
+}
+
+async function waitForReader(app: FastifyInstance): Promise<void> {
+  await poll(() => app.openRequests.list().some(({ waiting }) => waiting > 0));
+}
+
+test('A late handler is answered 503, once, and its request.signal is aborted', async (t) => {
+  const { url, lines } = await listen(t, { REQUEST_TIMEOUT_MS: '100' });
+  const answer = await fetch(`${url}/late`);
+  t.equal(answer.status, 503);
+  t.match(answer.headers.get('retry-after'), /^\d+$/);
+  t.match(answer.headers.get('x-content-type-options'), 'nosniff');
+  t.match(await answer.json(), { statusCode: 503, code: 'SERVICE_UNAVAILABLE' });
+  await poll(() => lines.some(({ msg }) => msg === 'request failed'));
+  t.match(
+    lines.filter(({ requestId }) => requestId),
+    [{ msg: 'request failed', status: 503, err: { code: 'FST_ERR_HANDLER_TIMEOUT' } }],
+  );
+});
+
+test('A route with timeout: false may take longer, and so may a stream that has begun', async (t) => {
+  const { url } = await listen(t, { REQUEST_TIMEOUT_MS: '200' });
+  t.strictSame(await (await fetch(`${url}/patient`)).json(), { patient: true });
+  t.equal(await (await fetch(`${url}/stream`)).text(), '0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n');
+});
+
+test('A large answer comes whole, with its length, to a slow reader too', async (t) => {
+  const { url } = await listen(t);
+  for (const path of ['/text', '/bytes']) {
+    const answer = await fetch(`${url}${path}`);
+    t.equal(answer.headers.get('content-length'), `${LARGE}`, path);
+    t.equal((await answer.arrayBuffer()).byteLength, LARGE, path);
+    const head = await fetch(`${url}${path}`, { method: 'HEAD' });
+    t.equal(head.headers.get('content-length'), `${LARGE}`, path);
+  }
+});
+
+test('A reader that stands still is cut off, one of an upgraded connection too', async (t) => {
+  const { app, url, lines } = await listen(t);
+  for (const headers of ['', 'Connection: upgrade\r\nUpgrade: other\r\n']) {
+    const socket = await ask(t, url, '/bytes', headers);
+    await waitForReader(app);
+    t.match(app.openRequests.describe(), [
+      { path: '/bytes', ...(headers && { upgrade: 'other' }) },
+    ]);
+    await poll(() => {
+      // As if it had been longer.
+      for (const reader of app.openRequests.list()) reader.progressAt -= 60_000;
+      return app.openRequests.list().length === 0;
+    });
+    socket.resume();
+    await once(socket, 'close');
+  }
+  t.match(lines.filter(({ msg }) => msg.includes('cut off')).length, 1);
+});
+
+test('contract 31: Many readers that stand still do not keep more than so many bytes waiting', async (t) => {
+  const { app, url } = await listen(t);
+  const slow = await ask(t, url, '/bytes');
+  await waitForReader(app);
+  let read = 0;
+  slow.on('data', (data) => {
+    read += data.length;
+  });
+  for (let count = 0; count < 60; count++) await ask(t, url, '/bytes');
+  t.equal((await fetch(`${url}/health/live`)).status, 200);
+  slow.resume();
+  await poll(() => read > LARGE);
+  const readers = app.openRequests.list().filter(({ waiting }) => waiting > 0);
+  t.ok(readers.length > 10 && readers.length <= 32, `${readers.length} readers`);
+});
+
+test('An upgrade that nobody listens for any more ends its connection', async (t) => {
+  const { app, url } = await listen(t);
+  const [own, ...others] = app.server.listeners('upgrade');
+  t.type(own, 'function');
+  for (const other of others) app.server.removeListener('upgrade', other as () => void);
+  const socket = await ask(t, url, '/bytes', 'Connection: upgrade\r\nUpgrade: other\r\n');
+  socket.resume();
+  await once(socket, 'close');
+  t.end();
+});
