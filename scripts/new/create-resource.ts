@@ -40,7 +40,7 @@ function renderFiles(names: Names): Map<string, string> {
   return new Map(sources.map(([file, source]) => [file, render(source, names)]));
 }
 
-/** Migrations are applied in the order of their names; the last one's number plus one. */
+/** The last migration's number plus one: migrations are applied in the order of their names. */
 function findNumber(): string {
   const numbers = globSync('src/migrations/*.ts', { cwd: ROOT }).map((file) =>
     Number.parseInt(path.basename(file), 10),
@@ -49,10 +49,7 @@ function findNumber(): string {
   return `${last + 1}`.padStart(4, '0');
 }
 
-/**
- * The source is as deep in the tree as routes/NAME, where the imports are the same; the test alone
- * moves.
- */
+/** Imports are the same in routes/NAME, which is as deep in the tree. Only the test moves. */
 function render(source: string, names: Names): string {
   const text = readFileSync(path.join(SOURCE, source), 'utf8');
   const [clash] = findClashes(text, SOURCE_NAMES, names);
@@ -73,10 +70,7 @@ function checkFree({ plural }: Names, files: Map<string, string>): void {
   if (taken ?? migration) throw new Error(`"${plural}" is taken: ${taken ?? migration} is there.`);
 }
 
-/**
- * All or nothing: what is there is never overwritten, and what could not be completed is taken
- * away.
- */
+/** Overwrites nothing. Takes the new files away again when one cannot be written. */
 function writeFiles(files: Map<string, string>): void {
   const written: string[] = [];
   try {
@@ -94,12 +88,10 @@ function writeFiles(files: Map<string, string>): void {
   }
 }
 
-/**
- * A longer or shorter name breaks a line elsewhere, and comes earlier or later among the imports.
- */
+/** Another name breaks lines elsewhere, and changes the order of imports. */
 function format(files: string[]): void {
   const args = [BIOME, 'check', '--write', ...files];
   const { status, stderr } = spawnSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' });
   if (status !== 0)
-    throw new Error(`The files could not be formatted, and are not kept:\n${stderr}`);
+    throw new Error(`The files could not be formatted and are removed again:\n${stderr}`);
 }

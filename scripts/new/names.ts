@@ -1,47 +1,43 @@
 import { runInNewContext, Script } from 'node:vm';
 
-/** What a resource is called and one of it, in kebab-case: order-items, order-item. */
+/** The plural and singular of a resource in kebab-case: order-items, order-item. */
 export interface Names {
   plural: string;
   singular: string;
 }
 
 /**
- * PostgreSQL cuts an identifier at 63 bytes, and its name for the table's key is five longer than
- * the table's.
+ * PostgreSQL cuts an identifier at 63 bytes. The name of the table's key is five longer than the
+ * table's.
  */
 const MAX_LENGTH = 58;
 
-/**
- * How English builds a plural, as far as a rule tells; `s` alone is not taken for one after s, i or
- * u.
- */
+/** English plurals that follow a rule. An `s` after s, i or u may belong to the word itself. */
 const ENDINGS: [RegExp, string][] = [
   [/([^aeiou])ies$/, '$1y'],
   [/(ss|x|sh|[^aeiou]ch|[^aeo]us)es$/, '$1'],
   [/([^siu])s$/, '$1'],
 ];
 
-/**
- * The reserved words of PostgreSQL: as a table's name, each would have to be quoted in every
- * statement by hand.
- */
+/** The reserved words of PostgreSQL: each would have to be quoted in every statement. */
 export const SQL_WORDS =
   `all analyse analyze and any array as asc asymmetric authorization binary both case cast check
-  collate collation column concurrently constraint create cross current_catalog current_date current_role current_schema
-  current_time current_timestamp current_user default deferrable desc distinct do else end except false fetch for foreign
-  freeze from full grant group having ilike in initially inner intersect into is isnull join lateral leading left like
-  limit localtime localtimestamp natural not notnull null offset on only or order outer overlaps placing primary references
-  returning right select session_user similar some symmetric system_user table tablesample then to trailing true union
-  unique user using variadic verbose when where window with`.split(/\s+/);
+  collate collation column concurrently constraint create cross current_catalog current_date
+  current_role current_schema current_time current_timestamp current_user default deferrable desc
+  distinct do else end except false fetch for foreign freeze from full grant group having ilike in
+  initially inner intersect into is isnull join lateral leading left like limit localtime
+  localtimestamp natural not notnull null offset on only or order outer overlaps placing primary
+  references returning right select session_user similar some symmetric system_user table
+  tablesample then to trailing true union unique user using variadic verbose when where window
+  with`.split(/\s+/);
 
-/** Map, Date, Promise and the others that every JavaScript has. */
+/** The names that JavaScript itself defines: Map, Date, Promise and others. */
 const LANGUAGE_NAMES: string[] = runInNewContext('Object.getOwnPropertyNames(globalThis)');
 
 /**
- * The names of a resource, checked.
+ * Checks the names of a resource, and derives the singular where none is given.
  *
- * @throws an error that says what does not work and what would
+ * @throws an error that says what is wrong and what is expected
  */
 export function readNames(plural: string, given?: string): Names {
   checkForm(plural);
@@ -58,7 +54,7 @@ function checkForm(name: string): void {
     );
   if (name.length > MAX_LENGTH)
     throw new Error(
-      `"${name}" is too long: PostgreSQL would cut what it names after it. At most ${MAX_LENGTH} characters.`,
+      `"${name}" is too long: PostgreSQL would cut names. At most ${MAX_LENGTH} characters.`,
     );
 }
 
@@ -66,7 +62,7 @@ function deriveSingular(plural: string): string {
   const [ending, singular] = ENDINGS.find(([ending]) => ending.test(plural)) ?? [];
   if (ending && singular !== undefined) return plural.replace(ending, singular);
   throw new Error(
-    `"${plural}" is not plural, or not by a rule: give one of them too, as in people person.`,
+    `"${plural}" is not plural, or irregular: give the singular too, as in people person.`,
   );
 }
 
@@ -76,7 +72,7 @@ function checkWords({ plural, singular }: Names): void {
   const type = toPascalCase(singular);
   if (LANGUAGE_NAMES.includes(type))
     throw new Error(
-      `"${plural}" does not work: one of it would be a ${type}, which is something else in JavaScript.`,
+      `"${plural}" does not work: one of it would be a ${type}, which JavaScript has.`,
     );
   try {
     new Script(`'use strict'; async () => { let ${toCamelCase(plural)}; }`);
@@ -86,22 +82,22 @@ function checkWords({ plural, singular }: Names): void {
 }
 
 /**
- * Writes the names in place of others, wherever they stand in a text: as a URL, a table, a
- * variable, a type, an error code, and in a sentence.
+ * Replaces names wherever they stand in a text: as a URL, a table, a variable, a type, an error code,
+ * and in a sentence.
  */
 export function rename(text: string, from: Names, to: Names): string {
   const parts = ['plural', 'singular'] as const;
   const names = parts.flatMap((part) =>
     FORMS.map((form) => [form(from[part]), form(to[part])] as const),
   );
-  // All at once: the new name may have the old one in it.
+  // All at once, because the new name may contain the old one.
   const pattern = new RegExp(names.map(([old]) => old).join('|'), 'g');
   const renamed = new Map(names);
   return text.replace(pattern, (old) => renamed.get(old) as string);
 }
 
 /**
- * The names that the code would use twice after its renaming: a resource `types` would be a second
+ * Finds names that the code would have twice after renaming: a resource `types` would be a second
  * `Type`.
  */
 export function findClashes(code: string, from: Names, to: Names): string[] {
@@ -115,7 +111,7 @@ export function findClashes(code: string, from: Names, to: Names): string[] {
   return [...changed].map((word) => rename(word, from, to)).filter((word) => kept.has(word));
 }
 
-/** Comments, and strings in single quotes: what is no code. */
+/** Comments, and strings in single quotes. */
 const TEXT = /\/\*[\s\S]*?\*\/|'[^'\n]*'/g;
 
 const FORMS = [
