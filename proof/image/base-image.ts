@@ -17,7 +17,7 @@ export async function createBaseImage(
   folder: string,
 ): Promise<void> {
   const system = path.join(folder, 'system');
-  await execute('debootstrap', ['--variant=minbase', 'bookworm', system]);
+  await execute('debootstrap', ['--variant=minbase', '--include=libatomic1', 'bookworm', system]);
   const local = path.join(system, 'usr/local');
   await cp(path.join(ROOT, 'node_modules/node/bin/node'), path.join(local, 'bin/node'));
   await copyNpm(local);
