@@ -40,7 +40,7 @@ export const TREATMENTS: [RegExp, Treatment][] = [
   [/^npm run dev -- --inspect$/, inTest('test/process/dev-parents.test.ts', /--inspect/)],
   [/^npm run proof routing$/, inCi(/^for proof in .*\brouting\b/m, LONG)],
   [/^npm rebuild node$/, inTest('test/scripts/check-node.test.ts', /npm rebuild node/)],
-  [/^npm run new app /, inTest('test/scripts/new-app.test.ts', /'app', /)],
+  [/^npm run new( app.*)?$/, inTest('test/scripts/new-app.test.ts', /'app', /)],
   [/^npm run check$/, inCi(/^npm run check$/m, LONG)],
   [/^npm run test:services$/, inCi(/^npm run test:services$/m, LONG)],
   [

@@ -10,6 +10,7 @@ const ABSENT: Record<string, string> = {
   'scalingo.json': "Scalingo's name of app.json",
   'fly.toml': 'fly launch writes it',
   'Node.js': 'it is a program',
+  'http/protobuf': 'a protocol of OpenTelemetry',
 };
 
 /** The kinds of files whose names are looked for in sentences. */
