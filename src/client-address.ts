@@ -6,7 +6,8 @@ const MAPPED = /^::ffff:(?:([\d.]+)|([\da-f]{1,4}):([\da-f]{1,4}))$/i;
 
 /**
  * The client's address as the trusted proxies tell it in X-Forwarded-For, or that of the peer where they tell none.
- * Forwarded (RFC 7239) is not read: of the platforms' routers none writes it, so each passes on what a client wrote.
+ * Forwarded (RFC 7239) is not read: a router that writes it writes X-Forwarded-For too, all others pass on what a
+ * client wrote.
  */
 export function readAddress({ ip, socket }: Pick<FastifyRequest, 'ip' | 'socket'>): string {
   return cleanAddress(ip) ?? cleanAddress(socket.remoteAddress) ?? '';

@@ -31,7 +31,8 @@ export const settings = Type.Object({
     default: 'loopback,linklocal,uniquelocal',
     format: 'proxies',
     description:
-      'The proxies whose X-Forwarded headers count: addresses, CIDRs, loopback, linklocal, uniquelocal, cloudflare',
+      'The proxies whose X-Forwarded headers count, as in docs/platforms.md: ' +
+      'addresses, CIDRs, loopback, linklocal, uniquelocal, cloudflare',
     expected:
       'a comma list of IP addresses, CIDRs, loopback, linklocal, uniquelocal and cloudflare',
     remedy:

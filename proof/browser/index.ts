@@ -5,6 +5,7 @@ import type { Browser, Page } from 'playwright-core';
 import { type RunningApp, startApp } from '../app.ts';
 import type { Tally } from '../tally.ts';
 import { LOOKS, launchBrowser, openPage } from './browser.ts';
+import { startRouter } from './router.ts';
 
 /** How long the browser may take to say what it saw, in milliseconds. */
 const TIMEOUT_MS = 30_000;
@@ -19,9 +20,21 @@ export async function prove(tally: Tally): Promise<void> {
     await tally.check(`The welcome page, ${look.name}`, () => proveWelcome(browser, app, look));
     await tally.check(`The page of the API, ${look.name}`, () => proveDocs(browser, app, look));
   }
-  await tally.check('A note is created through the page of the API', () =>
-    proveTrying(browser, app),
-  );
+  await using router = await startRouter(app.port);
+  const places = {
+    directly: `${app.url}/`,
+    'behind nginx': router.url,
+    'under /api/': router.prefixed,
+  };
+  for (const [place, url] of Object.entries(places)) {
+    await tally.check(`The links of the welcome page lead somewhere, ${place}`, () =>
+      proveLinks(browser, url),
+    );
+    await tally.check(`A note is created through the page of the API, ${place}`, () =>
+      proveTrying(browser, url),
+    );
+    await tally.check(`It is found where its Location says, ${place}`, () => proveLocation(url));
+  }
 }
 
 /** Without this, a watch that sees nothing would let all others pass. */
@@ -52,20 +65,25 @@ async function waitForComplaint(complaints: string[], due: string): Promise<void
   }
 }
 
-async function proveWelcome(browser: Browser, app: RunningApp, look: Look): Promise<string> {
+async function proveWelcome(browser: Browser, app: RunningApp, look: Look): Promise<void> {
   const { page, complaints } = await openPage(browser, app.url, look);
   await page.goto(app.url, { waitUntil: 'networkidle' });
-  const links = await page
-    .locator('a')
-    .evaluateAll((anchors) => anchors.map((anchor) => anchor.getAttribute('href')!));
-  for (const link of links)
-    assert.equal((await page.request.get(app.url + link)).status(), 200, `${link} is broken`);
   await proveColours(page, look);
-  assert(links.includes('/docs'), `the page of the API is not among its links: ${links}`);
   await proveLayout(page, look);
   await page.context().close();
   assert.deepEqual(complaints, []);
-  return `links to ${links.join(', ')}`;
+}
+
+async function proveLinks(browser: Browser, url: string): Promise<string> {
+  const { page } = await openPage(browser, new URL(url).origin, {});
+  await page.goto(url);
+  const links: string[] = await page.evaluate('[...document.links].map(({ href }) => href)');
+  for (const link of links)
+    assert.equal((await page.request.get(link)).status(), 200, `${link} is broken`);
+  await page.getByRole('link', { name: 'Try the API' }).click();
+  await findOperation(page, 'get /notes').waitFor();
+  await page.context().close();
+  return links.join(', ');
 }
 
 async function proveDocs(browser: Browser, app: RunningApp, look: Look): Promise<string> {
@@ -92,25 +110,42 @@ async function proveLayout(page: Page, { viewport }: Look): Promise<void> {
   assert(width <= viewport.width, `it is ${width} pixels wide in a window of ${viewport.width}`);
 }
 
-async function proveTrying(browser: Browser, app: RunningApp): Promise<string> {
+/** The page's own requests: a note is written, and the list shows it without anything being filled in. */
+async function proveTrying(browser: Browser, url: string): Promise<string> {
   const title = `Written in a browser ${crypto.randomUUID()}`;
-  const { page, complaints } = await openPage(browser, app.url, {});
-  await page.goto(`${app.url}/docs`, { waitUntil: 'networkidle' });
-  const operation = findOperation(page, 'post /notes');
-  await operation.locator('.opblock-summary').click();
-  await operation.locator('textarea.body-param__text').fill(JSON.stringify({ title }));
+  const { page, complaints } = await openPage(browser, new URL(url).origin, {});
+  await page.goto(new URL('docs', url).href, { waitUntil: 'networkidle' });
+  const create = findOperation(page, 'post /notes');
+  await create.locator('.opblock-summary').click();
+  await create.locator('textarea.body-param__text').fill(JSON.stringify({ title }));
+  assert.match(await execute(create), /^201/);
+  const list = findOperation(page, 'get /notes');
+  await list.locator('.opblock-summary').click();
+  assert.match(await execute(list), /^200/);
+  const shown = await list.locator('.live-responses-table').innerText();
+  assert(shown.includes(title), 'the list does not show the note');
+  await page.context().close();
+  assert.deepEqual(complaints, []);
+  return title;
+}
+
+/** @returns the status code that the page shows, and what it says of it */
+async function execute(operation: ReturnType<typeof findOperation>): Promise<string> {
   await operation.getByRole('button', { name: 'Execute' }).click();
   const status = operation.locator('.live-responses-table .response-col_status').last();
   await status.filter({ hasText: /\d/ }).waitFor();
-  assert.match(await status.innerText(), /^201/);
-  await page.context().close();
-  assert.deepEqual(complaints, []);
-  const { items } = await fetchJson<{ items: { title: string }[] }>(`${app.url}/notes`);
-  assert(
-    items.some((note) => note.title === title),
-    'the note is not in the list',
-  );
-  return title;
+  return status.innerText();
+}
+
+async function proveLocation(url: string): Promise<string> {
+  const headers = { 'content-type': 'application/json' };
+  for (const path of ['notes', 'notes/', 'notes?a=/']) {
+    const body = '{"title":"Found"}';
+    const created = await fetch(new URL(path, url), { method: 'POST', headers, body });
+    const place = new URL(created.headers.get('location')!, created.url).href;
+    assert.deepEqual(await fetchJson(place), await created.json(), `${path}: ${place}`);
+  }
+  return 'with and without a slash at the end';
 }
 
 async function listOperations(app: RunningApp): Promise<string[]> {

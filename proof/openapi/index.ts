@@ -49,10 +49,11 @@ export async function prove(tally: Tally): Promise<void> {
       proveOperation(name, operation),
     );
   await tally.check('Every schema accepts its own examples', () => proveExamples(document));
-  await tally.check('Its server is where the client is', () => proveServer(app, {}, app.url));
-  const forwarded = { 'x-forwarded-host': 'api.example', 'x-forwarded-proto': 'https' };
-  await tally.check('Behind a proxy, too', () =>
-    proveServer(app, forwarded, 'https://api.example'),
+  await tally.check('Its server is relative to it, whatever a request says of the host', () =>
+    proveServer(app),
+  );
+  await tally.check('A 400 of a schema lists its problems as the document says', () =>
+    proveProblems(app, document),
   );
 }
 
@@ -155,14 +156,29 @@ function* findValues(value: unknown, name: string): Generator<unknown> {
   }
 }
 
-async function proveServer(
-  app: RunningApp,
-  headers: Record<string, string>,
-  due: string,
-): Promise<void> {
-  const { servers } = await fetchDocument(app, headers);
-  assert.deepEqual(
-    servers.map(({ url }) => url.replace(/\/$/, '')),
-    [due],
-  );
+async function proveServer(app: RunningApp): Promise<void> {
+  const hosts = [
+    {},
+    { 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https' },
+    { 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'javascript' },
+  ];
+  for (const headers of hosts) {
+    const document = await fetchDocument(app, headers);
+    assert.deepEqual(document.servers, [{ url: './' }]);
+    assert.doesNotMatch(JSON.stringify(document), /evil|javascript:/);
+  }
+}
+
+/** @returns how many problems there are */
+async function proveProblems(app: RunningApp, document: Document): Promise<string> {
+  const headers = { 'content-type': 'application/json' };
+  const body = '{"title":1,"body":2,"colour":3}';
+  const answer = await fetch(`${app.url}/notes`, { method: 'POST', headers, body });
+  assert.equal(answer.status, 400);
+  const error = (await answer.json()) as { errors: { path: string }[] };
+  const ajv = new Ajv2020({ strict: false });
+  const [schema] = findValues(document.paths['/notes']!.post!.responses['4XX'], 'schema');
+  assert(ajv.validate(schema as object, error), JSON.stringify([error, ajv.errors]));
+  assert.deepEqual(error.errors.map(({ path }) => path).sort(), ['', '/body', '/title']);
+  return `${error.errors.length} problems`;
 }

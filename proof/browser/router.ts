@@ -1,0 +1,58 @@
+import { once } from 'node:events';
+import { chmod, writeFile } from 'node:fs/promises';
+import net from 'node:net';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { findPort, makeFolder, pickUser, RunningProcess } from '../processes.ts';
+
+/** nginx before the app, at / and, without a word to the app, at /api/. */
+interface Router extends AsyncDisposable {
+  url: string;
+  prefixed: string;
+}
+
+/** Starts nginx and waits until it takes connections. */
+export async function startRouter(app: number): Promise<Router> {
+  const folder = await makeFolder('nginx');
+  await chmod(folder, 0o777);
+  const port = await findPort();
+  const file = path.join(folder, 'nginx.conf');
+  await writeFile(file, describe(folder, port, app));
+  const environment = { PATH: `${process.env.PATH}:/usr/sbin` };
+  const nginx = new RunningProcess('nginx', ['-c', file], { environment, user: pickUser() });
+  while (!(await isOpen(port))) {
+    if (nginx.hasEnded) throw new Error(`nginx did not start:\n${nginx.lines.join('\n')}`);
+    await sleep(50);
+  }
+  const url = `http://127.0.0.1:${port}/`;
+  return { url, prefixed: `${url}api/`, [Symbol.asyncDispose]: () => nginx[Symbol.asyncDispose]() };
+}
+
+function describe(folder: string, port: number, app: number): string {
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
+  return `
+    daemon off;
+    pid ${folder}/nginx.pid;
+    error_log stderr warn;
+    events {}
+    http {
+      access_log off;
+      ${temporary.map((name) => `${name}_temp_path ${folder}/${name};`).join('\n')}
+      server {
+        listen 127.0.0.1:${port};
+        location / { proxy_pass http://127.0.0.1:${app}; }
+        location /api/ { proxy_pass http://127.0.0.1:${app}/; }
+      }
+    }
+  `;
+}
+
+async function isOpen(port: number): Promise<boolean> {
+  const socket = net.connect(port, '127.0.0.1');
+  const open = await once(socket, 'connect').then(
+    () => true,
+    () => false,
+  );
+  socket.destroy();
+  return open;
+}
