@@ -33,6 +33,7 @@ export default fp(
       exposedHeaders: [
         'location',
         'retry-after',
+        'www-authenticate',
         'x-request-id',
         'ratelimit-limit',
         'ratelimit-remaining',

@@ -18,6 +18,7 @@ import { LazyCompilers } from '../plugins/validation/compilers.ts';
 import { watchDeadlines } from './deadlines.ts';
 import { createLogger } from './logger.ts';
 import { OpenRequests } from './open-requests.ts';
+import { collectRoutes } from './protected-routes.ts';
 import { RequestLog, readPath } from './request-log.ts';
 import { trustProxies } from './trusted-proxies.ts';
 
@@ -77,12 +78,14 @@ export async function buildApp({
   app.decorate('openRequests', new OpenRequests());
   app.openRequests.track(app);
   watchDeadlines(app);
+  const protectRoutes = collectRoutes(app);
   const stopping = new AbortController();
   app.decorate('stopping', stopping.signal);
   app.addHook('preClose', async () => stopping.abort());
   if (only !== '/') refuseOthers(app, only);
   for (const folder of plugins) await loadFolder(app, folder, { jobs });
   for (const folder of routes) await loadFolder(app, folder, {}, only);
+  protectRoutes();
   await app.ready();
   return app;
 }

@@ -9,6 +9,12 @@ const isUri = addFormats.default.get('uri') as (text: string) => boolean;
 const isBelow: SchemaValidateFunction = (other: string, value: number, _schema, context) =>
   !(value >= Number(context?.parentData[other]));
 
+/** The value of `requires` is another setting's name, which has to be set too: the error is its own. */
+const isOtherSet: SchemaValidateFunction = (other: string, _value, _schema, context) => {
+  isOtherSet.errors = [{ params: { missingProperty: other } }];
+  return context?.parentData[other] !== undefined;
+};
+
 /**
  * Checks settings with the options of @fastify/env's own Ajv, except for two: nothing is coerced,
  * and the schema itself is not checked, which would be a tenth of the start.
@@ -22,7 +28,13 @@ export function createAjv(): Ajv {
     meta: false,
     validateSchema: false,
     formats: { uri: (text: string) => isUri(text) && URL.canParse(text), proxies: isProxyList },
-    keywords: ['expected', 'remedy', 'secret', { keyword: 'below', validate: isBelow }],
+    keywords: [
+      'expected',
+      'remedy',
+      'secret',
+      { keyword: 'below', validate: isBelow },
+      { keyword: 'requires', validate: isOtherSet, errors: true },
+    ],
   });
 }
 

@@ -3,7 +3,7 @@ import { Type } from 'typebox';
 /**
  * Settings that belong to no capability. A plugin with settings of its own exports them in the same form:
  * `expected` completes "must be …", `remedy` says what to do, `secret` keeps the value out of every message,
- * `below` names a setting that has to be greater.
+ * `below` names a setting that has to be greater, `requires` one that has to be set too.
  */
 export const settings = Type.Object({
   PORT: Type.Integer({

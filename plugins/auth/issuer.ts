@@ -1,0 +1,49 @@
+import type { JSONWebKeySet } from 'jose';
+import type { Issuer } from './keys.ts';
+
+/** How long an answer of the issuer may take, in milliseconds, and how long it may be, in bytes. */
+const TIMEOUT_MS = 2_000;
+const MAX_BYTES = 512 * 1024;
+
+/** An issuer as OpenID Connect Discovery 1.0 describes it. */
+export function openIssuer(url: string): Issuer {
+  const discover = () => discoverKeys(url);
+  return {
+    check: discover,
+    fetchKeys: async () => (await fetchJson(await discover())) as unknown as JSONWebKeySet,
+  };
+}
+
+/** @returns the URL of the issuer's keys */
+async function discoverKeys(url: string): Promise<string> {
+  const place = `${url.replace(/\/$/, '')}/.well-known/openid-configuration`;
+  const { issuer, jwks_uri: keys } = await fetchJson(place);
+  if (issuer !== url)
+    throw new Error(
+      `${place} is of the issuer ${JSON.stringify(issuer)}: set AUTH_ISSUER_URL to it`,
+    );
+  if (!isSafe(`${keys}`, url)) throw new Error(`${place} has no https: URL as jwks_uri`);
+  return `${keys}`;
+}
+
+/** Plain HTTP stays on this machine. */
+function isSafe(keys: string, url: string): boolean {
+  const { protocol, hostname } = URL.parse(keys) ?? {};
+  const isLocal = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(`${hostname}`);
+  return protocol === 'https:' || (protocol === 'http:' && isLocal && url.startsWith('http:'));
+}
+
+/** @throws where the answer is late, long, redirected or not JSON */
+async function fetchJson(url: string): Promise<Record<string, unknown>> {
+  const signal = AbortSignal.timeout(TIMEOUT_MS);
+  const { status, body } = await fetch(url, { redirect: 'error', signal });
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of body ?? []) {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length > MAX_BYTES) throw new Error(`${url} is longer than ${MAX_BYTES} bytes`);
+  }
+  if (status !== 200) throw new Error(`${url} answered ${status}`);
+  return JSON.parse(Buffer.concat(chunks).toString());
+}

@@ -1,0 +1,73 @@
+import createError from '@fastify/error';
+import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
+
+/** When known keys are fetched again, in milliseconds. */
+const MAX_AGE_MS = 600_000;
+
+/** The pauses between two questions to the issuer, in milliseconds. */
+const PAUSE_MS = 30_000;
+const FAILURE_PAUSE_MS = 2_000;
+
+const Unavailable = createError<[ErrorOptions]>(
+  'AUTH_UNAVAILABLE',
+  'The issuer cannot be reached',
+  503,
+);
+
+export interface Issuer {
+  fetchKeys(): Promise<JSONWebKeySet>;
+  /** Rejects with why it cannot be reached. */
+  check(): Promise<unknown>;
+}
+
+/**
+ * The keys of an issuer, fetched when they are needed and kept. jose's createRemoteJWKSet forgets
+ * them while the issuer is away, and takes an answer of any size.
+ */
+export class Keys {
+  readonly #issuer: Issuer;
+  #known: JWTVerifyGetKey = () => Promise.reject(new errors.JWKSNoMatchingKey());
+  #asking: Promise<void> | undefined;
+  #failure: Error | undefined;
+  /** By performance.now(), as all times here. */
+  #nextAt = 0;
+  #staleAt = Number.POSITIVE_INFINITY;
+
+  constructor(issuer: Issuer) {
+    this.#issuer = issuer;
+  }
+
+  /** The key for the header of a token; rejects with 503 where it is not known and the issuer is away. */
+  readonly find: JWTVerifyGetKey = async (header, token) => {
+    if (performance.now() > this.#staleAt) this.#refresh().catch(() => undefined);
+    try {
+      return await this.#known(header, token);
+    } catch (error) {
+      if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
+    }
+    await this.#refresh();
+    return this.#known(header, token);
+  };
+
+  /** Asks at most one question at a time. */
+  async #refresh(): Promise<void> {
+    if (performance.now() > this.#nextAt) this.#asking ??= this.#ask();
+    await this.#asking;
+    if (this.#failure) throw this.#failure;
+  }
+
+  async #ask(): Promise<void> {
+    const askedAt = performance.now();
+    try {
+      this.#known = createLocalJWKSet(await this.#issuer.fetchKeys());
+      this.#failure = undefined;
+      // Counted from the question: an issuer publishes a key 30 s before it is used.
+      this.#nextAt = askedAt + PAUSE_MS;
+      this.#staleAt = askedAt + MAX_AGE_MS;
+    } catch (cause) {
+      this.#failure = new Unavailable({ cause });
+      this.#nextAt = performance.now() + FAILURE_PAUSE_MS;
+    }
+    this.#asking = undefined;
+  }
+}

@@ -1,0 +1,65 @@
+import {
+  errors,
+  type JWTPayload,
+  type JWTVerifyGetKey,
+  type JWTVerifyOptions,
+  jwtVerify,
+} from 'jose';
+
+/** Signatures by a key that only the issuer has (RFC 8725, 3.1); Ed25519 is EdDSA's newer name. */
+const ALGORITHMS = 'RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519'.split(' ');
+
+/** What a token may call itself (RFC 9068, 2.1), where it does. */
+const TYPES = ['jwt', 'at+jwt', 'application/jwt', 'application/at+jwt'];
+
+/** How far the issuer's clock may be from this one's, in seconds. */
+const CLOCK_SKEW_S = 5;
+
+export interface User {
+  /** The claim sub: unique at the issuer, and never given to another. */
+  id: string;
+  scopes: string[];
+  /** All that the token says. */
+  claims: JWTPayload;
+}
+
+/** Rejects with why the token is not valid, or with what `keys` rejects with. */
+export async function verifyToken(
+  token: string,
+  keys: JWTVerifyGetKey,
+  expected: { issuer: string; audience: string },
+): Promise<User> {
+  const { payload, protectedHeader } = await verifyByAny(token, keys, {
+    ...expected,
+    algorithms: ALGORITHMS,
+    clockTolerance: CLOCK_SKEW_S,
+    requiredClaims: ['exp'],
+  });
+  const { typ = 'JWT', crit } = protectedHeader;
+  const { sub, exp } = payload;
+  if (!TYPES.includes(`${typ}`.toLowerCase()) || crit) throw new errors.JWSInvalid();
+  if (typeof sub !== 'string' || !sub || !Number.isFinite(exp))
+    throw new errors.JWTClaimValidationFailed('not as it has to be', payload, 'sub or exp');
+  return { id: sub, scopes: readScopes(payload), claims: payload };
+}
+
+/** A token that names no key may be signed by any of the issuer's that fit. */
+async function verifyByAny(token: string, keys: JWTVerifyGetKey, options: JWTVerifyOptions) {
+  try {
+    return await jwtVerify(token, keys, options);
+  } catch (error) {
+    if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
+    for await (const key of error) {
+      const result = await jwtVerify(token, key, options).catch(() => undefined);
+      if (result) return result;
+    }
+    throw error;
+  }
+}
+
+/** `scope` is RFC 9068's; Entra and Okta have `scp`, Auth0 has `permissions`. */
+function readScopes({ scope, scp, permissions }: JWTPayload): string[] {
+  const lists = [scope, scp].map((value) => (typeof value === 'string' ? value.split(' ') : []));
+  for (const value of [scp, permissions]) if (Array.isArray(value)) lists.push(value);
+  return [...new Set(lists.flat())].filter((name) => typeof name === 'string' && name !== '');
+}

@@ -1,0 +1,76 @@
+import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import {
+  calculateJwkThumbprint,
+  exportJWK,
+  generateKeyPair,
+  importJWK,
+  type JWK,
+  SignJWT,
+} from 'jose';
+import type { Issuer } from '../plugins/auth/keys.ts';
+import { readConfig } from '../src/app.ts';
+import { createLogger } from '../src/logger.ts';
+import { exitWith, OperatorError } from '../src/operator-error.ts';
+
+/*
+ * `npm run token [SUB] [SCOPE …]` prints a bearer token of the issuer behind `local:FOLDER`.
+ */
+
+if (import.meta.main)
+  printToken(process.argv.slice(2)).catch((error) => exitWith(error, createLogger()));
+
+async function printToken([id = 'developer', ...scopes]: string[]): Promise<void> {
+  const { AUTH_ISSUER_URL: url, AUTH_AUDIENCE: audience } = await readConfig();
+  if (!url?.startsWith('local:') || !audience)
+    throw new OperatorError(
+      `AUTH_ISSUER_URL is ${url ?? 'not set'}; npm run token signs for local:FOLDER only, ` +
+        'such as AUTH_ISSUER_URL=local:.data/issuer. Another issuer gives tokens itself.',
+    );
+  console.log(await signToken(url, audience, id, scopes));
+}
+
+/** The issuer of development: a key in the folder that the URL names, `local:FOLDER`. */
+export function openLocalIssuer(url: string): Issuer {
+  const fetchKeys = async () => {
+    const { d: _private, ...key } = await readKey(url);
+    return { keys: [key] };
+  };
+  return { fetchKeys, check: fetchKeys };
+}
+
+/** A token for `aud` that lasts an hour. */
+export async function signToken(
+  url: string,
+  aud: string,
+  sub: string,
+  scopes: string[],
+): Promise<string> {
+  const key = await readKey(url);
+  return new SignJWT({ iss: url, aud, sub, scope: scopes.join(' ') })
+    .setProtectedHeader({ alg: 'ES256', typ: 'at+jwt', kid: key.kid as string })
+    .setIssuedAt()
+    .setExpirationTime('1h')
+    .sign(await importJWK(key, 'ES256'));
+}
+
+async function readKey(url: string): Promise<JWK> {
+  const folder = url.slice('local:'.length);
+  const file = path.join(folder, 'key.json');
+  await mkdir(folder, { recursive: true });
+  const text = await readFile(file, 'utf8').catch(() => createKey(file));
+  return JSON.parse(text);
+}
+
+/** Whoever comes first makes the key: a link is there whole, or not at all. */
+async function createKey(file: string): Promise<string> {
+  const { privateKey } = await generateKeyPair('ES256', { extractable: true });
+  const key = await exportJWK(privateKey);
+  const draft = `${file}.${process.pid}`;
+  await writeFile(draft, JSON.stringify({ ...key, kid: await calculateJwkThumbprint(key) }), {
+    mode: 0o600,
+  });
+  await link(draft, file).catch(() => undefined);
+  await rm(draft);
+  return readFile(file, 'utf8');
+}

@@ -1,0 +1,121 @@
+import type { FastifyInstance } from 'fastify';
+import { type Test, test } from 'tap';
+import { buildAppWithRoutes, type Environment } from '../../helper.ts';
+import { type Claims, startIssuer } from './test-issuer.ts';
+
+/** Routes that ask for a token, and one that does not. */
+const ROUTES = `
+  const answer = async ({ user }) => ({ user });
+  export default async (app) => {
+    app.get('/mine', { config: { auth: true } }, answer);
+    app.post('/mine', { config: { auth: true } }, answer);
+    app.get('/write', { config: { auth: { scope: 'notes:read notes:write' } } }, answer);
+    app.get('/open', async ({ user }) => ({ user: String(user) }));
+  };
+`;
+
+const UNAUTHENTICATED = { statusCode: 401, code: 'UNAUTHENTICATED', error: 'Unauthorized' };
+const INVALID = { statusCode: 401, code: 'INVALID_TOKEN', error: 'Unauthorized' };
+
+async function build(t: Test, environment: Environment = {}) {
+  const issuer = await startIssuer(t, ['ES256', 'RS256', 'EdDSA']);
+  const { app, lines } = await buildAppWithRoutes(t, ROUTES, {
+    LOG_LEVEL: 'debug',
+    ...issuer.environment,
+    ...environment,
+  });
+  return { issuer, app, lines };
+}
+
+const ask = (app: FastifyInstance, token: string, url = '/mine') =>
+  app.inject({ url, headers: { authorization: `Bearer ${token}` } });
+
+test('A request without a token answers 401 UNAUTHENTICATED', async (t) => {
+  const { app, issuer } = await build(t);
+  for (const authorization of [undefined, '', 'Basic YTpi', 'Bearerx y', 'Digest a="b", c="d"']) {
+    const headers = authorization === undefined ? {} : { authorization };
+    const answer = await app.inject({ url: '/mine', headers });
+    t.match(answer.json(), UNAUTHENTICATED, `${authorization}`);
+    t.equal(answer.headers['www-authenticate'], 'Bearer');
+    t.equal(answer.headers['cache-control'], 'no-store');
+  }
+  t.strictSame(issuer.requests, [], 'the issuer is not asked');
+});
+
+test('A valid token is the caller, whatever the algorithm and the case of the scheme', async (t) => {
+  const { app, issuer, lines } = await build(t);
+  for (const alg of ['ES256', 'RS256', 'EdDSA']) {
+    const token = await issuer.sign({ scope: 'a b' }, { alg });
+    for (const scheme of ['Bearer', 'bearer', 'BEARER '])
+      t.match(
+        (
+          await app.inject({ url: '/mine', headers: { authorization: `${scheme} ${token}` } })
+        ).json(),
+        { user: { id: 'alice', scopes: ['a', 'b'], claims: { iss: issuer.url, sub: 'alice' } } },
+      );
+    t.notMatch(JSON.stringify(lines), token);
+  }
+  const { headers } = await ask(app, await issuer.sign());
+  t.equal(headers['cache-control'], 'no-store');
+  t.match(lines.at(-1), { path: '/mine', status: 200, user: 'alice' });
+  t.strictSame(issuer.requests, ['/.well-known/openid-configuration', '/jwks'], 'asked once');
+});
+
+test('A route that does not ask has no caller, and answers without a token', async (t) => {
+  const { app, issuer } = await build(t);
+  const answer = await ask(app, await issuer.sign(), '/open');
+  t.strictSame(answer.json(), { user: 'undefined' });
+  t.equal(answer.headers['cache-control'], undefined);
+});
+
+/** What the issuer may sign by mistake, or for another app, and what the log says of it. */
+const BAD_CLAIMS: Record<string, [Claims, object]> = {
+  expired: [{ exp: 1 }, { reason: 'ERR_JWT_EXPIRED', claim: 'exp' }],
+  'not yet valid': [{ nbf: 9e9 }, { reason: 'ERR_JWT_CLAIM_VALIDATION_FAILED', claim: 'nbf' }],
+  'of another issuer': [{ iss: 'https://other.example' }, { claim: 'iss' }],
+  'for another app': [{ aud: 'other' }, { claim: 'aud' }],
+  'for other apps': [{ aud: ['other', 'poort2'] }, { claim: 'aud' }],
+  'without aud': [{ aud: undefined }, { claim: 'aud' }],
+  'without exp': [{ exp: undefined }, { claim: 'exp' }],
+  'without sub': [{ sub: undefined }, { claim: 'sub or exp' }],
+  'with an empty sub': [{ sub: '' }, { claim: 'sub or exp' }],
+  'with a number as sub': [{ sub: 7 }, { claim: 'sub or exp' }],
+};
+
+test('A token whose claims do not do answers 401 INVALID_TOKEN', async (t) => {
+  const { app, issuer, lines } = await build(t);
+  for (const [name, [claims, reason]] of Object.entries(BAD_CLAIMS)) {
+    lines.length = 0;
+    const token = await issuer.sign(claims);
+    const answer = await ask(app, token);
+    t.match(answer.json(), INVALID, name);
+    t.equal(answer.headers['www-authenticate'], 'Bearer error="invalid_token"', name);
+    t.equal(answer.headers['cache-control'], 'no-store');
+    t.match(lines, [{ level: 20, ...reason }, { status: 401 }], name);
+    t.notMatch(JSON.stringify(lines), token);
+  }
+});
+
+test('What is no token of the issuer answers 401 INVALID_TOKEN', async (t) => {
+  const { app, issuer } = await build(t);
+  const token = await issuer.sign();
+  const [header, payload, signature = ''] = token.split('.');
+  const forged = await startIssuer(t);
+  const bad = {
+    'no text': '',
+    'another form': 'a.b.c',
+    'two tokens': `${token} ${token}`,
+    'no signature': `${header}.${payload}.`,
+    'a part of the signature': token.slice(0, -4),
+    'another payload': `${header}.${btoa('{"sub":"bob"}')}.${signature}`,
+    'a key that is not the issuer’s': await forged.sign({ iss: issuer.url }),
+    'an unknown key': await forged.sign({ iss: issuer.url }, { kid: undefined as never }),
+    'another type': await issuer.sign({}, { typ: 'logout+jwt' }),
+    'a critical extension': await issuer.sign({}, { crit: ['b64'], b64: true }),
+  };
+  for (const [name, value] of Object.entries(bad)) {
+    const answer = await ask(app, value);
+    t.match(answer.json(), INVALID, name);
+    t.equal(answer.headers['www-authenticate'], 'Bearer error="invalid_token"', name);
+  }
+});

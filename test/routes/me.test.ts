@@ -1,0 +1,20 @@
+import { test } from 'tap';
+import { buildTestApp, DOWN } from '../helper.ts';
+import { startIssuer } from '../plugins/auth/test-issuer.ts';
+
+test('GET /me says who is calling, and nothing else of the token', async (t) => {
+  const issuer = await startIssuer(t);
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN, ...issuer.environment });
+  const token = await issuer.sign({ scope: 'notes:read', email: 'alice@example.com' });
+  const answer = await app.inject({ url: '/me', headers: { authorization: `Bearer ${token}` } });
+  t.strictSame(answer.json(), { id: 'alice', scopes: ['notes:read'] });
+});
+
+test('GET /me and HEAD /me answer 503 where no issuer is attached', async (t) => {
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN });
+  const answer = await app.inject('/me');
+  t.match(answer.json(), { statusCode: 503, code: 'AUTH_NOT_ATTACHED' });
+  t.equal(answer.headers['cache-control'], 'no-store');
+  t.match(answer.headers['retry-after'], /^\d+$/);
+  t.equal((await app.inject({ method: 'HEAD', url: '/me' })).statusCode, 503);
+});
