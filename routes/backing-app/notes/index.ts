@@ -17,8 +17,10 @@ const backingAppNotes: FastifyPluginAsyncTypebox = async (app) => {
   );
 };
 
+/** Only what this API knows: the attached app is asked with this app's own credentials. */
 function readQuery(page: NotePage): string {
-  return `?${new URLSearchParams(Object.entries(page).map(([name, value]) => [name, String(value)]))}`;
+  const known = Object.entries(page).filter(([name]) => Object.hasOwn(NotePage.properties, name));
+  return `?${new URLSearchParams(known.map(([name, value]) => [name, `${value}`]))}`;
 }
 
 export default backingAppNotes;

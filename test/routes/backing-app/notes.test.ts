@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { type Test, test } from 'tap';
 import { createEmbeddedDatabase } from '../../fixture/embedded-database.ts';
@@ -37,6 +40,22 @@ test('GET /backing-app/notes answers 400 for a page that there cannot be, withou
   for (const query of ['limit=0', 'limit=101', 'limit=many', 'after=1']) {
     t.equal((await app.inject(`/backing-app/notes?${query}`)).statusCode, 400, query);
   }
+});
+
+test('GET /backing-app/notes passes on no key that it does not know', async (t) => {
+  const asked: string[] = [];
+  const server = createServer((request, response) => {
+    asked.push(request.url as string);
+    response.setHeader('content-type', 'application/json').end('{"items":[],"next":null}');
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  t.teardown(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const BACKING_APP_URL = `http://127.0.0.1:${port}`;
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN, BACKING_APP_URL });
+  for (const query of ['limit=2&admin=true&token=a', 'limit=2&constructor=1', 'a=b&limit=2'])
+    t.equal((await app.inject(`/backing-app/notes?${query}`)).statusCode, 200);
+  t.strictSame(new Set(asked), new Set(['/notes?limit=2']));
 });
 
 test('GET /backing-app/notes answers 503 where no app is attached', async (t) => {
