@@ -94,7 +94,7 @@ function findMisread(
     .some((one, at) => typeof one === 'number' && !form.test(`${texts[at]}`));
   if (isMisread) return [describeProblem(`/${name}`, `must be ${isWhole ? 'integer' : 'number'}`)];
   const [base = ''] = name.split('[');
-  if (base === name || !(base in properties)) return [];
+  if (base === name || !Object.hasOwn(properties, base)) return [];
   return [
     describeProblem('', `must have ${base} without brackets, again for each value of a list`),
   ];

@@ -67,13 +67,27 @@ export class Oracle {
     const values = Object.entries(path).filter(([, value]) => value !== EXISTING);
     const decoded = values.map(([name, value]) => [name, decode(value)]);
     if (!this.#path({ ...Object.fromEntries(decoded), ...this.#fill(path) })) return false;
-    if (!this.#query(gather(query))) return false;
+    if (!this.#areWritten(query) || !this.#query(gather(query))) return false;
     if (!this.#body) return true;
     return (
       /^application\/json *(;|$)/i.test(contentType ?? '') &&
       body !== undefined &&
       this.#acceptsBody(body)
     );
+  }
+
+  /** Only decimal digits are an integer, and a list has no brackets. */
+  #areWritten(query: [string, string][]): boolean {
+    return query.every(([name, value]) => {
+      const [base] = decode(name).split('[');
+      const known = this.#operation.parameters.find(
+        (one) => one.in === 'query' && one.name === base,
+      );
+      if (!known) return true;
+      return (
+        base === decode(name) && (known.schema.type !== 'integer' || /^-?\d+$/.test(decode(value)))
+      );
+    });
   }
 
   #acceptsBody(body: string): boolean {

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { type HostileRequest, post, postChunks, request } from '../request.ts';
 
 /** Fastify's limit of a body in bytes, which the app keeps. */
@@ -7,6 +8,8 @@ const deep = (open: string, close: string) => `${open.repeat(100_000)}${close.re
 
 /** A body of chunks that is a byte over the limit. */
 const tooManyChunks = `${`10000\r\n${' '.repeat(0x10000)}\r\n`.repeat(BODY_LIMIT / 0x10000)}1\r\n \r\n0\r\n\r\n`;
+
+const MISTAKES = Object.fromEntries(Array.from({ length: 30_000 }, (_, index) => [`k${index}`, 1]));
 
 const broken: [string, string | Buffer][] = [
   ['JSON that ends early', '{"title":"a"'],
@@ -91,6 +94,12 @@ export const bodies: HostileRequest[] = [
     bytes: () => postChunks(tooManyChunks),
     statuses: [413],
     mayClose: true,
+  },
+  {
+    name: 'POST /notes with 30,000 mistakes',
+    bytes: () => post(JSON.stringify({ ...MISTAKES, title: 1 })),
+    statuses: [400],
+    verify: ({ body }) => assert(body.length < 5_000, `an answer of ${body.length} characters`),
   },
   {
     name: 'POST /notes that announces 10 GiB',

@@ -2,6 +2,7 @@ import { gzipSync } from 'node:zlib';
 import { get, type HostileRequest, post, request } from '../request.ts';
 
 const NOTE = '{"title":"a"}';
+const UNKNOWN = '01980a5e-7c1a-7b3e-9f00-5d1c2a3b4c5d';
 
 const unsupported: [string, string, string?][] = [
   ['no content type', ''],
@@ -29,8 +30,33 @@ const unsupported: [string, string, string?][] = [
   ['a content type of 10,000 characters', `application/${'json'.repeat(2_500)}`],
 ];
 
+/** What a request without a body says that this is. */
+const typesOfNothing = ['application/json', 'text/plain', 'application/', ';;;,,,===', 'a/b;c=d'];
+
 /** What a body says that it is. */
 export const contentTypes: HostileRequest[] = [
+  ...typesOfNothing.flatMap((type) => [
+    {
+      name: `DELETE /notes/:id without a body, as ${type}`,
+      bytes: () => request(`DELETE /notes/${UNKNOWN} HTTP/1.1`, [`Content-Type: ${type}`]),
+      statuses: [404],
+    },
+    {
+      name: `POST /notes without the body that it needs, as ${type}`,
+      bytes: () => post('', type),
+      statuses: [400],
+    },
+    {
+      name: `POST /notes with an empty chunked body, as ${type}`,
+      bytes: () =>
+        request(
+          'POST /notes HTTP/1.1',
+          [`Content-Type: ${type}`, 'Transfer-Encoding: chunked'],
+          '0\r\n\r\n',
+        ),
+      statuses: [400],
+    },
+  ]),
   ...unsupported.map(([name, type, body = NOTE]) => ({
     name: `POST /notes as ${name}`,
     bytes: () => post(body, type),
@@ -39,7 +65,7 @@ export const contentTypes: HostileRequest[] = [
   {
     name: 'POST /notes as JSON in a charset that JSON does not have',
     bytes: () => post(Buffer.from(NOTE, 'utf16le'), 'application/json; charset=utf-16'),
-    statuses: [400, 415],
+    statuses: [415],
   },
   {
     name: 'POST /notes as JSON in latin-1',

@@ -40,6 +40,8 @@ const ROUTES = `
     app.post('/note', { schema: { body: note } }, async ({ body }) => body);
     app.get('/page', { schema: { querystring: page } }, async ({ query }) => query);
     app.get('/shared', { schema: { querystring: { $ref: 'page#' } } }, async ({ query }) => query);
+    const open = { type: 'object', properties: { size: { type: 'integer' } } };
+    app.get('/open', { schema: { querystring: open } }, async ({ query }) => query);
     app.get('/id/:id', { schema: { params } }, async ({ params }) => params);
     app.get('/size', { schema: { headers } }, async ({ headers }) => headers['x-size']);
   };
@@ -181,11 +183,19 @@ test('A 400 of a schema lists the problems', async (t) => {
       t.equal((await app.inject(`/id/${id}`)).statusCode, 400, id);
   });
 
+  await t.test('A name that every object has is no known name', async (t) => {
+    for (const name of ['__proto__[a]', 'constructor[prototype]', 'toString[]', 'hasOwnProperty'])
+      t.equal((await app.inject(`/id/1?${name}=1`)).statusCode, 200, name);
+    t.equal((await app.inject('/open?__proto__[size]=1&constructor=1')).statusCode, 200);
+  });
+
   await t.test('A name with brackets answers 400', async (t) => {
     for (const name of ['page[]', 'page[0]', 'page[a]', 'page[', 'ids[]', 'ids%5B%5D']) {
       const answer = await app.inject(`/page?page=1&${name}=1`);
       t.equal(answer.statusCode, 400, name);
       t.match(answer.json().errors, [{ path: '', in: 'query' }]);
     }
+    t.equal((await app.inject('/open?size[]=1')).statusCode, 400);
+    t.strictSame((await app.inject('/open?other[]=1')).json(), { 'other[]': '1' });
   });
 });
