@@ -3,9 +3,11 @@ import { createInterface } from 'node:readline';
 import repl, { type REPLServer } from 'node:repl';
 import { PassThrough } from 'node:stream';
 import { sql } from 'kysely';
-import { buildApp } from './app.ts';
 import { createLogger } from './logger.ts';
 import { exitWith } from './operator-error.ts';
+import './source-maps.ts';
+
+const { buildApp } = await import('./app.ts');
 
 // What is asked for goes to stdout, the log to stderr.
 const logger = createLogger({ write: (line) => void process.stderr.write(line) });

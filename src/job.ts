@@ -1,8 +1,9 @@
 import type { Jobs } from '../plugins/jobs.ts';
-import { buildApp } from './app.ts';
 import { createLogger } from './logger.ts';
 import { exitWith, OperatorError } from './operator-error.ts';
+import './source-maps.ts';
 
+const { buildApp } = await import('./app.ts');
 const logger = createLogger();
 
 // One job, now, in the foreground: it is not queued, and not tried again.

@@ -11,9 +11,6 @@ import { createLogger } from './logger.ts';
 import { exitWith } from './operator-error.ts';
 import { onStop } from './signals.ts';
 
-// Stack traces of dist/ name the lines of the sources.
-process.setSourceMapsEnabled(true);
-
 /** How a process type answers on its port, in whatever protocol it speaks. */
 export interface Listener {
   /** Takes connections from now on. */

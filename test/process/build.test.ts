@@ -1,59 +1,160 @@
-import { execFileSync, spawnSync } from 'node:child_process';
-import { cp } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { cp, mkdir, rename } from 'node:fs/promises';
 import path from 'node:path';
-import { test } from 'tap';
-import { DOWN, ROOT, startProcess, writeFiles } from '../helper.ts';
-import { copyBuild, SOURCES } from './copy-build.ts';
+import { type Test, test } from 'tap';
+import { createFolder, DOWN, ROOT, startProcess, writeFiles } from '../helper.ts';
+import { copyBuild } from './copy-build.ts';
 
-/**
- * Runs a script where dist/ is. `env -i` takes away what tap adds to the environment of every
- * child, to measure it.
- */
-function run(script: string): { stdout: string; stderr: string } {
-  const command = ['-i', 'PORT=http', process.execPath, '--input-type=module', '-e', script];
-  return spawnSync('env', command, { cwd: ROOT, encoding: 'utf8' });
+/** What an owner adds: packages, and a route of them. */
+interface Addition {
+  packages?: Record<string, string>;
+  route: string;
+}
+
+/** @returns what the built app answers with that addition */
+async function ask(t: Test, { packages = {}, route }: Addition): Promise<unknown> {
+  const folder = await copyBuild(t);
+  await writeFiles(path.join(folder, 'node_modules'), packages);
+  await writeFiles(path.join(folder, 'dist/routes'), { 'added/index.js': route });
+  const web = await startProcess(t, { entry: 'web', folder, environment: { DATABASE_URL: DOWN } });
+  return (await fetch(`${web.url}/added`)).json();
 }
 
 test('A stack trace of the built app names lines of the sources', async (t) => {
-  // Loading the app turns source maps on, and fails: its PORT is none.
+  // It fails at its PORT, which is none, when everything is loaded.
   const script = `
     process.exit = () => {};
     process.stdout.write = () => {};
     await import('./dist/src/web.js');
     const { describeError } = await import('./dist/plugins/errors/index.js');
-    try { describeError(500); } catch ({ stack }) { console.error(stack); }`;
-  t.match(run(script).stderr, /plugins[\\/]errors[\\/]index\.ts:\d+:\d+/);
+    try { describeError(500, null); } catch ({ stack }) { console.error(stack); }`;
+  // `env -i` takes away what tap adds to the environment of every child, to measure it.
+  const args = ['-i', 'PORT=http', process.execPath, '--input-type=module', '-e', script];
+  const { stderr } = spawnSync('env', args, { cwd: ROOT, encoding: 'utf8' });
+  t.match(stderr, /plugins[\\/]errors[\\/]index\.ts:\d+:\d+/);
 });
 
-/** What a file can have that a script has not, or has otherwise. */
-const ROUTE = `
-  import one from 'es-modules-only';
-  import two from 'both-kinds';
-  export default async (app) => app.get('/', async () => [
-    one, two, /^[é日]+$/.test('é日'), String.raw\`é日\`, import.meta.url.endsWith('/routes/odd/index.js'),
-    import.meta.resolve('./x.js').endsWith('/routes/odd/x.js'), import.meta.main,
-  ]);`;
+test('A package of ES modules, of CommonJS, or of both is imported as Node imports it', async (t) => {
+  const packages = {
+    'es-modules-only/package.json': '{ "exports": { "import": "./index.mjs" } }',
+    'es-modules-only/index.mjs': "export default 'ES module';",
+    'both/package.json': '{ "exports": { "import": "./index.mjs", "require": "./index.cjs" } }',
+    'both/index.mjs': "export default 'ES module';",
+    'both/index.cjs': "exports.__esModule = true; exports.default = 'CommonJS module';",
+  };
+  const route = `
+    import one from 'es-modules-only';
+    import two from 'both';
+    export default async (app) => app.get('/', async () => [
+      one, two, import.meta.resolve('./x.js').endsWith('/routes/added/x.js'), import.meta.main,
+    ]);`;
+  t.strictSame(await ask(t, { packages, route }), ['ES module', 'ES module', true, false]);
+});
 
-const PACKAGES = {
-  'es-modules-only/package.json': '{ "exports": { "import": "./index.mjs" } }',
-  'es-modules-only/index.mjs': "export default 'ES module';",
-  'both-kinds/package.json': '{ "exports": { "import": "./index.mjs", "require": "./index.cjs" } }',
-  'both-kinds/index.mjs': "export default 'ES module';",
-  'both-kinds/index.cjs': "exports.__esModule = true; exports.default = 'CommonJS module';",
-};
+test('A package reads a file beside itself, and starts a worker from one', async (t) => {
+  const packages = {
+    'reads-file/index.js': `
+      const { readFileSync } = require('node:fs');
+      module.exports = () => readFileSync(require('node:path').join(__dirname, 'data.txt'), 'utf8');`,
+    'reads-file/data.txt': 'read',
+    'has-worker/package.json': '{ "type": "module", "exports": "./index.js" }',
+    'has-worker/index.js': `
+      import { once } from 'node:events';
+      import { Worker } from 'node:worker_threads';
+      export default async () => (await once(new Worker(new URL('worker.js', import.meta.url)), 'message'))[0];`,
+    'has-worker/worker.js':
+      "import { parentPort } from 'node:worker_threads'; parentPort.postMessage('worked');",
+  };
+  const route = `
+    import read from 'reads-file';
+    import work from 'has-worker';
+    export default async (app) => app.get('/', async () => [read(), await work()]);`;
+  t.strictSame(await ask(t, { packages, route }), ['read', 'worked']);
+});
 
-test('A file in the script imports what it would import as a module', async (t) => {
+test("pino's transports run in their worker", async (t) => {
+  const packages = {
+    'own-transport/index.js': `
+      const { createWriteStream } = require('node:fs');
+      module.exports = ({ file }) => createWriteStream(file);`,
+  };
+  const route = `
+    import { once } from 'node:events';
+    import { readFileSync } from 'node:fs';
+    import { pino } from 'pino';
+    export default async (app) => app.get('/', async () => {
+      const transport = pino.transport({ target: 'own-transport', options: { file: 'transport.log' } });
+      pino(transport).info('transported');
+      transport.end();
+      await once(transport, 'close');
+      return JSON.parse(readFileSync('transport.log', 'utf8'));
+    });`;
+  t.match(await ask(t, { packages, route }), { msg: 'transported' });
+});
+
+test('A package works that depends on one that the build has packed', async (t) => {
+  const packages = {
+    'kysely-addition/package.json': '{ "type": "module", "exports": "./index.js" }',
+    'kysely-addition/index.js': `
+      import { CamelCasePlugin, sql } from 'kysely';
+      import { jsonArrayFrom } from 'kysely/helpers/postgres';
+      export { jsonArrayFrom };
+      export const plugin = new CamelCasePlugin();
+      export const lower = (column) => sql\`lower(\${sql.ref(column)})\`;`,
+    'typebox-addition/package.json': '{ "type": "module", "exports": "./index.js" }',
+    'typebox-addition/index.js': `
+      import { Type } from 'typebox';
+      import { Value } from 'typebox/value';
+      export const Size = Type.Object({ size: Type.Integer() });
+      export const check = (schema, value) => Value.Check(schema, value);`,
+  };
+  const route = `
+    import { Type } from 'typebox';
+    import { Value } from 'typebox/value';
+    import { jsonArrayFrom, lower, plugin } from 'kysely-addition';
+    import { check, Size } from 'typebox-addition';
+    const Both = Type.Intersect([Type.Partial(Size), Type.Object({ name: Type.String() })]);
+    export default async (app) => app.get('/', { schema: { response: { 200: Type.Object({
+      size: Type.Index(Size, Type.Literal('size')), sql: Type.String(), checks: Type.Array(Type.Boolean()),
+    }) } } }, async () => ({
+      size: 1,
+      sql: app.db.withPlugin(plugin).selectFrom('notes').select([
+        lower('bigTitle').as('t'),
+        jsonArrayFrom(app.db.selectFrom('tags').select('id')).as('allTags'),
+      ]).compile().sql,
+      checks: [check(Both, { name: 'a' }), check(Both, { name: 1 }), Value.Check(Size, { size: 1 }), Value.Check(Size, {})],
+    }));`;
+  const answer = await ask(t, { packages, route });
+  t.match(answer, { size: 1, checks: [true, false, true, false] });
+  t.match(answer, { sql: /^select lower\("big_title"\) as "t", .* as "all_tags" from "notes"$/ });
+});
+
+test('A release refuses a schema that cannot be compiled; without one its route alone fails', async (t) => {
   const folder = await copyBuild(t);
-  for (const name of SOURCES)
-    await cp(path.join(ROOT, name), path.join(folder, name), { recursive: true });
-  await writeFiles(path.join(folder, 'routes'), { 'odd/index.ts': ROUTE });
-  await writeFiles(path.join(folder, 'node_modules'), PACKAGES);
-  execFileSync('env', ['-i', process.execPath, 'scripts/build.ts'], { cwd: folder });
-  const { url } = await startProcess(t, {
-    entry: 'web',
-    folder,
-    environment: { DATABASE_URL: DOWN },
-  });
-  const answer = await (await fetch(`${url}/odd`)).json();
-  t.strictSame(answer, ['ES module', 'ES module', true, 'é日', true, true, false]);
+  const route = `
+    const schema = { querystring: { type: 'object', properties: { a: { $ref: 'nowhere#' } } } };
+    export default async (app) => app.get('/', { schema }, async () => 'served');`;
+  await writeFiles(path.join(folder, 'dist/routes'), { 'wrong/index.js': route });
+  const environment = { DATABASE_URL: DOWN };
+  const release = await startProcess(t, { entry: 'release', folder, environment });
+  t.equal(await release.exited, 1);
+  const msg = 'The schema of GET /wrong, querystring, cannot be compiled';
+  t.match(release.lines.at(-1), { level: 60, msg });
+  const web = await startProcess(t, { entry: 'web', folder, environment });
+  t.match(await web.waitForLine(msg), { level: 50 });
+  t.equal((await fetch(`${web.url}/wrong`)).status, 500);
+  t.equal((await fetch(web.url)).status, 200);
+});
+
+test('The built app runs in a workspace, below a folder of any name', async (t) => {
+  const built = await copyBuild(t);
+  const workspace = path.join(await createFolder(t), 'Größe 100% #1 a+b');
+  const folder = path.join(workspace, 'apps/poort');
+  await mkdir(folder, { recursive: true });
+  await rename(path.join(built, 'node_modules'), path.join(workspace, 'node_modules'));
+  for (const name of ['dist', 'package.json'])
+    await cp(path.join(built, name), path.join(folder, name), { recursive: true });
+  const web = await startProcess(t, { entry: 'web', folder, environment: { DATABASE_URL: DOWN } });
+  t.equal((await fetch(`${web.url}/openapi.json`)).status, 200);
+  t.equal((await fetch(`${web.url}/docs/swagger-ui.css`)).status, 200);
 });
