@@ -1,8 +1,10 @@
 import cluster, { type Worker } from 'node:cluster';
 import { availableParallelism } from 'node:os';
+import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyBaseLogger } from 'fastify';
 import type { Config } from '../plugins/env/index.ts';
+import { writeLines } from './logger.ts';
 import { onStop, STOP_SIGNALS } from './signals.ts';
 
 /** What a worker sends to the primary when it has crashed and takes no more requests. */
@@ -14,6 +16,9 @@ const STABLE_MS = 5_000;
 /** The pause before a worker is started again, in milliseconds; it doubles with each that died at once. */
 const PAUSE_MS = 100;
 const MAX_PAUSE_MS = 10_000;
+
+/** How long what a worker has said may take after its end, in milliseconds. */
+const OUTPUT_TIMEOUT_MS = 1_000;
 
 /** After so many that died at once, one after the other, the process gives up and leaves it to the platform. */
 const MAX_DEATHS = 8;
@@ -54,11 +59,16 @@ export class Primary {
       { workers: count },
       'Starting one worker for each of WEB_CONCURRENCY, at most one for each processor',
     );
+    // One process writes the log: two that share a pipe tear each other's lines.
+    cluster.setupPrimary({ stdio: ['inherit', 'pipe', 'inherit', 'ipc'] });
     this.#fork();
   }
 
   #fork(): void {
-    if (!this.#stopping) this.#startedAt.set(cluster.fork(), performance.now());
+    if (this.#stopping) return;
+    const worker = cluster.fork();
+    this.#startedAt.set(worker, performance.now());
+    createInterface(worker.process.stdout!).on('line', (line) => writeLines(`${line}\n`));
   }
 
   /** It still answers what it has: another one takes new requests meanwhile. */
@@ -73,6 +83,12 @@ export class Primary {
     if (isFailure && (this.#stopping || !this.#hasListened)) this.#exitCode = 1;
     if (this.#stopping || !this.#hasListened) this.#stop();
     else if (!this.#crashed.delete(worker)) this.#replace(worker, { code, signal });
+    // Its last lines may still be on their way, or another process may hold its stdout open.
+    worker.process.once('close', () => this.#forget(worker));
+    setTimeout(() => this.#forget(worker), OUTPUT_TIMEOUT_MS);
+  }
+
+  #forget(worker: Worker): void {
     this.#startedAt.delete(worker);
     this.#exitAfterLast();
   }

@@ -1,27 +1,15 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
 import manifest from '../package.json' with { type: 'json' };
+import { Output } from './output.ts';
 import { hideSecrets } from './redaction.ts';
 
-const stdout = pino.destination({ sync: true });
+const output = new Output((lost) =>
+  createLogger().warn({ lost }, 'Lines of the log were lost: stdout did not take them in time'),
+);
 
-/** What is still to be written. */
-let lines = '';
-
-process.on('exit', flushLines);
-
-/**
- * The lines of one turn of the event loop are one write, synchronous, so that none is lost at any exit: a write for
- * each would be a third of what a request costs.
- */
-function writeLine(line: string): void {
-  if (lines === '') setImmediate(flushLines);
-  lines += line;
-}
-
-function flushLines(): void {
-  if (lines === '') return;
-  stdout.write(lines);
-  lines = '';
+/** Writes whole lines to the log as they are, such as those of a worker. */
+export function writeLines(lines: string): void {
+  output.write(lines);
 }
 
 /** What every line has beside its own fields. */
@@ -36,7 +24,7 @@ export function addLogFields(read: () => object): void {
  * The logger of the whole process: JSON lines on stdout (twelve-factor XI), for Fastify and for what
  * runs before and after it.
  */
-export function createLogger(destination: DestinationStream = { write: writeLine }): Logger {
+export function createLogger(destination: DestinationStream = { write: writeLines }): Logger {
   return pino(
     {
       base: { name: manifest.name, pid: process.pid },

@@ -1,0 +1,91 @@
+import { writeSync } from 'node:fs';
+
+/** The most that waits for a reader that is slow or stands still, in bytes or characters. */
+const MAX_WAITING = 4 * 1024 * 1024;
+
+/** The pauses before stdout is tried again, in milliseconds: doubled while it takes nothing. */
+const PAUSE_MS = 1;
+const MAX_PAUSE_MS = 50;
+
+/** How long the end of the process waits for a reader, in milliseconds. */
+const EXIT_WAIT_MS = 1_000;
+
+/** How much of what nobody has read goes to stderr at the end, in bytes. */
+const LAST_WORDS = 16 * 1024;
+
+/**
+ * Writes lines to stdout, those of one turn of the event loop at once: a write for each would be a third of what a
+ * request costs. A reader that stands still, or a full disk, keeps the process from nothing: lines wait, then they are
+ * lost and counted. At any exit what waits is written, or said on stderr.
+ */
+export class Output {
+  readonly #onLoss: (lost: number) => void;
+  #lines = '';
+  #waiting: Buffer = Buffer.alloc(0);
+  #pauseMs = PAUSE_MS;
+  #lost = 0;
+
+  /** @param onLoss called with the number of lines that are lost, when lines can be written again */
+  constructor(onLoss: (lost: number) => void) {
+    this.#onLoss = onLoss;
+    // Node makes pipes non-blocking when it opens these: a write would wait for the reader.
+    void [process.stdout, process.stderr];
+    process.on('exit', () => this.#end());
+  }
+
+  write(lines: string): void {
+    if (this.#lines.length + this.#waiting.length > MAX_WAITING) {
+      this.#lost += lines.split('\n').length - 1;
+      return;
+    }
+    if (this.#lines === '' && this.#waiting.length === 0) setImmediate(() => this.#flush());
+    this.#lines += lines;
+  }
+
+  #flush(): void {
+    const before = this.#waiting.length;
+    if (this.#tryToWrite()) {
+      this.#pauseMs = PAUSE_MS;
+      if (this.#lost > 0) this.#onLoss(this.#lost);
+      this.#lost = 0;
+      return;
+    }
+    const isStill = this.#waiting.length >= before;
+    this.#pauseMs = isStill ? Math.min(this.#pauseMs * 2, MAX_PAUSE_MS) : PAUSE_MS;
+    setTimeout(() => this.#flush(), this.#pauseMs).unref();
+  }
+
+  /** @returns whether all is written */
+  #tryToWrite(): boolean {
+    const lines = Buffer.from(this.#lines);
+    this.#lines = '';
+    this.#waiting = this.#waiting.length > 0 ? Buffer.concat([this.#waiting, lines]) : lines;
+    try {
+      while (this.#waiting.length > 0)
+        this.#waiting = this.#waiting.subarray(writeSync(process.stdout.fd, this.#waiting));
+    } catch {
+      // The reader is slow or gone, or the disk is full: it is tried again.
+    }
+    return this.#waiting.length === 0;
+  }
+
+  #end(): void {
+    const deadline = performance.now() + EXIT_WAIT_MS;
+    while (!this.#tryToWrite() && performance.now() < deadline) sleep(MAX_PAUSE_MS);
+    if (this.#waiting.length === 0) return;
+    const words = this.#waiting.subarray(-LAST_WORDS);
+    try {
+      writeSync(
+        process.stderr.fd,
+        words.subarray(words.length < LAST_WORDS ? 0 : words.indexOf('\n') + 1),
+      );
+    } catch {
+      // Nobody reads that either.
+    }
+  }
+}
+
+/** Stops the whole thread: at the end of the process there is no other way to wait. */
+function sleep(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}

@@ -1,0 +1,73 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { openSync } from 'node:fs';
+import { text } from 'node:stream/consumers';
+import { type Test, test } from 'tap';
+
+const OUTPUT = new URL('../../src/output.ts', import.meta.url).href;
+
+const FULL_DISK = { skip: process.platform !== 'linux' && 'There is no /dev/full' };
+
+/** Writes more than is kept, and ends when it is told so on stdin. */
+const WRITER = `
+  import { once } from 'node:events';
+  import { Output } from '${OUTPUT}';
+  const output = new Output((lost) => output.write('lost ' + lost + '\\n'));
+  for (let line = 0; line < 200; line++) output.write(('x'.repeat(99) + '\\n').repeat(500));
+  const timer = setInterval(() => undefined, 1_000);
+  await once(process.stdin, 'data');
+  clearInterval(timer);
+  output.write('the last line\\n');
+  process.exit(0);
+`;
+
+function startWriter(t: Test, stdout: 'pipe' | number = 'pipe') {
+  const args = ['--input-type=module', '-e', WRITER];
+  const child = spawn(process.execPath, args, { stdio: ['pipe', stdout, 'pipe'] });
+  t.teardown(() => child.kill('SIGKILL'));
+  return { child, said: text(child.stderr!), exited: once(child, 'exit') };
+}
+
+test('What a reader that is late did not get is counted, and every other line is whole', async (t) => {
+  const { child, exited, said } = startWriter(t);
+  let read = '';
+  const isAll = new Promise<void>((resolve) => {
+    child.stdout!.setEncoding('utf8').on('data', (data) => {
+      read += data;
+      if (read.includes('lost')) resolve();
+    });
+  });
+  await isAll;
+  child.stdin!.write('end\n');
+  t.strictSame(await exited, [0, null]);
+  const lines = read.trimEnd().split('\n');
+  t.equal(lines.pop(), 'the last line');
+  const lost = Number(lines.pop()?.replace('lost ', ''));
+  t.ok(lost > 0);
+  t.equal(lines.length + lost, 100_000);
+  t.strictSame([...new Set(lines)], ['x'.repeat(99)]);
+  t.equal(await said, '');
+});
+
+test('A reader that stands still keeps nobody from ending, and the last words are on stderr', async (t) => {
+  const { child, exited, said } = startWriter(t);
+  child.stdout!.pause();
+  child.stdin!.write('end\n');
+  t.strictSame(await exited, [0, null]);
+  t.match(await said, /^x{99}\n[x\n]*x{99}\n$/);
+});
+
+test('A full disk ends nothing, and the last words are on stderr', FULL_DISK, async (t) => {
+  const { child, exited, said } = startWriter(t, openSync('/dev/full', 'w'));
+  child.stdin!.write('end\n');
+  t.strictSame(await exited, [0, null]);
+  t.match(await said, /x{99}\n$/);
+});
+
+test('Where stderr is full too, the process ends all the same', FULL_DISK, async (t) => {
+  const full = openSync('/dev/full', 'w');
+  const args = ['--input-type=module', '-e', WRITER];
+  const child = spawn(process.execPath, args, { stdio: ['pipe', full, full] });
+  child.stdin!.write('end\n');
+  t.strictSame(await once(child, 'exit'), [0, null]);
+});
