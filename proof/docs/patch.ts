@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 /**
@@ -10,7 +10,8 @@ import path from 'node:path';
 export function applyPatch(folder: string, lines: string[]): string[] {
   const starts = lines.flatMap((line, index) => (/^[ +-]/.test(line) ? [] : [index]));
   return starts.map((start, index) => {
-    const file = lines[start]!;
+    // A migration's name begins with the time at which it was written.
+    const [file = lines[start]!] = globSync(lines[start]!, { cwd: folder });
     replaceLines(path.join(folder, file), lines.slice(start + 1, starts[index + 1]));
     return file;
   });

@@ -31,7 +31,7 @@ export function createResource(plural: string, singular?: string): string[] {
 function renderFiles(names: Names): Map<string, string> {
   const { plural } = names;
   const sources = [
-    [`src/migrations/${findNumber()}-create-${plural}.ts`, 'migration.ts'],
+    [`src/migrations/${nameTime()}-create-${plural}.ts`, 'migration.ts'],
     [`routes/${plural}/index.ts`, 'index.ts'],
     [`routes/${plural}/schema.ts`, 'schema.ts'],
     [`routes/${plural}/store.ts`, 'store.ts'],
@@ -40,13 +40,9 @@ function renderFiles(names: Names): Map<string, string> {
   return new Map(sources.map(([file, source]) => [file, render(source, names)]));
 }
 
-/** The last migration's number plus one: migrations are applied in the order of their names. */
-function findNumber(): string {
-  const numbers = globSync('src/migrations/*.ts', { cwd: ROOT }).map((file) =>
-    Number.parseInt(path.basename(file), 10),
-  );
-  const last = Math.max(0, ...numbers.filter((number) => !Number.isNaN(number)));
-  return `${last + 1}`.padStart(4, '0');
+/** The time: migrations are applied in the order of their names, and no two branches take one. */
+function nameTime(): string {
+  return new Date().toISOString().replaceAll(/[-:]|\..*/g, '');
 }
 
 /** Imports are the same in routes/NAME, which is as deep in the tree. Only the test moves. */

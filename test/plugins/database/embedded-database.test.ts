@@ -1,11 +1,12 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { type ResolveFnOutput, registerHooks } from 'node:module';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Kysely, sql } from 'kysely';
 import { type Test, test } from 'tap';
 import { createEmbeddedDatabase } from '../../../plugins/database/embedded-database.ts';
+import { createEmbeddedDatabase as createEmptyDatabase } from '../../fixture/embedded-database.ts';
 import { captureLog, createFolder, writeFiles } from '../../helper.ts';
 
 function openDatabase(t: Test, folder: string) {
@@ -41,9 +42,39 @@ test('A database that another process has open is refused, and told with what to
   const folder = path.join(await createFolder(t), 'data');
   await writeFile(`${folder}.lock`, String(process.ppid));
   const { db } = openDatabase(t, folder);
-  const message = `Process ${process.ppid} has the embedded database in ${folder} open. Stop it, or delete ${folder}.lock.`;
+  const message = new RegExp(
+    `^Process ${process.ppid} has the embedded database in ${folder} open, .* Stop that first`,
+  );
   await t.rejects(ask(db), { message });
   t.notOk(existsSync(folder));
+});
+
+test('A folder that is no whole database, or of another version, is told with what to do', async (t) => {
+  const folder = await createEmptyDatabase(t);
+  await writeFile(path.join(folder, 'PG_VERSION'), '16\n');
+  const other = openDatabase(t, folder);
+  await t.rejects(ask(other.db), {
+    message: /data cannot be opened: .* npm run db:reset: it moves/,
+  });
+  await rm(path.join(folder, 'PG_VERSION'));
+  const half = openDatabase(t, folder);
+  await t.rejects(ask(half.db), { message: /data is no whole database\. .* npm run db:reset/ });
+  t.ok(existsSync(path.join(folder, 'global')), 'nothing is deleted');
+});
+
+test('A database that could not be migrated is closed again', async (t) => {
+  const folder = await createEmptyDatabase(t);
+  const { logger } = captureLog();
+  const prepare = () => Promise.reject(new Error('not prepared'));
+  const { dialect, isSqlError } = createEmbeddedDatabase(`pglite:${folder}`, logger, prepare);
+  const db = new Kysely<unknown>({ dialect });
+  t.teardown(() => db.destroy());
+  t.notOk(isSqlError(new Error()), 'nothing is open yet');
+  for (let time = 0; time < 2; time++) {
+    const error = await ask(db).catch((error) => error);
+    t.match(error, { message: 'not prepared' });
+    t.notOk(isSqlError(error));
+  }
 });
 
 test('A database that could not be created is an error, and not taken for a database later', async (t) => {

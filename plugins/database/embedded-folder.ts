@@ -1,0 +1,67 @@
+import { once } from 'node:events';
+import { rmSync } from 'node:fs';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { Worker } from 'node:worker_threads';
+import type { FastifyBaseLogger } from 'fastify';
+import { OperatorError } from '../../src/operator-error.ts';
+
+/** The remedy for an embedded database that is of no use. */
+export const RESET =
+  'Stop npm run dev and run npm run db:reset: it moves the database aside, deletes nothing, ' +
+  'and the next start creates a new one.';
+
+/** Locks the folder for this process until its end, and creates what is not there. */
+export async function prepareFolder(
+  folder: string,
+  module: string,
+  log: FastifyBaseLogger,
+): Promise<void> {
+  await lockFolder(folder);
+  const files: string[] = await readdir(folder).catch(() => []);
+  if (files.includes('PG_VERSION')) return;
+  if (files.length > 0) throw new OperatorError(`${folder} is no whole database. ${RESET}`);
+  log.info(
+    `Creating the embedded database in ${folder}: what needs it waits for some seconds, once`,
+  );
+  await create(module, folder);
+}
+
+/** PGlite has no lock of its own, and two processes in one folder destroy what is in it. */
+export async function lockFolder(folder: string): Promise<void> {
+  const file = `${folder}.lock`;
+  await mkdir(path.dirname(file), { recursive: true });
+  const owner = Number(await readFile(file, 'utf8').catch(() => 0));
+  if (owner && owner !== process.pid && isAlive(owner)) {
+    throw new OperatorError(
+      `Process ${owner} has the embedded database in ${folder} open, which takes one process. ` +
+        `Stop that first (npm run dev?). If it is another program by now, remove ${file}.`,
+    );
+  }
+  await writeFile(file, String(process.pid));
+  process.once('exit', () => rmSync(file, { force: true }));
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/**
+ * PGlite's creation blocks its thread, so it gets one of its own; and what a killed process leaves half done must not
+ * be taken for a database, so it gets its name when it is whole.
+ */
+async function create(module: string, folder: string): Promise<void> {
+  const unfinished = `${folder}.new`;
+  await rm(unfinished, { recursive: true, force: true });
+  const script = `
+    const { workerData } = require('node:worker_threads');
+    import(workerData.module).then(({ PGlite }) => PGlite.create(workerData.folder)).then((pglite) => pglite.close());
+  `;
+  const worker = new Worker(script, { eval: true, workerData: { module, folder: unfinished } });
+  await once(worker, 'exit');
+  await rename(unfinished, folder);
+}

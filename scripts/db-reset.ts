@@ -1,0 +1,22 @@
+import { existsSync, renameSync } from 'node:fs';
+import { lockFolder } from '../plugins/database/embedded-folder.ts';
+
+/*
+ * `npm run db:reset`: moves the embedded database's folder aside. The next start creates a new one.
+ */
+
+const { DATABASE_URL: url = '' } = process.env;
+const folder = url.replace(/^pglite:/, '');
+
+try {
+  if (folder === url || folder === 'memory')
+    throw new Error('DATABASE_URL is no embedded database in a folder: nothing is done.');
+  await lockFolder(folder);
+  if (!existsSync(folder)) throw new Error(`There is no ${folder}: nothing is done.`);
+  const aside = `${folder}-${new Date().toISOString().replaceAll(/[-:]|\..*/g, '')}`;
+  renameSync(folder, aside);
+  console.log(`${folder} is now ${aside}. The next start creates a new database.`);
+} catch (error) {
+  console.error((error as Error).message);
+  process.exit(1);
+}

@@ -1,0 +1,83 @@
+import { PGlite } from '@electric-sql/pglite';
+import { Kysely, PGliteDialect, sql } from 'kysely';
+import { type Test, test } from 'tap';
+import { migrateEmbedded } from '../../../plugins/database/embedded-migrations.ts';
+import { createEmbeddedDatabase } from '../../fixture/embedded-database.ts';
+import { captureLog, createFolder, writeFiles } from '../../helper.ts';
+
+/** A migration of one table; what names the column is another text each time. */
+const create = (table: string, column: string) => `
+  export const up = (db) =>
+    db.schema.createTable('${table}').addColumn('${column}', 'text').execute();
+  export const down = (db) => db.schema.dropTable('${table}').execute();
+`;
+
+/** The code changes: what was imported under one name stays, so each state has its own folder. */
+async function migrate(t: Test, db: Kysely<unknown>, files: Record<string, string>) {
+  const folder = await createFolder(t);
+  await writeFiles(folder, files);
+  const { logger, lines } = captureLog();
+  const applied = await migrateEmbedded(db, folder, logger);
+  return { applied, lines };
+}
+
+async function listColumns(db: Kysely<unknown>, table: string): Promise<string[]> {
+  const tables = await db.introspection.getTables();
+  return tables.find(({ name }) => name === table)?.columns.map(({ name }) => name) ?? [];
+}
+
+test('In development', async (t) => {
+  const pglite = await PGlite.create(await createEmbeddedDatabase(t));
+  const db = new Kysely<unknown>({ dialect: new PGliteDialect({ pglite }) });
+  t.teardown(() => db.destroy());
+  const cats = { '1-cats.mjs': create('cats', 'name') };
+  const books = { ...cats, '2-books.mjs': create('books', 'name') };
+  const edited = { ...cats, '2-books.mjs': create('books', 'author') };
+
+  await t.test('a migration that was changed is done again while its table is empty', async (t) => {
+    t.strictSame((await migrate(t, db, books)).applied, ['1-cats', '2-books']);
+    await sql`insert into cats values ('Tom')`.execute(db);
+    t.strictSame((await migrate(t, db, edited)).applied, ['2-books']);
+    t.strictSame(await listColumns(db, 'books'), ['author']);
+    t.strictSame((await migrate(t, db, edited)).applied, []);
+    t.strictSame((await sql`select * from cats`.execute(db)).rows, [{ name: 'Tom' }]);
+  });
+
+  await t.test('another format of a migration is no change', async (t) => {
+    const formatted = { ...edited, '2-books.mjs': `\n\n${create('books', 'author')}\n` };
+    t.strictSame((await migrate(t, db, formatted)).applied, []);
+  });
+
+  await t.test('a migration that was changed is not done again where rows would go', async (t) => {
+    await sql`insert into books values ('Woolf')`.execute(db);
+    await t.rejects(migrate(t, db, books), {
+      message:
+        /^Migration 2-books was changed after .* would lose rows\. Correct it, or: .*db:reset/,
+    });
+    t.strictSame((await sql`select * from books`.execute(db)).rows, [{ author: 'Woolf' }]);
+  });
+
+  await t.test(
+    'a changed migration that cannot be taken back is told with what to do',
+    async (t) => {
+      const broken = {
+        ...edited,
+        '1-cats.mjs': 'export const up = () => { throw new Error("no") }',
+      };
+      await t.rejects(migrate(t, db, broken), {
+        message: /^Migration 1-cats was changed after .*: no\. Correct it, or: .*db:reset/,
+      });
+    },
+  );
+
+  await t.test("another branch's migration is told in one line and does not stop", async (t) => {
+    const { lines } = await migrate(t, db, cats);
+    t.match(lines, [{ level: 40, msg: /of other code: 2-books\. .*npm run db:reset/ }]);
+  });
+
+  await t.test('a new migration that fails is told with what to do', async (t) => {
+    await t.rejects(migrate(t, db, { ...edited, '3-cats.mjs': create('cats', 'name') }), {
+      message: /^Migration 3-cats failed; .*already exists\. Correct it, or: .*db:reset/,
+    });
+  });
+});

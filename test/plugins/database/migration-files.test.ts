@@ -1,0 +1,19 @@
+import { globSync } from 'node:fs';
+import path from 'node:path';
+import { test } from 'tap';
+import { listFiles } from '../../../plugins/database/migration-files.ts';
+import { createFolder, ROOT, writeFiles } from '../../helper.ts';
+
+test('Each migration of the app has a name of its own, which begins with its place in the order', (t) => {
+  const files = globSync('src/migrations/*', { cwd: ROOT });
+  const names = files.map((file) => path.parse(file).name.toLowerCase());
+  t.strictSame([...new Set(names)], names);
+  for (const name of names) t.match(name, /^(\d{4}|\d{8}t\d{6})-[a-z0-9-]+$/, name);
+  t.end();
+});
+
+test('A folder of migrations may have source maps and types beside them', async (t) => {
+  const folder = await createFolder(t);
+  await writeFiles(folder, { 'a.js': '', 'a.js.map': '', 'a.d.ts': '', 'b.ts': '', 'c.mjs': '' });
+  t.strictSame((await listFiles(folder)).sort(), ['a.js', 'b.ts', 'c.mjs']);
+});

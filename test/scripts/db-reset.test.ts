@@ -1,0 +1,38 @@
+import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { test } from 'tap';
+import { createFolder, ROOT } from '../helper.ts';
+
+function reset(DATABASE_URL: string) {
+  const script = path.join(ROOT, 'scripts/db-reset.ts');
+  return spawnSync(process.execPath, [script], {
+    encoding: 'utf8',
+    env: { ...process.env, DATABASE_URL },
+  });
+}
+
+test('npm run db:reset moves the embedded database aside', async (t) => {
+  const parent = await createFolder(t);
+  const folder = path.join(parent, 'data');
+  await mkdir(folder);
+  t.match(reset(`pglite:${folder}`), { status: 0, stdout: /data is now .*data-\d{8}T\d{6}/ });
+  t.match(readdirSync(parent), [/^data-\d{8}T\d{6}$/]);
+  t.match(reset(`pglite:${folder}`), { status: 1, stderr: /nothing is done/ });
+});
+
+test('npm run db:reset beside a running process says to stop that first', async (t) => {
+  const parent = await createFolder(t);
+  const folder = path.join(parent, 'data');
+  await mkdir(folder);
+  await writeFile(`${folder}.lock`, String(process.pid));
+  t.match(reset(`pglite:${folder}`), { status: 1, stderr: /Stop that first \(npm run dev/ });
+  t.ok(readdirSync(parent).includes('data'));
+});
+
+test('npm run db:reset leaves any other database alone', (t) => {
+  for (const url of ['', 'pglite:memory', 'postgres://u:p@localhost/app'])
+    t.match(reset(url), { status: 1, stderr: /no embedded database in a folder/ });
+  t.end();
+});
