@@ -39,6 +39,8 @@ export const TREATMENTS: [RegExp, Treatment][] = [
   [/^npm run test:watch$/, inTest('test/scripts/test.test.ts', /test:watch/)],
   [/^npm run dev -- --inspect$/, inTest('test/process/dev-parents.test.ts', /--inspect/)],
   [/^npm run proof routing$/, inCi(/^for proof in .*\brouting\b/m, LONG)],
+  [/^npm run (token|job seed)$/, run],
+  [/^npm run console$/, run],
   [/^npm rebuild node$/, inTest('test/scripts/check-node.test.ts', /npm rebuild node/)],
   [/^npm run new( app.*)?$/, inTest('test/scripts/new-app.test.ts', /'app', /)],
   [/^npm run check$/, inCi(/^npm run check$/m, LONG)],

@@ -33,8 +33,8 @@ async function copyNpm(local: string): Promise<void> {
   const npm = path.join(process.env.npm_execpath ?? '', '../..');
   await cp(npm, path.join(packages, 'npm'), { recursive: true, dereference: true });
   await symlink('../lib/node_modules/npm/bin/npm-cli.js', path.join(local, 'bin/npm'));
-  const settings = [`registry=${readNpm('config', 'get', 'registry')}`];
-  const certificates = readNpm('config', 'get', 'cafile');
+  const settings = [`registry=${readNpm('config', 'get', 'registry')}`, 'prefer-offline=true'];
+  const certificates = process.env.NODE_EXTRA_CA_CERTS || readNpm('config', 'get', 'cafile');
   await mkdir(path.join(local, 'etc'), { recursive: true });
   if (path.isAbsolute(certificates)) {
     await cp(certificates, path.join(local, 'etc/certificates.pem'), { dereference: true });
@@ -43,6 +43,6 @@ async function copyNpm(local: string): Promise<void> {
   await writeFile(path.join(local, 'etc/npmrc'), `${settings.join('\n')}\n`);
 }
 
-function readNpm(...args: string[]): string {
+export function readNpm(...args: string[]): string {
   return execFileSync('npm', args, { encoding: 'utf8' }).trim();
 }

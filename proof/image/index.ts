@@ -6,7 +6,7 @@ import { copyTree } from '../docs/copy.ts';
 import { PostgresServer } from '../postgres.ts';
 import { findPort, makeFolder } from '../processes.ts';
 import type { Tally } from '../tally.ts';
-import { createBaseImage } from './base-image.ts';
+import { createBaseImage, readNpm } from './base-image.ts';
 import { Buildah } from './buildah.ts';
 import { Container, type ImageConfig } from './container.ts';
 
@@ -34,8 +34,9 @@ async function buildImage(buildah: Buildah): Promise<void> {
   const tree = await copyTree('image');
   // HEALTHCHECK is known to Docker's format only.
   const options = ['--isolation', 'chroot', '--format', 'docker', '--pull-never'];
+  const cache = ['--volume', `${readNpm('config', 'get', 'cache')}:/root/.npm`];
   const file = ['--file', path.join(tree, 'deploy/Dockerfile')];
-  await buildah.run('build', ...options, ...file, '--tag', 'app', tree);
+  await buildah.run('build', ...options, ...cache, ...file, '--tag', 'app', tree);
 }
 
 async function readConfig(buildah: Buildah): Promise<ImageConfig> {
