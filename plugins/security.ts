@@ -1,14 +1,11 @@
-import { Socket } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import fp from 'fastify-plugin';
 import helmet, { type HelmetOptions } from 'helmet';
-
-// An import would load all of Node's fetch.
-const { IncomingMessage, ServerResponse } = process.getBuiltinModule('node:http');
 
 /** Helmet's defaults, but for these. */
 const OPTIONS: HelmetOptions = {
   contentSecurityPolicy: {
-    // Answers of an API are no pages: nothing may be loaded, framed or sent from them. A page sets a policy of its own.
+    // An API's answer is no page: nothing may be loaded, framed or sent from it.
     useDefaults: false,
     directives: {
       defaultSrc: ["'none'"],
@@ -19,26 +16,38 @@ const OPTIONS: HelmetOptions = {
   },
 };
 
+/** What concerns any answer, as in OWASP's REST security cheat sheet; the rest is for pages. */
+const ANY_ANSWER = [
+  'content-security-policy',
+  'cross-origin-resource-policy',
+  'referrer-policy',
+  'x-content-type-options',
+];
+
 /**
- * Helmet's security headers. They are the same for every answer, so they are computed once: @fastify/helmet computes
- * them for each, which takes more than half of the throughput.
+ * Helmet's security headers: four on every answer, all on those that ask for `app.pageHeaders`.
+ * They are computed once: @fastify/helmet computes them for each, half of the throughput.
  */
 export default fp(
   async (app) => {
-    const { 'strict-transport-security': transport, ...headers } = collectHeaders();
-    app.addHook('onRequest', (request, reply, done) => {
-      reply.headers(headers);
+    const { 'strict-transport-security': transport = '', ...headers } = collectHeaders();
+    const always = Object.entries(headers).filter(([name]) => ANY_ANSWER.includes(name));
+    Object.assign(app.pageHeaders, headers);
+    app.addHeaders((reply, { protocol }) => {
+      for (const [name, value] of always) reply.header(name, value);
       // Browsers ignore it over http, where anybody on the way could have put it (RFC 6797, 7.2).
-      if (request.protocol === 'https') reply.header('strict-transport-security', transport);
-      done();
+      if (protocol === 'https') reply.header('strict-transport-security', transport);
     });
   },
   { name: 'security' },
 );
 
 function collectHeaders(): Record<string, string> {
-  const request = new IncomingMessage(new Socket());
-  const response = new ServerResponse(request);
-  helmet(OPTIONS)(request, response, () => {});
-  return response.getHeaders() as Record<string, string>;
+  const headers: Record<string, string> = {};
+  const setHeader = (name: string, value: string) => {
+    headers[name.toLowerCase()] = value;
+  };
+  const response = { setHeader, removeHeader: () => undefined } as unknown as ServerResponse;
+  helmet(OPTIONS)({} as IncomingMessage, response, () => undefined);
+  return headers;
 }

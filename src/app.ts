@@ -7,15 +7,13 @@ import Fastify, {
   type RawServerDefault,
 } from 'fastify';
 import env, { type Config, type EnvironmentOptions } from '../plugins/env/index.ts';
-import {
-  answerBadPath,
-  answerClientError,
-  answerExpectation,
-} from '../plugins/errors/client-errors.ts';
+import { answerClientError } from '../plugins/errors/client-errors.ts';
 import { RouteNotFound } from '../plugins/errors/index.ts';
+import { MAX_PATH_PART, rewriteUrl } from '../plugins/errors/refuse-request.ts';
 import { readRequestId } from '../plugins/request-id.ts';
 import { LazyCompilers } from '../plugins/validation/compilers.ts';
 import { watchDeadlines } from './deadlines.ts';
+import { beginAnswers } from './every-answer.ts';
 import { createLogger } from './logger.ts';
 import { OpenRequests } from './open-requests.ts';
 import { collectRoutes } from './protected-routes.ts';
@@ -73,7 +71,9 @@ export async function buildApp({
   const app = Fastify({ ...serverOptions(config), schemaController, loggerInstance: logger });
   app.decorate('compileSchemas', () => compilers.compilePending());
   app.addHook('onListen', async () => void setTimeout(() => warmUp(app), WARM_UP_MS).unref());
-  app.server.on('checkExpectation', answerExpectation);
+  beginAnswers(app);
+  // Node alone would refuse what it cannot expect: plugins/errors does, as any other request.
+  app.server.on('checkExpectation', app.routing);
   app.decorate('config', config);
   app.decorate('openRequests', new OpenRequests());
   app.openRequests.track(app);
@@ -121,7 +121,7 @@ function serverOptions(config: Readonly<Config>): FastifyHttpOptions<RawServerDe
     genReqId: readRequestId,
     trustProxy: trustProxies(config.TRUST_PROXY),
     // Else a folder's own URL is two routes for each method, which cost time at the start, and memory.
-    routerOptions: { ignoreTrailingSlash: true },
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PATH_PART },
     // The side that closes an idle connection first must be the router, or it sends a request into a closing one.
     keepAliveTimeout: config.KEEP_ALIVE_TIMEOUT_MS,
     // A client may take this long to send a request, headers and body; Fastify's default is for ever.
@@ -134,7 +134,7 @@ function serverOptions(config: Readonly<Config>): FastifyHttpOptions<RawServerDe
       joinDuplicateHeaders: true,
     },
     clientErrorHandler: answerClientError,
-    frameworkErrors: answerBadPath,
+    rewriteUrl,
     // While the process drains, the requests that still come are served, not refused: see src/drain.ts.
     return503OnClosing: false,
   };

@@ -21,6 +21,11 @@ const SECRETS = new RegExp(
 /** The user name and password in a URL, in whatever field or message of a line it stands. */
 const URL_CREDENTIALS = /(\b[a-z][a-z0-9+.-]*:\/\/)[^\s/"]*@/gi;
 
+/** Text without the user names and passwords of URLs. */
+export function hideCredentials(text: string): string {
+  return text.replace(URL_CREDENTIALS, '$1***@');
+}
+
 /** A line of the log without the secrets in it. */
 export function hideSecrets(line: string): string {
   const hidden = line.replace(SECRETS, '"$1":"[Redacted]"');

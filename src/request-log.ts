@@ -1,5 +1,12 @@
-import { type FastifyReply, type FastifyRequest, LogController } from 'fastify';
+import {
+  type FastifyBaseLogger,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
 import { readAddress } from './client-address.ts';
+import type { Caller } from './every-answer.ts';
+import { hideCredentials } from './redaction.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -9,15 +16,16 @@ declare module 'fastify' {
   interface FastifyReply {
     /** What a 5xx answer keeps from the client, for the log. */
     failure?: Error;
-    /** Whether the answer was sent to its end. */
-    answered?: boolean;
   }
 }
 
-/** What nginx logs for a request whose client did not wait for the answer: no status code was sent. */
+/** What nginx logs for a request whose client did not wait for the answer: no status was sent. */
 const CLIENT_CLOSED_REQUEST = 499;
 
 const SWITCHING_PROTOCOLS = 101;
+
+/** The most of a path that is logged, in characters. */
+const MAX_PATH = 500;
 
 /** One line for each request, when it is over, instead of Fastify's two. */
 export class RequestLog extends LogController {
@@ -29,24 +37,26 @@ export class RequestLog extends LogController {
     reply.raw.once('close', () => logRequest(request, reply));
   }
 
-  override requestCompleted(
-    error: Error | null | undefined,
+  override requestCompleted(): void {}
+
+  /** Whatever fails while an answer is made or sent belongs to the request's line. */
+  override defaultErrorLog(error: Error, _request: FastifyRequest, reply: FastifyReply): void {
+    reply.failure = error;
+  }
+
+  override streamError(
+    error: NodeJS.ErrnoException,
     _request: FastifyRequest,
     reply: FastifyReply,
   ): void {
-    reply.answered = !error;
-  }
-
-  /** Fastify calls it when an answer breaks off after its headers: its source fails, or its client goes. */
-  override streamError(err: Error, _request: FastifyRequest, reply: FastifyReply): void {
-    reply.log.warn({ err }, 'An answer broke off');
+    if (error.code !== 'ERR_STREAM_PREMATURE_CLOSE') reply.failure = error;
   }
 }
 
 function logRequest(request: FastifyRequest, reply: FastifyReply): void {
   const line = {
     method: request.method,
-    path: readPath(request.url),
+    path: readPath(request.originalUrl),
     status: readStatus(request, reply),
     durationMs: Math.round(reply.elapsedTime * 10) / 10,
     address: readAddress(request),
@@ -57,14 +67,20 @@ function logRequest(request: FastifyRequest, reply: FastifyReply): void {
 }
 
 /** The library that upgrades a connection writes its 101 past the reply. */
-function readStatus(request: FastifyRequest, reply: FastifyReply): number {
-  if (reply.answered) return reply.statusCode;
-  const isUpgraded = request.headers.upgrade && reply.sent && !reply.raw.headersSent;
-  return isUpgraded ? SWITCHING_PROTOCOLS : CLIENT_CLOSED_REQUEST;
+function readStatus({ headers }: FastifyRequest, reply: FastifyReply): number {
+  if (reply.raw.headersSent) return reply.statusCode;
+  return headers.upgrade && reply.sent ? SWITCHING_PROTOCOLS : CLIENT_CLOSED_REQUEST;
 }
 
-/** The path without its query, which may carry secrets. */
+/** The line of what never became a request: its method and path are not known. */
+export function logUnreadable(log: FastifyBaseLogger, caller: Caller, status: number): void {
+  const line = { method: null, path: null, status, durationMs: 0, address: readAddress(caller) };
+  log.info({ requestId: caller.id, ...line }, 'request');
+}
+
+/** The path without its query, which may carry secrets, and without the credentials of a URL. */
 export function readPath(url: string): string {
   const end = url.indexOf('?');
-  return end === -1 ? url : url.slice(0, end);
+  const path = url.slice(0, Math.min(end === -1 ? url.length : end, MAX_PATH));
+  return path.includes('@') ? hideCredentials(path) : path;
 }

@@ -55,7 +55,7 @@ export default fp(
     app.get('/docs', HIDDEN, async (request, reply) => {
       // Seen from /docs/, the page's links would lead nowhere.
       if (readPath(request.url).endsWith('/')) return reply.redirect('../docs', 308);
-      reply.header('content-security-policy', CONTENT_SECURITY_POLICY);
+      reply.headers(app.pageHeaders).header('content-security-policy', CONTENT_SECURITY_POLICY);
       return reply.type('text/html; charset=utf-8').send(PAGE);
     });
     for (const [name, file] of Object.entries(FILES)) {

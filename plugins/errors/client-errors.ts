@@ -1,74 +1,94 @@
+import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
-import { describeError } from './index.ts';
+import createError from '@fastify/error';
+import type { FastifyError, FastifyInstance } from 'fastify';
+import type { Caller, Headers } from '../../src/every-answer.ts';
+import { logUnreadable } from '../../src/request-log.ts';
+import { describeError, JSON_TYPE } from './answer.ts';
 
-/** What Node's parser found, as a status code; everything else that is no HTTP is a 400. */
-const STATUS = new Map<string | undefined, keyof typeof MESSAGES>([
-  ['ERR_HTTP_REQUEST_TIMEOUT', 408],
-  ['HPE_CHUNK_EXTENSIONS_OVERFLOW', 413],
-  ['HPE_HEADER_OVERFLOW', 431],
-]);
+const BadRequest = createError('BAD_REQUEST', 'The request is not valid HTTP.', 400);
 
-const MESSAGES = {
-  400: 'The request is not valid HTTP.',
-  408: 'The request took too long to arrive.',
-  413: 'The chunk extensions are too long.',
-  431: 'The headers are too long.',
+/** What Node's parser found; everything else that is no HTTP is a 400. */
+const REFUSALS: Record<string, new () => FastifyError> = {
+  ERR_HTTP_REQUEST_TIMEOUT: createError(
+    'REQUEST_TIMEOUT',
+    'The request took too long to arrive.',
+    408,
+  ),
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: createError(
+    'PAYLOAD_TOO_LARGE',
+    'The chunk extensions are too long.',
+    413,
+  ),
+  HPE_HEADER_OVERFLOW: createError(
+    'REQUEST_HEADER_FIELDS_TOO_LARGE',
+    'The headers are too long.',
+    431,
+  ),
 };
 
-/** What Node knows of a connection: the answer that is being sent on it, and the request that is being read. */
+/** What Node knows of a connection: the answer being sent on it, and the request being read. */
 interface Connection extends Socket {
   _httpMessage?: ServerResponse | null;
   parser?: { incoming: IncomingMessage | null } | null;
 }
 
 /**
- * Answers what never becomes a request, in the shape of all errors, and ends the connection: nobody knows where on it
- * the next request would begin. What was asked before is answered first, and nothing is answered twice.
+ * Answers what never becomes a request, in the shape of all errors, and ends the connection: nobody
+ * knows where on it the next request would begin. What was asked before is answered first.
  */
-export function answerClientError(error: NodeJS.ErrnoException, socket: Connection): void {
+export function answerClientError(
+  this: FastifyInstance,
+  { code = '' }: NodeJS.ErrnoException,
+  socket: Connection,
+): void {
   const { _httpMessage: response, parser } = socket;
   const request = parser?.incoming;
-  if (response && (request?.complete || request !== response.req)) {
+  const refusal = new (REFUSALS[code] ?? BadRequest)();
+  if (response) {
     response.once('close', () => socket.destroySoon());
+    if (request === response.req && code !== 'ECONNRESET') refuseBody(this, response, refusal);
     return;
   }
-  const isAnswered = response ? response.headersSent : request?.complete === false;
-  const statusCode = STATUS.get(error.code) ?? 400;
-  if (error.code !== 'ECONNRESET' && socket.writable && !isAnswered)
-    socket.write(describeAnswer(statusCode));
+  const isAnswered = request?.complete === false;
+  if (code !== 'ECONNRESET' && socket.writable && !isAnswered) refuse(this, refusal, socket);
   socket.destroySoon();
 }
 
-function describeAnswer(statusCode: keyof typeof MESSAGES): string {
-  const answer = describeError(statusCode, { message: MESSAGES[statusCode] });
+/** The body of a request breaks off: whoever reads it answers, or the app when nobody does yet. */
+function refuseBody(app: FastifyInstance, response: ServerResponse, refusal: FastifyError): void {
+  const { req, headersSent } = response;
+  const reply = app.openRequests.get(req)?.reply;
+  if (req.complete || headersSent || !reply) return;
+  reply.header('connection', 'close');
+  if (req.listenerCount('error') > 0) req.emit('error', refusal);
+  else if (req.method !== 'GET' && req.method !== 'HEAD')
+    app.errorHandler(refusal, reply.request, reply);
+}
+
+function refuse(app: FastifyInstance, refusal: FastifyError, socket: Socket): void {
+  const id = randomUUID();
+  const ip = socket.remoteAddress ?? '';
+  const known = { id, ip, protocol: 'http', headers: {}, routeOptions: { config: {} }, socket };
+  const caller = known as unknown as Caller;
+  const fields: string[] = [];
+  const header = (name: string, value: unknown) => fields.push(`${name}: ${value}`);
+  count(app, caller, { header } as unknown as Headers);
+  const answer = describeError(refusal.statusCode as number, refusal);
   const body = JSON.stringify(answer);
-  return (
-    `HTTP/1.1 ${statusCode} ${answer.error}\r\nContent-Type: application/json; charset=utf-8\r\n` +
-    `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`
+  header('content-type', JSON_TYPE);
+  header('content-length', Buffer.byteLength(body));
+  header('connection', 'close');
+  socket.write(
+    `HTTP/1.1 ${answer.statusCode} ${answer.error}\r\n${fields.join('\r\n')}\r\n\r\n${body}`,
   );
+  logUnreadable(app.log, caller, answer.statusCode);
 }
 
-/** Answers a request that expects something beside `100-continue`: nothing else is known (RFC 9110, 10.1.1). */
-export function answerExpectation(_request: IncomingMessage, response: ServerResponse): void {
-  const body = JSON.stringify(
-    describeError(417, { message: 'Nothing but 100-continue can be expected.' }),
-  );
-  response
-    .writeHead(417, { 'content-type': 'application/json; charset=utf-8', connection: 'close' })
-    .end(body);
-}
-
-/** Answers a path that the router cannot read: before there is a route, there are no hooks and no error handler. */
-export function answerBadPath(
-  { code, statusCode = 400 }: FastifyError,
-  _request: FastifyRequest,
-  reply: FastifyReply,
-): void {
-  const message =
-    statusCode === 414
-      ? 'A part of the path is too long.'
-      : 'The path is not valid percent-encoding.';
-  reply.code(statusCode).send(describeError(statusCode, { code, message }));
+/** It is refused anyway, also where it is over the rate limit. */
+async function count(app: FastifyInstance, caller: Caller, reply: Headers): Promise<void> {
+  try {
+    await app.beginAnswer(caller, reply);
+  } catch {}
 }

@@ -1,12 +1,13 @@
 import createError, { FastifyError as MadeError } from '@fastify/error';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
-import { type Static, Type } from 'typebox';
+import { Type } from 'typebox';
 import { readPath } from '../../src/request-log.ts';
 import { type InvalidRequest, Problems } from '../validation/problems.ts';
+import { describeError, sendError } from './answer.ts';
+import { refuseRequest } from './refuse-request.ts';
 
-// Importing node:http in an ES module loads all of Node's fetch, a fifth of a bare Fastify's start.
-const { STATUS_CODES } = process.getBuiltinModule('node:http');
+export { describeError } from './answer.ts';
 
 /** The shape of every answer that is not a success. */
 export const ErrorAnswer = Type.Object(
@@ -43,82 +44,79 @@ declare module 'fastify' {
   }
 }
 
-/** When a client may come back after a 503, in seconds: by then a restart, a failover or a rush is over. */
+/** When a client may come back after a 503, in seconds: by then a restart or a rush is over. */
 const RETRY_AFTER_S = 5;
 
 export const RouteNotFound = createError('NOT_FOUND', '%s %s does not exist.', 404);
-const BadHost = createError('BAD_HOST', 'A request names exactly one host.', 400);
 const BodyIncomplete = createError('INCOMPLETE_BODY', 'The body ended before its length.', 400);
 const BodyTooLate = createError('REQUEST_TIMEOUT', 'The body took too long to arrive.', 408);
 const MethodNotAllowed = createError('METHOD_NOT_ALLOWED', '%s is not allowed on %s.', 405);
 
-/** One handler and one shape for every error: a 4xx says what was wrong, a 5xx says nothing and is logged whole. */
+/** One handler and one shape for every error: a 5xx says nothing, and is logged whole. */
 export default fp(
   async (app) => {
     const translations: ((error: Error) => ClientError | undefined)[] = [];
     app.decorate('answerErrors', (translate) => void translations.push(translate));
     app.decorateRequest('logFields');
     app.decorateReply('failure');
-    app.decorateReply('answered', false);
-    app.addHook('onRequest', ({ headers: { host }, raw }, _reply, done) => {
-      const isBad = host === undefined ? raw.httpVersion === '1.1' : host.includes(',');
-      done(isBad ? new BadHost() : undefined);
+    app.addHook('onRequest', (request, reply, done) => {
+      const refusal = refuseRequest(request);
+      if (refusal) reply.header('connection', 'close');
+      done(refusal);
     });
-    app.setErrorHandler<FastifyError>((given, request, reply) => {
-      const error = recognizeBodyError(given, request);
-      if (error instanceof BodyTooLate) reply.header('connection', 'close');
-      const made = findClientError(error, translations);
-      const statusCode = made?.statusCode ?? readStatusCode(error, reply);
-      if (statusCode >= 500) reply.failure = error;
+    app.setErrorHandler<unknown>((thrown, request, reply) => {
+      const made = findClientError(thrown, request, reply, translations);
+      const statusCode = made?.statusCode ?? 500;
+      if (made instanceof BodyTooLate) reply.header('connection', 'close');
+      if (statusCode >= 500) reply.failure = toError(thrown);
       if (statusCode === 503) reply.header('retry-after', made?.retryAfter ?? RETRY_AFTER_S);
-      return reply.code(statusCode).send(describeError(statusCode, made));
+      sendError(reply, describeError(statusCode, made));
     });
     app.setNotFoundHandler(rejectRoute);
   },
   { name: 'errors' },
 );
 
-/** A body that is late or breaks off is the client's fault, whatever noticed it. */
-function recognizeBodyError(error: FastifyError, { raw }: FastifyRequest): FastifyError {
-  if (error.code === 'FST_ERR_HANDLER_TIMEOUT' && !raw.complete) return new BodyTooLate();
-  return error === raw.errored ? new BodyIncomplete() : error;
-}
-
-/** The app's own errors are made for clients; what a service threw is translated. */
+/** What a client may be told of whatever was thrown; without it, the answer is a bare 500. */
 function findClientError(
-  error: FastifyError,
+  thrown: unknown,
+  { raw }: FastifyRequest,
+  { statusCode }: FastifyReply,
   translations: ((error: Error) => ClientError | undefined)[],
-): ClientError | undefined {
-  if (error instanceof MadeError || error.validation) return error;
-  for (const translate of translations) {
-    const made = translate(error);
-    if (made) return made;
+): Partial<ClientError> | undefined {
+  try {
+    const error = thrown as FastifyError;
+    // A body that is late or breaks off is the client's fault, whatever noticed it.
+    if (error.code === 'FST_ERR_HANDLER_TIMEOUT' && !raw.complete) return new BodyTooLate();
+    if (error === raw.errored) return new BodyIncomplete();
+    const isMade = error instanceof MadeError || error.validation;
+    const made = isMade ? error : translations.map((translate) => translate(error)).find(Boolean);
+    if (isErrorStatus(made?.statusCode)) return made;
+    // The route may have chosen the status, but the error is not for the client.
+    return error.statusCode === undefined && isErrorStatus(statusCode) ? { statusCode } : undefined;
+  } catch {
+    // It is null, or one of its properties throws.
+    return undefined;
   }
-  return undefined;
 }
 
-/** Every other error is a bug, or a library's: its status code and its message are not for clients. */
-function readStatusCode(error: FastifyError, { statusCode }: FastifyReply): number {
-  const isChosen = error.statusCode === undefined && statusCode >= 400 && statusCode <= 599;
-  return isChosen ? statusCode : 500;
+/** What was thrown need not be an error, nor let itself be read. */
+function toError(thrown: unknown): Error {
+  if (typeof thrown === 'string') return new Error(thrown);
+  try {
+    for (const name of ['name', 'message', 'stack', 'code', 'cause'])
+      Reflect.get(thrown as object, name);
+    if (thrown instanceof Error) return thrown;
+  } catch {
+    // A getter of it throws: here, rather than in the log.
+  }
+  return new Error(
+    `No error that can be read was thrown, but ${thrown === null ? null : typeof thrown}`,
+  );
 }
 
-/** The answer for an error; of a 5xx only the app's own code is told, never Fastify's. */
-export function describeError(
-  statusCode: number,
-  { code, message, errors }: Partial<ClientError> = {},
-): Static<typeof ErrorAnswer> {
-  const error = STATUS_CODES[statusCode] ?? 'Error';
-  const kind = error.toUpperCase().replaceAll(/\W+/g, '_');
-  const isOurs = statusCode >= 500;
-  const isHidden = isOurs && code?.startsWith('FST_');
-  return {
-    statusCode,
-    code: (isHidden ? undefined : code) ?? kind,
-    error,
-    message: (isOurs ? undefined : message) ?? error,
-    ...(errors && { errors }),
-  };
+function isErrorStatus(status: unknown): boolean {
+  return Number.isInteger(status) && (status as number) >= 400 && (status as number) <= 599;
 }
 
 function rejectRoute({ server, method, url }: FastifyRequest, reply: FastifyReply): never {

@@ -1,8 +1,8 @@
 import createError from '@fastify/error';
-import type { FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { type Static, Type } from 'typebox';
 import { readAddress } from '../../src/client-address.ts';
+import type { Headers } from '../../src/every-answer.ts';
 import { type Allowance, Counter } from './counter.ts';
 import { readNetworks } from './networks.ts';
 import { RedisCounter } from './redis-counter.ts';
@@ -24,17 +24,10 @@ declare module '../env/index.ts' {
   interface Config extends RateLimitSettings {}
 }
 
-type Caller = Pick<FastifyRequest, 'ip' | 'socket'> & Partial<Pick<FastifyRequest, 'routeOptions'>>;
-type Headers = Pick<FastifyReply, 'header'>;
-
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** False for a route that is outside the rate limit. */
     rateLimit?: false;
-  }
-  interface FastifyInstance {
-    /** Counts a request and sets the limit's headers: throws, or rejects, when the client asks too often. */
-    countRequest?: (caller: Caller, reply: Headers) => Promise<void> | undefined;
   }
 }
 
@@ -61,17 +54,12 @@ export default fp(
       if (redis) shared = new RedisCounter(redis, max, local, app.log);
       else app.log.info('No Redis is attached: each process counts for the rate limit by itself');
     });
-    app.decorate('countRequest', (caller: Caller, reply: Headers) => {
-      if (caller.routeOptions?.config.rateLimit === false) return undefined;
+    app.decorate('countRequest', (caller, reply) => {
+      if (caller.routeOptions.config.rateLimit === false) return undefined;
       const networks = readNetworks(readAddress(caller));
       if (shared) return shared.count(networks).then((allowance) => limit(max, allowance, reply));
       limit(max, local.count(networks), reply);
       return undefined;
-    });
-    app.addHook('onRequest', (request, reply, done) => {
-      const counted = app.countRequest?.(request, reply);
-      if (counted) counted.then(() => done(), done);
-      else done();
     });
   },
   { name: 'rate-limit' },

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { type Static, Type } from 'typebox';
 import manifest from '../../package.json' with { type: 'json' };
+import { addVary } from '../../src/every-answer.ts';
 import { contentSecurityPolicy, renderWelcomePage } from './page.ts';
 
 const Welcome = Type.Object(
@@ -31,10 +32,11 @@ const welcome: FastifyPluginAsyncTypebox = async (app) => {
     '/',
     { schema: { summary: 'Say what this is', tags: ['welcome'], response: { 200: Welcome } } },
     async ({ headers }, reply) => {
-      reply.header('vary', 'accept');
+      addVary(reply, 'accept');
       if (!headers.accept?.includes('text/html')) return answer;
       reply
         .type('text/html; charset=utf-8')
+        .headers(app.pageHeaders)
         .header('content-security-policy', contentSecurityPolicy);
       reply.serializer(String);
       return reply.send(renderWelcomePage(answer) as never);

@@ -22,16 +22,35 @@ const routes = [
 /** What the app says instead of a page's policy: nothing may be loaded, framed or sent from an answer. */
 const POLICY = "default-src 'none';base-uri 'none';form-action 'none';frame-ancestors 'none'";
 
-test('Every answer has the headers of helmet', async (t) => {
+/** Of helmet's headers those that concern an answer that is no page. */
+const ANY_ANSWER = [
+  'content-security-policy',
+  'cross-origin-resource-policy',
+  'referrer-policy',
+  'x-content-type-options',
+];
+
+test('Every answer has the headers of helmet that concern it', async (t) => {
   const app = await buildTestApp(t, {}, { routes });
-  const { 'strict-transport-security': transport, ...headers } = await askHelmet(t);
-  t.match(transport, /max-age=\d+/);
-  const expected = { ...headers, 'content-security-policy': POLICY };
+  const helmets: OutgoingHttpHeaders = await askHelmet(t);
   for (const [status, request] of Object.entries(ANSWERS)) {
-    const answer = await app.inject(request);
-    t.equal(answer.statusCode, Number(status));
-    t.match(answer.headers, expected, `${request.method ?? 'GET'} ${request.url}`);
-    t.notOk(answer.headers['strict-transport-security'], 'a browser ignores it over http');
+    const { statusCode, headers } = await app.inject(request);
+    t.equal(statusCode, Number(status));
+    for (const [name, value] of Object.entries(helmets)) {
+      const expected = name === 'content-security-policy' ? POLICY : value;
+      t.equal(headers[name], ANY_ANSWER.includes(name) ? expected : undefined, name);
+    }
+  }
+});
+
+test('A page has all headers of helmet, and a policy of its own', async (t) => {
+  const app = await buildTestApp(t, {}, { routes });
+  const { 'strict-transport-security': transport, ...helmets } = await askHelmet(t);
+  for (const url of ['/', '/docs']) {
+    const { headers } = await app.inject({ url, headers: { accept: 'text/html' } });
+    t.match(headers['content-type'], 'text/html');
+    t.match(headers, { ...helmets, 'content-security-policy': /style-src/ }, url);
+    t.notOk(headers['strict-transport-security'], 'a browser ignores it over http');
   }
 });
 

@@ -53,7 +53,7 @@ test('An error of the code answers 500, says nothing to the client and everythin
       status: 500,
       err: { message: 'password is hunter2', stack: /index\.js/ },
     },
-    { level: 50, path: '/text', status: 500, err: 'hunter2' },
+    { level: 50, path: '/text', status: 500, err: { message: 'hunter2' } },
     { level: 50, path: '/wrong', status: 500, err: { message: 'hunter2' } },
     { level: 50, path: '/library', status: 500, err: { message: 'hunter2', code: 'E_HUNTER2' } },
   ]);

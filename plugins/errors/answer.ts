@@ -1,0 +1,63 @@
+import type { OutgoingHttpHeaders } from 'node:http';
+import type { FastifyReply } from 'fastify';
+import type { Static } from 'typebox';
+import type { ClientError, ErrorAnswer } from './index.ts';
+
+// An import of values from node:http would load all of fetch.
+export const { STATUS_CODES } = process.getBuiltinModule('node:http');
+const { validateHeaderName, validateHeaderValue } = process.getBuiltinModule('node:http');
+
+export const JSON_TYPE = 'application/json; charset=utf-8';
+
+/** Headers of the answer that failed, which say nothing true of the error's. */
+const OF_THE_CONTENT =
+  /^(content-(encoding|disposition|range|language)|etag|last-modified|trailer|transfer-encoding)$/;
+
+/** The answer for an error; of a 5xx only the app's own code is told, never Fastify's. */
+export function describeError(
+  statusCode: number,
+  { code, message, errors }: Partial<ClientError> = {},
+): Static<typeof ErrorAnswer> {
+  const error = STATUS_CODES[statusCode] ?? 'Error';
+  const kind = error.toUpperCase().replaceAll(/\W+/g, '_');
+  if (statusCode < 500)
+    return {
+      statusCode,
+      code: code ?? kind,
+      error,
+      message: message ?? error,
+      ...(errors && { errors }),
+    };
+  return {
+    statusCode,
+    code: code && !code.startsWith('FST_') ? code : kind,
+    error,
+    message: error,
+  };
+}
+
+/**
+ * Sends an error past the route's serializers and schemas, which were made for another answer.
+ * A 5xx passes the onSend hooks too: one of them may be what failed.
+ */
+export function sendError(reply: FastifyReply, body: Static<typeof ErrorAnswer>): void {
+  if (reply.raw.headersSent) return void reply.raw.destroy();
+  for (const [name, value] of Object.entries(reply.getHeaders()))
+    if (OF_THE_CONTENT.test(name) || !isValid(name, value)) reply.removeHeader(name);
+  const text = JSON.stringify(body);
+  reply.code(body.statusCode).type(JSON_TYPE).serializer(String);
+  if (body.statusCode < 500) return void reply.send(text);
+  reply.header('content-length', Buffer.byteLength(text)).header('cache-control', 'no-store');
+  reply.hijack();
+  reply.raw.writeHead(body.statusCode, reply.getHeaders() as OutgoingHttpHeaders).end(text);
+}
+
+function isValid(name: string, value: unknown): boolean {
+  try {
+    validateHeaderName(name);
+    validateHeaderValue(name, value as string);
+    return true;
+  } catch {
+    return false;
+  }
+}

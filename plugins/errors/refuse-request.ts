@@ -1,0 +1,60 @@
+import type { IncomingMessage } from 'node:http';
+import createError from '@fastify/error';
+import type { FastifyRequest } from 'fastify';
+import type { ClientError } from './index.ts';
+
+/** The longest part of a path between two slashes, in characters: longer than any id. */
+export const MAX_PATH_PART = 500;
+
+const BadHost = createError('BAD_HOST', 'A request names exactly one host.', 400);
+const BadVersion = createError('BAD_VERSION', 'Only HTTP/1.0 and HTTP/1.1 are spoken here.', 400);
+const BadCoding = createError('BAD_TRANSFER_CODING', 'Only chunked is decoded here.', 400);
+const BadPath = createError('BAD_PATH', 'The path is not valid percent-encoding.', 400);
+const PathTooLong = createError('URI_TOO_LONG', 'A part of the path is too long.', 414);
+const ExpectationFailed = createError(
+  'EXPECTATION_FAILED',
+  'Nothing but 100-continue can be expected.',
+  417,
+);
+
+/**
+ * The URL that is routed: another one for a path that the router cannot read, which it would
+ * refuse before there are hooks. `refuseRequest` knows those requests by that.
+ */
+export function rewriteUrl({ url = '' }: IncomingMessage): string {
+  return isTooLong(url) || !isDecodable(url) ? '/' : url;
+}
+
+/** What Node's parser lets pass and HTTP does not (RFC 9110, 7.2 and 10.1.1; RFC 9112, 6.1). */
+export function refuseRequest(request: FastifyRequest): ClientError | undefined {
+  const { headers, raw } = request;
+  const { host, expect, 'transfer-encoding': coding } = headers;
+  if (host === undefined ? raw.httpVersion === '1.1' : host.includes(',')) return new BadHost();
+  if (raw.httpVersionMajor !== 1) return new BadVersion();
+  if (coding && coding.toLowerCase() !== 'chunked') return new BadCoding();
+  if (expect && expect.toLowerCase() !== '100-continue') return new ExpectationFailed();
+  if (request.url === request.originalUrl) return undefined;
+  return isTooLong(request.originalUrl) ? new PathTooLong() : new BadPath();
+}
+
+function isTooLong(url: string): boolean {
+  if (url.length <= MAX_PATH_PART) return false;
+  return readRoute(url)
+    .split('/')
+    .some((part) => part.length > MAX_PATH_PART);
+}
+
+function isDecodable(url: string): boolean {
+  if (!url.includes('%')) return true;
+  try {
+    decodeURIComponent(readRoute(url));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function readRoute(url: string): string {
+  const end = url.search(/[?#]/);
+  return end === -1 ? url : url.slice(0, end);
+}

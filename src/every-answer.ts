@@ -1,0 +1,45 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+
+/** What is known of a request: of one that the parser refused, no more than its connection. */
+export type Caller = Pick<
+  FastifyRequest,
+  'id' | 'ip' | 'protocol' | 'headers' | 'socket' | 'routeOptions'
+>;
+
+/** Takes the headers of an answer. */
+export type Headers = Pick<FastifyReply, 'header'>;
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Sets headers of every answer, also where no hook runs. It runs for each request. */
+    addHeaders(set: (reply: Headers, caller: Caller) => void): void;
+    /** What only a browser heeds: headers for the answers that are pages. */
+    pageHeaders: Record<string, string>;
+    /** The rate limit, where there is one: throws, or rejects, when the client asks too often. */
+    countRequest?: (caller: Caller, reply: Headers) => Promise<void> | undefined;
+    /** Sets the headers that every answer has, and counts the request. */
+    beginAnswer(caller: Caller, reply: Headers): Promise<void> | undefined;
+  }
+}
+
+/** Begins every answer in the first hook, whatever the plugins' names: called before they load. */
+export function beginAnswers(app: FastifyInstance): void {
+  const setters: Parameters<FastifyInstance['addHeaders']>[0][] = [];
+  app.decorate('addHeaders', (set) => void setters.push(set));
+  app.decorate('pageHeaders', {});
+  app.decorate('beginAnswer', (caller, reply) => {
+    for (const set of setters) set(reply, caller);
+    return app.countRequest?.(caller, reply);
+  });
+  app.addHook('onRequest', (request, reply, done) => {
+    const counted = app.beginAnswer(request, reply);
+    if (counted) counted.then(() => done(), done);
+    else done();
+  });
+}
+
+/** Adds a field to Vary: caches keep the answers apart that differ by it. */
+export function addVary(reply: FastifyReply | Headers, field: string): void {
+  const fields = 'getHeader' in reply ? [reply.getHeader('vary'), field] : [field];
+  reply.header('vary', fields.filter(Boolean).join(', '));
+}

@@ -1,0 +1,236 @@
+import { readdirSync } from 'node:fs';
+import { type AddressInfo, connect } from 'node:net';
+import path from 'node:path';
+import { text } from 'node:stream/consumers';
+import { pathToFileURL } from 'node:url';
+import type { FastifyInstance } from 'fastify';
+import { type Test, test } from 'tap';
+import {
+  buildTestApp,
+  captureLog,
+  createFolder,
+  DOWN,
+  type LogLine,
+  poll,
+  ROOT,
+  writeFiles,
+} from './helper.ts';
+
+const ORIGIN = 'https://example.com';
+
+/** Routes that answer in the ways that code can. */
+const ROUTES = `
+  import { Readable } from 'node:stream';
+  import createError from '${import.meta.resolve('@fastify/error')}';
+  const Taken = createError('TAKEN', 'Taken.', 409);
+  export default async (app) => {
+    app.get('/nothing', async (request, reply) => reply.code(204).send());
+    app.get('/redirect', async (request, reply) => reply.redirect('/'));
+    app.get('/stream', async () => Readable.from(['a', 'b']));
+    app.get('/broken-stream', async () => new Readable({ read() { this.destroy(new Error('hunter2')) } }));
+    app.get('/hijacked', (request, reply) => {
+      reply.hijack();
+      reply.raw.writeHead(200, reply.getHeaders()).end('hijacked');
+    });
+    app.get('/late', () => new Promise(() => {}));
+    app.get('/taken', async () => { throw new Taken() });
+    app.get('/bug', async () => { throw new Error('hunter2') });
+    app.get('/varied', async (request, reply) => reply.header('vary', reply.getHeader('vary') ?? 'a').send('a'));
+    app.post('/items', { schema: { body: { type: 'object', required: ['a'] } } }, async ({ body }) => body);
+  };
+`;
+
+/** The bytes of a request, closed after its answer. */
+function ask(line: string, headers: string[] = [], body = ''): string {
+  const fields = ['Host: a', 'Connection: close', `Origin: ${ORIGIN}`, ...headers];
+  return `${line} HTTP/1.1\r\n${fields.join('\r\n')}\r\n\r\n${body}`;
+}
+
+const JSON_TYPE = 'Content-Type: application/json';
+const post = (body: string, type = JSON_TYPE) =>
+  ask('POST /items', [type, `Content-Length: ${body.length}`], body);
+
+/** What is asked, and the status of the answer. */
+const ANSWERS: Record<string, [number, string]> = {
+  JSON: [200, ask('GET /')],
+  'a page': [200, ask('GET /', ['Accept: text/html'])],
+  HEAD: [200, ask('HEAD /')],
+  nothing: [204, ask('GET /nothing')],
+  'a redirect': [302, ask('GET /redirect')],
+  'a stream': [200, ask('GET /stream')],
+  'a hijacked answer': [200, ask('GET /hijacked')],
+  'HTTP/1.0': [200, 'GET / HTTP/1.0\r\n\r\n'],
+  'a preflight': [204, ask('OPTIONS /items', ['Access-Control-Request-Method: POST'])],
+  'OPTIONS *': [405, ask('OPTIONS *')],
+  'a schema that does not fit': [400, post('{}')],
+  'malformed JSON': [400, post('{')],
+  'a path that cannot be read': [400, ask('GET /notes/%zz?token=hunter2')],
+  'no host': [400, 'GET / HTTP/1.1\r\nConnection: close\r\n\r\n'],
+  'two hosts': [400, ask('GET /', ['Host: b'])],
+  'a coding that nobody decodes': [
+    400,
+    ask('POST /items', [JSON_TYPE, 'Transfer-Encoding: gzip, chunked'], '0\r\n\r\n'),
+  ],
+  'HTTP/2.0 in the first line': [400, 'GET / HTTP/2.0\r\nHost: a\r\nConnection: close\r\n\r\n'],
+  'what is no HTTP': [400, 'hello\r\n\r\n'],
+  'nonsense in a body': [
+    400,
+    ask('POST /items', [JSON_TYPE, 'Transfer-Encoding: chunked'], 'nonsense\r\n'),
+  ],
+  'an unknown path': [404, ask('GET /nowhere?token=hunter2')],
+  'another method': [405, ask('PUT /bug')],
+  'a method that no route has': [405, ask('PROPFIND /bug')],
+  'a body that does not end': [408, ask('POST /items', [JSON_TYPE, 'Content-Length: 100'], '{')],
+  'an error of the route': [409, ask('GET /taken')],
+  'a body over the limit': [413, ask('POST /items', [JSON_TYPE, 'Content-Length: 2000000'])],
+  'chunk extensions over the limit': [
+    413,
+    ask('POST /items', [JSON_TYPE, 'Transfer-Encoding: chunked'], `1;${'x'.repeat(20_000)}\r\n`),
+  ],
+  'a part of a path that is too long': [414, ask(`GET /notes/${'x'.repeat(2_000)}`)],
+  'another type': [415, post('a', 'Content-Type: text/plain')],
+  'an unknown expectation': [417, ask('GET /', ['Expect: a-miracle'])],
+  'headers over the limit': [431, ask('GET /', [`X-Long: ${'x'.repeat(20_000)}`])],
+  'a bug': [500, ask('GET /bug')],
+  'a stream that breaks before its first byte': [500, ask('GET /broken-stream')],
+  'a database that is away': [503, ask('GET /notes')],
+  'a handler that is late': [503, ask('GET /late')],
+};
+
+/** Refusals of the parser, which knows no path and no origin. */
+const UNREADABLE = ['what is no HTTP', 'headers over the limit'];
+
+/** Without these there is no app, or the others cannot be loaded. */
+const NEEDED = ['env', 'errors', 'validation', 'request-id', 'readiness', 'database', 'redis'];
+
+const CAPABILITIES = readdirSync(path.join(ROOT, 'plugins')).map((file) => path.parse(file).name);
+
+const SECURITY = [
+  'content-security-policy',
+  'cross-origin-resource-policy',
+  'referrer-policy',
+  'x-content-type-options',
+];
+
+test('contract 30: Every answer has what every answer has', (t) => checkAnswers(t));
+
+for (const capability of CAPABILITIES.filter((name) => !NEEDED.includes(name)))
+  test(`Without plugins/${capability}, every answer has the rest`, (t) =>
+    checkAnswers(t, capability));
+
+async function checkAnswers(t: Test, removed?: string): Promise<void> {
+  const { app, lines } = await startApp(t, removed);
+  const before = await countLeft(app);
+  const rows = Object.entries(ANSWERS);
+  const answers = await Promise.all(rows.map(([, [, bytes]]) => exchange(app, bytes)));
+  for (const [index, [name, [status]]] of rows.entries()) {
+    const answer = answers[index]!;
+    await t.test(name, async (t) => {
+      const isPreflight = name === 'a preflight' && removed === 'cors';
+      t.equal(answer.status, isPreflight ? 405 : status);
+      checkHeaders(t, name, answer, removed);
+      if (answer.status >= 400) checkError(t, answer);
+      checkLog(t, name, answer, lines);
+    });
+  }
+  if (removed === 'rate-limit') return;
+  t.equal(before - (await countLeft(app)), rows.length + 1, 'each is counted');
+}
+
+async function countLeft(app: FastifyInstance): Promise<number> {
+  return Number((await exchange(app, ask('GET /'))).headers['ratelimit-remaining']);
+}
+
+function checkHeaders(t: Test, name: string, { headers }: Answer, removed?: string): void {
+  t.match(headers['x-request-id'], /^[\w-]{36}$/);
+  if (removed !== 'security') for (const header of SECURITY) t.ok(headers[header], header);
+  if (removed === 'cors') return;
+  t.match(headers.vary, 'origin');
+  if (name in ANSWERS && ANSWERS[name]![1].includes(ORIGIN) && !UNREADABLE.includes(name))
+    t.equal(headers['access-control-allow-origin'], ORIGIN);
+}
+
+function checkError(t: Test, { status, headers, body }: Answer): void {
+  t.match(headers['content-type'], /^application\/json/);
+  t.match(JSON.parse(body), { statusCode: status, code: String, error: String, message: String });
+  t.notMatch(body, 'hunter2');
+}
+
+function checkLog(t: Test, name: string, { status, headers }: Answer, lines: LogLine[]): void {
+  const own = lines.filter(({ requestId }) => requestId === headers['x-request-id']);
+  t.equal(own.length, 1, 'one line');
+  const where = UNREADABLE.includes(name)
+    ? { method: null, path: null }
+    : { method: String, path: String };
+  t.match(own[0], {
+    requestId: headers['x-request-id'],
+    status,
+    durationMs: Number,
+    address: '127.0.0.1',
+    ...where,
+  });
+  t.notMatch(JSON.stringify({ ...own[0], err: undefined }), 'hunter2');
+}
+
+interface Answer {
+  status: number;
+  headers: Record<string, string>;
+  body: string;
+}
+
+async function exchange(app: FastifyInstance, bytes: string): Promise<Answer> {
+  const { port } = app.server.address() as AddressInfo;
+  const socket = connect(port, '127.0.0.1');
+  socket.write(bytes);
+  const received = await text(socket);
+  const end = received.indexOf('\r\n\r\n');
+  const [line = '', ...fields] = received.slice(0, end).split('\r\n');
+  const pairs = fields.map((field) => field.split(/: (.*)/s));
+  const headers = Object.fromEntries(
+    pairs.map(([name = '', value = '']) => [name.toLowerCase(), value]),
+  );
+  return { status: Number(line.split(' ')[1]), headers, body: received.slice(end + 4) };
+}
+
+/** The app without one of its plugins, and what it logs. */
+async function startApp(
+  t: Test,
+  removed?: string,
+): Promise<{ app: FastifyInstance; lines: LogLine[] }> {
+  const { logger, lines } = captureLog();
+  const routes = await createFolder(t);
+  await writeFiles(routes, { 'index.js': ROUTES });
+  const app = await buildTestApp(
+    t,
+    {
+      DATABASE_URL: DOWN,
+      CORS_ORIGIN: ORIGIN,
+      RATE_LIMIT_MAX: '1000',
+      // Shorter than what the test may take, and longer than what a busy machine needs.
+      REQUEST_TIMEOUT_MS: '1000',
+    },
+    {
+      logger,
+      routes: [new URL('../routes/', import.meta.url), pathToFileURL(`${routes}/`)],
+      ...(removed && { plugins: [await linkPlugins(t, removed)] }),
+    },
+  );
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  await poll(() => lines.some(({ msg }) => msg === 'The database is not ready'));
+  return { app, lines };
+}
+
+/** A folder with a file for each plugin but one, which exports what that exports. */
+async function linkPlugins(t: Test, removed: string): Promise<URL> {
+  const folder = await createFolder(t);
+  for (const entry of readdirSync(path.join(ROOT, 'plugins'))) {
+    const { name, ext } = path.parse(entry);
+    const file = pathToFileURL(path.join(ROOT, 'plugins', ext ? entry : `${entry}/index.ts`));
+    // The environment is read before.
+    if (name === removed || name === 'env') continue;
+    await writeFiles(folder, {
+      [`${name}.js`]: `export * from '${file}';\nexport { default } from '${file}';\n`,
+    });
+  }
+  return pathToFileURL(`${folder}/`);
+}
