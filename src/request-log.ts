@@ -68,7 +68,8 @@ function logRequest(request: FastifyRequest, reply: FastifyReply): void {
 
 /** The library that upgrades a connection writes its 101 past the reply. */
 function readStatus({ headers }: FastifyRequest, reply: FastifyReply): number {
-  if (reply.raw.headersSent) return reply.statusCode;
+  const { headersSent, writableEnded } = reply.raw;
+  if (headersSent && (writableEnded || reply.failure)) return reply.statusCode;
   return headers.upgrade && reply.sent ? SWITCHING_PROTOCOLS : CLIENT_CLOSED_REQUEST;
 }
 
