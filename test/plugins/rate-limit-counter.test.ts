@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { Redis } from 'ioredis';
-import { test } from 'tap';
+import { type Test, test } from 'tap';
 import { Counter } from '../../plugins/rate-limit/counter.ts';
 import { readNetworks } from '../../plugins/rate-limit/networks.ts';
 import { RedisCounter } from '../../plugins/rate-limit/redis-counter.ts';
-import { captureLog } from '../helper.ts';
+import { captureLog, poll } from '../helper.ts';
 
 test('A flood of addresses is forgotten, never a client at the limit', async (t) => {
   const counter = new Counter(3);
@@ -41,6 +41,45 @@ test('The networks of an address', async (t) => {
   t.strictSame(names('1:2:3:4:5:6:7::'), ['1:2:3:4::/64', '1:2:3::/48']);
 });
 
+/** A Redis that answers every transaction with what `reply` gives. */
+async function startRedis(t: Test, reply: () => string): Promise<Redis> {
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.on('data', (data) => {
+      for (const [, name = ''] of String(data).matchAll(/^\*\d+\r\n\$\d+\r\n(\w+)\r$/gm))
+        socket.write(/exec/i.test(name) ? reply() : '+QUEUED\r\n');
+    });
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const { port } = server.address() as AddressInfo;
+  const redis = new Redis(port, '127.0.0.1', { enableReadyCheck: false });
+  t.teardown(() => {
+    redis.disconnect();
+    server.close();
+  });
+  return redis;
+}
+
+test('When Redis counts again, its count holds, and the log says so once', async (t) => {
+  let isWell = true;
+  const reply = () => (isWell ? '*3\r\n+OK\r\n:2\r\n:30000\r\n' : '-READONLY a replica\r\n');
+  const { logger, lines } = captureLog();
+  const redis = await startRedis(t, reply);
+  const counter = new RedisCounter(redis, 9, new Counter(9), logger);
+  const ask = () => counter.count(readNetworks('203.0.113.7'));
+  t.strictSame(await ask(), { remaining: 7, resetMs: 30_000 });
+  isWell = false;
+  t.match(await ask(), { remaining: 8 });
+  isWell = true;
+  await poll(async () => {
+    t.match(await ask(), { remaining: 7 });
+    return lines.length === 2;
+  });
+  await ask();
+  t.match(lines, [{ err: { message: /READONLY/ } }, { level: 30, msg: /in Redis again$/ }]);
+  t.equal(lines.length, 2);
+});
+
 /** What a Redis may answer to the transaction that counts. */
 const ANSWERS: Record<string, string> = {
   'nothing at all': '*-1\r\n',
@@ -54,20 +93,7 @@ const ANSWERS: Record<string, string> = {
 
 for (const [kind, answer] of Object.entries(ANSWERS)) {
   test(`Where Redis answers ${kind}, the process counts, and says so once`, async (t) => {
-    const server = createServer((socket) => {
-      socket.on('error', () => undefined);
-      socket.on('data', (data) => {
-        for (const [, name = ''] of String(data).matchAll(/^\*\d+\r\n\$\d+\r\n(\w+)\r$/gm))
-          socket.write(/exec/i.test(name) ? answer : '+QUEUED\r\n');
-      });
-    });
-    await once(server.listen(0, '127.0.0.1'), 'listening');
-    const { port } = server.address() as AddressInfo;
-    const redis = new Redis(port, '127.0.0.1', { enableReadyCheck: false });
-    t.teardown(() => {
-      redis.disconnect();
-      server.close();
-    });
+    const redis = await startRedis(t, () => answer);
     const { logger, lines } = captureLog();
     const counter = new RedisCounter(redis, 2, new Counter(2), logger);
     const networks = readNetworks('203.0.113.7');

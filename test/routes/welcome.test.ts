@@ -5,9 +5,9 @@ import manifest from '../../package.json' with { type: 'json' };
 import { renderWelcomePage } from '../../routes/welcome/page.ts';
 import { buildTestApp, createFolder, DOWN, writeFiles } from '../helper.ts';
 
-/** The plugins that the routes need, and no other. */
+/** The plugins that the route needs, and no other. */
 const plugins = [new URL('../fixture/plugins/', import.meta.url)];
-const routes = [new URL('../../routes/', import.meta.url)];
+const routes = [new URL('../../routes/welcome/', import.meta.url)];
 
 const BROWSER = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8';
 

@@ -112,6 +112,9 @@ test('A request without a body is not judged by its content type', async (t) => 
       const request = write('POST /thing', type, 'Content-Length: 13\r\n', '{"title":"a"}');
       t.equal(await ask(app, request), 200, charset);
     }
+    const type = 'application/json;x=charset';
+    const request = write('POST /thing', type, 'Content-Length: 13\r\n', '{"title":"a"}');
+    t.equal(await ask(app, request), 200, type);
     for (const charset of ['utf-16', 'UTF-16LE', 'iso-8859-1', 'us-ascii', '"utf-32"', 'x']) {
       const type = `application/json;charset=${charset}`;
       const request = write('POST /thing', type, 'Content-Length: 13\r\n', '{"title":"a"}');
