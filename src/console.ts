@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import repl, { type REPLServer } from 'node:repl';
-import { PassThrough } from 'node:stream';
+import { PassThrough, Writable } from 'node:stream';
 import { sql } from 'kysely';
 import { createLogger } from './logger.ts';
-import { exitWith } from './operator-error.ts';
+import { exitWith, OperatorError } from './operator-error.ts';
 import './source-maps.ts';
 
 const { buildApp } = await import('./app.ts');
@@ -18,14 +18,23 @@ openConsole().catch((error) => exitWith(error, logger));
 async function openConsole(): Promise<void> {
   const app = await buildApp({ logger });
   const { isTTY } = process.stdin;
-  const unused = { input: new PassThrough(), output: new PassThrough() };
-  const server = repl.start(isTTY ? 'poort> ' : unused);
+  const output = new Writable({ write: writeOutput });
+  const server = repl.start(isTTY ? 'poort> ' : { prompt: '', input: new PassThrough(), output });
   Object.assign(server.context, { app, db: app.db, jobs: app.jobs, sql });
-  await (isTTY ? once(server, 'exit') : runLines(server)).finally(() => app.close());
+  await (isTTY ? once(server, 'exit') : runLines(server));
+  await app.close();
   process.exit();
 }
 
-/** Runs each line when the one before has ended; one that is not complete goes on in the next. */
+/** A REPL goes on after an error. Lines that are piped into it shall not. */
+function writeOutput(chunk: Buffer, _encoding: string, done: () => void): void {
+  const isError = chunk.toString().startsWith('Uncaught');
+  process[isError ? 'stderr' : 'stdout'].write(chunk);
+  if (isError) process.exit(1);
+  done();
+}
+
+/** Runs each line when the one before it has ended; what is not complete goes on in the next. */
 async function runLines(server: REPLServer): Promise<void> {
   let code = '';
   for await (const line of createInterface(process.stdin)) {
@@ -35,9 +44,10 @@ async function runLines(server: REPLServer): Promise<void> {
     code = '';
     if (value !== undefined) console.log(server.writer(value));
   }
-  if (code.trim()) throw new SyntaxError(`This is not complete: ${code}`);
+  if (code.trim()) throw new OperatorError(`This is not complete: ${code.trim()}`);
 }
 
+/** Rejects with an error; one that comes later, as of a promise, is written to the server's output. */
 function evaluate(server: REPLServer, code: string): Promise<unknown> {
   return new Promise((resolve, reject) => {
     server.eval(code, server.context, 'console', (error, value) => {

@@ -71,11 +71,22 @@ export function captureLog(): { logger: Logger; lines: LogLine[] } {
 export interface ProcessOptions {
   /**
    * A process type of the Procfile; `fixture`: `web` with the routes of test/fixture beside the app's; `cluster`: the
-   * primary of src/cluster.ts, with workers of test/fixture.
+   * primary of src/cluster.ts, with workers of test/fixture; `job-worker` and `job-command`: `worker` and `job` with its jobs.
    */
-  entry: 'web' | 'release' | 'worker' | 'job' | 'console' | 'fixture' | 'cluster' | 'job-worker';
+  entry:
+    | 'web'
+    | 'release'
+    | 'worker'
+    | 'job'
+    | 'console'
+    | 'fixture'
+    | 'cluster'
+    | 'job-worker'
+    | 'job-command';
   /** What the workers of `cluster` do. */
   mode?: string;
+  /** What follows the file on the command line. */
+  args?: string[];
   /** All that the process gets, beside PORT=0 and HOST=127.0.0.1; an empty string is an unset variable. */
   environment: Environment;
   /** `dist` is what production runs, in an environment that is empty otherwise; `src` is measured for coverage. */
@@ -101,6 +112,8 @@ export interface TestProcess {
   signal(name: NodeJS.Signals): void;
   /** Writes to the process's stdin. */
   write(text: string): void;
+  /** Ends the process's stdin. */
+  end(): void;
 }
 
 /** What runs still, also where the tests end without their teardown: at tap's time-out. */
@@ -122,7 +135,7 @@ export function spawnProcess(t: Test, options: ProcessOptions): TestProcess {
   const { environment, source = 'dist', folder = ROOT } = options;
   const variables = { PORT: '0', HOST: '127.0.0.1', ...environment };
   const node = options.node ?? [source === 'dist' ? NODE : process.execPath];
-  const command = [...node, ...findEntry(options)];
+  const command = [...node, ...findEntry(options), ...(options.args ?? [])];
   // tap adds its own variables to the environment of every child, to measure it: `env -i` takes them away again.
   const empty = [
     'env',
@@ -147,11 +160,13 @@ export function spawnProcess(t: Test, options: ProcessOptions): TestProcess {
     exited,
     signal: (name) => void child.kill(name),
     write: (text) => void child.stdin.write(text),
+    end: () => void child.stdin.end(),
   };
 }
 
 function findEntry({ entry, mode = '', source = 'dist', folder = ROOT }: ProcessOptions): string[] {
   if (entry === 'fixture') return [path.join(ROOT, 'test/fixture/web.ts'), source];
+  if (entry.startsWith('job-')) return [path.join(ROOT, `test/fixture/${entry}.ts`), source];
   if (entry === 'cluster') return [path.join(ROOT, 'test/fixture/cluster.ts'), mode];
   return [path.join(folder, source === 'src' ? `src/${entry}.ts` : `dist/src/${entry}.js`)];
 }

@@ -1,0 +1,171 @@
+// Jobs on PostgreSQL: none is lost or done twice while workers are restarted and killed; transactions, ticks, an outage
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import type { RunningProcess } from '../processes.ts';
+import type { Tally } from '../tally.ts';
+import { Scene } from './scene.ts';
+
+/** How many requests are open at once. */
+const CLIENTS = 20;
+
+/** How often a worker is restarted, in milliseconds. */
+const RESTART_MS = 3_000;
+
+/** How many jobs a worker of this proof runs at once. */
+const CONCURRENCY = 10;
+
+const SETTINGS = { WORKER_CONCURRENCY: `${CONCURRENCY}` };
+
+/** Flags: --jobs N (10000), how many are queued under load and how many a worker does while its memory is measured. */
+export async function prove(tally: Tally, flags: string[]): Promise<void> {
+  const options = { jobs: { type: 'string', default: '10000' } } as const;
+  const jobs = Number(parseArgs({ args: flags, options }).values.jobs);
+  await using scene = await Scene.create();
+  await tally.check('1,000 writes with a job each, half rolled back', () =>
+    proveTransactions(scene),
+  );
+  await tally.check('Workers restarted and killed under load', () => proveRestarts(scene, jobs));
+  await tally.check('A worker does many jobs in a row', () => proveMemory(scene, jobs));
+  await tally.check('PostgreSQL away for 10 s', () => proveOutage(scene));
+  await tally.check('A job for each minute, with several workers', () => proveTicks(scene));
+}
+
+async function proveTransactions(scene: Scene): Promise<string> {
+  await using app = await scene.buildApp();
+  const startedAt = performance.now();
+  for (let number = 0; number < 1_000; number++) {
+    const write = app.db.transaction().execute(async (transaction) => {
+      const payload = { key: `transaction ${number}`, sentAt: Date.now(), ms: 0 };
+      await app.jobs.send('record', payload, { transaction });
+      if (number % 2 === 0) throw new Error('rolled back');
+    });
+    await write.catch((error) => assert.equal(error.message, 'rolled back'));
+  }
+  const found = await scene.count("from pgboss.job where data->>'key' like 'transaction %'");
+  assert.equal(found, 500);
+  return `500 jobs; ${Math.round(performance.now() - startedAt)} µs for each transaction`;
+}
+
+async function proveRestarts(scene: Scene, jobs: number): Promise<string> {
+  const webs = await Promise.all([scene.start('web'), scene.start('web')]);
+  const workers = await Promise.all([1, 2, 3].map(() => scene.start('worker', SETTINGS)));
+  let isSent = false;
+  let killed = 0;
+  const restart = async () => {
+    for (let turn = 0; !isSent; turn = 1 - turn) {
+      await sleep(RESTART_MS);
+      workers[turn]!.signal('SIGTERM');
+      assert.equal((await workers[turn]!.ended).code, 0, 'a restarted worker ends with 0');
+      workers[turn] = await scene.start('worker', SETTINGS);
+    }
+  };
+  const kill = async () => {
+    while (!isSent) {
+      await sleep(1_000 + Math.random() * 8_000);
+      workers[2]!.signal('SIGKILL');
+      killed += 1;
+      workers[2] = await scene.start('worker', SETTINGS);
+    }
+  };
+  const disturbed = Promise.all([restart(), kill()]);
+  const startedAt = performance.now();
+  await send(
+    webs.map(({ url }) => url),
+    jobs,
+  ).finally(() => {
+    isSent = true;
+  });
+  const sentMs = performance.now() - startedAt;
+  await disturbed;
+  const done = () =>
+    scene.count("from (select distinct key from proof_runs where key like 'load %') as done");
+  while ((await done()) < jobs && performance.now() - startedAt < 150_000) await sleep(500);
+  assert.equal(await done(), jobs, 'each job is done');
+  const twice = (await scene.count("from proof_runs where key like 'load %'")) - jobs;
+  assert.ok(
+    twice <= killed * CONCURRENCY,
+    `${twice} done twice, of ${killed * CONCURRENCY} that may have been interrupted`,
+  );
+  const [waited] = await scene.postgres.query<{ middle: number; most: number }>(
+    `select percentile_cont(0.5) within group (order by waited_ms) as middle, max(waited_ms) as most
+    from proof_runs where key like 'load %'`,
+  );
+  for (const running of [...webs, ...workers]) await running[Symbol.asyncDispose]();
+  return (
+    `${jobs} queued, ${Math.round((jobs / sentMs) * 1_000)} a second; all done, ${twice} of them twice; ` +
+    `${killed} workers killed; begun after ${waited?.middle} ms in the middle, ${waited?.most} ms at most`
+  );
+}
+
+/** Queues so many jobs through the API; a request that an overloaded process refuses is sent again. */
+async function send(urls: string[], jobs: number): Promise<void> {
+  let next = 0;
+  const client = async () => {
+    while (next < jobs) {
+      const number = next++;
+      const url = `${urls[number % urls.length]}/proof-jobs/load ${number}`;
+      const ask = async () => (await fetch(url, { method: 'POST' })).status;
+      let status = await ask();
+      for (; status === 503; status = await ask()) await sleep(100);
+      assert.equal(status, 202);
+    }
+  };
+  await Promise.all(Array.from({ length: CLIENTS }, client));
+}
+
+/** The memory of a worker after a quarter of the jobs and after all of them. */
+async function proveMemory(scene: Scene, jobs: number): Promise<string> {
+  await scene.postgres.query(`insert into pgboss.job (name, data, singleton_key, retry_limit, policy)
+    select 'record', json_build_object('key', 'many ' || n, 'sentAt', 0, 'ms', 0), 'many ' || n, 100000, 'short'
+    from generate_series(1, ${jobs}) as n`);
+  const worker = await scene.start('worker', { WORKER_CONCURRENCY: '20', LOG_LEVEL: 'warn' });
+  const done = () => scene.count("from proof_runs where key like 'many %'");
+  const waitFor = async (count: number) => {
+    while ((await done()) < count) await sleep(100);
+  };
+  const startedAt = performance.now();
+  await waitFor(jobs / 4);
+  const early = await readMemory(worker);
+  await waitFor(jobs);
+  const late = await readMemory(worker);
+  const rate = Math.round((jobs / (performance.now() - startedAt)) * 1_000);
+  await worker[Symbol.asyncDispose]();
+  assert.ok(late < early * 1.5, `${early} MiB after a quarter, ${late} MiB after all`);
+  return `${rate} a second; ${early} MiB after a quarter of ${jobs}, ${late} MiB after all`;
+}
+
+async function readMemory({ pid }: RunningProcess): Promise<number> {
+  const [, kib] = /VmRSS:\s+(\d+)/.exec(await readFile(`/proc/${pid}/status`, 'utf8')) ?? [];
+  return Math.round(Number(kib) / 1_024);
+}
+
+async function proveOutage(scene: Scene): Promise<string> {
+  const workers = await Promise.all([1, 2, 3].map(() => scene.start('worker', SETTINGS)));
+  await using app = await scene.buildApp();
+  for (let number = 0; number < 100; number++)
+    await app.jobs.send('record', { key: `outage ${number}`, sentAt: Date.now(), ms: 1_000 });
+  await sleep(1_000);
+  await scene.postgres.kill();
+  await sleep(10_000);
+  await scene.postgres.start();
+  const startedAt = performance.now();
+  const done = () =>
+    scene.count("from (select distinct key from proof_runs where key like 'outage %') as done");
+  while ((await done()) < 100 && performance.now() - startedAt < 60_000) await sleep(500);
+  assert.equal(await done(), 100);
+  const seconds = Math.round((performance.now() - startedAt) / 100) / 10;
+  for (const worker of workers) await worker[Symbol.asyncDispose]();
+  return `100 of 100 jobs done ${seconds} s after it was back`;
+}
+
+/** A minute is a slot of pg-boss's; the last one's job may not have begun. */
+async function proveTicks(scene: Scene): Promise<string> {
+  const slots = await scene.count(
+    "from (select distinct singleton_on from pgboss.job where name = '__pgboss__send-it') as slots",
+  );
+  const done = await scene.count('from proof_ticks');
+  assert.ok(done > 0 && (done === slots || done === slots - 1), `${slots} minutes, ${done} jobs`);
+  return `${done} jobs for ${slots} minutes`;
+}

@@ -1,0 +1,8 @@
+import { openHttpListener } from '../../src/listener.ts';
+import { startProcess } from '../../src/process.ts';
+
+/** The web process with the template's routes and one that queues jobs. */
+await startProcess(openHttpListener, {
+  routes: [new URL('../../routes/', import.meta.url), new URL('./routes/', import.meta.url)],
+  jobs: [new URL('./jobs/', import.meta.url)],
+});

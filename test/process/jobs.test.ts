@@ -1,0 +1,116 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { type Test, test } from 'tap';
+import { DOWN, findFreePort, type ProcessOptions, spawnProcess, startProcess } from '../helper.ts';
+
+const environment = { DATABASE_URL: DOWN, LOG_LEVEL: 'info' };
+
+/** Runs a process type to its end, with these lines on its stdin. */
+async function run(t: Test, options: Pick<ProcessOptions, 'entry' | 'args' | 'node'>, input = '') {
+  const started = spawnProcess(t, { environment, source: 'src', ...options });
+  started.write(input);
+  started.end();
+  const code = await started.exited;
+  return { code, ...started, last: started.lines.at(-1) };
+}
+
+test('The worker answers for its health and for nothing else, with the database away', async (t) => {
+  const started = await startProcess(t, { entry: 'worker', environment, source: 'src' });
+  const { url, lines, waitForLine, signal, exited } = started;
+  await waitForLine('The job queue is away');
+  const get = (path: string) => fetch(url + path);
+  t.match(await (await get('/health/live')).json(), { status: 'live' });
+  t.equal((await get('/health/ready')).status, 503);
+  for (const path of ['/', '/docs', '/openapi.json', '/notes', '/healthy', '/nothing']) {
+    const answer = await get(path);
+    t.match(await answer.json(), { statusCode: 404, message: `GET ${path} does not exist.` });
+    t.ok(answer.headers.get('x-request-id') && answer.headers.get('content-security-policy'));
+  }
+  signal('SIGTERM');
+  t.equal(await exited, 0);
+  t.equal(lines.filter(({ msg }) => msg.startsWith('The job queue is away')).length, 1);
+});
+
+test('Where its port is taken, the worker warns and works on', async (t) => {
+  const port = await findFreePort();
+  const server = createServer().listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const { waitForLine, signal, exited } = spawnProcess(t, {
+    entry: 'worker',
+    environment: { ...environment, PORT: `${port}`, WEB_CONCURRENCY: '2' },
+    source: 'src',
+  });
+  t.match(await waitForLine(`Port ${port} is taken`), { level: 40 });
+  await waitForLine('The job queue is away');
+  signal('SIGTERM');
+  t.equal(await exited, 0);
+});
+
+test('A worker whose address is not of this machine ends with 1', async (t) => {
+  const options = { entry: 'worker', source: 'src' } as const;
+  const started = await startProcess(t, {
+    ...options,
+    environment: { ...environment, HOST: '192.0.2.1' },
+  });
+  t.equal(await started.exited, 1);
+  t.match(started.lines.at(-1)?.msg, /HOST is 192\.0\.2\.1, which is no address of this machine/);
+});
+
+test('job runs one job in the foreground, and says what it does not know', async (t) => {
+  const job = (...args: string[]) => run(t, { entry: 'job-command', args });
+  t.match(await job('work', '{"how":"end"}'), { code: 0, last: { job: 'work', outcome: 'done' } });
+  t.match(await job('work', '{"how":"throw"}'), {
+    code: 1,
+    lines: [{}, {}, { outcome: 'failed' }],
+  });
+  t.match(await job('work'), {
+    code: 1,
+    last: { level: 60, msg: /The payload of the job work does not fit/ },
+  });
+  const unknown = 'There is no job named cats. These are there: tick, work.';
+  t.match(await job('cats'), { code: 1, last: { level: 60, msg: unknown } });
+  for (const args of [[], ['work', '{'], ['work', '{}', '{}']])
+    t.match(await job(...args), {
+      code: 1,
+      last: { level: 60, msg: /^Give a job's name and its/ },
+    });
+  t.match(await run(t, { entry: 'job' }), {
+    code: 1,
+    last: { level: 60, msg: /^Give a job's name/ },
+  });
+});
+
+test('console runs the lines of a pipe, one after the other', async (t) => {
+  const open = (input: string) => run(t, { entry: 'console' }, input);
+  const lines = [
+    'const one = await Promise.resolve(1)',
+    'function add(more) {',
+    'return one + more }',
+  ];
+  const done = await open(
+    `${lines.join('\n')}\nadd(2)\ntypeof jobs.send + typeof db + typeof sql + typeof app\n`,
+  );
+  t.match(done, { code: 0 });
+  t.strictSame(
+    done.noise.filter((text) => !text.includes('"level":30')),
+    ['3', "'functionobjectfunctionobject'"],
+  );
+  const failed = await open('await jobs.send("cats", {})\n"never"\n');
+  t.equal(failed.code, 1);
+  t.match(failed.noise.join(''), /There is no job named cats/);
+  t.notMatch(failed.noise.join(''), /never/);
+  t.match(await open('const const\n'), { code: 1, noise: [/Unexpected token/] });
+  t.match(await open('function add() {\n'), { code: 1, noise: [/This is not complete/] });
+});
+
+test('console is a REPL in a terminal, and ends with it', async (t) => {
+  const node = [process.execPath, '--import', 'data:text/javascript,process.stdin.isTTY=true'];
+  const { code, noise } = await run(
+    t,
+    { entry: 'console', node },
+    'await Promise.resolve(6) * 7\n',
+  );
+  t.equal(code, 0);
+  t.match(noise.join('\n'), /poort> 42\n/);
+});

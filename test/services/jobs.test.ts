@@ -1,0 +1,161 @@
+import type { FastifyInstance } from 'fastify';
+import { type Test, test } from 'tap';
+import {
+  buildTestApp,
+  captureLog,
+  type Environment,
+  type LogLine,
+  poll,
+  startProcess,
+  type TestProcess,
+} from '../helper.ts';
+import { type PostgresServer, startPostgres } from './postgres-server.ts';
+
+const JOBS = [new URL('../fixture/jobs/', import.meta.url)];
+
+interface Scene {
+  postgres: PostgresServer;
+  /** Sends the jobs, and takes none. */
+  app: FastifyInstance;
+  lines: LogLine[];
+  startWorker(environment?: Environment): Promise<TestProcess>;
+}
+
+/** A PostgreSQL with the queues of test/fixture's jobs. */
+async function setScene(t: Test): Promise<Scene> {
+  const postgres = await startPostgres(t);
+  const { logger, lines } = captureLog();
+  const app = await buildTestApp(t, { DATABASE_URL: postgres.url }, { logger, jobs: JOBS });
+  await app.readiness.release();
+  return {
+    postgres,
+    app,
+    lines,
+    startWorker: (environment = {}) =>
+      startProcess(t, {
+        entry: 'job-worker',
+        environment: { DATABASE_URL: postgres.url, ...environment },
+      }),
+  };
+}
+
+const listOutcomes = (workers: TestProcess[], id: string | null) =>
+  workers.flatMap(({ lines }) => lines.filter((line) => line.id === id && line.outcome));
+
+test('contract 33: What a worker was running when it stopped or was killed is done by another', async (t) => {
+  const { app, startWorker } = await setScene(t);
+
+  await t.test('SIGTERM: it takes no more, finishes what runs, and ends with 0', async (t) => {
+    const worker = await startWorker();
+    const id = await app.jobs.send('work', { how: 'take long' });
+    await worker.waitForLine('take long begins');
+    worker.signal('SIGTERM');
+    await worker.waitForLine('Draining');
+    const health = await fetch(`${worker.url}/health/ready`);
+    t.equal(health.status, 503);
+    t.match(await health.json(), { status: 'draining' });
+    const later = await app.jobs.send('work', { how: 'end' });
+    t.equal(await worker.exited, 0);
+    t.match(listOutcomes([worker], id), [{ outcome: 'done', attempt: 1 }]);
+    t.strictSame(listOutcomes([worker], later), []);
+  });
+
+  await t.test('What is not done in time is given back, and another has it at once', async (t) => {
+    const worker = await startWorker({ SHUTDOWN_TIMEOUT_MS: '4000', SHUTDOWN_DELAY_MS: '3000' });
+    const id = await app.jobs.send('work', { how: 'take long' });
+    await worker.waitForLine('take long begins');
+    const other = await startWorker();
+    const startedAt = performance.now();
+    worker.signal('SIGTERM');
+    t.equal(await worker.exited, 1);
+    t.ok(performance.now() - startedAt < 4_000, 'before SHUTDOWN_TIMEOUT_MS');
+    t.ok(worker.lines.find(({ msg }) => msg.startsWith('aborted: The worker stops')));
+    t.match(listOutcomes([worker], id), [{ level: 30, outcome: 'returned', attempt: 1 }]);
+    const message = 'Jobs given back, which took longer than SHUTDOWN_TIMEOUT_MS: 1';
+    t.match(worker.lines.at(-1), { level: 60, msg: message });
+    await other.waitForLine('take long begins');
+    t.comment(`begun by another ${Math.round(performance.now() - startedAt)} ms after SIGTERM`);
+    await poll(() => listOutcomes([other], id).length > 0);
+    t.match(listOutcomes([other], id), [{ outcome: 'done', attempt: 1 }], 'that was no attempt');
+    other.signal('SIGTERM');
+    t.equal(await other.exited, 0);
+  });
+
+  await t.test('SIGKILL: another does it within a minute, and that was an attempt', async (t) => {
+    const worker = await startWorker();
+    const id = await app.jobs.send('work', { how: 'take long' });
+    await worker.waitForLine('take long begins');
+    const other = await startWorker();
+    const startedAt = performance.now();
+    worker.signal('SIGKILL');
+    await other.waitForLine('take long begins');
+    const passedMs = Math.round(performance.now() - startedAt);
+    t.ok(passedMs < 60_000, `begun by another after ${passedMs} ms`);
+    await poll(() => listOutcomes([other], id).length > 0);
+    t.match(listOutcomes([other], id), [{ outcome: 'done', attempt: 2 }]);
+    other.signal('SIGTERM');
+    t.equal(await other.exited, 0);
+  });
+});
+
+test('A job that kills each worker that runs it is given up', async (t) => {
+  const { app, startWorker } = await setScene(t);
+  const id = await app.jobs.send('work', { how: 'kill' });
+  const first = await startWorker();
+  t.equal(await first.exited, 'SIGKILL');
+  const second = await startWorker();
+  t.equal(await second.exited, 'SIGKILL');
+  const third = await startWorker();
+  await poll(() => listOutcomes([third], id).length > 0);
+  const err = { message: 'The worker was killed at the last attempt' };
+  t.match(listOutcomes([third], id), [{ level: 50, outcome: 'failed', attempt: 3, err }]);
+});
+
+test('A worker waits for a database that is away, and for its release, and nothing is lost', async (t) => {
+  const { app, postgres, startWorker } = await setScene(t);
+  await app.jobs.send('work', { how: 'take long' });
+  const worker = await startWorker();
+  await worker.waitForLine('take long begins');
+  await postgres.kill();
+  await worker.waitForLine('The job queue is away');
+  const late = await startWorker();
+  await late.waitForLine('The job queue is away');
+  await postgres.start();
+  const id = await app.jobs.send('work', { how: 'end' });
+  await poll(() => listOutcomes([worker, late], id).length > 0);
+  t.match(listOutcomes([worker, late], id), [{ outcome: 'done' }]);
+  await poll(() => worker.lines.some(({ outcome }) => outcome));
+  t.match(
+    worker.lines.find(({ outcome }) => outcome),
+    { outcome: 'done', attempt: 1 },
+  );
+  await worker.waitForLine('The job queue is back');
+  await late.waitForLine('The job queue is back');
+});
+
+test('Two workers whose user owns no table run each tick of the clock once', async (t) => {
+  const { postgres, startWorker } = await setScene(t);
+  const owner = await postgres.connect();
+  await owner.query('create role worker login');
+  for (const schema of ['public', 'pgboss'])
+    await owner.query(`grant usage on schema ${schema} to worker;
+      grant select, insert, update, delete on all tables in schema ${schema} to worker`);
+  const DATABASE_URL = postgres.url.replace('poort@', 'worker@');
+  const workers = [await startWorker({ DATABASE_URL }), await startWorker({ DATABASE_URL })];
+  const ticks = () => workers.flatMap(({ lines }) => lines.filter(({ outcome }) => outcome));
+  await poll(() => ticks().length > 1);
+  const slots = "select distinct singleton_on from pgboss.job where name = '__pgboss__send-it'";
+  t.equal(ticks().length, (await owner.query(slots)).rowCount, 'one for each tick');
+  for (const { lines } of workers) t.notOk(lines.find(({ level }) => level > 30));
+});
+
+test('release takes away the queues of jobs that are gone, and may run at once', async (t) => {
+  const { app, postgres, lines } = await setScene(t);
+  const { logger, lines: later } = captureLog();
+  const other = await buildTestApp(t, { DATABASE_URL: postgres.url }, { logger });
+  await Promise.all([other.readiness.release(), other.readiness.release()]);
+  const applied = [...lines, ...later].flatMap((line) => (line.applied ?? []) as string[]);
+  for (const name of ['work', 'tick', 'tick/clock'])
+    for (const step of [`queue ${name}`, `no queue ${name}`]) t.ok(applied.includes(step), step);
+  await t.rejects(app.jobs.send('work', { how: 'end' }), { message: /Queue work does not exist/ });
+});
