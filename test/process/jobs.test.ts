@@ -100,8 +100,14 @@ test('console runs the lines of a pipe, one after the other', async (t) => {
   t.equal(failed.code, 1);
   t.match(failed.noise.join(''), /There is no job named cats/);
   t.notMatch(failed.noise.join(''), /never/);
-  t.match(await open('const const\n'), { code: 1, noise: [/Unexpected token/] });
-  t.match(await open('function add() {\n'), { code: 1, noise: [/This is not complete/] });
+  for (const [input, message] of [
+    [') + 1\n', /Unexpected token/],
+    ['function add() {\n', /This is not complete: function add/],
+  ] as const) {
+    const { code, noise } = await open(input);
+    t.equal(code, 1);
+    t.match(noise.join(''), message);
+  }
 });
 
 test('console is a REPL in a terminal, and ends with it', async (t) => {
