@@ -10,7 +10,10 @@ import { readPath } from '../src/request-log.ts';
 /** The most bytes of an answer: a page of a hundred notes of the greatest size is five million. */
 const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
 
-/** How long an idle connection is kept, in milliseconds: less than this app's own 125 s, from which the other is made. */
+/**
+ * How long an idle connection is kept, in milliseconds: less than this app's own 125 s, from which
+ * the other is made.
+ */
 const KEEP_ALIVE_MS = 60_000;
 
 export const settings = Type.Object({
@@ -44,7 +47,8 @@ export interface BackingApp {
    * The answer of GET `path` of the other app, checked against the schema.
    *
    * @param path with its query, below the path of BACKING_APP_URL
-   * @throws an error with status code 503 where no app is attached, 504 where it is late, 502 where it fails otherwise
+   * @throws an error with status code 503 where no app is attached, 504 where it is late, 502 where
+   * it fails otherwise
    */
   get<Schema extends TSchema>(
     path: string,
@@ -66,7 +70,10 @@ const Late = createError<[string, ErrorOptions?]>(
 );
 const LoopDetected = createError('LOOP_DETECTED', 'The request came from this app itself', 508);
 
-/** Another app behind BACKING_APP_URL as `app.backingApp`: with the seventh factor, one app is the service of another. */
+/**
+ * Another app behind BACKING_APP_URL as `app.backingApp`: with the seventh factor, one app is the
+ * service of another.
+ */
 export default fp(
   async (app) => {
     const { BACKING_APP_URL, REQUEST_TIMEOUT_MS } = app.config;
@@ -156,7 +163,8 @@ class BackingAppClient implements BackingApp {
       headers: { ...this.#credentials, ...headers },
     } as const;
     const ask = () => this.#pool.request(options);
-    // A connection may have been closed by the other side while it was idle, or the other app is just starting anew.
+    // A connection may have been closed by the other side while it was idle, or the other app is
+    // just starting anew.
     const { statusCode, body } = await ask().catch((error) =>
       isDisconnected(error) ? ask() : Promise.reject(error),
     );

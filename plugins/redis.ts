@@ -3,10 +3,16 @@ import type { Redis } from 'ioredis';
 import { type Static, Type } from 'typebox';
 import manifest from '../package.json' with { type: 'json' };
 
-/** How long Redis may take to answer, in milliseconds, before it counts as away. It answers within one. */
+/**
+ * How long Redis may take to answer, in milliseconds, before it counts as away. It answers within
+ * one.
+ */
 const ANSWER_TIMEOUT_MS = 250;
 
-/** How long a connection may take, in milliseconds: a server without TLS says nothing to one with it. */
+/**
+ * How long a connection may take, in milliseconds: a server without TLS says nothing to one with
+ * it.
+ */
 const CONNECT_TIMEOUT_MS = 2_000;
 
 export const settings = Type.Object({
@@ -46,7 +52,10 @@ declare module 'fastify' {
   }
 }
 
-/** The Redis behind REDIS_URL as `app.redis`, where there is one. It is optional: nobody waits for it. */
+/**
+ * The Redis behind REDIS_URL as `app.redis`, where there is one. It is optional: nobody waits for
+ * it.
+ */
 export default fp(
   async (app) => {
     const { REDIS_URL, REDIS_TLS } = app.config;
@@ -63,7 +72,8 @@ export default fp(
     };
     redis.on('error', fail);
     redis.on('close', () => {
-      // Heroku closes idle connections, which is no failure; a connection that never was ready is one.
+      // Heroku closes idle connections, which is no failure; a connection that never was ready is
+      // one.
       if (!isReady) fail(new Error('The connection was closed before Redis was ready'));
       isReady = false;
     });
@@ -90,7 +100,8 @@ async function connect(url: string, tls: RedisSettings['REDIS_TLS']): Promise<Re
     // While Redis is away, a command fails at once instead of waiting for it in a queue.
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
-    // A Redis that stands still is as good as away: the connection is given up, and what waits for it with it.
+    // A Redis that stands still is as good as away: the connection is given up, and what waits for
+    // it with it.
     socketTimeout: ANSWER_TIMEOUT_MS,
     connectTimeout: CONNECT_TIMEOUT_MS,
     ...(url.startsWith('rediss:') && { tls: { rejectUnauthorized: tls !== 'no-verify' } }),

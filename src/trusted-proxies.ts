@@ -5,7 +5,8 @@ import { cleanAddress } from './client-address.ts';
 export const RANGES: Record<string, string[]> = {
   loopback: ['127.0.0.0/8', '::1/128'],
   linklocal: ['169.254.0.0/16', 'fe80::/10'],
-  // Routers of platforms also come from what RFC 6598 gives to carriers: private as the others (Railway).
+  // Routers of platforms also come from what RFC 6598 gives to carriers: private as the others
+  // (Railway).
   uniquelocal: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', 'fc00::/7'],
   // https://www.cloudflare.com/ips, as of 2026-02-11; the last change was in 2021.
   cloudflare: [

@@ -10,7 +10,10 @@ type OpenApi = NonNullable<FastifyDynamicSwaggerOptions['openapi']>;
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** What the OpenAPI document has beside the routes; a plugin adds to it before the first request. */
+    /**
+     * What the OpenAPI document has beside the routes; a plugin adds to it before the first
+     * request.
+     */
     openapi: OpenApi;
   }
 }
@@ -24,7 +27,9 @@ const FILES = {
   'swagger-ui.css': new URL(import.meta.resolve('swagger-ui-dist/swagger-ui.css')),
 };
 
-/** For the page alone: it loads what the app serves, and icons that Swagger UI draws from data URLs. */
+/**
+ * For the page alone: it loads what the app serves, and icons that Swagger UI draws from data URLs.
+ */
 const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -38,11 +43,14 @@ const CONTENT_SECURITY_POLICY = [
 
 const HIDDEN = { schema: { hide: true } };
 
-/** The API's page at /docs and its OpenAPI document at /openapi.json, from the routes' own schemas. */
+/**
+ * The API's page at /docs and its OpenAPI document at /openapi.json, from the routes' own schemas.
+ */
 export default fp(
   async (app) => {
     const { name: title, version, description } = manifest;
-    // Relative to the document: right behind every prefix, and no header of a request can change it.
+    // Relative to the document: right behind every prefix, and no header of a request can change
+    // it.
     const servers = [{ url: './' }];
     const info = { title, version, description };
     app.decorate('openapi', { openapi: '3.1.0', info, servers, components: {} });

@@ -13,8 +13,8 @@ export interface Allowance {
 }
 
 /**
- * Counts in this process. All clients have the same window, so that nothing of an old one is kept. In a flood of
- * addresses, those below the limit are forgotten, never one that is above it.
+ * Counts in this process. All clients have the same window, so that nothing of an old one is kept.
+ * In a flood of addresses, those below the limit are forgotten, never one that is above it.
  */
 export class Counter {
   readonly #max: number;

@@ -38,9 +38,9 @@ const TooManyRequests = createError<[number]>(
 );
 
 /**
- * Limits how often a client may ask: one limit over all processes while Redis is attached and counts, else one in
- * each process. @fastify/rate-limit was tried: its promise for each request costs a tenth of it, and it limits nobody
- * while Redis is away.
+ * Limits how often a client may ask: one limit over all processes while Redis is attached and
+ * counts, else one in each process. @fastify/rate-limit was tried: its promise for each request
+ * costs a tenth of it, and it limits nobody while Redis is away.
  */
 export default fp(
   async (app) => {

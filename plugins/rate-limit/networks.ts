@@ -4,10 +4,16 @@ export interface Network {
   share: number;
 }
 
-/** How many clients one /48 is: a customer may have that many networks, a carrier puts many customers into it. */
+/**
+ * How many clients one /48 is: a customer may have that many networks, a carrier puts many
+ * customers into it.
+ */
 const CLIENTS_OF_48 = 10;
 
-/** Of an IPv6 address, its customer's /64 and the /48 around it, or 65,536 networks would be as many clients. */
+/**
+ * Of an IPv6 address, its customer's /64 and the /48 around it, or 65,536 networks would be as many
+ * clients.
+ */
 export function readNetworks(address: string): Network[] {
   if (!address.includes(':')) return [{ name: address, share: 1 }];
   const groups = readGroups(address);

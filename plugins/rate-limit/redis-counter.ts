@@ -4,7 +4,10 @@ import manifest from '../../package.json' with { type: 'json' };
 import { type Allowance, type Counter, WINDOW_MS } from './counter.ts';
 import type { Network } from './networks.ts';
 
-/** How long Redis has to count again before it counts as back, in milliseconds: it may fail every second time. */
+/**
+ * How long Redis has to count again before it counts as back, in milliseconds: it may fail every
+ * second time.
+ */
 const BACK_AFTER_MS = 1_000;
 
 /** Counts in Redis, for all processes, and in this one for as long as Redis does not. */

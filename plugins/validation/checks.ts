@@ -2,7 +2,10 @@ import { Ajv, type ErrorObject, type Options } from 'ajv';
 import addFormats from 'ajv-formats';
 import { MAX_PROBLEMS } from './problems.ts';
 
-/** How many values of a body are searched for problems, so that a large one costs no more than its parsing. */
+/**
+ * How many values of a body are searched for problems, so that a large one costs no more than its
+ * parsing.
+ */
 const MAX_VALUES = 1_000;
 
 /** What an object or a list of which only the first values are there may seem to lack. */
@@ -30,8 +33,9 @@ export function createAjv(options: Options = {}, schemas: Schemas = {}): Ajv {
 }
 
 /**
- * A body is taken as it came: Fastify's default turns 123 into "123", null into "" and drops unknown fields, so that
- * a client's mistake looks like success. The first mistake ends the check; only then are the others searched for.
+ * A body is taken as it came: Fastify's default turns 123 into "123", null into "" and drops
+ * unknown fields, so that a client's mistake looks like success. The first mistake ends the check;
+ * only then are the others searched for.
  *
  * @param all an Ajv with `allErrors`
  */
@@ -62,7 +66,8 @@ function copyFirst(value: unknown, copied: { values: number }): unknown {
 }
 
 /**
- * Paths, queries and headers carry only text: numbers and lists are read from it, into the value itself.
+ * Paths, queries and headers carry only text: numbers and lists are read from it, into the value
+ * itself.
  *
  * @param ajv with `coerceTypes` and `allErrors`
  */
@@ -79,7 +84,10 @@ export function compileText(ajv: Ajv, schema: TextSchema): Check {
   };
 }
 
-/** ajv also reads 0x10, 1e2, " 5", +5 and 5.0 as integers, and passes over limit[], which is a limit to PHP. */
+/**
+ * ajv also reads 0x10, 1e2, " 5", +5 and 5.0 as integers, and passes over limit[], which is a limit
+ * to PHP.
+ */
 function findMisread(
   name: string,
   texts: unknown[],

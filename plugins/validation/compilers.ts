@@ -21,7 +21,10 @@ export class LazyCompilers {
     return factory as Factory;
   }
 
-  /** Compiles what no request has needed yet, a schema in a turn; rejects at the first that cannot be compiled. */
+  /**
+   * Compiles what no request has needed yet, a schema in a turn; rejects at the first that cannot
+   * be compiled.
+   */
   async compilePending(): Promise<void> {
     for (const compile of this.#pending) {
       compile();

@@ -19,8 +19,8 @@ const UnsupportedType = createError(
 );
 
 /**
- * JSON in UTF-8 is the one format of the API; compilers.ts checks it against the routes' schemas. A request without
- * a body is not judged by its content type: many clients always send one.
+ * JSON in UTF-8 is the one format of the API; compilers.ts checks it against the routes' schemas. A
+ * request without a body is not judged by its content type: many clients always send one.
  */
 export default fp(
   async (app) => {

@@ -19,7 +19,9 @@ export const Problems = Type.Array(
   { maxItems: MAX_PROBLEMS, description: 'What a schema does not accept: its first problems' },
 );
 
-/** A request that its route's schema does not accept. Fastify adds the code and the status code 400. */
+/**
+ * A request that its route's schema does not accept. Fastify adds the code and the status code 400.
+ */
 export class InvalidRequest extends Error {
   readonly errors: Static<typeof Problems>;
 

@@ -1,4 +1,5 @@
-// The pages in a real browser: what they show and do, without an error or a violation of their policy
+// The pages in a real browser: what they show and do, without an error or a violation of their
+// policy
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Browser, Page } from 'playwright-core';
@@ -110,7 +111,10 @@ async function proveLayout(page: Page, { viewport }: Look): Promise<void> {
   assert(width <= viewport.width, `it is ${width} pixels wide in a window of ${viewport.width}`);
 }
 
-/** The page's own requests: a note is written, and the list shows it without anything being filled in. */
+/**
+ * The page's own requests: a note is written, and the list shows it without anything being filled
+ * in.
+ */
 async function proveTrying(browser: Browser, url: string): Promise<string> {
   const title = `Written in a browser ${crypto.randomUUID()}`;
   const { page, complaints } = await openPage(browser, new URL(url).origin, {});

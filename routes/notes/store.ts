@@ -24,7 +24,9 @@ const COLUMNS = [
   'updated_at as updatedAt',
 ] as const;
 
-/** A page of notes, newest first: a UUID of version 7 begins with its time, so the key is the order. */
+/**
+ * A page of notes, newest first: a UUID of version 7 begins with its time, so the key is the order.
+ */
 export async function listNotes(
   db: Kysely<Tables>,
   { limit = PAGE_SIZE, after }: NotePage,

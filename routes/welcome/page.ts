@@ -54,7 +54,9 @@ export const contentSecurityPolicy = [
   "frame-ancestors 'none'",
 ].join(';');
 
-/** The page for whoever opens the app in a browser: what it is, where to look, what to edit next. */
+/**
+ * The page for whoever opens the app in a browser: what it is, where to look, what to edit next.
+ */
 export function renderWelcomePage({ name, version, docs, health }: Welcome): string {
   const links = [...(docs ? [[docs, 'Try the API']] : []), [health, 'Readiness']];
   return `<!doctype html>

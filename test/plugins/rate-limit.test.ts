@@ -5,7 +5,10 @@ import { buildTestApp, captureLog, DOWN } from '../helper.ts';
 /** A client on the internet that reaches the app without a proxy. */
 const CLIENT = '203.0.113.7';
 
-/** What is left of the limit for a client that asks from this address, through proxies that say this of it. */
+/**
+ * What is left of the limit for a client that asks from this address, through proxies that say this
+ * of it.
+ */
 async function askRemaining(
   app: FastifyInstance,
   remoteAddress: string,

@@ -1,7 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { NoteList, NotePage } from '../../notes/schema.ts';
 
-/** What an attached app gives, passed on: an example of one app as the backing service of another. */
+/**
+ * What an attached app gives, passed on: an example of one app as the backing service of another.
+ */
 const backingAppNotes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/',
