@@ -16,7 +16,7 @@ const SWEEP_MS = 1_000;
 const STALL_MS = 45_000;
 
 /** The most bytes that are held for all clients together until they have read them. */
-const MAX_HELD = 128 * 1024 * 1024;
+const MAX_HELD = 40 * 1024 * 1024;
 
 /** An answer of more bytes is sent in pieces of this size: how far its client has read can be seen. */
 const PIECE = 64 * 1024;
@@ -44,19 +44,28 @@ export function watchDeadlines(app: FastifyInstance): void {
     const entry = app.openRequests.get(request.raw);
     if (!entry || !isWhole || payload.length <= PIECE || request.method === 'HEAD')
       return done(null, payload);
-    const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload;
-    reply.header('content-length', bytes.length);
-    Object.assign(entry, { size: bytes.length, sentBefore: request.socket.bytesWritten });
+    const size = Buffer.byteLength(payload);
+    reply.header('content-length', size);
+    Object.assign(entry, { size, sentBefore: request.socket.bytesWritten });
     const entries = app.openRequests.list();
     entries.forEach(observe);
     cutOffSlowest(entries);
-    done(null, Readable.from(cut(bytes), { objectMode: false, highWaterMark: PIECE }));
+    done(null, Readable.from(cut(payload), { objectMode: false, highWaterMark: PIECE }));
   });
 }
 
-function* cut(bytes: Buffer): Generator<Buffer> {
-  for (let start = 0; start < bytes.length; start += PIECE)
-    yield bytes.subarray(start, start + PIECE);
+/** A text is cut as it is: a copy of its bytes would stay in memory until the garbage is collected. */
+function* cut(payload: string | Buffer): Generator<string | Buffer> {
+  for (let start = 0, end = 0; start < payload.length; start = end) {
+    end = start + PIECE;
+    if (typeof payload === 'string' && isHighSurrogate(payload.charCodeAt(end - 1))) end++;
+    yield typeof payload === 'string' ? payload.slice(start, end) : payload.subarray(start, end);
+  }
+}
+
+/** The first half of a character that is two in UTF-16. */
+function isHighSurrogate(code: number): boolean {
+  return code >= 0xd800 && code < 0xdc00;
 }
 
 function isLate({ reply, startedAt }: OpenRequest, timeoutMs: number): boolean {

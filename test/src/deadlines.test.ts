@@ -22,7 +22,7 @@ const ROUTES = `
       return { patient: true };
     });
     app.get('/stream', (request, reply) => reply.send(Readable.from(writeSlowly())));
-    app.get('/text', () => 'é'.repeat(${LARGE / 2}));
+    app.get('/text', () => 'x' + '😀'.repeat(${LARGE / 4 - 1}) + 'xxx');
     app.get('/bytes', () => Buffer.alloc(${LARGE}, 'a'));
     app.server.on('upgrade', (request, socket) => socket.write(Buffer.alloc(${LARGE * 2})));
   };
@@ -85,7 +85,9 @@ test('A large answer comes whole, with its length, to a slow reader too', async 
   for (const path of ['/text', '/bytes']) {
     const answer = await fetch(`${url}${path}`);
     t.equal(answer.headers.get('content-length'), `${LARGE}`, path);
-    t.equal((await answer.arrayBuffer()).byteLength, LARGE, path);
+    const text = await answer.text();
+    t.equal(Buffer.byteLength(text), LARGE, path);
+    t.notMatch(text, '\ufffd', 'no character is cut in two');
     const head = await fetch(`${url}${path}`, { method: 'HEAD' });
     t.equal(head.headers.get('content-length'), `${LARGE}`, path);
   }
@@ -123,7 +125,7 @@ test('contract 31: Many readers that stand still do not keep more than so many b
   slow.resume();
   await poll(() => read > LARGE);
   const readers = app.openRequests.list().filter(({ waiting }) => waiting > 0);
-  t.ok(readers.length > 10 && readers.length <= 32, `${readers.length} readers`);
+  t.ok(readers.length > 5 && readers.length <= 10, `${readers.length} readers`);
 });
 
 test('An upgrade that nobody listens for any more ends its connection', async (t) => {

@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { openSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { buildApp } from '../build.ts';
+import { findPort, makeFolder } from '../processes.ts';
+import type { Tally } from '../tally.ts';
+
+/** Each is a line of the log of 2 KB: together they are more than is kept. */
+const REQUESTS = 3_000;
+const PATH = `/${'x'.repeat(1_500)}`;
+
+/** From SIGTERM to the end, in milliseconds: nobody reads for one second of them. */
+const STOP_MS = 3_000;
+
+/** Lets nobody read the log, and its disk be full. */
+export async function proveLog(tally: Tally): Promise<void> {
+  for (const workers of ['1', '2'])
+    await tally.check(`A reader of the log that stands still, WEB_CONCURRENCY=${workers}`, () =>
+      standStill(workers),
+    );
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot) await tally.check('A log on a full disk', fillDisk);
+  else console.log('skipped A log on a full disk: only root mounts a tmpfs');
+}
+
+async function standStill(workers: string): Promise<string> {
+  const port = await findPort();
+  const app = start(port, 'pipe', workers);
+  await waitUntilServed(port);
+  for (let count = 0; count < REQUESTS; count += 50) await askMany(port);
+  return `${REQUESTS} requests were answered, ${await stop(app)}`;
+}
+
+async function fillDisk(): Promise<string> {
+  const folder = await makeFolder('full');
+  spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', folder]);
+  try {
+    const filler = path.join(folder, 'filler');
+    const port = await findPort();
+    const log = openSync(path.join(folder, 'log'), 'a');
+    const app = start(port, log, '1');
+    await waitUntilServed(port);
+    for (let size = 256 * 1024; size >= 1; size = Math.floor(size / 2)) fill(filler, size);
+    await askMany(port);
+    return `requests were answered, ${await stop(app)}`;
+  } finally {
+    spawnSync('umount', ['-l', folder]);
+  }
+}
+
+/** Takes what room is left. */
+function fill(file: string, size: number): void {
+  try {
+    writeFileSync(file, 'x'.repeat(size), { flag: 'a' });
+  } catch {
+    // That much was not there.
+  }
+}
+
+function start(port: number, stdout: 'pipe' | number, workers: string): ChildProcess {
+  const app = spawn(process.execPath, ['dist/src/web.js'], {
+    cwd: buildApp(),
+    stdio: ['ignore', stdout, 'ignore'],
+    env: {
+      PORT: `${port}`,
+      HOST: '127.0.0.1',
+      DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',
+      RATE_LIMIT_MAX: '0',
+      SHUTDOWN_DELAY_MS: '0',
+      WEB_CONCURRENCY: workers,
+    },
+  });
+  process.once('exit', () => app.kill('SIGKILL'));
+  return app;
+}
+
+async function waitUntilServed(port: number): Promise<void> {
+  const ask = () => fetch(`http://127.0.0.1:${port}/health/live`).catch(() => undefined);
+  while (!(await ask())?.ok) await sleep(50);
+}
+
+async function askMany(port: number): Promise<void> {
+  const ask = async () => {
+    const answer = await fetch(`http://127.0.0.1:${port}${PATH}`);
+    await answer.arrayBuffer();
+    // A machine that is busy refuses some of so many at once.
+    assert.ok([404, 503].includes(answer.status), `${answer.status}`);
+  };
+  await Promise.all(Array.from({ length: 50 }, ask));
+}
+
+async function stop(app: ChildProcess): Promise<string> {
+  const startedAt = performance.now();
+  const exited = once(app, 'exit');
+  app.kill('SIGTERM');
+  const [code] = await exited;
+  const ms = Math.round(performance.now() - startedAt);
+  assert.equal(code, 0);
+  assert.ok(ms < STOP_MS, `It took ${ms} ms to end`);
+  return `exit 0 within ${ms} ms`;
+}

@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { findPort, RunningProcess } from '../processes.ts';
+import type { Tally } from '../tally.ts';
+
+const READERS = 300;
+const PAGE_BYTES = 4 * 1024 * 1024;
+const MAX_RISE_MIB = 250;
+
+/** When the last reader that stands still has to be gone, in milliseconds. */
+const GONE_MS = 60_000;
+
+/** What the slow reader takes at a time, and how long it rests then, in milliseconds. */
+const SIP_BYTES = 256 * 1024;
+const REST_MS = 500;
+
+/** Asks for large pages and does not read them, beside a reader that is slow but steady. */
+export async function proveReaders(tally: Tally): Promise<void> {
+  await tally.check(`${READERS} readers of a page of 4 MB that stand still`, standStill);
+}
+
+async function standStill(): Promise<string> {
+  const port = await findPort();
+  await using app = new RunningProcess(
+    process.execPath,
+    [path.join(import.meta.dirname, 'web.ts')],
+    {
+      environment: {
+        PORT: `${port}`,
+        HOST: '127.0.0.1',
+        DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',
+        RATE_LIMIT_MAX: '0',
+        SHUTDOWN_DELAY_MS: '0',
+      },
+    },
+  );
+  await app.waitForLine('Server listening');
+  const before = readMiB(app.pid);
+  const slow = readSlowly(port);
+  const startedAt = performance.now();
+  const readers = await Promise.all(Array.from({ length: READERS }, () => ask(port)));
+  let most = 0;
+  let slowestMs = 0;
+  while (readers.some(({ destroyed }) => !destroyed) && performance.now() - startedAt < GONE_MS) {
+    const askedAt = performance.now();
+    assert.equal((await fetch(`http://127.0.0.1:${port}/health/live`)).status, 200);
+    slowestMs = Math.max(slowestMs, performance.now() - askedAt);
+    most = Math.max(most, readMiB(app.pid) - before);
+    await sleep(50);
+  }
+  const goneMs = performance.now() - startedAt;
+  const left = readers.filter(({ destroyed }) => !destroyed).length;
+  for (const reader of readers) reader.destroy();
+  assert.equal(left, 0, `${left} are still there after a minute`);
+  assert.ok(most <= MAX_RISE_MIB, `The memory rose by ${most} MiB`);
+  assert.ok((await slow) > PAGE_BYTES, 'The slow reader did not get all');
+  const figures = `${most} MiB more at most, all gone after ${Math.round(goneMs / 1_000)} s`;
+  return `${figures}, others served within ${Math.round(slowestMs)} ms, a slow reader got all`;
+}
+
+function readMiB(pid: number): number {
+  const [, kib] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))!;
+  return Math.round(Number(kib) / 1024);
+}
+
+/** A reader that stands still hears of its end only by writing: TCP tells nothing to who does not read. */
+async function ask(port: number): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1').on('error', () => socket.destroy());
+  await once(socket, 'connect');
+  socket.pause().write('GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  const knock = setInterval(() => socket.write('\r\n'), 1_000);
+  socket.once('close', () => clearInterval(knock));
+  return socket;
+}
+
+async function readSlowly(port: number): Promise<number> {
+  const socket = connect(port, '127.0.0.1');
+  socket.write('GET /page HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
+  let read = 0;
+  let sip = 0;
+  for await (const chunk of socket) {
+    read += chunk.length;
+    sip += chunk.length;
+    if (sip < SIP_BYTES) continue;
+    sip = 0;
+    await sleep(REST_MS);
+  }
+  return read;
+}
