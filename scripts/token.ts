@@ -22,7 +22,7 @@ if (import.meta.main)
 
 async function printToken([id = 'developer', ...scopes]: string[]): Promise<void> {
   const { AUTH_ISSUER_URL: url, AUTH_AUDIENCE: audience } = await readConfig();
-  if (!url?.startsWith('local:') || !audience)
+  if (!audience || !url?.startsWith('local:'))
     throw new OperatorError(
       `AUTH_ISSUER_URL is ${url ?? 'not set'}; npm run token signs for local:FOLDER only, ` +
         'such as AUTH_ISSUER_URL=local:.data/issuer. Another issuer gives tokens itself.',
@@ -66,7 +66,7 @@ async function readKey(url: string): Promise<JWK> {
 async function createKey(file: string): Promise<string> {
   const { privateKey } = await generateKeyPair('ES256', { extractable: true });
   const key = await exportJWK(privateKey);
-  const draft = `${file}.${process.pid}`;
+  const draft = `${file}.${crypto.randomUUID()}`;
   await writeFile(draft, JSON.stringify({ ...key, kid: await calculateJwkThumbprint(key) }), {
     mode: 0o600,
   });

@@ -1,6 +1,6 @@
 import { createReadStream, readFileSync } from 'node:fs';
 import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger';
-import type { FastifySchema } from 'fastify';
+import type { FastifyContextConfig, FastifySchema } from 'fastify';
 import fp from 'fastify-plugin';
 import manifest from '../../package.json' with { type: 'json' };
 import { readPath } from '../../src/request-log.ts';
@@ -41,6 +41,9 @@ const CONTENT_SECURITY_POLICY = [
   "frame-ancestors 'none'",
 ].join(';');
 
+/** The page's "Authorize" asks for a token because of it. */
+const BEARER = { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } as const;
+
 const HIDDEN = { schema: { hide: true } };
 
 /**
@@ -57,7 +60,15 @@ export default fp(
     await app.register(swagger, {
       openapi: app.openapi,
       stripBasePath: false,
-      transform: ({ schema, url }) => ({ schema: addErrors(schema), url }),
+      transform: ({ schema, url, route }) => ({
+        schema: { ...addErrors(schema), ...describeDemand(route.config) },
+        url,
+      }),
+    });
+    app.addHook('onReady', async () => {
+      const { components = {} } = app.openapi;
+      if (app.authenticate)
+        components.securitySchemes = { ...components.securitySchemes, bearer: BEARER };
     });
     app.get('/openapi.json', HIDDEN, async () => app.swagger());
     app.get('/docs', HIDDEN, async (request, reply) => {
@@ -82,4 +93,10 @@ function addErrors(schema: FastifySchema): FastifySchema {
   const ServerError = { ...ErrorAnswer, examples: [describeError(503)] };
   const response = { '4xx': ErrorAnswer, '5xx': ServerError, ...(schema?.response as object) };
   return { ...schema, response };
+}
+
+/** A route that asks who is calling needs a token, with these scopes. */
+function describeDemand({ auth }: FastifyContextConfig = {}): FastifySchema {
+  if (!auth) return {};
+  return { security: [{ bearer: auth === true ? [] : auth.scope.split(' ') }] };
 }

@@ -57,7 +57,7 @@ export const TREATMENTS: [RegExp, Treatment][] = [
   [/^npm (run dev|start)$/, serve],
   [/^node dist\/src\/web\.js$/, serve],
   [/^node dist\/src\/release\.js$/, run],
-  [/^npm run (build|release|format|proof|new resource \w+)$/, run],
+  [/^npm run (build|release|format|proof|new resource \w+|token alice notes:write)$/, run],
   [
     /^(git rm -r|npm uninstall) /,
     {

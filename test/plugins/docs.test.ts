@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import type { FastifyInstance } from 'fastify';
+import Fastify, { type FastifyInstance } from 'fastify';
 import { test } from 'tap';
+import docs from '../../plugins/docs/index.ts';
 import {
   buildAppWithRoutes,
   buildTestApp,
@@ -192,4 +193,20 @@ test('What is built has files of its own, where Swagger UI is not installed', as
     );
     t.ok(built.equals(Buffer.from(await answer.arrayBuffer())), name);
   }
+});
+
+test('GET /openapi.json says which routes ask for a token, and for which scopes', async (t) => {
+  const app = Fastify();
+  t.teardown(() => app.close());
+  app.decorate('authenticate', async () => undefined);
+  await app.register(docs);
+  app.get('/mine', { config: { auth: true } }, async () => 1);
+  app.get('/write', { config: { auth: { scope: 'a b' } } }, async () => 1);
+  app.get('/open', async () => 1);
+  const { components, paths } = (await app.inject('/openapi.json')).json();
+  const bearer = { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' };
+  t.match(components, { securitySchemes: { bearer } });
+  t.strictSame(paths['/mine'].get.security, [{ bearer: [] }]);
+  t.strictSame(paths['/write'].get.security, [{ bearer: ['a', 'b'] }]);
+  t.equal(paths['/open'].get.security, undefined);
 });

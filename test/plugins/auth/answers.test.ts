@@ -1,3 +1,4 @@
+import { get } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import { type Test, test } from 'tap';
 import { buildAppWithRoutes, type Environment } from '../../helper.ts';
@@ -108,8 +109,8 @@ test('What is no token of the issuer answers 401 INVALID_TOKEN', async (t) => {
     'no signature': `${header}.${payload}.`,
     'a part of the signature': token.slice(0, -4),
     'another payload': `${header}.${btoa('{"sub":"bob"}')}.${signature}`,
-    'a key that is not the issuer’s': await forged.sign({ iss: issuer.url }),
-    'an unknown key': await forged.sign({ iss: issuer.url }, { kid: undefined as never }),
+    'a key that of another issuer': await forged.sign({ iss: issuer.url }),
+    'an unknown key': await forged.signWithout('ES256', { iss: issuer.url }),
     'another type': await issuer.sign({}, { typ: 'logout+jwt' }),
     'a critical extension': await issuer.sign({}, { crit: ['b64'], b64: true }),
   };
@@ -118,4 +119,60 @@ test('What is no token of the issuer answers 401 INVALID_TOKEN', async (t) => {
     t.match(answer.json(), INVALID, name);
     t.equal(answer.headers['www-authenticate'], 'Bearer error="invalid_token"', name);
   }
+});
+
+test('More than one Authorization header answers 401 INVALID_TOKEN', async (t) => {
+  const { app, issuer } = await build(t);
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  const token = `Bearer ${await issuer.sign()}`;
+  for (const headers of [
+    [token, token],
+    ['Basic YTpi', token],
+    [token, ''],
+  ]) {
+    const [status, body] = await new Promise<[number | undefined, string]>((resolve) => {
+      get(`${url}/mine`, { headers: { authorization: headers as never } }, (answer) => {
+        answer.setEncoding('utf8').once('data', (data) => resolve([answer.statusCode, data]));
+      });
+    });
+    t.equal(status, 401);
+    t.match(JSON.parse(body), INVALID);
+  }
+});
+
+test('All that issuers call scopes are the scopes, each once', async (t) => {
+  const { app, issuer } = await build(t);
+  const expected: [Claims, string[]][] = [
+    [{}, []],
+    [{ scope: 'a  b a' }, ['a', 'b']],
+    [{ scp: 'a b', permissions: ['b', 'c'] }, ['a', 'b', 'c']],
+    [{ scope: 'a', scp: ['b', 'a'] }, ['a', 'b']],
+    [{ scope: ['a'], scp: 7, permissions: 'b' }, []],
+    [{ permissions: ['a', 7, null, ''] }, ['a']],
+  ];
+  for (const [claims, scopes] of expected) {
+    const { user } = (await ask(app, await issuer.sign(claims))).json();
+    t.strictSame(user.scopes, scopes, JSON.stringify(claims));
+  }
+});
+
+test('A token without a scope of the route answers 403 INSUFFICIENT_SCOPE', async (t) => {
+  const { app, issuer } = await build(t);
+  const answer = await ask(app, await issuer.sign({ scope: 'notes:read' }), '/write');
+  t.match(answer.json(), { statusCode: 403, code: 'INSUFFICIENT_SCOPE', error: 'Forbidden' });
+  t.equal(
+    answer.headers['www-authenticate'],
+    'Bearer error="insufficient_scope", scope="notes:read notes:write"',
+  );
+  t.equal(answer.headers['cache-control'], 'no-store');
+  const token = await issuer.sign({ scope: 'notes:write notes:read' });
+  t.equal((await ask(app, token, '/write')).statusCode, 200);
+});
+
+test('A request is refused before its body is read, with what every answer has', async (t) => {
+  const { app } = await build(t);
+  const headers = { 'content-type': 'application/json' };
+  const answer = await app.inject({ method: 'POST', url: '/mine', headers, payload: '{not JSON' });
+  t.equal(answer.statusCode, 401);
+  t.ok(answer.headers['x-request-id']);
 });

@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, type JWK, type JWTHeaderParameters, SignJWT } from 'jose';
 import type { Test } from 'tap';
-import { type Environment, findFreePort } from '../../helper.ts';
+import type { Environment } from '../../helper.ts';
 
 export const AUDIENCE = 'poort';
 
@@ -11,7 +12,7 @@ export type Claims = Record<string, unknown>;
 
 /** An OpenID Connect issuer, as far as an app that checks tokens can see. */
 export class TestIssuer {
-  readonly url: string;
+  url = '';
   /** The paths that it was asked for. */
   readonly requests: string[] = [];
   /** The public keys that it publishes. */
@@ -19,18 +20,14 @@ export class TestIssuer {
   /** What it answers instead of its documents, by path. */
   readonly answers: Record<string, RequestListener> = {};
   readonly #keys = new Map<string, CryptoKey>();
-  readonly #port: number;
+  #port = 0;
   #server = createServer();
-
-  constructor(port: number) {
-    this.#port = port;
-    this.url = `http://127.0.0.1:${port}`;
-  }
 
   get environment(): Environment {
     return { AUTH_ISSUER_URL: this.url, AUTH_AUDIENCE: AUDIENCE };
   }
 
+  /** Listens, again at the same port after stop(). */
   async start(): Promise<void> {
     this.#server = createServer((request, response) => {
       const path = request.url as string;
@@ -42,6 +39,8 @@ export class TestIssuer {
       response.end(JSON.stringify(document));
     });
     await once(this.#server.listen(this.#port, '127.0.0.1'), 'listening');
+    this.#port = (this.#server.address() as AddressInfo).port;
+    this.url = `http://127.0.0.1:${this.#port}`;
   }
 
   async stop(): Promise<void> {
@@ -57,20 +56,29 @@ export class TestIssuer {
     this.published.push({ ...(await exportJWK(publicKey)), kid, alg, use: 'sig' });
   }
 
-  /** A token as the issuer gives it, with other claims and fields of the header where they are given. */
+  /** A token as the issuer gives it, with other claims and fields of the header where given. */
   sign(claims: Claims = {}, header: Partial<JWTHeaderParameters> = {}): Promise<string> {
-    const now = Math.floor(Date.now() / 1_000);
     const { alg = 'ES256', kid = alg } = header;
+    return this.#sign(claims, { alg, kid, typ: 'at+jwt', ...header }, kid);
+  }
+
+  /** A token that does not say which key has signed it. */
+  signWithout(kid: string, claims: Claims = {}): Promise<string> {
+    return this.#sign(claims, { alg: 'ES256' }, kid);
+  }
+
+  #sign(claims: Claims, header: JWTHeaderParameters, kid: string): Promise<string> {
+    const now = Math.floor(Date.now() / 1_000);
     const payload = { iss: this.url, aud: AUDIENCE, sub: 'alice', iat: now, exp: now + 600 };
     return new SignJWT({ ...payload, ...claims })
-      .setProtectedHeader({ alg, kid, typ: 'at+jwt', ...header })
-      .sign(this.#keys.get(kid ?? alg) as CryptoKey);
+      .setProtectedHeader(header)
+      .sign(this.#keys.get(kid) as CryptoKey, header.crit ? { crit: { b64: true } } : {});
   }
 }
 
 /** An issuer with one key, named like its algorithm; closed after the test. */
 export async function startIssuer(t: Test, algorithms = ['ES256']): Promise<TestIssuer> {
-  const issuer = new TestIssuer(await findFreePort());
+  const issuer = new TestIssuer();
   for (const alg of algorithms) await issuer.addKey(alg, alg);
   await issuer.start();
   t.teardown(() => issuer.stop());

@@ -232,3 +232,21 @@ test("A folder's files are asked for their settings, whatever else they hold", a
     [...Object.keys(own.properties), 'WEATHER_URL'].sort(),
   );
 });
+
+test('A setting that requires another is refused without it, by the name of the other', async (t) => {
+  const folder = await createFolder(t);
+  await writeFiles(folder, {
+    'coop.js': `
+      const explanation = { type: 'string', expected: 'a number of hens', remedy: 'Count them' };
+      const describe = (fields) =>
+        Object.defineProperty({ ...explanation, ...fields }, '~optional', { value: true });
+      export const settings = {
+        properties: { COOP: describe({ requires: 'HENS' }), HENS: describe({}) },
+      };`,
+    'package.json': '{ "type": "module" }',
+  });
+  const plugins = [new URL('../../../plugins/', import.meta.url), pathToFileURL(`${folder}/`)];
+  t.match(await readMessage({ COOP: 'a' }, plugins), /HENS is missing; expected a number of hens/);
+  t.equal(await readMessage({ COOP: 'a', HENS: '2' }, plugins), 'valid');
+  t.equal(await readMessage({ HENS: '2' }, plugins), 'valid');
+});

@@ -1,0 +1,25 @@
+import { test } from 'tap';
+import { buildAppWithRoutes } from '../../helper.ts';
+
+test('contract 35: A route that asks for a token is closed, wherever and however it was made', async (t) => {
+  const code = `
+    const answer = async () => 'open';
+    export default async (app) => {
+      app.all('/all', { config: { auth: true } }, answer);
+      app.route({ method: ['GET', 'POST'], url: '/list', config: { auth: true }, handler: answer });
+      app.get('/hooked', { config: { auth: true }, onRequest: async (_, reply) => reply.send('open') }, answer);
+      app.register(async (inner) => {
+        inner.addHook('onRoute', (route) => { route.config = { ...route.config, auth: { scope: 'a' } }; });
+        inner.setNotFoundHandler({}, answer);
+        inner.get('/', answer);
+        inner.get('/late/', answer);
+      }, { prefix: '/inner' });
+    };`;
+  const { app } = await buildAppWithRoutes(t, code);
+  const requests = ['/all', '/all/', '/list', '/hooked', '/inner', '/inner/', '/inner/late'];
+  for (const url of requests)
+    for (const method of ['GET', 'HEAD'] as const)
+      t.equal((await app.inject({ method, url })).statusCode, 503, `${method} ${url}`);
+  t.equal((await app.inject({ method: 'DELETE', url: '/all' })).statusCode, 503);
+  t.equal((await app.inject({ method: 'POST', url: '/list' })).statusCode, 503);
+});

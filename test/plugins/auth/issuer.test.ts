@@ -1,0 +1,115 @@
+import type { RequestListener } from 'node:http';
+import type { FastifyInstance } from 'fastify';
+import { test } from 'tap';
+import { buildTestApp, captureLog, DOWN, findFreePort, poll } from '../../helper.ts';
+import { startIssuer, type TestIssuer } from './test-issuer.ts';
+
+const DISCOVERY = '/.well-known/openid-configuration';
+
+const send =
+  (text: string, status = 200): RequestListener =>
+  (_request, response) =>
+    void response.writeHead(status, { location: '/moved' }).end(text);
+
+const name = (issuer: TestIssuer, document: object) =>
+  send(JSON.stringify({ issuer: issuer.url, jwks_uri: `${issuer.url}/jwks`, ...document }));
+
+const ask = async (app: FastifyInstance, token: string) =>
+  app.inject({ url: '/me', headers: { authorization: `Bearer ${token}` } });
+
+/** What the issuer may answer where its documents are due. */
+const BAD_ANSWERS: Record<string, (issuer: TestIssuer) => Record<string, RequestListener>> = {
+  'no JSON': () => ({ [DISCOVERY]: send('<html>') }),
+  'JSON that is no document': () => ({ [DISCOVERY]: send('{}') }),
+  'an error': () => ({ [DISCOVERY]: send('{}', 500) }),
+  'a redirect': () => ({ [DISCOVERY]: send('', 302) }),
+  'another issuer': (issuer) => ({ [DISCOVERY]: name(issuer, { issuer: `${issuer.url}/` }) }),
+  'no place of keys': (issuer) => ({ [DISCOVERY]: name(issuer, { jwks_uri: undefined }) }),
+  'keys in a file': (issuer) => ({ [DISCOVERY]: name(issuer, { jwks_uri: 'file:///etc/keys' }) }),
+  'keys elsewhere over plain HTTP': (issuer) => ({
+    [DISCOVERY]: name(issuer, { jwks_uri: 'http://127.0.0.1.example/jwks' }),
+  }),
+  'no key set': () => ({ '/jwks': send('{"keys":{}}') }),
+  'keys without end': () => ({
+    '/jwks': (_request, response) => {
+      const fill = () => {
+        while (response.writable && response.write('a'.repeat(64 * 1024)));
+      };
+      response.on('drain', fill);
+      fill();
+    },
+  }),
+  'nothing at all': () => ({ '/jwks': () => undefined }),
+};
+
+for (const [name, answer] of Object.entries(BAD_ANSWERS)) {
+  test(`An issuer that answers ${name} is away: 503 AUTH_UNAVAILABLE`, async (t) => {
+    const issuer = await startIssuer(t);
+    Object.assign(issuer.answers, answer(issuer));
+    const { logger, lines } = captureLog();
+    const app = await buildTestApp(t, { DATABASE_URL: DOWN, ...issuer.environment }, { logger });
+    const token = await issuer.sign();
+    const refused = await ask(app, token);
+    t.match(refused.json(), { statusCode: 503, code: 'AUTH_UNAVAILABLE' });
+    t.match(refused.headers['retry-after'], /^\d+$/);
+    t.equal(refused.headers['cache-control'], 'no-store');
+    t.match(lines.at(-1), { level: 50, status: 503, err: { message: /cannot be reached/ } });
+    t.notMatch(JSON.stringify(lines), token);
+  });
+}
+
+test('An issuer that is away makes the app degraded, and is asked again', async (t) => {
+  const issuer = await startIssuer(t);
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN, ...issuer.environment });
+  const isUp = async () => (await app.readiness.report()).services.auth?.status === 'up';
+  t.ok(await isUp());
+  await issuer.stop();
+  t.equal((await ask(app, await issuer.sign())).statusCode, 503);
+  await poll(async () => !(await isUp()));
+  await issuer.start();
+  await poll(isUp);
+  await poll(async () => (await ask(app, await issuer.sign())).statusCode === 200);
+});
+
+test('An issuer with a path has its document below it', async (t) => {
+  const issuer = await startIssuer(t);
+  const url = `${issuer.url}/realm/`;
+  issuer.answers['/realm/.well-known/openid-configuration'] = name(issuer, { issuer: url });
+  const app = await buildTestApp(t, {
+    DATABASE_URL: DOWN,
+    ...issuer.environment,
+    AUTH_ISSUER_URL: url,
+  });
+  t.equal((await ask(app, await issuer.sign({ iss: url }))).statusCode, 200);
+  t.strictSame(issuer.requests, ['/realm/.well-known/openid-configuration', '/jwks']);
+});
+
+test('A token without kid is checked with each key that fits', async (t) => {
+  const issuer = await startIssuer(t);
+  await issuer.addKey('ES256', 'second');
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN, ...issuer.environment });
+  t.equal((await ask(app, await issuer.signWithout('second'))).statusCode, 200);
+  const other = await startIssuer(t);
+  t.equal((await ask(app, await other.signWithout('ES256', { iss: issuer.url }))).statusCode, 401);
+});
+
+test('AUTH_ISSUER_URL that is no issuer, or has no audience, keeps the app from starting', async (t) => {
+  const port = await findFreePort();
+  const bad = [
+    'http://issuer.example',
+    'http://127.0.0.1.example',
+    `https://user@127.0.0.1:${port}`,
+    'https://issuer.example/?a=b',
+    'ftp://issuer.example',
+    'local:',
+  ];
+  for (const AUTH_ISSUER_URL of bad) {
+    const environment = { DATABASE_URL: DOWN, AUTH_ISSUER_URL };
+    await t.rejects(
+      buildTestApp(t, environment),
+      /AUTH_AUDIENCE is missing[\s\S]*AUTH_ISSUER_URL is/,
+    );
+  }
+  const environment = { DATABASE_URL: DOWN, AUTH_ISSUER_URL: `http://localhost:${port}` };
+  await t.rejects(buildTestApp(t, environment), /AUTH_AUDIENCE is missing; expected the name/);
+});

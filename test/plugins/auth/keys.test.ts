@@ -1,0 +1,94 @@
+import { errors, exportJWK, generateKeyPair, type JWK } from 'jose';
+import { type Test, test } from 'tap';
+import { Keys } from '../../../plugins/auth/keys.ts';
+
+/** The keys of an issuer that is asked as often as `asked` says, at a time that the test sets. */
+async function openKeys(t: Test) {
+  const state = { now: 1_000, asked: 0, isAway: false, published: [await createKey('first')] };
+  t.intercept(performance, 'now', { value: () => state.now });
+  const fetchKeys = async () => {
+    state.asked += 1;
+    if (state.isAway) throw new Error('away');
+    return { keys: [...state.published] };
+  };
+  const keys = new Keys({ fetchKeys, check: fetchKeys });
+  const find = (kid: string) =>
+    keys.find({ alg: 'ES256', kid }, { payload: '', signature: '' }) as Promise<unknown>;
+  return { state, find };
+}
+
+async function createKey(kid: string): Promise<JWK> {
+  return { ...(await exportJWK((await generateKeyPair('ES256')).publicKey)), kid };
+}
+
+test('Many who need the keys at the same time are one question', async (t) => {
+  const { state, find } = await openKeys(t);
+  t.ok((await Promise.all([find('first'), find('first'), find('first')])).every(Boolean));
+  t.equal(state.asked, 1);
+});
+
+test('A flood of unknown kids asks once in 30 s, and each is refused', async (t) => {
+  const { state, find } = await openKeys(t);
+  await find('first');
+  for (let count = 0; count < 50; count++)
+    await t.rejects(find(`x${count}`), errors.JWKSNoMatchingKey);
+  t.equal(state.asked, 1);
+  state.now += 30_001;
+  for (let count = 0; count < 50; count++)
+    await t.rejects(find(`x${count}`), errors.JWKSNoMatchingKey);
+  t.equal(state.asked, 2);
+});
+
+test('A key that is new is found when its first token comes', async (t) => {
+  const { state, find } = await openKeys(t);
+  await find('first');
+  state.published.push(await createKey('second'));
+  state.now += 30_001;
+  t.ok(await find('second'));
+  t.ok(await find('first'));
+  t.equal(state.asked, 2);
+});
+
+test('Where the issuer is away, keys that are known go on working, others are 503', async (t) => {
+  const { state, find } = await openKeys(t);
+  await find('first');
+  state.isAway = true;
+  state.now += 30_001;
+  for (let count = 0; count < 3; count++) {
+    await t.rejects(find('second'), { code: 'AUTH_UNAVAILABLE', statusCode: 503 });
+    t.ok(await find('first'));
+  }
+  t.equal(state.asked, 2, 'asked once in 2 s');
+  state.now += 2_001;
+  state.isAway = false;
+  await t.rejects(find('second'), errors.JWKSNoMatchingKey, 'it is back');
+  t.equal(state.asked, 3);
+});
+
+test('Keys that are 10 minutes old are fetched in the background', async (t) => {
+  const { state, find } = await openKeys(t);
+  await find('first');
+  state.isAway = true;
+  state.now += 600_001;
+  t.ok(await find('first'), 'the old one works while that fails');
+  await new Promise(setImmediate);
+  t.equal(state.asked, 2);
+  state.isAway = false;
+  state.published = [await createKey('second')];
+  state.now += 2_001;
+  t.ok(await find('first'));
+  await new Promise(setImmediate);
+  t.equal(state.asked, 3);
+  await t.rejects(find('first'), errors.JWKSNoMatchingKey, 'it was withdrawn');
+  t.ok(await find('second'));
+});
+
+test('An error of another kind than an unknown key asks nobody', async (t) => {
+  const { state, find } = await openKeys(t);
+  await find('first');
+  state.published = [await createKey('twice'), await createKey('twice')];
+  state.now += 30_001;
+  await t.rejects(find('twice'), errors.JWKSMultipleMatchingKeys);
+  await t.rejects(find('twice'), errors.JWKSMultipleMatchingKeys);
+  t.equal(state.asked, 2);
+});

@@ -1,0 +1,51 @@
+import { spawnSync } from 'node:child_process';
+import { statSync } from 'node:fs';
+import path from 'node:path';
+import { decodeJwt } from 'jose';
+import { test } from 'tap';
+import { openLocalIssuer } from '../../scripts/token.ts';
+import { buildTestApp, createFolder, DOWN, type Environment, ROOT } from '../helper.ts';
+
+function print(environment: Environment, ...args: string[]) {
+  const file = path.join(ROOT, 'scripts/token.ts');
+  const env = { DATABASE_URL: DOWN, ...environment };
+  return spawnSync(process.execPath, [file, ...args], { env, encoding: 'utf8' });
+}
+
+test('npm run token prints a token of the local issuer that lasts an hour', async (t) => {
+  const folder = path.join(await createFolder(t), 'issuer');
+  const environment = { AUTH_ISSUER_URL: `local:${folder}`, AUTH_AUDIENCE: 'poort' };
+  const { stdout } = print(environment, 'alice', 'notes:read', 'notes:write');
+  t.match(stdout, /^[\w-]+\.[\w-]+\.[\w-]+\n$/);
+  const { iat = 0, exp } = decodeJwt(stdout);
+  t.equal(exp, iat + 3_600);
+  t.equal(statSync(path.join(folder, 'key.json')).mode & 0o777, 0o600);
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN, ...environment });
+  const ask = async (token: string) => {
+    const headers = { authorization: `Bearer ${token.trim()}` };
+    return (await app.inject({ url: '/me', headers })).json();
+  };
+  t.strictSame(await ask(stdout), { id: 'alice', scopes: ['notes:read', 'notes:write'] });
+  t.match(await ask(print(environment).stdout), { id: 'developer', scopes: [] });
+  t.match((await app.readiness.report()).services, { auth: { status: 'up' } });
+});
+
+test('The key of the local issuer is made once, whoever comes first, and is not published', async (t) => {
+  const issuers = Array(5)
+    .fill(`local:${await createFolder(t)}`)
+    .map(openLocalIssuer);
+  const sets = await Promise.all(issuers.map((issuer) => issuer.fetchKeys()));
+  for (const { keys } of sets) {
+    t.strictSame(keys, sets[0]?.keys);
+    t.notOk(keys[0]?.d);
+  }
+});
+
+test('npm run token says what to set where the issuer is not local', async (t) => {
+  const other = { AUTH_ISSUER_URL: 'https://issuer.example', AUTH_AUDIENCE: 'poort' };
+  for (const environment of [{}, other]) {
+    const { status, stdout } = print(environment);
+    t.equal(status, 1);
+    t.match(stdout, /npm run token signs for local:FOLDER only/);
+  }
+});

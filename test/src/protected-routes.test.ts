@@ -1,0 +1,51 @@
+import Fastify from 'fastify';
+import { test } from 'tap';
+import { OperatorError } from '../../src/operator-error.ts';
+import { collectRoutes } from '../../src/protected-routes.ts';
+import { buildAppWithRoutes } from '../helper.ts';
+
+test('A route whose config.auth says nothing keeps the app from starting', async (t) => {
+  for (const auth of [
+    '"yes"',
+    '1',
+    'null',
+    '{}',
+    '{ scopes: "a" }',
+    '{ scope: "" }',
+    `{ scope: 'a"' }`,
+  ]) {
+    const code = `export default async (app) => app.get('/mine', { config: { auth: ${auth} } }, () => 1);`;
+    await t.rejects(
+      buildAppWithRoutes(t, code),
+      /GET \/mine: config.auth is true or \{ scope/,
+      auth,
+    );
+  }
+  const code =
+    "export default async (app) => app.get('/open', { config: { auth: false } }, () => 'open');";
+  const { app } = await buildAppWithRoutes(t, code);
+  t.equal((await app.inject('/open')).statusCode, 200);
+});
+
+test('A route that asks keeps the app from starting where plugins/auth was removed', async (t) => {
+  const app = Fastify();
+  const protectRoutes = collectRoutes(app);
+  app.get('/mine', { config: { auth: true } }, async () => 1);
+  t.throws(protectRoutes, OperatorError);
+  t.throws(protectRoutes, /GET \/mine asks who is calling, but plugins\/auth is not there/);
+});
+
+test('A route that asks is checked before its own hooks', async (t) => {
+  const app = Fastify();
+  t.teardown(() => app.close());
+  const order: string[] = [];
+  const protectRoutes = collectRoutes(app);
+  app.decorate('authenticate', async () => void order.push('authenticate'));
+  const note = (name: string) => async () => void order.push(name);
+  app.get('/one', { config: { auth: true }, onRequest: note('own') }, async () => 1);
+  app.get('/two', { config: { auth: { scope: 'a' } }, onRequest: [note('own')] }, async () => 1);
+  app.get('/open', async () => 1);
+  protectRoutes();
+  for (const url of ['/one', '/two', '/open']) await app.inject(url);
+  t.strictSame(order, ['authenticate', 'own', 'authenticate', 'own']);
+});
