@@ -45,12 +45,13 @@ export class Container extends RunningProcess {
   }
 
   /** The program, its number in its own namespace, and its user. */
-  readStatus(): { command?: string; pid?: string; uid?: string } {
-    const status = readFileSync(`/proc/${this.#findCommand()}/status`, 'utf8');
-    const [, command] = /^Name:\t(.+)$/m.exec(status) ?? [];
+  readStatus(): Record<string, string | undefined> {
+    const folder = `/proc/${this.#findCommand()}`;
+    const [command] = readFileSync(`${folder}/cmdline`, 'utf8').split('\0');
+    const status = readFileSync(`${folder}/status`, 'utf8');
     const [, pid] = /^NSpid:.*\t(\d+)$/m.exec(status) ?? [];
     const [, uid] = /^Uid:\t(\d+)/m.exec(status) ?? [];
-    return { command: command === 'MainThread' ? 'node' : command, pid, uid };
+    return { command, pid, uid };
   }
 
   /** As a platform does: SIGTERM for process 1. */

@@ -61,6 +61,9 @@ async function proveRun(root: string, config: ImageConfig, url: string): Promise
   const port = await findPort();
   const environment = { DATABASE_URL: url, PORT: `${port}`, SHUTDOWN_DELAY_MS: '500' };
   const start = (command: string[]) => new Container(root, config, command, environment);
+  const write = start(['node', '-e', "fs.writeFileSync('/home/node/file', '')"]);
+  assert.notEqual((await write.ended).code, 0, 'the root file system can be written');
+  assert.match(write.lines.join('\n'), /EROFS/);
   const release = start(['node', 'dist/src/release.js']);
   assert.equal((await release.ended).code, 0, release.lines.join('\n'));
   await using web = start(config.Cmd);
