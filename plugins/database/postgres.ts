@@ -134,7 +134,8 @@ class ImpatientClient extends pg.Client {
     const path = `${host}/.s.PGSQL.${port}`;
     const socket = host.startsWith('/') ? connect(path) : connect(port, host);
     socket.setTimeout(this.#cancelTimeoutMs, () => socket.destroy()).resume();
-    socket.on('error', () => socket.destroy()).end(message);
+    // A pooler forgets the request of a client that is gone: the server closes first.
+    socket.on('error', () => socket.destroy()).write(message);
     await once(socket, 'close');
   }
 }

@@ -1,0 +1,131 @@
+import path from 'node:path';
+import { sql } from 'kysely';
+import { type Test, test } from 'tap';
+import { buildTestApp, poll, spawnProcess, type TestProcess, writeFiles } from '../helper.ts';
+import { copyBuild } from '../process/copy-build.ts';
+import { startPgBouncer } from './pgbouncer-server.ts';
+import { startPostgres } from './postgres-server.ts';
+
+const SLOW = `
+  import { sql } from 'kysely';
+  export const up = async (db) => {
+    await db.schema.createTable('slow').addColumn('id', 'uuid').execute();
+    await sql\`select pg_sleep(2)\`.execute(db);
+  };`;
+
+const INDEX = `
+  import { sql } from 'kysely';
+  export const transaction = false;
+  export const up = (db) => sql\`create index concurrently slow_id on slow (id)\`.execute(db);`;
+
+async function readApplied(t: Test, { exited, lines }: TestProcess): Promise<string[]> {
+  t.equal(await exited, 0);
+  return lines.findLast(({ applied }) => applied)?.applied as string[];
+}
+
+test('Through a transaction pooler', async (t) => {
+  const server = await startPostgres(t);
+  const url = await startPgBouncer(t, server);
+  const admin = await server.connect();
+  const folder = await copyBuild(t);
+  const release = (DATABASE_URL: string) =>
+    spawnProcess(t, { entry: 'release', environment: { DATABASE_URL }, folder });
+  const countLocks = async () =>
+    (await admin.query("select count(*)::int from pg_locks where locktype = 'advisory'")).rows[0]
+      .count;
+
+  await t.test('releases at once apply each migration once, after one was killed', async (t) => {
+    const files = { '9997-slow.js': SLOW, '9998-index.js': INDEX };
+    await writeFiles(path.join(folder, 'dist/src/migrations'), files);
+    const killed = release(url);
+    await poll(async () => (await countLocks()) > 0);
+    killed.signal('SIGKILL');
+    await killed.exited;
+    const applied = await Promise.all([1, 2, 3].map(async () => readApplied(t, release(url))));
+    t.strictSame(
+      applied.flat().filter((name) => name in { '9997-slow': 0, '9998-index': 0 }),
+      ['9997-slow', '9998-index'],
+    );
+    t.strictSame(await readApplied(t, release(url)), []);
+    t.equal(await countLocks(), 0);
+  });
+
+  await t.test('a query that is too late is cancelled, and no session keeps a limit', async (t) => {
+    const environment = { DATABASE_URL: url, REQUEST_TIMEOUT_MS: '2000' };
+    const { db } = await buildTestApp(t, environment);
+    const late = await Promise.allSettled([1, 2].map(() => sql`select pg_sleep(600)`.execute(db)));
+    for (const result of late)
+      t.match(result, { reason: { name: 'DatabaseUnavailable', message: /read timeout/ } });
+    const sleeping =
+      "select 1 from pg_stat_activity where state = 'active' and query ~ 'sleep.600'";
+    await poll(
+      async () => (await admin.query(`${sleeping} and pid <> pg_backend_pid()`)).rows.length === 0,
+    );
+    const limits = await Promise.all(
+      Array.from({ length: 50 }, () => sql`show statement_timeout`.execute(db)),
+    );
+    for (const { rows } of limits) t.strictSame(rows, [{ statement_timeout: '0' }]);
+  });
+
+  await t.test('many requests at once are answered', async (t) => {
+    const app = await buildTestApp(t, { DATABASE_URL: url });
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, async () => (await app.inject('/notes')).statusCode),
+    );
+    t.ok(answers.every((status) => status === 200));
+  });
+
+  await t.test('readiness is up while all connections of the pool are busy', async (t) => {
+    const environment = {
+      DATABASE_URL: url,
+      DATABASE_DIRECT_URL: server.url,
+      DATABASE_POOL_MAX: '2',
+    };
+    const app = await buildTestApp(t, environment);
+    const slow = Promise.all([1, 2, 3].map(() => sql`select pg_sleep(4)`.execute(app.db)));
+    await poll(() => app.databasePool?.waitingCount === 1);
+    t.equal((await app.inject('/health/ready')).statusCode, 200);
+    await slow;
+  });
+});
+
+test('A pool full of slow queries is up, also where the server has no other connection', async (t) => {
+  const server = await startPostgres(t);
+  const admin = await server.connect();
+  const environment = { DATABASE_URL: server.url, DATABASE_POOL_MAX: '2' };
+  // The admin's own connection counts too, and of a superuser none is refused.
+  for (const limit of ['superuser', 'nosuperuser connection limit 3']) {
+    await admin.query(`alter role poort ${limit}`);
+    const app = await buildTestApp(t, environment);
+    const slow = Promise.all([1, 2, 3].map(() => sql`select pg_sleep(4)`.execute(app.db)));
+    await poll(() => app.databasePool?.waitingCount === 1);
+    t.equal((await app.inject('/health/ready')).statusCode, 200);
+    await slow;
+    await app.close();
+  }
+});
+
+test('A connection to a primary that is none any more is not used again', async (t) => {
+  const server = await startPostgres(t);
+  const app = await buildTestApp(t, { DATABASE_URL: server.url, DATABASE_POOL_MAX: '1' });
+  const readPid = async () => (await sql`select pg_backend_pid() as pid`.execute(app.db)).rows[0];
+  for (const [code, isKept] of [
+    ['25006', false],
+    ['08006', false],
+    ['23505', true],
+  ] as const) {
+    const before = await readPid();
+    const failing = `do $$ begin raise exception using errcode = '${code}'; end $$`;
+    await t.rejects(sql.raw(failing).execute(app.db), { code });
+    t[isKept ? 'strictSame' : 'strictNotSame'](await readPid(), before, code);
+  }
+});
+
+test('Readiness sees that the database was dropped and made anew', async (t) => {
+  const server = await startPostgres(t);
+  const admin = await server.connect();
+  const app = await buildTestApp(t, { DATABASE_URL: server.url });
+  await poll(async () => (await app.inject('/health/ready')).statusCode === 200);
+  await admin.query('drop schema public cascade; create schema public');
+  await poll(async () => (await app.inject('/health/ready')).statusCode === 503);
+});
