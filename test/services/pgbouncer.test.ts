@@ -104,28 +104,3 @@ test('A pool full of slow queries is up, also where the server has no other conn
     await app.close();
   }
 });
-
-test('A connection to a primary that is none any more is not used again', async (t) => {
-  const server = await startPostgres(t);
-  const app = await buildTestApp(t, { DATABASE_URL: server.url, DATABASE_POOL_MAX: '1' });
-  const readPid = async () => (await sql`select pg_backend_pid() as pid`.execute(app.db)).rows[0];
-  for (const [code, isKept] of [
-    ['25006', false],
-    ['08006', false],
-    ['23505', true],
-  ] as const) {
-    const before = await readPid();
-    const failing = `do $$ begin raise exception using errcode = '${code}'; end $$`;
-    await t.rejects(sql.raw(failing).execute(app.db), { code });
-    t[isKept ? 'strictSame' : 'strictNotSame'](await readPid(), before, code);
-  }
-});
-
-test('Readiness sees that the database was dropped and made anew', async (t) => {
-  const server = await startPostgres(t);
-  const admin = await server.connect();
-  const app = await buildTestApp(t, { DATABASE_URL: server.url });
-  await poll(async () => (await app.inject('/health/ready')).statusCode === 200);
-  await admin.query('drop schema public cascade; create schema public');
-  await poll(async () => (await app.inject('/health/ready')).statusCode === 503);
-});
