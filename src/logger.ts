@@ -1,7 +1,8 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
 import manifest from '../package.json' with { type: 'json' };
+import { describeError } from './error-log.ts';
 import { Output } from './output.ts';
-import { hideSecrets } from './redaction.ts';
+import { hideSecretsInLine } from './redaction.ts';
 
 const output = new Output((lost) =>
   createLogger().warn({ lost }, 'Lines of the log were lost: stdout did not take them in time'),
@@ -28,7 +29,8 @@ export function createLogger(destination: DestinationStream = { write: writeLine
   return pino(
     {
       base: { name: manifest.name, pid: process.pid },
-      hooks: { streamWrite: hideSecrets },
+      serializers: { err: describeError, error: describeError, reason: describeError },
+      hooks: { streamWrite: hideSecretsInLine },
       mixin: () => readFields(),
     },
     destination,

@@ -6,7 +6,7 @@ import {
 } from 'fastify';
 import { readAddress } from './client-address.ts';
 import type { Caller } from './every-answer.ts';
-import { hideCredentials } from './redaction.ts';
+import { hideSecrets } from './redaction.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -83,5 +83,5 @@ export function logUnreadable(log: FastifyBaseLogger, caller: Caller, status: nu
 export function readPath(url: string): string {
   const end = url.indexOf('?');
   const path = url.slice(0, Math.min(end === -1 ? url.length : end, MAX_PATH));
-  return path.includes('@') ? hideCredentials(path) : path;
+  return path.includes('@') ? hideSecrets(path) : path;
 }

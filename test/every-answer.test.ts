@@ -94,14 +94,24 @@ const ANSWERS: Record<string, [number, string]> = {
   'a bug': [500, ask('GET /bug')],
   'a stream that breaks before its first byte': [500, ask('GET /broken-stream')],
   'a database that is away': [503, ask('GET /notes')],
+  'a protected route without an issuer': [503, ask('GET /me')],
   'a handler that is late': [503, ask('GET /late')],
 };
 
 /** Refusals of the parser, which knows no path and no origin. */
 const UNREADABLE = ['what is no HTTP', 'headers over the limit'];
 
-/** Without these there is no app, or the others cannot be loaded. */
-const NEEDED = ['env', 'errors', 'validation', 'request-id', 'readiness', 'database', 'redis'];
+/** Without these there is no app, or other files cannot be loaded: a protected route is never open. */
+const NEEDED = [
+  'env',
+  'errors',
+  'validation',
+  'request-id',
+  'readiness',
+  'database',
+  'redis',
+  'auth',
+];
 
 const CAPABILITIES = readdirSync(path.join(ROOT, 'plugins')).map((file) => path.parse(file).name);
 
