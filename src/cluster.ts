@@ -84,13 +84,12 @@ export class Primary {
     if (this.#stopping || !this.#hasListened) this.#stop();
     else if (!this.#crashed.delete(worker)) this.#replace(worker, { code, signal });
     // Its last lines may still be on their way, or another process may hold its stdout open.
-    worker.process.once('close', () => this.#forget(worker));
-    setTimeout(() => this.#forget(worker), OUTPUT_TIMEOUT_MS);
-  }
-
-  #forget(worker: Worker): void {
-    this.#startedAt.delete(worker);
-    this.#exitAfterLast();
+    const forget = () => {
+      this.#startedAt.delete(worker);
+      this.#exitAfterLast();
+    };
+    worker.process.once('close', forget);
+    setTimeout(forget, OUTPUT_TIMEOUT_MS);
   }
 
   async #replace(worker: Worker, reason: object): Promise<void> {

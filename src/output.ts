@@ -73,12 +73,8 @@ export class Output {
     const deadline = performance.now() + EXIT_WAIT_MS;
     while (!this.#tryToWrite() && performance.now() < deadline) sleep(MAX_PAUSE_MS);
     if (this.#waiting.length === 0) return;
-    const words = this.#waiting.subarray(-LAST_WORDS);
     try {
-      writeSync(
-        process.stderr.fd,
-        words.subarray(words.length < LAST_WORDS ? 0 : words.indexOf('\n') + 1),
-      );
+      writeSync(process.stderr.fd, this.#waiting.subarray(-LAST_WORDS));
     } catch {
       // Nobody reads that either.
     }

@@ -3,7 +3,14 @@ import { test } from 'tap';
 import manifest from '../../package.json' with { type: 'json' };
 import { readAddress } from '../../src/client-address.ts';
 import { readPath } from '../../src/request-log.ts';
-import { buildTestApp, captureLog, createFolder, DOWN, writeFiles } from '../helper.ts';
+import {
+  buildAppWithRoutes,
+  buildTestApp,
+  captureLog,
+  createFolder,
+  DOWN,
+  writeFiles,
+} from '../helper.ts';
 
 test('A line says when, who and what', async (t) => {
   const { logger, lines } = captureLog();
@@ -134,4 +141,21 @@ test("The client's address is what the proxies say, or the peer's where that is 
   t.equal(read('unknown', '::ffff:10.1.2.3'), '10.1.2.3', 'as a socket of both families says it');
   t.equal(read('unknown'), '', 'a connection that is gone has none');
   t.end();
+});
+
+test('A connection that was upgraded past the reply is one line with status 101', async (t) => {
+  const { app, lines } = await buildAppWithRoutes(
+    t,
+    `export default async (app) => app.get('/socket', (request, reply) => {
+      reply.hijack();
+      reply.raw.destroy();
+    });`,
+  );
+  const headers = { upgrade: 'websocket' };
+  await app.inject({ url: '/socket', headers }).catch(() => undefined);
+  await app.inject('/socket').catch(() => undefined);
+  t.match(
+    lines.filter(({ path }) => path === '/socket'),
+    [{ status: 101 }, { status: 499 }],
+  );
 });

@@ -54,7 +54,7 @@ test('A reader that stands still keeps nobody from ending, and the last words ar
   child.stdout!.pause();
   child.stdin!.write('end\n');
   t.strictSame(await exited, [0, null]);
-  t.match(await said, /^x{99}\n[x\n]*x{99}\n$/);
+  t.match(await said, /x{99}\nx{99}\n$/);
 });
 
 test('A full disk ends nothing, and the last words are on stderr', FULL_DISK, async (t) => {

@@ -69,6 +69,15 @@ test('A crash is logged with its stack, exit code 1', async (t) => {
   t.match(line, { level: 60, err: { message: 'thrown outside of any request', stack: String } });
 });
 
+test('A crash while it drains ends it with 1', async (t) => {
+  const limits = { SHUTDOWN_DELAY_MS: '599999', SHUTDOWN_TIMEOUT_MS: '600000' };
+  const web = await start(t, 'fixture', limits);
+  web.signal('SIGTERM');
+  await web.waitForLine('Draining');
+  await fetch(`${web.url}/fixture/throw`, { method: 'POST' });
+  t.equal(await web.exited, 1);
+});
+
 test('An app that cannot be closed is logged, exit code 1', async (t) => {
   const web = await start(t, 'fixture');
   await fetch(`${web.url}/fixture/jam`, { method: 'POST' });

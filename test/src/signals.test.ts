@@ -1,0 +1,37 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
+import { test } from 'tap';
+
+/** Runs code that imports files of src/ by their names. */
+async function run(code: string) {
+  const source = code.replaceAll('src/', new URL('../../src/', import.meta.url).href);
+  const child = spawn(process.execPath, ['--input-type=module', '-e', source]);
+  const [stdout, stderr, [end]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, 'exit'),
+  ]);
+  return { stdout, stderr, end };
+}
+
+test('Before the process serves, a signal to stop ends it with 0; SIGUSR1 does nothing', async (t) => {
+  const { stderr, end } = await run(`
+    import 'src/signals.ts';
+    process.kill(process.pid, 'SIGUSR1');
+    setTimeout(() => process.kill(process.pid, 'SIGTERM'), 200);
+    setTimeout(() => process.exit(2), 60_000);
+  `);
+  t.equal(end, 0);
+  t.equal(stderr, '');
+});
+
+test('An exception that nobody catches during the boot is logged, exit code 1', async (t) => {
+  const { stdout, end } = await run(`
+    import { startProcess } from 'src/process.ts';
+    setImmediate(() => { throw new Error('too early'); });
+    await startProcess(() => undefined);
+  `);
+  t.equal(end, 1);
+  t.match(stdout, /"level":60.*"message":"too early".*Uncaught exception/);
+});
