@@ -55,7 +55,9 @@ export class JobTaker {
     await this.#ended;
     clearTimeout(timer);
     const message = `Jobs given back, which took longer than SHUTDOWN_TIMEOUT_MS: ${this.#returned}`;
-    if (this.#returned > 0) throw new OperatorError(message);
+    const isComplete = this.#returned === 0;
+    this.#returned = 0;
+    if (!isComplete) throw new OperatorError(message);
   }
 
   #giveUp(): void {

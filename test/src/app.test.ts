@@ -158,3 +158,20 @@ test('KEEP_ALIVE_TIMEOUT_MS says how long a connection is kept, up to a day', as
       message: /KEEP_ALIVE_TIMEOUT_MS.*1 to 86400000/s,
     });
 });
+
+test('With `only`, nothing else is served, whoever has a route for it', async (t) => {
+  const folder = await createSources(t, { 'cats/index.js': ROUTE, 'dogs/index.js': ROUTE });
+  const plugins = [
+    new URL('../../plugins/', import.meta.url),
+    await createSources(t, {
+      'mice.js': plugin('mice', [], "app.get('/mice', async () => ({ here: true }))"),
+    }),
+  ];
+  const app = await buildTestApp(t, environment, { routes: [folder], plugins, only: '/cats/' });
+  t.strictSame((await app.inject('/cats/')).json(), { here: true });
+  for (const url of ['/dogs', '/mice', '/'])
+    t.match((await app.inject(url)).json(), {
+      statusCode: 404,
+      message: `GET ${url} does not exist.`,
+    });
+});

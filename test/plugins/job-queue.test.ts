@@ -1,0 +1,65 @@
+import { sql } from 'kysely';
+import { type Test, test } from 'tap';
+import { openPostgresPort } from '../fixture/postgres-port.ts';
+import { buildTestApp, captureLog, DOWN, poll } from '../helper.ts';
+
+const FIXTURE = new URL('../fixture/jobs/', import.meta.url);
+
+/** An app with these jobs on a PostgreSQL that is reached by a port. */
+async function buildApp(t: Test, url: string, jobs: URL[], environment = {}) {
+  const { logger, lines } = captureLog();
+  const settings = { DATABASE_URL: url, DATABASE_POOL_MAX: '1', ...environment };
+  return { app: await buildTestApp(t, settings, { logger, jobs }), lines };
+}
+
+test('While the database is away, send rejects, and may be tried again', async (t) => {
+  const { app } = await buildApp(t, DOWN, [FIXTURE]);
+  for (const _try of [1, 2])
+    await t.rejects(app.jobs.send('work', { how: 'end' }), { code: 'ECONNREFUSED' });
+});
+
+test('release makes the queues of the jobs, and takes away those that are gone', async (t) => {
+  const { url } = await openPostgresPort(t);
+  const { app } = await buildApp(t, url, [FIXTURE]);
+  await t.rejects(app.jobs.send('work', { how: 'end' }), { message: /not installed/ });
+  const steps = ['queue tick', 'queue tick/clock', 'queue work'];
+  t.strictSame((await app.readiness.release()).slice(-3), steps);
+  t.type(await app.jobs.send('work', { how: 'end' }), 'string');
+
+  const build = (name: string, command: string) =>
+    sql`insert into pgboss.bam (name, version, status, table_name, command)
+      values (${name}, 1, 'pending', 'job', ${command})`.execute(app.db);
+  await build('fails', 'create index concurrently on pgboss.job (id)');
+  await t.rejects(app.readiness.release(), { message: /the table pgboss\.bam says why/ });
+  await sql`delete from pgboss.bam where name = 'fails'`.execute(app.db);
+  await sql`update pgboss.version set bam_on = null`.execute(app.db);
+  await build('builds', 'create index concurrently if not exists builds on pgboss.job_common (id)');
+  t.strictSame(await app.readiness.release(), [], 'twice, and the builds are finished');
+  const { rows } = await sql`select status from pgboss.bam where name = 'builds'`.execute(app.db);
+  t.strictSame(rows, [{ status: 'completed' }]);
+
+  const { app: later } = await buildApp(t, url, []);
+  const gone = steps.map((step) => `no ${step}`);
+  t.strictSame(await later.readiness.release(), gone);
+});
+
+test('An app that closes gives back what it runs', async (t) => {
+  const { url } = await openPostgresPort(t);
+  const environment = {
+    SHUTDOWN_TIMEOUT_MS: '3000',
+    SHUTDOWN_DELAY_MS: '0',
+    WORKER_CONCURRENCY: '1',
+  };
+  const { app } = await buildApp(t, url, [FIXTURE]);
+  await app.readiness.release();
+  const { app: taker, lines } = await buildApp(t, url, [FIXTURE], environment);
+  await app.jobs.send('work', { how: 'hang' });
+  taker.jobs.take();
+  await poll(() => lines.some(({ msg }) => msg === 'hang begins'));
+  t.match(taker.jobs.list(), [{ job: 'work' }]);
+  await t.rejects(taker.jobs.close(), { message: /^Jobs given back/ });
+  t.match(
+    lines.find(({ outcome }) => outcome),
+    { outcome: 'returned', attempt: 1 },
+  );
+});
