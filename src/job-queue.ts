@@ -21,7 +21,7 @@ const BadPayload = createError<[string, string]>(
 );
 
 /** How long a job that is sent waits for the embedded database's one connection, in milliseconds. */
-const CONNECTION_TIMEOUT_MS = 5_000;
+const CONNECTION_TIMEOUT_MS = 3_000;
 
 /** The app's jobs: sends them through the database, runs them, and takes them where that is asked for. */
 export class JobQueue {
@@ -108,12 +108,14 @@ export class JobQueue {
   async prepare(driver: DatabaseDriver): Promise<string[]> {
     const { createBoss, OWNER, prepareQueues } = await import('./job-storage.ts');
     const boss = createBoss(driver, OWNER, (err) => this.#app.log.error({ err }, err.message));
-    const steps = await prepareQueues(boss, this.#jobs);
     // The embedded database opens here, before a transaction can hold its one connection.
-    if ('pglite' in driver) this.#driver = driver;
-    if ('pglite' in driver) this.#sender = Promise.resolve(boss);
-    else await boss.stop({ graceful: false, close: false });
-    return steps;
+    const isEmbedded = 'pglite' in driver;
+    if (isEmbedded) [this.#driver, this.#sender] = [driver, Promise.resolve(boss)];
+    try {
+      return await prepareQueues(boss, this.#jobs);
+    } finally {
+      if (!isEmbedded) await boss.stop({ graceful: false, close: false });
+    }
   }
 
   /** The job of this name, and its payload as the queue keeps it. */

@@ -2,6 +2,7 @@ import { pathToFileURL } from 'node:url';
 import { sql } from 'kysely';
 import { type Test, test } from 'tap';
 import { defineJob } from '../../plugins/jobs.ts';
+import { createEmbeddedDatabase } from '../fixture/embedded-database.ts';
 import {
   buildTestApp,
   captureLog,
@@ -100,7 +101,11 @@ test('Without a folder of jobs there are none', async (t) => {
 });
 
 test('With JOBS_IN_WEB, web takes jobs from the embedded database', async (t) => {
-  const { app, lines } = await buildAppWithJobs(t, { JOBS_IN_WEB: 'true', SHUTDOWN_DELAY_MS: '0' });
+  const { app, lines } = await buildAppWithJobs(t, {
+    DATABASE_URL: `pglite:${await createEmbeddedDatabase(t)}`,
+    JOBS_IN_WEB: 'true',
+    SHUTDOWN_DELAY_MS: '0',
+  });
   const outcomes = (id: string | null) =>
     lines.filter((line) => line.id === id && line.outcome).map(({ outcome }) => outcome);
 
@@ -149,8 +154,10 @@ test('With JOBS_IN_WEB, web takes jobs from the embedded database', async (t) =>
   await t.test(
     'A job of an older version, whose payload does not fit, is tried and given up',
     async (t) => {
-      const id = await app.jobs.send('work', { how: 'end' }, { after: 2_000 });
-      await sql`update pgboss.job set data = '{"what":1}' where id = ${id}`.execute(app.db);
+      const id = await app.jobs.send('work', { how: 'end' }, { after: 600_000 });
+      await sql`update pgboss.job set data = '{"what":1}', start_after = now() where id = ${id}`.execute(
+        app.db,
+      );
       await poll(() => outcomes(id).length === 2);
       t.strictSame(outcomes(id), ['retry', 'failed']);
     },
