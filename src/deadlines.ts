@@ -46,17 +46,18 @@ export function watchDeadlines(app: FastifyInstance): void {
       return done(null, payload);
     const size = Buffer.byteLength(payload);
     reply.header('content-length', size);
-    Object.assign(entry, { size, sentBefore: request.socket.bytesWritten });
+    Object.assign(entry, { payload, size, sentBefore: request.socket.bytesWritten });
     const entries = app.openRequests.list();
     entries.forEach(observe);
     cutOffSlowest(entries);
-    done(null, Readable.from(cut(payload), { objectMode: false, highWaterMark: PIECE }));
+    done(null, Readable.from(cut(entry), { objectMode: false, highWaterMark: PIECE }));
   });
 }
 
 /** A text is cut as it is: a copy of its bytes would stay in memory until the garbage is collected. */
-function* cut(payload: string | Buffer): Generator<string | Buffer> {
-  for (let start = 0, end = 0; start < payload.length; start = end) {
+function* cut(entry: OpenRequest): Generator<string | Buffer> {
+  for (let start = 0, end = 0; start < entry.payload.length; start = end) {
+    const { payload } = entry;
     end = start + PIECE;
     if (typeof payload === 'string' && isHighSurrogate(payload.charCodeAt(end - 1))) end++;
     yield typeof payload === 'string' ? payload.slice(start, end) : payload.subarray(start, end);
@@ -86,7 +87,8 @@ function observe(entry: OpenRequest): void {
   const { socket } = entry.request;
   const sent = socket.bytesWritten - socket.writableLength;
   const queued = entry.reply?.raw.writableLength ?? socket.writableLength;
-  entry.waiting = Math.max(queued, entry.size - (sent - entry.sentBefore));
+  const left = Math.max(queued, entry.size - (sent - entry.sentBefore));
+  entry.waiting = socket.destroyed ? 0 : left;
   if (sent !== entry.sent || entry.waiting === 0) entry.progressAt = performance.now();
   entry.sent = sent;
 }
@@ -105,7 +107,10 @@ function cutOffSlowest(entries: OpenRequest[]): void {
   }
 }
 
-function cutOff({ request, reply }: OpenRequest): void {
-  reply?.log.warn('The client does not read its answer: it is cut off');
-  request.socket.destroy();
+/** A connection closes at the end of the event loop's turn: until then a burst would hold all that it has asked for. */
+function cutOff(entry: OpenRequest): void {
+  entry.reply?.log.warn('The client does not read its answer: it is cut off');
+  entry.request.socket.destroy();
+  entry.payload = '';
+  entry.waiting = 0;
 }

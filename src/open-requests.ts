@@ -23,7 +23,8 @@ export interface OpenRequest {
   /** Bytes on its connection that have left the process, and those of its answer that wait for that. */
   sent: number;
   waiting: number;
-  /** Bytes of the answer that are held until it is sent, and `sent` when it began. */
+  /** The answer, where it is large, held until it is sent; its bytes, and `sent` when it began. */
+  payload: string | Buffer;
   size: number;
   sentBefore: number;
 }
@@ -85,6 +86,7 @@ export class OpenRequests {
       progressAt: now,
       sent: 0,
       waiting: 0,
+      payload: '',
       size: 0,
       sentBefore: 0,
     };
