@@ -15,9 +15,9 @@ export async function describeApp(url: string): Promise<string> {
       name,
       value ? maskCredentials(value) : styleText('dim', 'not attached'),
     ]),
-    ['Edit', 'routes/  plugins/  .env'],
+    ['Edit', 'routes/  plugins/  jobs/  .env'],
   ];
-  const rows = places.map(([name = '', value]) => `  ${name.padEnd(13)}${value}\n`);
+  const rows = places.map(([name = '', value]) => `  ${name.padEnd(16)}${value}\n`);
   return `\n  ${styleText('bold', `${manifest.name} ${manifest.version}`)}\n\n${rows.join('')}\n`;
 }
 
