@@ -8,7 +8,8 @@ import type { PgBoss } from 'pg-boss';
 import type { DatabaseDriver } from '../plugins/database/index.ts';
 import type { Job, Jobs, SendOptions } from '../plugins/jobs.ts';
 import { createAjv } from '../plugins/validation/checks.ts';
-import { logResult, runJob } from './job-run.ts';
+import { putHeaders } from './job-headers.ts';
+import { type JobObserver, logResult, type Run, runJob, UNOBSERVED } from './job-run.ts';
 import { JobTaker } from './job-taker.ts';
 
 const UnknownJob = createError<[string, string]>(
@@ -31,6 +32,7 @@ export class JobQueue {
   #driver: DatabaseDriver | undefined;
   #sender: Promise<PgBoss> | undefined;
   #taker: JobTaker | undefined;
+  #observer = UNOBSERVED;
 
   constructor(app: FastifyInstance, jobs: Map<string, Job>) {
     this.#app = app;
@@ -61,11 +63,14 @@ export class JobQueue {
     const sender = await this.#openSender();
     if (!transaction) await this.#waitForConnection();
     const { fromKysely } = await import('pg-boss');
-    return sender.send(name, data, {
+    const options = {
       singletonKey: key,
       ...(after !== undefined && { startAfter: after instanceof Date ? after : after / 1_000 }),
       ...(transaction && { db: fromKysely(transaction) }),
-    });
+    };
+    return this.#observer.send(name, (headers) =>
+      sender.send(name, putHeaders(data, headers), options),
+    );
   }
 
   /** Runs a job here, once, and rejects with what it throws. Nothing is queued. */
@@ -75,15 +80,29 @@ export class JobQueue {
     const log = this.#app.log.child({ job: name, id });
     const controller = new AbortController();
     const once = { ...job, retries: 0 };
-    const run = { app: this.#app, job: once, id, attempt: 1, payload: data, log, controller };
-    const result = await runJob(run);
-    logResult(run, result);
-    if (result.err) throw result.err;
+    const given = { app: this.#app, name, job: once, id, payload: data, headers: {} };
+    const run: Run = { ...given, attempt: 1, log, controller };
+    const { err } = await this.#observer.run(run, async () => {
+      const result = await runJob(run);
+      logResult(run, result);
+      return result;
+    });
+    if (err) throw err;
+  }
+
+  /** Shows each job that is sent or run from now on to an observer, in place of the one before it. */
+  observe(observer: JobObserver): void {
+    this.#observer = observer;
   }
 
   /** Takes jobs from now on, until the app is closed. */
   take(): void {
-    this.#taker ??= new JobTaker(this.#app, this.#jobs, () => this.#open());
+    this.#taker ??= new JobTaker(
+      this.#app,
+      this.#jobs,
+      () => this.#open(),
+      (run, next) => this.#observer.run(run, next),
+    );
   }
 
   /** What runs here, for the log. */

@@ -2,14 +2,33 @@ import { inspect } from 'node:util';
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import type { Job } from '../plugins/jobs.ts';
 
+export type Headers = Record<string, string>;
+
+/** Sees each job that is sent or run here, as plugins/telemetry does; what it throws is thrown to the caller. */
+export interface JobObserver {
+  /** Calls `next` with what is kept with the job; it resolves with the job's id. */
+  send(name: string, next: (headers: Headers) => Promise<string | null>): Promise<string | null>;
+  /** Calls `next`, which runs the job and logs its end. */
+  run(run: Run, next: () => Promise<Result>): Promise<Result>;
+}
+
+/** Where nobody observes. */
+export const UNOBSERVED: JobObserver = {
+  send: (_name, next) => next({}),
+  run: (_run, next) => next(),
+};
+
 /** One run of a job. */
 export interface Run {
   app: FastifyInstance;
+  name: string;
   job: Job;
   id: string;
   /** Counted from 1. */
   attempt: number;
   payload: unknown;
+  /** What an observer of its sender kept with it. */
+  headers: Headers;
   /** With the job's name and id. */
   log: FastifyBaseLogger;
   /** Aborted with RETURNED where the worker cannot wait for the end. */

@@ -4,7 +4,8 @@ import type { FastifyInstance } from 'fastify';
 import type { JobWithMetadata, PgBoss } from 'pg-boss';
 import type { DatabaseDriver } from '../plugins/database/index.ts';
 import type { Job } from '../plugins/jobs.ts';
-import { logResult, RETURNED, type Run, runJob } from './job-run.ts';
+import { readHeaders } from './job-headers.ts';
+import { type JobObserver, logResult, RETURNED, type Run, runJob } from './job-run.ts';
 import { OperatorError } from './operator-error.ts';
 
 /** How long the queues are left alone when nothing is in them, in milliseconds; so is a database that is away. */
@@ -21,6 +22,7 @@ interface Taken {
 export class JobTaker {
   readonly #app: FastifyInstance;
   readonly #jobs: Map<string, Job>;
+  readonly #observe: JobObserver['run'];
   readonly #taken = new Map<string, Taken>();
   readonly #events = new EventEmitter();
   readonly #stop = new AbortController();
@@ -33,9 +35,11 @@ export class JobTaker {
     app: FastifyInstance,
     jobs: Map<string, Job>,
     openDatabase: () => Promise<DatabaseDriver>,
+    observe: JobObserver['run'],
   ) {
     this.#app = app;
     this.#jobs = jobs;
+    this.#observe = observe;
     this.#ended = this.#start(openDatabase);
   }
 
@@ -115,22 +119,29 @@ export class JobTaker {
   async #perform(boss: PgBoss, storage: Storage, queued: JobWithMetadata): Promise<void> {
     const run = this.#describe(queued, storage);
     this.#taken.set(run.id, { queued, run });
-    const result = await runJob(run);
-    await this.#persist(() => storage.settle(boss, queued, result));
-    logResult(run, result);
+    const result = await this.#observe(run, async () => {
+      const result = await runJob(run);
+      await this.#persist(() => storage.settle(boss, queued, result));
+      logResult(run, result);
+      return result;
+    });
     if (result.outcome === 'returned') this.#returned += 1;
     this.#taken.delete(run.id);
     this.#events.emit('ended');
   }
 
-  #describe({ id, name: queue, data, retryCount, retryLimit }: JobWithMetadata, storage: Storage) {
+  #describe(
+    { id, name: queue, data, retryCount, retryLimit }: JobWithMetadata<object>,
+    storage: Storage,
+  ): Run {
     const name = storage.readJobName(queue);
     return {
       app: this.#app,
+      name,
       job: this.#jobs.get(name) as Job,
       id,
       attempt: retryCount + 1 - (retryLimit - storage.RETRY_LIMIT),
-      payload: data,
+      ...readHeaders(data),
       log: this.#app.log.child({ job: name, id }),
       controller: new AbortController(),
     };

@@ -37,6 +37,7 @@ import { recordCalls } from './calls.ts';
 import { recordPool, recordQueries } from './database.ts';
 import { createExporters } from './exporters.ts';
 import type { TelemetrySettings } from './index.ts';
+import { recordJobs } from './jobs.ts';
 import { describeTrace, recordRequests } from './requests.ts';
 
 /** How long the drain waits for the collector, in milliseconds. */
@@ -71,6 +72,7 @@ export async function attachCollector(app: FastifyInstance): Promise<void> {
   recordQueries(app);
   recordPool(app);
   recordCalls(app);
+  recordJobs(app);
   app.addHook('onClose', async () => {
     const sent = Promise.allSettled([tracerProvider.shutdown(), meterProvider.shutdown()]);
     await Promise.race([sent, sleep(FLUSH_TIMEOUT_MS, undefined, { ref: false })]);

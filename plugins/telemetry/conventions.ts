@@ -1,11 +1,20 @@
 /*
  * Names of OpenTelemetry's semantic conventions 1.45 that are not stable yet:
- * https://opentelemetry.io/docs/specs/semconv/database/database-metrics
+ * https://opentelemetry.io/docs/specs/semconv/database/database-metrics and
+ * https://opentelemetry.io/docs/specs/semconv/messaging; `job.outcome` is our own.
  */
 export const POOL_NAME = 'db.client.connection.pool.name';
 export const POOL_STATE = 'db.client.connection.state';
 export const POOL_CONNECTIONS = 'db.client.connection.count';
 export const POOL_WAITING = 'db.client.connection.pending_requests';
+export const MESSAGING_SYSTEM = 'messaging.system';
+export const MESSAGE_ID = 'messaging.message.id';
+export const QUEUE_NAME = 'messaging.destination.name';
+export const OPERATION_NAME = 'messaging.operation.name';
+export const OPERATION_TYPE = 'messaging.operation.type';
+export const JOBS_SENT = 'messaging.client.sent.messages';
+export const JOB_DURATION = 'messaging.process.duration';
+export const JOB_OUTCOME = 'job.outcome';
 
 /** Buckets of durations in seconds, as the conventions of HTTP metrics advise. */
 export const DURATION_BUCKETS = [

@@ -1,0 +1,129 @@
+import {
+  type Attributes,
+  context,
+  metrics,
+  propagation,
+  type Span,
+  SpanKind,
+  type SpanOptions,
+  trace,
+  ValueType,
+} from '@opentelemetry/api';
+import type { FastifyInstance } from 'fastify';
+import manifest from '../../package.json' with { type: 'json' };
+import {
+  DURATION_BUCKETS,
+  JOB_DURATION,
+  JOB_OUTCOME,
+  JOBS_SENT,
+  MESSAGE_ID,
+  MESSAGING_SYSTEM,
+  OPERATION_NAME,
+  OPERATION_TYPE,
+  QUEUE_NAME,
+} from './conventions.ts';
+import { recordError } from './record-error.ts';
+
+type Headers = Record<string, string>;
+
+/** What is read of a run of a job, and of how it ended. */
+interface Run {
+  name: string;
+  id: string;
+  headers: Headers;
+}
+interface Result {
+  outcome: string;
+  durationMs: number;
+  err?: Error;
+}
+
+/** What plugins/jobs.ts lets one observe; an app can do without it. */
+interface Jobs {
+  observe(observer: {
+    send: (
+      name: string,
+      next: (headers: Headers) => Promise<string | null>,
+    ) => Promise<string | null>;
+    run: <R extends Result>(run: Run, next: () => Promise<R>) => Promise<R>;
+  }): void;
+}
+
+/** A producer span for each job that is sent, and a consumer span, its child, for each run; their number and duration. */
+export function recordJobs(app: FastifyInstance): void {
+  const meter = metrics.getMeter(manifest.name);
+  const sent = meter.createCounter(JOBS_SENT, {
+    description: 'Number of jobs that were sent.',
+    unit: '{message}',
+    valueType: ValueType.INT,
+  });
+  const duration = meter.createHistogram(JOB_DURATION, {
+    description: 'Duration of runs of jobs.',
+    unit: 's',
+    advice: { explicitBucketBoundaries: DURATION_BUCKETS },
+  });
+  app.addHook('onReady', async () => {
+    const jobs: Jobs | undefined = Reflect.get(app, 'jobs');
+    jobs?.observe({
+      async send(name, next) {
+        const attributes = describeJob(name, 'send');
+        return startSpan({ kind: SpanKind.PRODUCER, attributes }, async (span) => {
+          const headers: Headers = {};
+          propagation.inject(context.active(), headers);
+          const id = await next(headers);
+          // null: its key kept it away.
+          if (id) sent.add(1, attributes);
+          if (id) span.setAttribute(MESSAGE_ID, id);
+          return id;
+        });
+      },
+      run({ name, id, headers }, next) {
+        const attributes = describeJob(name, 'process');
+        const options = {
+          kind: SpanKind.CONSUMER,
+          attributes: { ...attributes, [MESSAGE_ID]: id },
+        };
+        const run = () =>
+          startSpan(options, async (span) => {
+            const result = await next();
+            const { outcome, durationMs, err } = result;
+            span.setAttribute(JOB_OUTCOME, outcome);
+            if (err) recordError(span, err);
+            const ended = {
+              ...attributes,
+              [JOB_OUTCOME]: outcome,
+              ...(err && { 'error.type': err.name }),
+            };
+            duration.record(durationMs / 1_000, ended);
+            return result;
+          });
+        return context.with(propagation.extract(context.active(), headers), run);
+      },
+    });
+  });
+}
+
+/** Runs `work` within a span, which ends with it and has its error. */
+function startSpan<T>(options: SpanOptions, work: (span: Span) => Promise<T>): Promise<T> {
+  const { [OPERATION_NAME]: operation, [QUEUE_NAME]: name } = options.attributes as Attributes;
+  const tracer = trace.getTracer(manifest.name, manifest.version);
+  return tracer.startActiveSpan(`${operation} ${name}`, options, async (span) => {
+    try {
+      return await work(span);
+    } catch (error) {
+      recordError(span, error as Error);
+      throw error;
+    } finally {
+      span.end();
+    }
+  });
+}
+
+function describeJob(name: string, operation: 'send' | 'process'): Attributes {
+  return {
+    [MESSAGING_SYSTEM]: 'pg-boss',
+    [QUEUE_NAME]: name,
+    [OPERATION_NAME]: operation,
+    [OPERATION_TYPE]: operation,
+  };
+}

@@ -1,0 +1,20 @@
+import type { Headers } from './job-run.ts';
+
+/** What the queue keeps of a job that has headers; of others it is the payload alone. No payload has such names. */
+interface Envelope {
+  '/headers': Headers;
+  '/payload': object;
+}
+
+/** What the queue keeps of a job. */
+export function putHeaders(payload: object, headers: Headers): object {
+  if (Object.keys(headers).length === 0) return payload;
+  return { '/headers': headers, '/payload': payload } satisfies Envelope;
+}
+
+/** What putHeaders was given; a tick of the clock has no payload. */
+export function readHeaders(data: object | null): { payload: object; headers: Headers } {
+  if (!data || !('/headers' in data)) return { payload: data ?? {}, headers: {} };
+  const envelope = data as Envelope;
+  return { payload: envelope['/payload'], headers: envelope['/headers'] };
+}

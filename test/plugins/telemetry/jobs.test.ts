@@ -1,0 +1,82 @@
+import { sql } from 'kysely';
+import { test } from 'tap';
+import { startCollector } from '../../fixture/collector.ts';
+import { createEmbeddedDatabase } from '../../fixture/embedded-database.ts';
+import { buildTestApp, captureLog, poll } from '../../helper.ts';
+import { attach, CLIENT, findSpan } from './attach.ts';
+
+const [PRODUCER, CONSUMER] = [4, 5];
+
+test('A request that writes and sends a job, and its run, are one trace', async (t) => {
+  const collector = await startCollector(t);
+  // OpenTelemetry's exporters read the environment of the process.
+  Object.assign(process.env, attach(collector));
+  t.teardown(() => Object.keys(attach(collector)).map((name) => delete process.env[name]));
+  const { logger, lines } = captureLog();
+  const environment = {
+    ...attach(collector),
+    DATABASE_URL: `pglite:${await createEmbeddedDatabase(t)}`,
+    JOBS_IN_WEB: 'true',
+  };
+  const app = await buildTestApp(t, environment, {
+    logger,
+    jobs: [new URL('../../fixture/jobs/', import.meta.url)],
+    routes: [new URL('../../fixture/job-routes/', import.meta.url)],
+  });
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  const send = async (how: string) => {
+    const answer = await fetch(`${url}/work/${how}`, { method: 'POST' });
+    return (await answer.json()).id;
+  };
+  const findEnd = (job: string) => lines.find(({ id, outcome }) => id === job && outcome);
+  const done = await send('end');
+  await poll(() => findEnd(done) !== undefined);
+  const failed = await app.jobs.send('work', { how: 'throw' }, { key: 'a' });
+  t.equal(await app.jobs.send('work', { how: 'throw' }, { key: 'a' }), null);
+  await poll(() => lines.some(({ outcome }) => outcome === 'failed'));
+  await sql`drop schema pgboss cascade`.execute(app.db);
+  await t.rejects(app.jobs.send('work', { how: 'end' }));
+  await app.close();
+
+  const request = findSpan(collector, 'POST /work/:how');
+  const { traceId } = request;
+  t.match(findSpan(collector, 'UPDATE notes', CLIENT), { traceId, parentSpanId: request.spanId });
+  const producer = findSpan(collector, 'send work', PRODUCER);
+  t.match(producer, {
+    traceId,
+    parentSpanId: request.spanId,
+    attributes: {
+      'messaging.system': 'pg-boss',
+      'messaging.destination.name': 'work',
+      'messaging.operation.type': 'send',
+      'messaging.message.id': done,
+    },
+  });
+  const consumer = findSpan(collector, 'process work', CONSUMER);
+  t.match(consumer, {
+    traceId,
+    parentSpanId: producer.spanId,
+    attributes: { 'messaging.operation.type': 'process', 'job.outcome': 'done' },
+    status: {},
+  });
+  const begun = lines.find(({ id, msg }) => id === done && msg === 'end begins');
+  for (const line of [begun, findEnd(done)]) t.match(line, { traceId, spanId: consumer.spanId });
+
+  const spans = collector.spans.filter(({ name }) => name === 'process work').slice(1);
+  const attributes = { 'error.type': 'RangeError', 'messaging.message.id': failed };
+  t.match(
+    spans.map((span) => ({ ...span.attributes, ...span.status })),
+    ['retry', 'failed'].map((outcome) => ({ ...attributes, 'job.outcome': outcome, code: 2 })),
+  );
+  const last = collector.spans.filter(({ kind }) => kind === PRODUCER).at(-1);
+  t.match(last, { status: { code: 2 }, attributes: { 'error.type': '42P01' } });
+  t.notMatch(JSON.stringify(collector.spans), 'hunter2');
+
+  const read = (metric: string) => collector.metrics.filter(({ name }) => name === metric).at(-1);
+  t.match(read('messaging.client.sent.messages'), { unit: '{message}', points: [{ asInt: 2 }] });
+  const duration = read('messaging.process.duration');
+  t.equal(duration?.unit, 's');
+  const points = duration?.points.map((point) => point.attributes as Record<string, string>);
+  const ofWork = points?.filter((point) => point['messaging.destination.name'] === 'work') ?? [];
+  t.strictSame(ofWork.map((point) => point['job.outcome']).sort(), ['done', 'failed', 'retry']);
+});
