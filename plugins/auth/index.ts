@@ -68,7 +68,7 @@ export default fp(
       request.user = await verify(readToken(request, reply)).catch((error) => {
         if (error.statusCode) throw error;
         request.log.debug(
-          { reason: error.code ?? error.message, claim: error.claim },
+          { cause: error.code ?? error.message, claim: error.claim },
           'Bearer token refused',
         );
         return challenge(reply, new InvalidToken(), ' error="invalid_token"');

@@ -26,12 +26,12 @@ test('A stack trace of the built app names lines of the sources', async (t) => {
     process.exit = () => {};
     process.stdout.write = () => {};
     await import('./dist/src/web.js');
-    const { describeError } = await import('./dist/plugins/errors/index.js');
+    const { describeError } = await import('./dist/plugins/errors/answer.js');
     try { describeError(500, null); } catch ({ stack }) { console.error(stack); }`;
   // `env -i` takes away what tap adds to the environment of every child, to measure it.
   const args = ['-i', 'PORT=http', process.execPath, '--input-type=module', '-e', script];
   const { stderr } = spawnSync('env', args, { cwd: ROOT, encoding: 'utf8' });
-  t.match(stderr, /plugins[\\/]errors[\\/]index\.ts:\d+:\d+/);
+  t.match(stderr, /plugins[\\/]errors[\\/]answer\.ts:\d+:\d+/);
 });
 
 test('A package of ES modules, of CommonJS, or of both is imported as Node imports it', async (t) => {

@@ -8,6 +8,7 @@ export const SOURCES = [
   'src',
   'plugins',
   'routes',
+  'jobs',
   'scripts',
   'tsconfig.json',
   'tsconfig.build.json',

@@ -8,7 +8,7 @@ import { copySources, isRunning, startDev } from './dev-process.ts';
 test("npm run dev has the database of .env, which wins over .env.example's, and keeps it through changes", async (t) => {
   const folder = await copySources(t);
   const port = await findFreePort();
-  await writeFiles(folder, { '.env': 'DATABASE_URL=pglite:.data/mine\n' });
+  await writeFiles(folder, { '.env': 'DATABASE_URL=pglite:.data/mine\nAUTH_ISSUER_URL=\n' });
   await mkdir(path.join(folder, '.data'));
   await rename(await createEmbeddedDatabase(t), path.join(folder, '.data/mine'));
   const { exited, group, readOutput } = startDev(t, folder, { PORT: String(port) });

@@ -7,7 +7,7 @@ import { createFolder, DOWN, ROOT, startProcess } from '../helper.ts';
 import { SOURCES } from '../process/copy-build.ts';
 
 /** What is built and what is written from package.json. */
-const NEEDED = [...SOURCES, 'test', 'app.json', 'README.md'];
+const NEEDED = [...SOURCES, 'test', 'Procfile', 'app.json', 'README.md'];
 
 const NEW = { name: 'quite-another-name', version: '98.76.54' };
 

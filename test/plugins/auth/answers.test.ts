@@ -71,8 +71,8 @@ test('A route that does not ask has no caller, and answers without a token', asy
 
 /** What the issuer may sign by mistake, or for another app, and what the log says of it. */
 const BAD_CLAIMS: Record<string, [Claims, object]> = {
-  expired: [{ exp: 1 }, { reason: 'ERR_JWT_EXPIRED', claim: 'exp' }],
-  'not yet valid': [{ nbf: 9e9 }, { reason: 'ERR_JWT_CLAIM_VALIDATION_FAILED', claim: 'nbf' }],
+  expired: [{ exp: 1 }, { cause: 'ERR_JWT_EXPIRED', claim: 'exp' }],
+  'not yet valid': [{ nbf: 9e9 }, { cause: 'ERR_JWT_CLAIM_VALIDATION_FAILED', claim: 'nbf' }],
   'of another issuer': [{ iss: 'https://other.example' }, { claim: 'iss' }],
   'for another app': [{ aud: 'other' }, { claim: 'aud' }],
   'for other apps': [{ aud: ['other', 'poort2'] }, { claim: 'aud' }],
@@ -85,14 +85,14 @@ const BAD_CLAIMS: Record<string, [Claims, object]> = {
 
 test('A token whose claims do not do answers 401 INVALID_TOKEN', async (t) => {
   const { app, issuer, lines } = await build(t);
-  for (const [name, [claims, reason]] of Object.entries(BAD_CLAIMS)) {
+  for (const [name, [claims, cause]] of Object.entries(BAD_CLAIMS)) {
     lines.length = 0;
     const token = await issuer.sign(claims);
     const answer = await ask(app, token);
     t.match(answer.json(), INVALID, name);
     t.equal(answer.headers['www-authenticate'], 'Bearer error="invalid_token"', name);
     t.equal(answer.headers['cache-control'], 'no-store');
-    t.match(lines, [{ level: 20, ...reason }, { status: 401 }], name);
+    t.match(lines, [{ level: 20, ...cause }, { status: 401 }], name);
     t.notMatch(JSON.stringify(lines), token);
   }
 });
