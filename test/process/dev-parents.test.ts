@@ -31,21 +31,23 @@ const STREAM = `
   export default route;
 `;
 
-test('npm run dev starts again within seconds while a stream is open', async (t) => {
+test('npm run dev starts again long before SHUTDOWN_TIMEOUT_MS while a stream is open', async (t) => {
   const folder = await copySources(t);
   await writeFiles(folder, { 'routes/stream/index.ts': STREAM });
   const url = `http://localhost:${await findFreePort()}`;
-  const { readOutput } = startDev(t, folder, { PORT: new URL(url).port, DATABASE_URL: DOWN });
+  const { readOutput } = startDev(t, folder, {
+    PORT: new URL(url).port,
+    DATABASE_URL: DOWN,
+    SHUTDOWN_TIMEOUT_MS: '600000',
+  });
   await poll(() => isServed(url));
   const client = request(`${url}/stream`)
     .on('error', () => {})
     .end();
   t.teardown(() => client.destroy());
   await new Promise((resolve) => client.once('response', resolve));
-  const startedAt = performance.now();
-  await writeFiles(folder, { 'jobs/first.ts': '', 'routes/hello/index.ts': STREAM });
+  await writeFiles(folder, { 'routes/hello/index.ts': STREAM });
   await poll(() => readOutput().split('Server listening').length > 1);
-  t.ok(performance.now() - startedAt < 20_000, 'long before SHUTDOWN_TIMEOUT_MS');
 });
 
 test('npm run dev -- --inspect=0 debugs the app, a change in a new folder starts it again', async (t) => {
