@@ -7,6 +7,7 @@ import type { Answer } from './answer.ts';
 import { Connection } from './connection.ts';
 import { get, type HostileRequest, INJECTED, request, SECRET } from './request.ts';
 import { requests } from './requests.ts';
+import { proveShape } from './shape.ts';
 
 /** How long an answer may take, in milliseconds: a bound for what hangs, not a measurement. */
 const TIMEOUT_MS = 30_000;
@@ -106,16 +107,6 @@ function proveAnswers(answers: Answer[], row: HostileRequest): void {
     if (answer.status >= 400 && !bodiless) proveShape(answer);
     row.verify?.(answer, position);
   }
-}
-
-function proveShape(answer: Answer): void {
-  const came = `it is not of the common shape: ${answer.headers.get('content-type')} ${answer.body}`;
-  assert.match(answer.headers.get('content-type') ?? '', /^application\/json/, came);
-  const body = JSON.parse(answer.body);
-  assert.deepEqual(Object.keys(body).sort(), ['code', 'error', 'message', 'statusCode'], came);
-  assert.equal(body.statusCode, answer.status, came);
-  for (const name of ['code', 'error', 'message'])
-    assert(typeof body[name] === 'string' && body[name] !== '', came);
 }
 
 function describe({ status, body }: Answer): string {

@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict';
+import type { Answer } from './answer.ts';
+
+/** As many problems of one request are said. */
+const MAX_PROBLEMS = 20;
+
+const PARTS = ['body', 'query', 'path', 'headers'];
+
+/** Throws where an error is not of the shape that all of them have. */
+export function proveShape({ status, headers, body: text }: Answer): void {
+  const came = `it is not of the common shape: ${headers.get('content-type')} ${text}`;
+  assert.match(headers.get('content-type') ?? '', /^application\/json/, came);
+  const { errors, ...body } = JSON.parse(text);
+  assert.deepEqual(Object.keys(body).sort(), ['code', 'error', 'message', 'statusCode'], came);
+  assert.equal(body.statusCode, status, came);
+  for (const name of ['code', 'error', 'message'])
+    assert(typeof body[name] === 'string' && body[name] !== '', came);
+  if (body.code === 'FST_ERR_VALIDATION') proveProblems(errors, came);
+  else assert.equal(errors, undefined, came);
+}
+
+/** What a schema does not accept is said with where it is. */
+function proveProblems(errors: unknown, came: string): void {
+  assert(Array.isArray(errors) && errors.length >= 1 && errors.length <= MAX_PROBLEMS, came);
+  for (const { path, in: part, message, ...others } of errors) {
+    assert.match(path, /^(\/[^/]+)*$/, came);
+    assert(PARTS.includes(part), came);
+    assert(typeof message === 'string' && message !== '', came);
+    assert.deepEqual(others, {}, came);
+  }
+}
