@@ -107,16 +107,14 @@ export function recordJobs(app: FastifyInstance): void {
 function startSpan<T>(options: SpanOptions, work: (span: Span) => Promise<T>): Promise<T> {
   const { [OPERATION_NAME]: operation, [QUEUE_NAME]: name } = options.attributes as Attributes;
   const tracer = trace.getTracer(manifest.name, manifest.version);
-  return tracer.startActiveSpan(`${operation} ${name}`, options, async (span) => {
-    try {
-      return await work(span);
-    } catch (error) {
-      recordError(span, error as Error);
-      throw error;
-    } finally {
-      span.end();
-    }
-  });
+  return tracer.startActiveSpan(`${operation} ${name}`, options, (span) =>
+    work(span)
+      .catch((error) => {
+        recordError(span, error);
+        throw error;
+      })
+      .finally(() => span.end()),
+  );
 }
 
 function describeJob(name: string, operation: 'send' | 'process'): Attributes {

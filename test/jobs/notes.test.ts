@@ -1,14 +1,21 @@
 import { test } from 'tap';
 import { createNote } from '../../routes/notes/store.ts';
+import { createEmbeddedDatabase } from '../fixture/embedded-database.ts';
 import { buildTestApp, captureLog } from '../helper.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
 
 test('The jobs of the notes', async (t) => {
   const { logger, lines } = captureLog();
-  const app = await buildTestApp(t, { NOTES_KEEP_DAYS: '30' }, { logger });
+  const app = await buildTestApp(
+    t,
+    { NOTES_KEEP_DAYS: '30', DATABASE_URL: `pglite:${await createEmbeddedDatabase(t)}` },
+    { logger },
+  );
   const count = async () => (await app.db.selectFrom('notes').select('id').execute()).length;
 
+  // The database opens here, not within the time of a job.
+  t.equal(await count(), 0);
   await t.test('seed creates the same notes when it runs twice', async (t) => {
     await app.jobs.run('seed', {});
     await app.jobs.run('seed', {});

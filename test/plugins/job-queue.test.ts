@@ -46,7 +46,7 @@ test('release makes the queues of the jobs, and takes away those that are gone',
   t.strictSame(await later.readiness.release(), gone);
 });
 
-test('An app that closes gives back what it runs', async (t) => {
+test('A queue that is away does not hinder the others, and what runs at the end is given back', async (t) => {
   const { url } = await openPostgresPort(t);
   const environment = {
     SHUTDOWN_TIMEOUT_MS: '3000',
@@ -56,9 +56,18 @@ test('An app that closes gives back what it runs', async (t) => {
   const { app } = await buildApp(t, url, [FIXTURE]);
   await app.readiness.release();
   const { app: taker, lines } = await buildApp(t, url, [FIXTURE], environment);
-  await app.jobs.send('work', { how: 'hang' });
+  t.strictSame(taker.jobs.list(), []);
+  await sql`update pgboss.queue set name = 'hidden' where name = 'tick'`.execute(app.db);
   taker.jobs.take();
-  await poll(() => lines.some(({ msg }) => msg === 'hang begins'));
+  const waitFor = (text: string) => poll(() => lines.some(({ msg }) => msg.startsWith(text)));
+  await waitFor('The job queue is away');
+  await app.jobs.send('work', { how: 'end' });
+  await waitFor('job done');
+  await sql`update pgboss.queue set name = 'tick' where name = 'hidden'`.execute(app.db);
+  await waitFor('The job queue is back');
+  lines.length = 0;
+  await app.jobs.send('work', { how: 'hang' });
+  await waitFor('hang begins');
   t.match(taker.jobs.list(), [{ job: 'work' }]);
   await t.rejects(taker.jobs.close(), { message: /^Jobs given back/ });
   t.match(

@@ -151,15 +151,22 @@ test('With JOBS_IN_WEB, web takes jobs from the embedded database', async (t) =>
     t.strictSame(rows, [{ output: { error: 'RangeError' }, keep: 604_800 }], 'no secret is kept');
   });
 
-  await t.test(
-    'A job of an older version, whose payload does not fit, is tried and given up',
-    async (t) => {
-      const id = await app.jobs.send('work', { how: 'end' }, { after: 600_000 });
-      await sql`update pgboss.job set data = '{"what":1}', start_after = now() where id = ${id}`.execute(
-        app.db,
-      );
-      await poll(() => outcomes(id).length === 2);
-      t.strictSame(outcomes(id), ['retry', 'failed']);
-    },
-  );
+  await t.test('A job of an older version, or of killed workers, is given up', async (t) => {
+    const [older, killed] = [
+      await app.jobs.send('work', { how: 'end' }, { after: 600_000 }),
+      await app.jobs.send('work', { how: 'end' }, { after: 600_000 }),
+    ];
+    await sql`update pgboss.job set retry_count = 2 where id = ${killed}`.execute(app.db);
+    await sql`update pgboss.job set data = '{"what":1}' where id = ${older}`.execute(app.db);
+    await sql`update pgboss.job set start_after = now() where id in (${older}, ${killed})`.execute(
+      app.db,
+    );
+    await poll(() => outcomes(older).length === 2 && outcomes(killed).length === 1);
+    t.strictSame(outcomes(older), ['retry', 'failed']);
+    const err = { message: 'The worker was killed at the last attempt' };
+    t.match(
+      lines.find((line) => line.id === killed && line.outcome),
+      { outcome: 'failed', attempt: 3, err },
+    );
+  });
 });
