@@ -123,7 +123,10 @@ async function proveMemory(scene: Scene, jobs: number): Promise<string> {
   const worker = await scene.start('worker', { WORKER_CONCURRENCY: '20', LOG_LEVEL: 'warn' });
   const done = () => scene.count("from proof_runs where key like 'many %'");
   const waitFor = async (count: number) => {
-    while ((await done()) < count) await sleep(100);
+    while ((await done()) < count) {
+      assert.ok(performance.now() - startedAt < 120_000, `${await done()} of ${count} jobs done`);
+      await sleep(100);
+    }
   };
   const startedAt = performance.now();
   await waitFor(jobs / 4);

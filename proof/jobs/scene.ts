@@ -21,7 +21,7 @@ export class Scene implements AsyncDisposable {
     await using app = await scene.buildApp();
     await app.readiness.release();
     await scene.postgres.query(
-      'create table proof_runs (key text, waited_ms int); create table proof_ticks (at timestamptz default now())',
+      'create table proof_runs (key text, waited_ms bigint); create table proof_ticks (at timestamptz default now())',
     );
     return scene;
   }
