@@ -27,6 +27,9 @@ const JOBS = new URL('../jobs/', import.meta.url);
 /** Compiling schemas blocks the process: those who wait for the port come first. In milliseconds. */
 const WARM_UP_MS = 100;
 
+/** A plugin that never calls back is named after this; loading one may take long on a busy machine. In milliseconds. */
+const PLUGIN_TIMEOUT_MS = 60_000;
+
 declare module 'fastify' {
   interface FastifyInstance {
     /** Aborted when the port has closed, before the preClose hooks: what never ends by itself has to end then. */
@@ -107,13 +110,14 @@ export async function readConfig(
   environment: NodeJS.ProcessEnv = process.env,
   folders: URL[] = [PLUGINS, JOBS],
 ): Promise<Readonly<Config>> {
-  const app = Fastify();
+  const app = Fastify({ pluginTimeout: PLUGIN_TIMEOUT_MS });
   await app.register(env, { environment, folders });
   return app.config;
 }
 
 function serverOptions(config: Readonly<Config>): FastifyHttpOptions<RawServerDefault> {
   return {
+    pluginTimeout: PLUGIN_TIMEOUT_MS,
     logController: new RequestLog(),
     // pino makes a child faster where it is given no options, not even empty ones.
     childLoggerFactory: (logger, bindings, options) =>

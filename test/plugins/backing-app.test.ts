@@ -287,8 +287,7 @@ test('Two apps that are attached to each other answer 502 instead of asking for 
   ]);
   t.match(ofSecond, [{ path: '/things', status: 502 }]);
   t.equal(ofFirst.length + ofSecond.length, 3);
-  for (const { app } of [first, second])
-    t.match(await app.readiness.report(), { services: { 'backing-app': { status: 'up' } } });
+  await Promise.all([first, second].map(({ app }) => poll(() => isUp(app))));
 });
 
 test('Readiness is degraded while the other app is away, and recovers by itself', async (t) => {
@@ -298,14 +297,17 @@ test('Readiness is degraded while the other app is away, and recovers by itself'
     (_request, response) => void response.writeHead(status).end('{}'),
   );
   const { app, lines } = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://${host}` });
-  const isUp = async () => (await app.readiness.report()).services['backing-app']?.status === 'up';
-  t.notOk(await isUp());
+  t.notOk(await isUp(app));
   status = 200;
-  await poll(isUp);
+  await poll(() => isUp(app));
   t.ok(requests.every(({ url }) => url === '/health/live'));
   const said = lines.map(({ msg }) => msg).filter((msg) => msg.startsWith('backing-app'));
   t.strictSame(said, ['backing-app is down', 'backing-app is back']);
 });
+
+async function isUp(app: FastifyInstance): Promise<boolean> {
+  return (await app.readiness.report()).services['backing-app']?.status === 'up';
+}
 
 /** An app that listens also logs that its database is away, whenever it finds out. */
 function findRequests(lines: LogLine[]): LogLine[] {

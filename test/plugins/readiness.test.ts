@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'tap';
 import { Readiness } from '../../plugins/readiness.ts';
 import { buildTestApp, captureLog, poll } from '../helper.ts';
@@ -49,9 +48,9 @@ test('A process that stops says so, whatever its services do', async (t) => {
 test('A check that hangs counts as down, before a second is over', async (t) => {
   const { readiness, lines } = createReadiness();
   readiness.attach({ name: 'database', required: true, check: () => new Promise(() => undefined) });
-  const report = await Promise.race([readiness.report(), sleep(1_000)]);
-  t.match(report, { status: 'unavailable' });
-  t.match(lines, [{ msg: 'database is down', err: { message: /^No answer within \d+ ms$/ } }]);
+  t.match(await readiness.report(), { status: 'unavailable' });
+  const message = /^No answer within \d{3} ms$/;
+  t.match(lines, [{ msg: 'database is down', err: { message } }]);
 });
 
 test('A check that throws instead of rejecting counts as down', async (t) => {
