@@ -1,17 +1,20 @@
 /** Keys whose values never reach the log, however deep they are: `args` is a command of Redis. */
 const SECRET_KEY =
-  /auth(?!ors?$)|cookie|passw|pwd|secret|token|api[-_]?key|private[-_]?key|credential|session|signature|^(args|detail|where|parameters|rawHeaders|rawPacket|body)$/i;
+  /auth(?!ors?$)|cookie|passw|pwd|secret|token|api[-_]?key|private[-_]?key|credential|session|signature|^(args|detail|where|parameters|rawHeaders|rawPacket|body|payload)$/i;
 
 /** The headers that may be logged; all others may be credentials. */
 const SAFE_HEADERS = ['accept', 'content-length', 'content-type', 'host', 'user-agent'];
 
 /** A line without any of this has no secret that could be recognized, and is written as it is. */
 const SUSPICIOUS =
-  /auth|cookie|passw|pwd|secret|token|key|credential|session|signature|args|detail|where|param|header|packet|body|buffer|:\/\/|\?/i;
+  /auth|cookie|passw|pwd|secret|token|key|credential|session|signature|args|detail|where|param|header|packet|body|payload|buffer|bearer|basic|:\/\/|\?/i;
 
-/** `password=…` or `Authorization: Bearer …` in a text. */
+/** `password=…`, `"client_secret":"…"` or `Authorization: Bearer …` in a text. */
 const NAMED_SECRET =
-  /\b(authorization|passw(?:or)?d|pwd|secret|token|api[-_]?key)(["']?[=:] ?)(?:(?:bearer|basic) )?[^\s"',;&]+/gi;
+  /(authorization|cookie|passw(?:or)?d|pwd|secret|token|api[-_]?key)(\\?["']?[=:] ?)(?:\\?"[^"]*"|'[^']*'|(?:(?:bearer|basic) )?[^\s"',;&]+)/gi;
+
+/** Credentials without a name before them, and what Redis repeats of a command unknown to it. */
+const UNNAMED_SECRET = /\b((?:bearer|basic) )[\w.~+/=-]{16,}|(args beginning with: ).+/gi;
 
 /** The most of one text that is logged, in characters. */
 const MAX_TEXT = 8_192;
@@ -25,7 +28,10 @@ export function hideSecretsInLine(line: string): string {
 /** Text without the credentials and queries of URLs, and without secrets that it names. */
 export function hideSecrets(text: string): string {
   const bounded = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
-  return bounded.replace(/[^\s"]+/g, hideInWord).replace(NAMED_SECRET, '$1$2***');
+  return bounded
+    .replace(/[^\s"]+/g, hideInWord)
+    .replace(NAMED_SECRET, '$1$2***')
+    .replace(UNNAMED_SECRET, '$1$2***');
 }
 
 function hideValue(key: string, value: unknown): unknown {

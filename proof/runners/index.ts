@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { buildApp } from '../build.ts';
 import { PostgresServer } from '../postgres.ts';
-import { type Ending, findPort, makeFolder, pickUser, RunningProcess } from '../processes.ts';
+import type { Ending } from '../processes.ts';
+import { startRedis } from '../redis.ts';
 import { release } from '../routing/web.ts';
 import type { Tally } from '../tally.ts';
 import { installTools } from '../tools.ts';
@@ -82,20 +83,4 @@ export async function prove(tally: Tally): Promise<void> {
 
 function describe({ ports }: Run): string {
   return ports.length === 1 ? 'on PORT' : `on PORT and PORT + ${ports[1]! - ports[0]!}`;
-}
-
-async function startRedis(): Promise<AsyncDisposable & { url: string }> {
-  const port = await findPort();
-  const folder = await makeFolder('redis');
-  const args = ['--bind', '127.0.0.1', '--port', `${port}`, '--save', '', '--dir', '/'];
-  const server = new RunningProcess('redis-server', args, {
-    folder,
-    environment: { PATH: process.env.PATH },
-    user: pickUser(),
-  });
-  await server.waitForLine('Ready to accept connections');
-  return {
-    url: `redis://127.0.0.1:${port}`,
-    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
-  };
 }

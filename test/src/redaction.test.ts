@@ -61,6 +61,13 @@ test('Secrets in a text are hidden by where they stand', (t) => {
     'GET /notes?password=hunter2 failed': 'GET /notes?*** failed',
     'Authorization: Bearer hunter2': 'Authorization: ***',
     'is this a question?': 'is this a question?',
+    'It has {"client_secret":"hunter2 two","id":1}': 'It has {"client_secret":***,"id":1}',
+    "{ password: 'hunter2 two' }": '{ password: *** }',
+    'PGPASSWORD=hunter2 #access_token=hunter2&a=1': 'PGPASSWORD=*** #access_token=***&a=1',
+    'It refused "Bearer hunter2hunter2hunter2"': 'It refused "Bearer ***"',
+    'Basic authentication is asked for': 'Basic authentication is asked for',
+    "unknown command 'NO', with args beginning with: 'a' 'hunter2'":
+      "unknown command 'NO', with args beginning with: ***",
   };
   for (const [text, expected] of Object.entries(texts)) t.equal(hideSecrets(text), expected);
   t.ok(hideSecrets('a'.repeat(100_000)).length < 10_000);
@@ -79,6 +86,7 @@ function measure(run: () => void): number {
 
 test('What reads bytes of a client takes time that is linear in them', (t) => {
   const parts = ['a-', '://', 'a://b:', '?a=', 'token=', '@', ' ', 'password ', '/', '%41', ':@/'];
+  parts.push('token="', "pwd:'", 'bearer ', 'basic a', 'args beginning with: ');
   const readers = {
     hideSecrets,
     readPath,
