@@ -22,7 +22,7 @@ const BadPayload = createError<[string, string]>(
 );
 
 /** How long a job that is sent waits for the embedded database's one connection, in milliseconds. */
-const CONNECTION_TIMEOUT_MS = 3_000;
+const CONNECTION_TIMEOUT_MS = 5_000;
 
 /** The app's jobs: sends them through the database, runs them, and takes them where that is asked for. */
 export class JobQueue {

@@ -40,7 +40,7 @@ test('A request that writes and sends a job, and its run, are one trace', async 
 
   const request = findSpan(collector, 'POST /work/:how');
   const { traceId } = request;
-  t.match(findSpan(collector, 'UPDATE notes', CLIENT), { traceId, parentSpanId: request.spanId });
+  t.match(findSpan(collector, 'CREATE', CLIENT), { traceId, parentSpanId: request.spanId });
   const producer = findSpan(collector, 'send work', PRODUCER);
   t.match(producer, {
     traceId,
