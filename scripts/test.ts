@@ -16,7 +16,7 @@ const NODE_ARGUMENTS = ['--liftoff-only'];
 const NODE_COMPILE_CACHE = 'node_modules/.cache/compile-cache';
 
 /** A busy machine takes long. In seconds, as in .taprc. */
-const TAP_TIMEOUT = '600';
+const TAP_TIMEOUT = '1200';
 
 /** tap's lines about single assertions that passed, and about their number. */
 const UNIMPORTANT = /^ *(ok \d+ - (?!.*# time=)|1\.\.\d+$|# Subtest|$)|^TAP version/;

@@ -1,3 +1,6 @@
 import { runTests } from './group.ts';
 
-await runTests(['plugins/**/!(backing-app|readiness|redis).test.ts']);
+await runTests([
+  'plugins/!(backing-app|readiness|redis).test.ts',
+  'plugins/!(database)/**/*.test.ts',
+]);
