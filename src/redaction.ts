@@ -7,14 +7,15 @@ const SAFE_HEADERS = ['accept', 'content-length', 'content-type', 'host', 'user-
 
 /** A line without any of this has no secret that could be recognized, and is written as it is. */
 const SUSPICIOUS =
-  /auth|cookie|passw|pwd|secret|token|key|credential|session|signature|args|detail|where|param|header|packet|body|payload|buffer|bearer|basic|:\/\/|\?/i;
+  /auth|cookie|passw|pwd|secret|token|key|credential|session|signature|args|detail|where|param|header|packet|body|payload|buffer|bearer|basic|input syntax|:\/\/|\?/i;
 
 /** `password=…`, `"client_secret":"…"` or `Authorization: Bearer …` in a text. */
 const NAMED_SECRET =
   /(authorization|cookie|passw(?:or)?d|pwd|secret|token|api[-_]?key)(\\?["']?[=:] ?)(?:\\?"[^"]*"|'[^']*'|(?:(?:bearer|basic) )?[^\s"',;&]+)/gi;
 
-/** Credentials without a name before them, and what Redis repeats of a command unknown to it. */
-const UNNAMED_SECRET = /\b((?:bearer|basic) )[\w.~+/=-]{16,}|(args beginning with: ).+/gi;
+/** Credentials without a name before them, and values that Redis and PostgreSQL repeat. */
+const UNNAMED_SECRET =
+  /\b((?:bearer|basic) )[\w.~+/=-]{16,}|(args beginning with: |invalid input syntax for type [\w ]{1,40}: ).+/gi;
 
 /** The most of one text that is logged, in characters. */
 const MAX_TEXT = 8_192;

@@ -66,6 +66,8 @@ test('Secrets in a text are hidden by where they stand', (t) => {
     'PGPASSWORD=hunter2 #access_token=hunter2&a=1': 'PGPASSWORD=*** #access_token=***&a=1',
     'It refused "Bearer hunter2hunter2hunter2"': 'It refused "Bearer ***"',
     'Basic authentication is asked for': 'Basic authentication is asked for',
+    'invalid input syntax for type double precision: "hun ter2"':
+      'invalid input syntax for type double precision: ***',
     "unknown command 'NO', with args beginning with: 'a' 'hunter2'":
       "unknown command 'NO', with args beginning with: ***",
   };
@@ -87,6 +89,7 @@ function measure(run: () => void): number {
 test('What reads bytes of a client takes time that is linear in them', (t) => {
   const parts = ['a-', '://', 'a://b:', '?a=', 'token=', '@', ' ', 'password ', '/', '%41', ':@/'];
   parts.push('token="', "pwd:'", 'bearer ', 'basic a', 'args beginning with: ');
+  parts.push('invalid input syntax for type ');
   const readers = {
     hideSecrets,
     readPath,

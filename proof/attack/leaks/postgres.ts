@@ -10,6 +10,8 @@ const SQL = {
   check: 'INSERT INTO keys (token, length) VALUES ($1, -1)',
   'not null': 'INSERT INTO keys (token) VALUES ($1)',
   'foreign key': 'INSERT INTO keys (token, length, parent) VALUES ($1, 30, $1 || 1)',
+  uuid: 'SELECT $1::uuid',
+  integer: 'SELECT $1::text::integer',
   detail: 'SELECT fail($1)',
   context: 'SELECT run($1)',
 };
