@@ -92,6 +92,22 @@ export function writeManifest(manifest: string, settings: Map<string, Setting>):
   return `${JSON.stringify(written, null, 2)}\n`;
 }
 
+/** package.json without the scripts whose file was removed. */
+export function writeScripts(manifest: string): string {
+  const written = JSON.parse(manifest);
+  const kept = Object.entries<string>(written.scripts).filter(([, command]) =>
+    listSources(command).every((file) => existsSync(new URL(file, ROOT))),
+  );
+  written.scripts = Object.fromEntries(kept);
+  return `${JSON.stringify(written, null, 2)}\n`;
+}
+
+/** The sources that a command names: `npm run job seed` is jobs/seed.ts. */
+function listSources(command: string): string[] {
+  const named = command.replace(/^npm run job ([\w-]+)$/, 'jobs/$1.ts');
+  return named.match(/\b(src|jobs|scripts|proof)\/[\w-]+\.ts\b/g) ?? [];
+}
+
 function isAttached(addon: string, settings: Map<string, Setting>): boolean {
   const setting = ADDONS[addon.split(':')[0] ?? ''];
   return setting === undefined || settings.has(setting);
@@ -103,5 +119,6 @@ if (import.meta.main) {
   await writeFile('Procfile', procfile);
   await writeFile('README.md', writeTable(await readFile('README.md', 'utf8'), settings));
   await writeFile('app.json', writeManifest(await readFile('app.json', 'utf8'), settings));
+  await writeFile('package.json', writeScripts(await readFile('package.json', 'utf8')));
   await writeFile('.env.example', writeExample(await readFile('.env.example', 'utf8'), settings));
 }

@@ -1,5 +1,5 @@
 import { execFileSync, execSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pickRemovals, type Removal, readRemovals, removeRows } from './removals.ts';
 
@@ -31,7 +31,7 @@ export function createApp(root: string, name: string, [word, ...capabilities]: s
   checkClean(root);
   for (const { commands } of removals) for (const command of commands) run(root, command);
   writeName(root, name, removals);
-  // The tables of settings, app.json and .env.example, by the plugins that are left.
+  // The tables of settings, app.json, .env.example and the scripts, by what is left.
   run(root, 'node scripts/write-environment.ts');
   run(root, 'biome check --write');
 }
@@ -78,17 +78,7 @@ function writeName(root: string, name: string, removals: Removal[]): void {
   });
   editJson(root, 'package.json', (manifest) => {
     manifest.name = name;
-    manifest.scripts = keepScripts(root, manifest.scripts);
   });
-}
-
-/** The scripts whose file is still there. */
-function keepScripts(root: string, scripts: Record<string, string>): Record<string, string> {
-  const isThere = (script: string) => {
-    const [file] = /(?:scripts|proof)\/[\w-]+\.ts$/.exec(script) ?? [];
-    return !file || existsSync(path.join(root, file));
-  };
-  return Object.fromEntries(Object.entries(scripts).filter(([, script]) => isThere(script)));
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: JSON of several forms.

@@ -9,6 +9,7 @@ import {
   writeManifest,
   writeProcfile,
   writeRows,
+  writeScripts,
   writeTable,
 } from '../../scripts/write-environment.ts';
 import { readConfig } from '../../src/app.ts';
@@ -102,6 +103,19 @@ test('The process types whose file was removed go with npm run format', async (t
   const written = JSON.parse(writeManifest(added, await readSettings()));
   t.notOk('cats' in written.formation);
   t.ok('web' in written.formation);
+});
+
+test('The scripts whose file was removed go with npm run format', async (t) => {
+  const given = writeScripts(await read('package.json'));
+  const { scripts, ...rest } = JSON.parse(given);
+  const removed = {
+    cats: 'node --env-file=.env scripts/cats.ts',
+    'cats:feed': 'npm run job feed-cats',
+    'cats:console': 'node src/cats.ts --purr',
+  };
+  const added = JSON.stringify({ ...rest, scripts: { ...scripts, ...removed } });
+  t.strictSame(JSON.parse(writeScripts(added)), { ...rest, scripts });
+  t.match(scripts, { start: manifest.scripts.start, test: /scripts\/test\.ts/ });
 });
 
 test('contract 25: One lock file, one major version of Node, and nothing that a buildpack would start instead', async (t) => {

@@ -24,7 +24,13 @@ declare module '../../../plugins/database/index.ts' {
   }
 }
 
-const COLUMNS = ['id', 'name', 'created_at as createdAt', 'updated_at as updatedAt'] as const;
+const COLUMNS = [
+  // A field's name, or its column's name and then its own.
+  'id',
+  'name',
+  'created_at as createdAt',
+  'updated_at as updatedAt',
+] as const;
 
 /**
  * A page of sample things, newest first: a UUID of version 7 begins with its time, so the key is
