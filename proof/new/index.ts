@@ -23,7 +23,7 @@ const TESTED = ['new-things', 'sample-thing-kinds', 'people'].map(
   (name) => `test/routes/${name}.test.ts`,
 );
 
-const CHECKS = ['typecheck', 'lint', 'build', `test -- --disable-coverage ${TESTED.join(' ')}`];
+const CHECKS = ['typecheck', 'lint', 'build', `test -- ${TESTED.join(' ')}`];
 
 export async function prove(tally: Tally): Promise<void> {
   await tally.check('The reserved words of SQL are those of PostgreSQL', proveWords);

@@ -96,10 +96,20 @@ test('A package works that depends on one that the build has packed', async (t) 
   const packages = {
     'kysely-addition/package.json': '{ "type": "module", "exports": "./index.js" }',
     'kysely-addition/index.js': `
-      import { CamelCasePlugin, sql } from 'kysely';
+      import {
+        CamelCasePlugin, DummyDriver, Kysely, PostgresAdapter, PostgresQueryCompiler, sql,
+      } from 'kysely';
       import { jsonArrayFrom } from 'kysely/helpers/postgres';
       export { jsonArrayFrom };
-      export const plugin = new CamelCasePlugin();
+      export const db = new Kysely({
+        dialect: {
+          createAdapter: () => new PostgresAdapter(),
+          createDriver: () => new DummyDriver(),
+          createIntrospector: () => undefined,
+          createQueryCompiler: () => new PostgresQueryCompiler(),
+        },
+        plugins: [new CamelCasePlugin()],
+      });
       export const lower = (column) => sql\`lower(\${sql.ref(column)})\`;`,
     'typebox-addition/package.json': '{ "type": "module", "exports": "./index.js" }',
     'typebox-addition/index.js': `
@@ -111,16 +121,16 @@ test('A package works that depends on one that the build has packed', async (t) 
   const route = `
     import { Type } from 'typebox';
     import { Value } from 'typebox/value';
-    import { jsonArrayFrom, lower, plugin } from 'kysely-addition';
+    import { db, jsonArrayFrom, lower } from 'kysely-addition';
     import { check, Size } from 'typebox-addition';
     const Both = Type.Intersect([Type.Partial(Size), Type.Object({ name: Type.String() })]);
     export default async (app) => app.get('/', { schema: { response: { 200: Type.Object({
       size: Type.Index(Size, Type.Literal('size')), sql: Type.String(), checks: Type.Array(Type.Boolean()),
     }) } } }, async () => ({
       size: 1,
-      sql: app.db.withPlugin(plugin).selectFrom('notes').select([
+      sql: db.selectFrom('notes').select([
         lower('bigTitle').as('t'),
-        jsonArrayFrom(app.db.selectFrom('tags').select('id')).as('allTags'),
+        jsonArrayFrom(db.selectFrom('tags').select('id')).as('allTags'),
       ]).compile().sql,
       checks: [check(Both, { name: 'a' }), check(Both, { name: 1 }), Value.Check(Size, { size: 1 }), Value.Check(Size, {})],
     }));`;

@@ -1,0 +1,40 @@
+import { test } from 'tap';
+import { startCollector } from '../../fixture/collector.ts';
+import { createEmbeddedDatabase } from '../../fixture/embedded-database.ts';
+import { buildAppWithRoutes } from '../../helper.ts';
+import { attach, CLIENT, findSpan } from './attach.ts';
+
+const ROUTES = `
+  import { sql } from '${import.meta.resolve('kysely')}';
+  export default async (app) => {
+    app.get('/queried', async () => {
+      await sql\`select 'it''s hunter2' as a, 4.2 as b, \${'hunter2'}::text as c\`.execute(app.db);
+      await sql\`update nowhere set a = 'hunter2'\`.execute(app.db).catch(() => undefined);
+      return {};
+    });
+  };`;
+
+test('GET /queried: the text of its statements has no values', async (t) => {
+  const collector = await startCollector(t);
+  // OpenTelemetry's exporters read the environment of the process.
+  Object.assign(process.env, attach(collector));
+  t.teardown(() => Object.keys(attach(collector)).map((name) => delete process.env[name]));
+  const DATABASE_URL = `pglite:${await createEmbeddedDatabase(t)}`;
+  const { app } = await buildAppWithRoutes(t, ROUTES, {
+    ...attach(collector),
+    DATABASE_URL,
+  });
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  t.equal((await fetch(`${url}/queried`)).status, 200);
+  await app.close();
+
+  t.match(findSpan(collector, 'SELECT', CLIENT).attributes, {
+    'db.query.text': 'select ? as a, ? as b, $1::text as c',
+  });
+  const failed = findSpan(collector, 'UPDATE nowhere', CLIENT);
+  t.match(failed.attributes, {
+    'db.query.text': 'update nowhere set a = ?',
+    'error.type': '42P01',
+  });
+  t.notMatch(JSON.stringify(collector.spans), 'hunter2');
+});
