@@ -47,7 +47,7 @@ async function proveUpdate(
   await check('what the template has changed, added and removed is so', () => proveTemplate(app));
   await check('what the owner has changed, added and removed is so', () => proveOwner(app));
   await check('the next update begins where this one ended', () => proveAncestor(app));
-  for (const test of ['settings', 'routes/books', 'routes/greeting'])
+  for (const test of ['scripts/write-environment', 'routes/books', 'routes/greeting'])
     await check(`test/${test}.test.ts`, () =>
       app.run(`npx node test/${test}.test.ts`).then(() => undefined),
     );
