@@ -17,6 +17,9 @@ const ABSENT: Record<string, string> = {
 const FILE =
   /^\.?[\w-]+(?:[./][\w*-]+)*\.(?:ts|js|json|md|ya?ml|toml|lock)$|^\.[a-z][\w-]+$|^[\w.-]+\/(?:[\w.*-]+\/?)*$/;
 
+/** A network, which looks like a folder. */
+const CIDR = /^[\d.]+\/\d+$/;
+
 /** @returns how many links there are */
 export function proveLinks(folder: string, page: string): string {
   const text = read(folder, page);
@@ -39,7 +42,9 @@ export function proveFiles(folder: string, page: string): string {
     .split(/[\s()"':;|,]+/)
     .map((word) => word.replace(/\.$/, ''));
   const names = new Set([...code, ...words].filter((word) => FILE.test(word)));
-  const missing = [...names].filter((name) => !(name in ABSENT) && !isThere(folder, page, name));
+  const missing = [...names].filter(
+    (name) => !(name in ABSENT) && !CIDR.test(name) && !isThere(folder, page, name),
+  );
   assert(missing.length === 0, `not there: ${missing.join(', ')}`);
   return [...names].join(', ');
 }

@@ -5,7 +5,7 @@ import { runApp } from '../app.ts';
 import { RunningProcess } from '../processes.ts';
 
 /** How long a process may take until it is ready, in milliseconds. */
-const START_TIMEOUT_MS = 120_000;
+const START_TIMEOUT_MS = 300_000;
 
 /**
  * A program that serves HTTP on a port of its own, started anew as often as a restart asks for it.

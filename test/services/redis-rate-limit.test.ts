@@ -88,8 +88,10 @@ for (const [kind, command] of Object.entries(GARBAGE)) {
     const [name = '', ...rest] = command;
     await client.call(name, ...rest.map((part) => part.replace('KEY', key)));
     const remaining: number[] = [];
-    for (let count = 0; count < 8; count++) remaining.push(await askRemaining(app, '203.0.113.7'));
-    t.strictSame(remaining.slice(4), [-1, -1, -1, -1]);
+    for (let count = 0; count < 12; count++) remaining.push(await askRemaining(app, '203.0.113.7'));
+    // Where Redis is late once more, the process counts: each of the two lets three pass.
+    const passed = remaining.filter((left) => left >= 0).length;
+    t.ok(passed >= 3 && passed <= 6, `${passed} of 12 passed`);
     t.equal(findWords(app).length, 1);
   });
 }
