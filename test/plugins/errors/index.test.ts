@@ -60,6 +60,32 @@ test('An error of the code answers 500, says nothing to the client and everythin
   t.equal(lines.length, 4, 'one line for each request');
 });
 
+/** What a route can throw or set that nobody can read or send. */
+const UNREADABLE = `
+  const trap = { get message() { throw new Error('hunter2') } };
+  export default async (app) => {
+    app.get('/null', async () => { throw null });
+    app.get('/trap', async () => { throw trap });
+    app.get('/status', async () => { throw { get statusCode() { throw trap } } });
+    app.get('/header', async (request, reply) => {
+      reply.header('etag', 'a').header('x-broken', 'a\\nb');
+      throw new Error('a bug');
+    });
+  };
+`;
+
+test('What was thrown cannot be read, or a header cannot be sent: 500', async (t) => {
+  const { app, lines } = await buildAppWithRoutes(t, UNREADABLE);
+  for (const url of ['/null', '/trap', '/status', '/header']) {
+    const answer = await app.inject(url);
+    t.equal(answer.statusCode, 500, url);
+    t.equal(answer.json().code, 'INTERNAL_SERVER_ERROR', url);
+    t.match(answer.headers, { etag: undefined, 'x-broken': undefined });
+  }
+  t.match(lines[0], { status: 500, err: { message: /^No error that can be read/ } });
+  t.notMatch(JSON.stringify(lines), 'hunter2');
+});
+
 test('A 5xx that the code chose tells the client its code alone', async (t) => {
   const { app, lines } = await buildAppWithRoutes(t, FAILING);
   const down = await app.inject('/down');
