@@ -133,3 +133,14 @@ export async function findPort(): Promise<number> {
 export function pickUser(): { uid: number; gid: number } | undefined {
   return process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : undefined;
 }
+
+/** Whether somebody takes connections on a port of the loopback address. */
+export async function isOpen(port: number): Promise<boolean> {
+  const socket = net.connect(port, '127.0.0.1');
+  const open = await once(socket, 'connect').then(
+    () => true,
+    () => false,
+  );
+  socket.destroy();
+  return open;
+}

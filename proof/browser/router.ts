@@ -1,9 +1,7 @@
-import { once } from 'node:events';
 import { chmod, writeFile } from 'node:fs/promises';
-import net from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { findPort, makeFolder, pickUser, RunningProcess } from '../processes.ts';
+import { findPort, isOpen, makeFolder, pickUser, RunningProcess } from '../processes.ts';
 
 /** nginx before the app, at / and, without a word to the app, at /api/. */
 interface Router extends AsyncDisposable {
@@ -45,14 +43,4 @@ function describe(folder: string, port: number, app: number): string {
       }
     }
   `;
-}
-
-async function isOpen(port: number): Promise<boolean> {
-  const socket = net.connect(port, '127.0.0.1');
-  const open = await once(socket, 'connect').then(
-    () => true,
-    () => false,
-  );
-  socket.destroy();
-  return open;
 }

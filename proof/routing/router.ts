@@ -1,9 +1,7 @@
-import { once } from 'node:events';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
-import net from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { findPort, makeFolder, pickUser, RunningProcess } from '../processes.ts';
+import { findPort, isOpen, makeFolder, pickUser, RunningProcess } from '../processes.ts';
 
 /** Debian's programs for servers are not on everybody's PATH. */
 const SEARCH = `${process.env.PATH}:/usr/sbin`;
@@ -79,14 +77,4 @@ async function fillIn(
   };
   const text = await readFile(new URL(template, import.meta.url), 'utf8');
   return text.replaceAll(/\{\{(\w+)\}\}/g, (_all, name) => String(values[name]));
-}
-
-async function isOpen(port: number): Promise<boolean> {
-  const socket = net.connect(port, '127.0.0.1');
-  const open = await once(socket, 'connect').then(
-    () => true,
-    () => false,
-  );
-  socket.destroy();
-  return open;
 }
