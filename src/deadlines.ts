@@ -40,6 +40,9 @@ export function watchDeadlines(app: FastifyInstance): void {
   const timer = setInterval(sweep, Math.min(SWEEP_MS, REQUEST_TIMEOUT_MS / 4)).unref();
   app.addHook('onClose', async () => clearInterval(timer));
   app.addHook('onSend', (request, reply, payload, done) => {
+    // Fastify reads to its end what a HEAD does not send, and a stream of events has none.
+    if (request.method === 'HEAD' && payload instanceof Readable)
+      reply.raw.once('close', () => payload.destroy());
     const isWhole = typeof payload === 'string' || Buffer.isBuffer(payload);
     const entry = app.openRequests.get(request.raw);
     if (!entry || !isWhole || payload.length <= PIECE || request.method === 'HEAD')

@@ -19,7 +19,7 @@ declare module 'fastify' {
   }
 }
 
-/** What nginx logs for a request whose client did not wait for the answer: no status was sent. */
+/** What nginx logs for a request whose client did not wait: no status was sent. */
 const CLIENT_CLOSED_REQUEST = 499;
 
 const SWITCHING_PROTOCOLS = 101;
@@ -39,17 +39,20 @@ export class RequestLog extends LogController {
 
   override requestCompleted(): void {}
 
-  /** Whatever fails while an answer is made or sent belongs to the request's line. */
+  /** What fails while an answer is made belongs to the request's line. */
   override defaultErrorLog(error: Error, _request: FastifyRequest, reply: FastifyReply): void {
     reply.failure = error;
   }
 
+  /** The status was sent already: a line of its own says what broke, or that the client has gone. */
   override streamError(
     error: NodeJS.ErrnoException,
-    _request: FastifyRequest,
+    request: FastifyRequest,
     reply: FastifyReply,
   ): void {
-    if (error.code !== 'ERR_STREAM_PREMATURE_CLOSE') reply.failure = error;
+    const isClient = error.code === 'ERR_STREAM_PREMATURE_CLOSE';
+    if (!isClient) reply.failure = error;
+    request.log[isClient ? 'info' : 'error']({ err: error }, 'An answer broke off');
   }
 }
 
@@ -62,14 +65,14 @@ function logRequest(request: FastifyRequest, reply: FastifyReply): void {
     address: readAddress(request),
     ...request.logFields,
   };
-  if (reply.failure) request.log.error({ ...line, err: reply.failure }, 'request failed');
+  if (reply.failure && line.status >= 500)
+    request.log.error({ ...line, err: reply.failure }, 'request failed');
   else request.log.info(line, 'request');
 }
 
 /** The library that upgrades a connection writes its 101 past the reply. */
 function readStatus({ headers }: FastifyRequest, reply: FastifyReply): number {
-  const { headersSent, writableEnded } = reply.raw;
-  if (headersSent && (writableEnded || reply.failure)) return reply.statusCode;
+  if (reply.raw.headersSent) return reply.statusCode;
   return headers.upgrade && reply.sent ? SWITCHING_PROTOCOLS : CLIENT_CLOSED_REQUEST;
 }
 

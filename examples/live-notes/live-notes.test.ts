@@ -83,6 +83,12 @@ test('A client that comes back gets what it missed, by Last-Event-ID before ?aft
   assert.equal(wrong.status, 400);
 });
 
+test('A client that comes back from another database begins now', async () => {
+  const write = () => send('POST', '/notes', { title: 'after a new start' });
+  const [event] = await readEvents(1, '', { 'last-event-id': '999999' }, write);
+  assert.equal(event!.note.title, 'after a new start');
+});
+
 test('The streams end when the process stops, and it exits with 0', async () => {
   const streams = await Promise.all([1, 2, 3].map(() => fetch(`${url}/notes/events`)));
   web.signal('SIGTERM');

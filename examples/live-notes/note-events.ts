@@ -39,20 +39,15 @@ export class NoteEvents {
     this.#app = app;
   }
 
-  /** The newest event's id. */
-  get position(): number {
-    return this.#position;
-  }
-
-  /** Finds the newest event, once; rejects while the database is away. */
-  async start(): Promise<void> {
-    if (this.#isStarted) return;
-    const { rows } = await sql<{ id: string | null }>`
-      select max(id) as id from note_events`.execute(this.#app.db);
-    if (this.#isStarted) return;
-    this.#isStarted = true;
-    this.#position = Number(rows[0]?.id);
-    this.#recentAfter = this.#position;
+  /**
+   * The event after which a client goes on: the one that it names, the newest where it names none.
+   * An id that is greater than the newest is of another database. Rejects while the database is away.
+   */
+  async findPosition(after?: number): Promise<number> {
+    await this.#start();
+    if (after === undefined || after <= this.#position) return after ?? this.#position;
+    // Another process may have been faster to read what is new.
+    return Math.min(after, await this.#findNewest());
   }
 
   /** Deletes the events that are older than a day. */
@@ -92,18 +87,35 @@ export class NoteEvents {
   }
 
   async #readNews(): Promise<void> {
-    while (this.#isStale && !this.#app.stopping.aborted) {
+    for (let failures = 0; this.#isStale && !this.#app.stopping.aborted; ) {
       this.#isStale = false;
       await this.#readPages().catch(async (err) => {
-        this.#app.log.warn({ err }, 'The events of the notes cannot be read: trying again');
+        if (failures++ === 0)
+          this.#app.log.warn({ err }, 'The events of the notes cannot be read: trying again');
         this.#isStale = true;
         await sleep(RETRY_MS);
       });
     }
   }
 
+  /** Begins at the newest event, once. */
+  async #start(): Promise<void> {
+    if (this.#isStarted) return;
+    const newest = await this.#findNewest();
+    if (this.#isStarted) return;
+    this.#isStarted = true;
+    this.#position = newest;
+    this.#recentAfter = newest;
+  }
+
+  async #findNewest(): Promise<number> {
+    const { rows } = await sql<{ id: string | null }>`
+      select max(id) as id from note_events`.execute(this.#app.db);
+    return Number(rows[0]?.id);
+  }
+
   async #readPages(): Promise<void> {
-    await this.start();
+    await this.#start();
     for (;;) {
       const events = await this.#read(this.#position);
       if (events.length === 0) return;

@@ -32,24 +32,37 @@ export async function listenForNotes(app: FastifyInstance, onNews: () => void): 
     statementTimeoutMs: TIMEOUT_MS,
     onIdleError: () => undefined,
   });
+  let isAway = false;
+  const onBegin = () => {
+    if (isAway) app.log.info('The notifications of the notes are back');
+    isAway = false;
+    onNews();
+  };
   while (!app.stopping.aborted) {
-    const failure = await listen(pool, onNews, app.stopping).catch((error) => error);
+    const err = await listen(pool, onBegin, onNews, app.stopping).catch((error) => error);
     if (app.stopping.aborted) break;
-    app.log.warn({ err: failure }, 'The notifications of the notes are away: listening again');
+    if (!isAway) app.log.warn({ err }, 'The notifications of the notes are away: trying again');
+    isAway = true;
     await sleep(RETRY_MS, undefined, { signal: app.stopping }).catch(() => undefined);
   }
   await pool.end();
 }
 
-/** @returns when the process stops @throws when the connection breaks */
-async function listen(pool: Pool, onNews: () => void, signal: AbortSignal): Promise<void> {
+/** @throws when the connection breaks, or when the process stops */
+async function listen(
+  pool: Pool,
+  onBegin: () => void,
+  onNews: () => void,
+  signal: AbortSignal,
+): Promise<never> {
   const client = await pool.connect();
   const check = setInterval(() => client.query('select 1').catch(() => undefined), CHECK_MS);
   try {
     client.on('notification', onNews);
     await client.query('listen note_events');
-    onNews();
+    onBegin();
     await once(client, 'end', { signal });
+    throw new Error('The connection has ended');
   } finally {
     clearInterval(check);
     client.release(true);

@@ -1,6 +1,13 @@
 import { buildApp } from '../../src/app.ts';
+import { createLogger } from '../../src/logger.ts';
+import { exitWith } from '../../src/operator-error.ts';
 import { FOLDERS } from './folders.ts';
 
-const app = await buildApp(FOLDERS);
-await app.readiness.release();
-await app.close();
+const logger = createLogger();
+try {
+  const app = await buildApp({ ...FOLDERS, logger });
+  await app.readiness.release();
+  await app.close();
+} catch (error) {
+  exitWith(error as Error, logger);
+}

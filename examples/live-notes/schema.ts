@@ -1,12 +1,20 @@
 import { type Kysely, sql } from 'kysely';
 
+/** How long a release waits for whoever uses the notes: all others would wait behind it. */
+const LOCK_TIMEOUT = '5s';
+
 /**
  * The table of events and the trigger that fills it, whoever writes to the notes. The lock gives
  * ids in the order of commits: without it a transaction that commits late would have a lower id
  * than what clients have seen already. It is taken before any row is locked, so that two
  * transactions cannot wait for each other.
  */
-export async function createNoteEvents(db: Kysely<unknown>): Promise<void> {
+export function createNoteEvents(db: Kysely<unknown>): Promise<void> {
+  return db.transaction().execute(createTableAndTriggers);
+}
+
+async function createTableAndTriggers(db: Kysely<unknown>): Promise<void> {
+  await sql`set local lock_timeout = ${sql.lit(LOCK_TIMEOUT)}`.execute(db);
   await sql`
     create table if not exists note_events (
       id bigint generated always as identity primary key,

@@ -20,7 +20,7 @@ export async function proveBrowser(program: Program): Promise<string> {
     await page.getByText('live', { exact: true }).waitFor();
     await create(url, TITLES[0]!);
     await page.getByText(TITLES[0]!).waitFor();
-    await stopProgram(running);
+    await stopProgram(running, program);
     await page.getByText('reconnecting').waitFor();
     running = await startProgram(program);
     await create(url, TITLES[1]!);
@@ -31,7 +31,7 @@ export async function proveBrowser(program: Program): Promise<string> {
     return await countTitles(page);
   } finally {
     await browser.close();
-    await stopProgram(running);
+    await stopProgram(running, program);
   }
 }
 

@@ -28,7 +28,7 @@ export async function proveCrowd(program: Program): Promise<string> {
   const each = ((await readMemory(running.pid)) - before) / CLIENTS;
   const startedAt = performance.now();
   for (const client of clients) client.stopAfterThis();
-  await stopProgram(running);
+  await stopProgram(running, program);
   const tookMs = performance.now() - startedAt;
   assert(tookMs < STOP_MS, `it took ${tookMs} ms`);
   return `${(each / 1024).toFixed(1)} KiB each, stopped in ${(tookMs / 1_000).toFixed(1)} s`;
@@ -49,8 +49,8 @@ export async function proveStoppedReader(
   const before = await readMemory(running.pid);
   await writeNotes(postgres);
   const rise = ((await readMemory(running.pid)) - before) / MIB;
-  await stopProgram(running);
-  socket.destroy();
+  void running.ended.then(() => socket.destroy());
+  await stopProgram(running, program);
   assert(rise < RISE_MIB, `${rise.toFixed()} MiB`);
   return `${rise.toFixed()} MiB for ${UNREAD_MIB} MiB that were not read`;
 }

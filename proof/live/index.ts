@@ -12,6 +12,7 @@ import type { Tally } from '../tally.ts';
 import { proveBrowser } from './browser.ts';
 import { EventClient } from './client.ts';
 import { proveCrowd, proveStoppedReader } from './crowd.ts';
+import { waitUntilClosed } from './sockets.ts';
 import { Writers } from './writer.ts';
 
 const EXAMPLE = path.join(import.meta.dirname, '../../examples/live-notes');
@@ -97,21 +98,23 @@ async function proveRouter(
   for (let restart = 0; restart < restarts; restart++) {
     const index = restart % 2;
     await sleep(RESTART_EVERY_MS);
-    await stopProgram(running[index]!);
+    await stopProgram(running[index]!, programs[index]!);
     running[index] = await startProgram(programs[index]!);
   }
   await sleep(RESTART_EVERY_MS);
   await writers.stop();
   const counts = await settle(clients, writers);
-  await Promise.all(running.map(stopProgram));
+  await waitUntilClosed(port);
+  await Promise.all(running.map((one, index) => stopProgram(one, programs[index]!)));
   return counts;
 }
 
-/** Sends SIGTERM; the process has to end by itself, with 0. */
-export async function stopProgram(running: RunningProcess): Promise<void> {
+/** Sends SIGTERM; the process has to end by itself, with 0, and leave no socket to its port. */
+export async function stopProgram(running: RunningProcess, program: Program): Promise<void> {
   running.signal('SIGTERM');
   const { code, signal } = await running.ended;
   assert.equal(code ?? signal, 0, running.lines.slice(-10).join('\n'));
+  await waitUntilClosed(Number(program.environment.PORT));
 }
 
 export async function openClients(url: string, count = CLIENTS): Promise<EventClient[]> {
@@ -159,6 +162,6 @@ async function proveOutage(program: Program, postgres: PostgresServer): Promise<
   );
   await writers.stop();
   const counts = await settle(clients, writers);
-  await stopProgram(running);
+  await stopProgram(running, program);
   return counts;
 }

@@ -94,7 +94,7 @@ test('A request whose client did not wait for the answer is one line too', async
   );
 });
 
-test('An answer that breaks off after its headers is one line, with the error when it is its own', async (t) => {
+test('An answer that breaks off has a line with the error beside that of its request', async (t) => {
   const environment = { DATABASE_URL: DOWN };
   const { url, lines } = await startProcess(t, { entry: 'fixture', environment });
   const answer = await fetch(`${url}/long-lived/broken`);
@@ -103,12 +103,19 @@ test('An answer that breaks off after its headers is one line, with the error wh
   await fetch(`${url}/long-lived/deaf`, { signal: client.signal });
   client.abort();
   await poll(() => lines.filter(({ path }) => `${path}`.startsWith('/long-lived/')).length > 1);
-  t.match(
-    lines.filter(({ requestId }) => requestId),
-    [
-      { level: 50, status: 200, path: '/long-lived/broken', err: { message: 'the source broke' } },
-      { level: 30, status: 499, path: '/long-lived/deaf' },
-    ],
+  const broken = lines.filter(({ msg }) => msg === 'An answer broke off');
+  t.match(broken, [
+    { level: 50, err: { message: 'the source broke' } },
+    { level: 30, err: { code: 'ERR_STREAM_PREMATURE_CLOSE' } },
+  ]);
+  const requests = lines.filter(({ status }) => status);
+  t.match(requests, [
+    { level: 30, status: 200, path: '/long-lived/broken' },
+    { level: 30, status: 200, path: '/long-lived/deaf' },
+  ]);
+  t.strictSame(
+    broken.map(({ requestId }) => requestId),
+    requests.map(({ requestId }) => requestId),
   );
   t.equal((await fetch(url)).status, 200);
 });

@@ -22,10 +22,22 @@ const ROUTES = `
       return { patient: true };
     });
     app.get('/stream', (request, reply) => reply.send(Readable.from(writeSlowly())));
+    app.get('/endless', (request, reply) => {
+      const stream = Readable.from(writeForever());
+      stream.once('close', () => request.log.info('let go'));
+      return reply.header('x-kind', 'endless').send(stream);
+    });
     app.get('/text', () => 'x' + '😀'.repeat(${LARGE / 4 - 1}) + 'xxx');
     app.get('/bytes', () => Buffer.alloc(${LARGE}, 'a'));
     app.server.on('upgrade', (request, socket) => socket.write(Buffer.alloc(${LARGE * 2})));
   };
+
+  async function* writeForever() {
+    for (;;) {
+      yield 'on';
+      await sleep(5);
+    }
+  }
 
   async function* writeSlowly() {
     for (let count = 0; count < 10; count++) {
@@ -137,4 +149,11 @@ test('An upgrade that nobody listens for any more ends its connection', async (t
   socket.resume();
   await once(socket, 'close');
   t.end();
+});
+
+test('HEAD of a stream without an end is answered, and lets go of the stream', async (t) => {
+  const { lines, url } = await listen(t);
+  const answer = await fetch(`${url}/endless`, { method: 'HEAD' });
+  t.equal(answer.headers.get('x-kind'), 'endless');
+  await poll(() => lines.some(({ msg }) => msg === 'let go'));
 });

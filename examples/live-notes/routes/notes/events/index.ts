@@ -27,8 +27,8 @@ const events: FastifyPluginAsyncTypebox = async (app) => {
   app.get('/', { schema }, async ({ headers, query }, reply) => {
     // A browser that comes back asks for the same URL: the header is newer.
     const after = headers['last-event-id'] ?? query.after;
-    await app.noteEvents.start();
-    const stream = Readable.from(listMessages(after ? Number(after) : app.noteEvents.position));
+    const position = await app.noteEvents.findPosition(after ? Number(after) : undefined);
+    const stream = Readable.from(listMessages(position));
     const end = () => setTimeout(() => stream.destroy(), STOP_MS).unref();
     app.stopping.addEventListener('abort', end);
     stream.once('close', () => app.stopping.removeEventListener('abort', end));
