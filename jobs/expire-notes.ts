@@ -9,7 +9,6 @@ export const settings = Type.Object({
       maximum: 36_500,
       description:
         'Notes that are older, in days, are deleted each night; all are kept where unset',
-      expected: 'an integer from 1 to 36500 (days)',
       remedy: 'Set NOTES_KEEP_DAYS=365, or leave it out to keep all notes',
     }),
   ),

@@ -13,16 +13,12 @@ export const settings = Type.Object({
   JOBS_IN_WEB: Type.Enum(['true', 'false'], {
     default: 'false',
     description: 'Whether `web` takes jobs too, where no `worker` runs',
-    expected: 'true or false',
-    remedy: 'Set JOBS_IN_WEB=true to do without a worker, or leave it out',
   }),
   WORKER_CONCURRENCY: Type.Integer({
     minimum: 1,
     maximum: 1_000,
     default: 5,
     description: 'How many jobs one worker runs at once',
-    expected: 'an integer from 1 to 1000',
-    remedy: 'Set WORKER_CONCURRENCY=5, or leave it out',
   }),
 });
 

@@ -32,7 +32,6 @@ export const settings = Type.Object({
     Type.Enum(['verify', 'no-verify'], {
       description:
         'With or without a check of the certificate, for rediss: URLs; verify where unset',
-      expected: 'verify or no-verify',
       remedy:
         'Set REDIS_TLS=no-verify for Heroku Key-Value Store, whose certificate is self-signed',
     }),

@@ -1,6 +1,9 @@
 import { isIP } from 'node:net';
 import type { FastifyRequest } from 'fastify';
 
+/** An address as proxies write it (Azure: 203.0.113.9:51234 and [2001:db8::1]:443), perhaps quoted, with a zone. */
+const WRITTEN = /^"?\[?(?:([\d.]+)(?::\d+)?|([\da-f:.]+)(?:%[^\]]*)?(?:\](?::\d+)?)?)"?$/i;
+
 /** An IPv4 address that is written as an IPv6 address, in both ways (RFC 4291, 2.5.5.2). */
 const MAPPED = /^::ffff:(?:([\d.]+)|([\da-f]{1,4}):([\da-f]{1,4}))$/i;
 
@@ -13,21 +16,15 @@ export function readAddress({ ip, socket }: Pick<FastifyRequest, 'ip' | 'socket'
   return cleanAddress(ip) ?? cleanAddress(socket.remoteAddress) ?? '';
 }
 
-/**
- * An address as proxies write it, without port, brackets, quotes and zone; undefined where it is
- * none.
- */
+/** An address without port, brackets, quotes and zone; undefined where it is none. */
 export function cleanAddress(text = ''): string | undefined {
   if (isIP(text) === 4) return text;
-  // Azure: 203.0.113.9:51234 and [2001:db8::1]:443.
-  const bare = /^"?\[?(?:([\d.]+)(?::\d+)?|([\da-f:.]+)(?:%[^\]]*)?(?:\](?::\d+)?)?)"?$/i.exec(
-    text,
-  );
-  const address = bare?.[1] ?? bare?.[2] ?? '';
+  const [, ipv4, address = ipv4 ?? ''] = WRITTEN.exec(text) ?? [];
   if (isIP(address) === 0) return undefined;
-  const [, dotted, high = '', low = ''] = MAPPED.exec(address) ?? [address];
-  if (dotted) return dotted;
-  if (high === '') return address;
-  const bytes = [high, low].map((group) => parseInt(group, 16));
-  return bytes.flatMap((group) => [group >> 8, group & 255]).join('.');
+  const [, dotted, ...groups] = MAPPED.exec(address) ?? [];
+  if (dotted || groups.length === 0) return dotted ?? address;
+  const bytes = groups
+    .map((group) => parseInt(group, 16))
+    .flatMap((pair) => [pair >> 8, pair & 255]);
+  return bytes.join('.');
 }

@@ -2,11 +2,10 @@ import { BlockList, isIP } from 'node:net';
 import { cleanAddress } from './client-address.ts';
 
 /** What TRUST_PROXY may name beside addresses and CIDRs. */
-export const RANGES: Record<string, string[]> = {
+const RANGES: Record<string, string[]> = {
   loopback: ['127.0.0.0/8', '::1/128'],
   linklocal: ['169.254.0.0/16', 'fe80::/10'],
-  // Routers of platforms also come from what RFC 6598 gives to carriers: private as the others
-  // (Railway).
+  // 100.64.0.0/10 is for carriers (RFC 6598) and as private as the others: Railway's routers are there.
   uniquelocal: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', 'fc00::/7'],
   // https://www.cloudflare.com/ips, as of 2026-02-11; the last change was in 2021.
   cloudflare: [
@@ -19,29 +18,26 @@ export const RANGES: Record<string, string[]> = {
   ],
 };
 
-/** How many proxies are remembered, so that one is not looked up again for each request. */
-const MAX_KNOWN = 1_000;
-
-/** Whether an address is one of the proxies in the list, as Fastify's `trustProxy` asks it. */
+/**
+ * Whether an address is one of the proxies in the list, as Fastify's `trustProxy` asks it.
+ *
+ * @throws where the list is not valid
+ */
 export function trustProxies(list: string): (address: string) => boolean {
   const proxies = new BlockList();
   for (const item of list.split(',').map((text) => text.trim()))
     for (const range of RANGES[item] ?? [item]) addRange(proxies, range);
-  const known = new Set<string>();
   return (text) => {
-    if (known.has(text)) return true;
     const address = cleanAddress(text);
-    if (!address || !proxies.check(address, readFamily(address))) return false;
-    if (known.size >= MAX_KNOWN) known.clear();
-    known.add(text);
-    return true;
+    return address !== undefined && proxies.check(address, readFamily(address));
   };
 }
 
+/** A prefix of no bits would trust everybody. */
 function addRange(proxies: BlockList, range: string): void {
-  const [address = '', bits] = range.split('/');
-  if (bits === undefined) proxies.addAddress(address, readFamily(address));
-  else proxies.addSubnet(address, Number(bits), readFamily(address));
+  const [, address = '', bits] = /^([^/]+)(?:\/([1-9]\d*))?$/.exec(range) ?? [];
+  if (bits) proxies.addSubnet(address, Number(bits), readFamily(address));
+  else proxies.addAddress(address, readFamily(address));
 }
 
 function readFamily(address: string): 'ipv4' | 'ipv6' {

@@ -43,7 +43,6 @@ export const settings = Type.Object({
     Type.Enum(['off', 'verify', 'no-verify'], {
       description:
         'TLS to the database: with or without a check of its certificate; what the URL says where unset',
-      expected: 'off, verify or no-verify',
       remedy: 'Set DATABASE_TLS=no-verify for Heroku Postgres, whose certificate is self-signed',
     }),
   ),
@@ -52,8 +51,6 @@ export const settings = Type.Object({
     maximum: 10_000,
     default: 10,
     description: 'The most connections of one process to the database',
-    expected: 'an integer of at least 1',
-    remedy: 'Set DATABASE_POOL_MAX=10, or leave it out',
   }),
 });
 

@@ -2,8 +2,13 @@ import type { ErrorObject } from 'ajv';
 import type { TProperties } from 'typebox';
 import { OperatorError } from '../../src/operator-error.ts';
 
-/** What a setting says of itself beside its schema; settings.ts explains the fields. */
-interface Explanation {
+/** What a setting says of itself; settings.ts explains the fields. */
+interface Setting {
+  enum?: string[];
+  minimum?: number;
+  maximum?: number;
+  default?: unknown;
+  below?: string;
   expected?: string;
   remedy?: string;
   secret?: boolean;
@@ -18,7 +23,7 @@ export class EnvironmentError extends OperatorError {
   constructor(errors: ErrorObject[], environment: NodeJS.ProcessEnv, properties: TProperties) {
     const variables = [...new Set(errors.map(findVariable))];
     const problems = variables.map((name) =>
-      describeProblem(name, environment[name]?.trim(), properties[name] as Explanation),
+      describeProblem(name, environment[name]?.trim(), properties[name] as Setting),
     );
     super(`The environment is not valid:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
     this.variables = variables;
@@ -29,15 +34,20 @@ function findVariable({ params, instancePath }: ErrorObject): string {
   return params.missingProperty ?? instancePath.slice(1);
 }
 
-function describeProblem(
-  name: string,
-  value: string | undefined,
-  { expected, remedy, secret }: Explanation,
-): string {
-  if (!value) return `${name} is missing; expected ${expected}. ${remedy}.`;
+function describeProblem(name: string, value: string | undefined, setting: Setting): string {
+  const expected = `expected ${setting.expected ?? describeValues(name, setting)}`;
+  const remedy = setting.remedy ?? `Set ${name}=${setting.default}, or leave it out`;
+  if (!value) return `${name} is missing; ${expected}. ${remedy}.`;
   if (isQuoted(value))
-    return `${name} is not valid: the value begins with a quote; expected ${expected}. Write it without quotes, which "docker run --env-file" keeps.`;
-  return `${name} is ${secret ? 'set to something else' : quote(value)}; expected ${expected}. ${remedy}.`;
+    return `${name} is not valid: the value begins with a quote; ${expected}. Write it without quotes, which "docker run --env-file" keeps.`;
+  return `${name} is ${setting.secret ? 'set to something else' : quote(value)}; ${expected}. ${remedy}.`;
+}
+
+/** The values of an enumeration or an integer, whose unit is the last part of the name. */
+function describeValues(name: string, { enum: names, minimum, maximum, below }: Setting): string {
+  if (names) return names.join(', ').replace(/, ([^,]+)$/, ' or $1');
+  const unit = { MS: ' (milliseconds)', DAYS: ' (days)' }[name.split('_').at(-1) as 'MS'] ?? '';
+  return `an integer from ${minimum} to ${maximum}${unit}${below ? `, less than ${below}` : ''}`;
 }
 
 /** No setting's value begins with a quote; a shell or `.env` takes quotes away, others keep them. */

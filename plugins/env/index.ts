@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import fastifyEnv from '@fastify/env';
-import type { ErrorObject } from 'ajv';
+import { Ajv, type ErrorObject, type SchemaValidateFunction } from 'ajv';
+import addFormats from 'ajv-formats';
 import fp from 'fastify-plugin';
 import { type Static, type TProperties, Type } from 'typebox';
-import { createAjv } from './ajv.ts';
+import { trustProxies } from '../../src/trusted-proxies.ts';
 import { EnvironmentError, isQuoted } from './environment-error.ts';
 import { settings } from './settings.ts';
 
@@ -85,3 +86,40 @@ function readValues(environment: NodeJS.ProcessEnv, properties: TProperties) {
   });
   return Object.fromEntries(values);
 }
+
+/** Without coercion, and without a check of the schema itself, which would be a tenth of the start. */
+function createAjv(): Ajv {
+  const isUri = addFormats.default.get('uri') as (text: string) => boolean;
+  return new Ajv({
+    allErrors: true,
+    removeAdditional: true,
+    useDefaults: true,
+    validateSchema: false,
+    formats: { uri: (text: string) => isUri(text) && URL.canParse(text), proxies: isProxyList },
+    keywords: [
+      'expected',
+      'remedy',
+      'secret',
+      { keyword: 'below', validate: isBelow },
+      { keyword: 'requires', validate: isOtherSet, errors: true },
+    ],
+  });
+}
+
+function isProxyList(list: string): boolean {
+  try {
+    return Boolean(trustProxies(list));
+  } catch {
+    return false;
+  }
+}
+
+/** The value of `below` is another setting's name, whose value has to be greater. */
+const isBelow: SchemaValidateFunction = (other: string, value: number, _schema, context) =>
+  !(value >= Number(context?.parentData[other]));
+
+/** The value of `requires` is another setting's name, which has to be set too: the error is its own. */
+const isOtherSet: SchemaValidateFunction = (other: string, _value, _schema, context) => {
+  isOtherSet.errors = [{ params: { missingProperty: other } }];
+  return context?.parentData[other] !== undefined;
+};

@@ -2,8 +2,9 @@ import { Type } from 'typebox';
 
 /**
  * Settings that belong to no capability. A plugin with settings of its own exports them in the same form:
- * `expected` completes "must be …", `remedy` says what to do, `secret` keeps the value out of every message,
- * `below` names a setting that has to be greater, `requires` one that has to be set too.
+ * `expected` completes "expected …" where the schema does not say it, `remedy` what to do, where that is not to set the
+ * default; `secret` keeps the value out of every message, `below` names a setting that has to be greater, `requires`
+ * one that has to be set too.
  */
 export const settings = Type.Object({
   PORT: Type.Integer({
@@ -11,8 +12,6 @@ export const settings = Type.Object({
     maximum: 65535,
     default: 5000,
     description: 'The port to listen on; platforms set it',
-    expected: 'an integer from 0 to 65535',
-    remedy: 'Set PORT=5000, or leave it out',
   }),
   HOST: Type.String({
     default: '::',
@@ -24,8 +23,6 @@ export const settings = Type.Object({
   LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
     default: 'info',
     description: "The least severe of pino's levels that is logged",
-    expected: 'fatal, error, warn, info, debug, trace or silent',
-    remedy: 'Set LOG_LEVEL=info, or leave it out',
   }),
   TRUST_PROXY: Type.String({
     default: 'loopback,linklocal,uniquelocal',
@@ -43,7 +40,6 @@ export const settings = Type.Object({
     maximum: 600_000,
     default: 25_000,
     description: 'A handler that is later than this answers 503; in milliseconds',
-    expected: 'an integer from 1 to 600000 (milliseconds)',
     remedy: "Stay below the router's own time-out: Heroku's is 30000",
   }),
   KEEP_ALIVE_TIMEOUT_MS: Type.Integer({
@@ -52,7 +48,6 @@ export const settings = Type.Object({
     default: 125_000,
     description:
       'How long an idle connection is kept, longer than the router does; in milliseconds',
-    expected: 'an integer from 1 to 86400000 (milliseconds)',
     remedy: "Stay above the router's own: Google's load balancers keep 600000, Envoy 3600000",
   }),
   SHUTDOWN_DELAY_MS: Type.Integer({
@@ -61,25 +56,19 @@ export const settings = Type.Object({
     default: 3_000,
     below: 'SHUTDOWN_TIMEOUT_MS',
     description: 'How long requests are still taken after the signal to stop; in milliseconds',
-    expected: 'an integer from 0 to 600000 (milliseconds), less than SHUTDOWN_TIMEOUT_MS',
-    remedy:
-      'Routers need a few seconds to notice that the process is stopping: set SHUTDOWN_DELAY_MS=3000',
+    remedy: 'Routers need a few seconds to notice it: set SHUTDOWN_DELAY_MS=3000',
   }),
   SHUTDOWN_TIMEOUT_MS: Type.Integer({
     minimum: 1,
     maximum: 600_000,
     default: 25_000,
     description: 'From the signal to stop to a forced exit; in milliseconds',
-    expected: 'an integer from 1 to 600000 (milliseconds)',
-    remedy:
-      'Stay below what the platform grants before SIGKILL: Heroku 30000, Cloud Run 10000, Fly 5000',
+    remedy: 'Stay below what the platform grants: Heroku 30000, Cloud Run 10000, Fly 5000',
   }),
   WEB_CONCURRENCY: Type.Integer({
     minimum: 1,
     maximum: 1024,
     default: 1,
     description: 'How many processes serve the port, at most one for each processor',
-    expected: 'an integer of at least 1',
-    remedy: 'Set WEB_CONCURRENCY=1, or leave it out',
   }),
 });

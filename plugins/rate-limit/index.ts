@@ -13,8 +13,6 @@ export const settings = Type.Object({
     maximum: 1_000_000_000,
     default: 600,
     description: 'The most requests of one client a minute; 0 for no limit',
-    expected: 'an integer of at least 0',
-    remedy: 'Set RATE_LIMIT_MAX=600, or 0 for no limit',
   }),
 });
 

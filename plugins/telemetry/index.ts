@@ -20,7 +20,6 @@ export const settings = Type.Object({
   OTEL_EXPORTER_OTLP_PROTOCOL: Type.Enum(['http/protobuf', 'http/json'], {
     default: 'http/protobuf',
     description: 'How traces and metrics are sent to the collector',
-    expected: 'http/protobuf or http/json',
     remedy: 'Set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf; grpc is not supported',
   }),
   OTEL_TRACES_SAMPLER: Type.String({
@@ -42,22 +41,18 @@ export const settings = Type.Object({
     maximum: 3_600_000,
     default: 60_000,
     description: 'How often metrics are sent; in milliseconds',
-    expected: 'an integer from 1 to 3600000 (milliseconds)',
-    remedy: 'Set OTEL_METRIC_EXPORT_INTERVAL=60000, or leave it out',
   }),
   OTEL_PROPAGATORS: Type.String({
     default: 'tracecontext,baggage',
     pattern: '^(none|(tracecontext|baggage)(\\s*,\\s*(tracecontext|baggage))*)$',
     description: 'The headers that join traces of several services: tracecontext, baggage, none',
     expected: 'a comma list of tracecontext and baggage, or none',
-    remedy: 'Set OTEL_PROPAGATORS=tracecontext,baggage, or leave it out',
   }),
   OTEL_SDK_DISABLED: Type.String({
     default: 'false',
     pattern: '^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee])$',
     description: 'true switches traces and metrics off',
     expected: 'true or false',
-    remedy: 'Set OTEL_SDK_DISABLED=true, or leave it out',
   }),
 });
 

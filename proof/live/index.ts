@@ -94,7 +94,9 @@ async function proveRouter(
   );
   const notes = `http://127.0.0.1:${port}/notes`;
   const clients = await openClients(`${notes}/events`);
+  stack.defer(() => stopClients(clients));
   const writers = new Writers(notes, NOTES_PER_SECOND);
+  stack.defer(() => writers.stop());
   for (let restart = 0; restart < restarts; restart++) {
     const index = restart % 2;
     await sleep(RESTART_EVERY_MS);
@@ -128,7 +130,7 @@ export async function settle(clients: EventClient[], { notes }: Writers): Promis
   const deadline = performance.now() + SETTLE_MS;
   const isComplete = (client: EventClient) => new Set(client.notes).size >= notes.length;
   while (!clients.every(isComplete) && performance.now() < deadline) await sleep(100);
-  for (const client of clients) client.stop();
+  stopClients(clients);
   const [first] = clients;
   for (const { ids, notes: seen } of clients) {
     assert.deepEqual(
@@ -142,6 +144,10 @@ export async function settle(clients: EventClient[], { notes }: Writers): Promis
   }
   const connections = clients.reduce((sum, client) => sum + client.connections, 0);
   return `${notes.length} notes, ${first!.ids.length} events for each, ${connections} connections`;
+}
+
+function stopClients(clients: EventClient[]): void {
+  for (const client of clients) client.stop();
 }
 
 async function proveOutage(program: Program, postgres: PostgresServer): Promise<string> {

@@ -79,6 +79,7 @@ test('contract 6: An app reads the notes of another, through its death, its retu
 
   await stream.stop();
   for (const line of stream.describe()) t.comment(line);
+  t.strictSame(app.lines.filter(({ status }) => status === 503), []);
   t.equal(stream.lost, 0);
   t.strictSame(Object.keys(stream.outcomes).sort(), ['200', '502', '504']);
   app.signal('SIGTERM');

@@ -119,7 +119,7 @@ test('A value that is not accepted is named with what is', async (t) => {
     ['REQUEST_TIMEOUT_MS', ['0', '600001', '25s'], 'an integer from 1 to 600000'],
     ['SHUTDOWN_DELAY_MS', ['-1', '600001', '3s'], 'an integer from 0 to 600000'],
     ['SHUTDOWN_TIMEOUT_MS', ['0', '600001', '25s'], 'an integer from 1 to 600000'],
-    ['WEB_CONCURRENCY', ['0', '1025', 'auto'], 'an integer of at least 1'],
+    ['WEB_CONCURRENCY', ['0', '1025', 'auto'], 'an integer from 1 to 1024'],
   ];
   for (const [name, values, expected] of refused) {
     for (const value of values)
@@ -175,6 +175,15 @@ test('A quoted value is answered with that, whatever the setting, and is not sho
   }
 });
 
+test('A value of any setting that is refused is answered with what is expected and what to do', async (t) => {
+  const names = Object.keys(await gatherSettings([new URL('../../../plugins/', import.meta.url)]));
+  const message = await readMessage(Object.fromEntries(names.map((name) => [name, '?!'])));
+  const refused = message.split('\n').slice(1);
+  t.ok(refused.length > names.length - 3);
+  for (const line of refused) t.match(line, /^ {2}[A-Z_]+ is .*; expected .+\. .+\.$/);
+  t.notMatch(message, 'undefined');
+});
+
 test('SHUTDOWN_DELAY_MS has to be less than SHUTDOWN_TIMEOUT_MS', async (t) => {
   const message = await readMessage({ SHUTDOWN_DELAY_MS: '5000', SHUTDOWN_TIMEOUT_MS: '5000' });
   t.match(message, /SHUTDOWN_DELAY_MS is "5000"; expected .* less than SHUTDOWN_TIMEOUT_MS/);
@@ -187,6 +196,8 @@ test('TRUST_PROXY takes addresses, CIDRs and named ranges', async (t) => {
     '10.0.0.0/8',
     '::1',
     'fdaa::/16',
+    'fe80::1%eth0',
+    '::ffff:10.0.0.1',
     'loopback',
     'linklocal, 100.64.0.0/10,uniquelocal',
   ];
@@ -204,6 +215,12 @@ test('TRUST_PROXY refuses whatever would trust everybody', async (t) => {
     '10.0.0.0/33',
     '10.0.0.0/8/8',
     'fdaa::/129',
+    '10.0.0.0/0x8',
+    '10.0.0.0/08',
+    '10.0.0.1:80',
+    '/8',
+    '__proto__',
+    'constructor',
     'proxy',
     '10.0.0.1,',
   ];
