@@ -1,20 +1,20 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import createError from '@fastify/error';
 import type { FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { type Static, type TSchema, Type } from 'typebox';
-import type { Pool } from 'undici';
+import type { Dispatcher, Pool } from 'undici';
 import manifest from '../package.json' with { type: 'json' };
 import { readPath } from '../src/request-log.ts';
 
 /** The most bytes of an answer: a page of a hundred notes of the greatest size is five million. */
 const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
 
-/**
- * How long an idle connection is kept, in milliseconds: less than this app's own 125 s, from which
- * the other is made.
- */
+/** How long an idle connection is kept, in milliseconds: less than the 125 s of the app that it goes to. */
 const KEEP_ALIVE_MS = 60_000;
+
+/** A connection was closed by the other side while it was idle, or the other app is just starting. */
+const DISCONNECTED = ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'];
 
 export const settings = Type.Object({
   BACKING_APP_URL: Type.Optional(
@@ -38,42 +38,18 @@ declare module './env/index.ts' {
 
 declare module 'fastify' {
   interface FastifyInstance {
-    backingApp: BackingApp;
+    backingApp: Pick<BackingAppClient, 'get'>;
   }
 }
 
-export interface BackingApp {
-  /**
-   * The answer of GET `path` of the other app, checked against the schema.
-   *
-   * @param path with its query, below the path of BACKING_APP_URL
-   * @throws an error with status code 503 where no app is attached, 504 where it is late, 502 where
-   * it fails otherwise
-   */
-  get<Schema extends TSchema>(
-    path: string,
-    schema: Schema,
-    request: FastifyRequest,
-  ): Promise<Static<Schema>>;
-}
+type Reason = [string, ErrorOptions?];
 
 const NotAttached = createError('BACKING_APP_NOT_ATTACHED', 'BACKING_APP_URL is not set', 503);
-const Failed = createError<[string, ErrorOptions?]>(
-  'BACKING_APP_FAILED',
-  'The backing app failed: %s',
-  502,
-);
-const Late = createError<[string, ErrorOptions?]>(
-  'BACKING_APP_LATE',
-  'The backing app is late: %s',
-  504,
-);
+const Failed = createError<Reason>('BACKING_APP_FAILED', 'The backing app failed: %s', 502);
+const Late = createError<Reason>('BACKING_APP_LATE', 'The backing app is late: %s', 504);
 const LoopDetected = createError('LOOP_DETECTED', 'The request came from this app itself', 508);
 
-/**
- * Another app behind BACKING_APP_URL as `app.backingApp`: with the seventh factor, one app is the
- * service of another.
- */
+/** Another app as `app.backingApp`: with the seventh factor, one app is the service of another. */
 export default fp(
   async (app) => {
     const { BACKING_APP_URL, REQUEST_TIMEOUT_MS } = app.config;
@@ -81,44 +57,42 @@ export default fp(
       return void app.decorate('backingApp', { get: () => Promise.reject(new NotAttached()) });
 
     const { Pool } = await import('undici');
-    const url = new URL(BACKING_APP_URL);
-    const client = new BackingAppClient(
-      url,
-      (options) => new Pool(url.origin, options),
-      REQUEST_TIMEOUT_MS * 0.8,
-    );
+    const client = new BackingAppClient(Pool, new URL(BACKING_APP_URL), REQUEST_TIMEOUT_MS * 0.8);
     app.decorate('backingApp', client);
-    app.readiness.attach({ name: 'backing-app', required: false, check: () => client.check() });
-    // An app that is attached to itself, directly or around a corner, would ask itself for ever.
+    app.readiness.attach({
+      name: 'backing-app',
+      required: false,
+      check: () => client.ask('/health/live'),
+    });
+    // An app that is attached to itself, directly or around a corner, would ask itself forever.
     app.addHook('onRequest', async ({ headers }) => {
       if (headers.via?.includes(client.pseudonym)) throw new LoopDetected();
     });
-    app.addHook('onClose', async () => client.close());
+    app.addHook('onClose', () => client.close());
   },
   { name: 'backing-app', dependencies: ['readiness', 'errors', 'validation'] },
 );
 
-class BackingAppClient implements BackingApp {
+class BackingAppClient {
   /** Names this app in the Via header (RFC 9110, 7.6.3), the same in all its processes. */
   readonly pseudonym: string;
   readonly #path: string;
-  readonly #credentials: Record<string, string>;
+  readonly #credentials: { authorization?: string } = {};
   readonly #timeoutMs: number;
   readonly #pool: Pool;
 
-  constructor(url: URL, createPool: (options: Pool.Options) => Pool, timeoutMs: number) {
-    const { origin, pathname, username, password } = url;
-    const basic = Buffer.from(
-      `${decodeURIComponent(username)}:${decodeURIComponent(password)}`,
-    ).toString('base64');
-    this.#credentials = username || password ? { authorization: `Basic ${basic}` } : {};
+  constructor(
+    PoolOfConnections: typeof Pool,
+    { origin, pathname, username, password }: URL,
+    timeoutMs: number,
+  ) {
+    this.pseudonym = `${manifest.name}-${hash('sha256', origin + pathname).slice(0, 16)}`;
     this.#path = pathname.replace(/\/$/, '');
+    const credentials = [username, password].map(decodeURIComponent).join(':');
+    if (credentials !== ':')
+      this.#credentials.authorization = `Basic ${Buffer.from(credentials).toString('base64')}`;
     this.#timeoutMs = timeoutMs;
-    this.pseudonym = `${manifest.name}-${createHash('sha256')
-      .update(origin + pathname)
-      .digest('hex')
-      .slice(0, 16)}`;
-    this.#pool = createPool({
+    this.#pool = new PoolOfConnections(origin, {
       connections: 50,
       connect: { timeout: timeoutMs / 4 },
       headersTimeout: timeoutMs,
@@ -128,54 +102,50 @@ class BackingAppClient implements BackingApp {
     });
   }
 
+  /**
+   * The answer of GET `path` of the other app, checked against the schema.
+   *
+   * @param path with its query, below the path of BACKING_APP_URL
+   * @throws an error with status code 503 where no app is attached, 504 where it is late, 502 where
+   * it fails otherwise
+   */
   async get<Schema extends TSchema>(
     path: string,
     schema: Schema,
     request: FastifyRequest,
   ): Promise<Static<Schema>> {
-    const signal = AbortSignal.any([request.signal, AbortSignal.timeout(this.#timeoutMs)]);
-    const answer = await this.#ask(path, signal, {
-      'x-request-id': request.id,
-      ...this.#identify(request),
-    }).catch(reject);
+    const { id, signal, headers } = request;
+    const answer = await this.ask(path, { 'x-request-id': id }, headers.via, signal).catch(reject);
     if (!request.validateInput(answer, schema, 'body'))
       throw new Failed('its answer is not what its API says');
     return answer as Static<Schema>;
-  }
-
-  async check(): Promise<void> {
-    await this.#ask('/health/live', AbortSignal.timeout(this.#timeoutMs), this.#identify());
   }
 
   close(): Promise<void> {
     return this.#pool.destroy();
   }
 
-  #identify(request?: FastifyRequest): Record<string, string> {
-    return { via: [request?.headers.via, `1.1 ${this.pseudonym}`].filter(Boolean).join(', ') };
-  }
-
-  async #ask(path: string, signal: AbortSignal, headers: Record<string, string>): Promise<unknown> {
-    const options = {
+  async ask(path: string, headers = {}, via?: string, signal?: AbortSignal): Promise<unknown> {
+    const late = AbortSignal.timeout(this.#timeoutMs);
+    const options: Dispatcher.RequestOptions = {
       method: 'GET',
       path: this.#path + path,
-      signal,
-      headers: { ...this.#credentials, ...headers },
-    } as const;
-    const ask = () => this.#pool.request(options);
-    // A connection may have been closed by the other side while it was idle, or the other app is
-    // just starting anew.
-    const { statusCode, body } = await ask().catch((error) =>
-      isDisconnected(error) ? ask() : Promise.reject(error),
-    );
+      signal: signal ? AbortSignal.any([signal, late]) : late,
+      headers: {
+        ...headers,
+        ...this.#credentials,
+        via: [via, `1.1 ${this.pseudonym}`].filter(Boolean).join(', '),
+      },
+    };
+    const { statusCode, body } = await this.#pool
+      .request(options)
+      .catch((error) =>
+        DISCONNECTED.includes(error.code) ? this.#pool.request(options) : Promise.reject(error),
+      );
     if (statusCode === 200) return body.json();
     await body.dump();
     throw new Error(`it answered ${statusCode} to GET ${readPath(path)}`);
   }
-}
-
-function isDisconnected({ code = '' }: NodeJS.ErrnoException): boolean {
-  return ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'].includes(code);
 }
 
 function reject(cause: NodeJS.ErrnoException): never {

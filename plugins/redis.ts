@@ -1,18 +1,13 @@
+import type { FastifyBaseLogger } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Redis } from 'ioredis';
 import { type Static, Type } from 'typebox';
 import manifest from '../package.json' with { type: 'json' };
 
-/**
- * How long Redis may take to answer, in milliseconds, before it counts as away. It answers within
- * one.
- */
-const ANSWER_TIMEOUT_MS = 250;
+/** How long Redis may take to answer, in milliseconds, before it counts as away: it answers within one. */
+const ANSWER_TIMEOUT_MS = 500;
 
-/**
- * How long a connection may take, in milliseconds: a server without TLS says nothing to one with
- * it.
- */
+/** How long a connection may take, in milliseconds: a server without TLS says nothing to one with it. */
 const CONNECT_TIMEOUT_MS = 2_000;
 
 export const settings = Type.Object({
@@ -51,42 +46,19 @@ declare module 'fastify' {
   }
 }
 
-/**
- * The Redis behind REDIS_URL as `app.redis`, where there is one. It is optional: nobody waits for
- * it.
- */
+/** The Redis behind REDIS_URL as `app.redis`, where there is one. It is optional: nobody waits for it. */
 export default fp(
   async (app) => {
     const { REDIS_URL, REDIS_TLS } = app.config;
     const redis = REDIS_URL ? await connect(REDIS_URL, REDIS_TLS) : undefined;
     app.decorate('redis', redis);
     if (!redis) return;
-
-    let failure: Error | undefined;
-    let isReady = false;
-    const fail = (err: Error) => {
-      if (!failure)
-        app.log.warn({ err: explainTls(err) }, 'Redis is away: it is asked again until it answers');
-      failure = explainTls(err);
-    };
-    redis.on('error', fail);
-    redis.on('close', () => {
-      // Heroku closes idle connections, which is no failure; a connection that never was ready is
-      // one.
-      if (!isReady) fail(new Error('The connection was closed before Redis was ready'));
-      isReady = false;
-    });
-    redis.on('ready', () => {
-      if (failure) app.log.info('Redis is back');
-      failure = undefined;
-      isReady = true;
-    });
+    logOutages(redis, app.log);
     app.readiness.attach({
       name: 'redis',
       required: false,
       // A Redis that is full or a replica answers PING, and refuses to write.
-      check: () =>
-        failure ? Promise.reject(failure) : redis.set(`${manifest.name}:readiness`, '', 'PX', 1),
+      check: () => redis.set(`${manifest.name}:readiness`, '', 'PX', 1),
     });
     app.addHook('onClose', async () => redis.disconnect());
   },
@@ -99,11 +71,31 @@ async function connect(url: string, tls: RedisSettings['REDIS_TLS']): Promise<Re
     // While Redis is away, a command fails at once instead of waiting for it in a queue.
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
-    // A Redis that stands still is as good as away: the connection is given up, and what waits for
-    // it with it.
+    // The connection to a Redis that stands still is given up, and what waits for it with it.
     socketTimeout: ANSWER_TIMEOUT_MS,
     connectTimeout: CONNECT_TIMEOUT_MS,
     ...(url.startsWith('rediss:') && { tls: { rejectUnauthorized: tls !== 'no-verify' } }),
+  });
+}
+
+/** A line when it is away, and one when it is back. That Heroku closes idle connections is no outage. */
+function logOutages(redis: Redis, log: FastifyBaseLogger): void {
+  let isAway = false;
+  let isReady = false;
+  const fail = (error: Error) => {
+    if (!isAway)
+      log.warn({ err: explainTls(error) }, 'Redis is away: it is asked again until it answers');
+    isAway = true;
+  };
+  redis.on('error', fail);
+  redis.on('close', () => {
+    if (!isReady) fail(new Error('The connection was closed before Redis was ready'));
+    isReady = false;
+  });
+  redis.on('ready', () => {
+    if (isAway) log.info('Redis is back');
+    isAway = false;
+    isReady = true;
   });
 }
 

@@ -12,13 +12,13 @@ import { RouteNotFound } from '../plugins/errors/index.ts';
 import { MAX_PATH_PART, rewriteUrl } from '../plugins/errors/refuse-request.ts';
 import { readRequestId } from '../plugins/request-id.ts';
 import { LazyCompilers } from '../plugins/validation/compilers.ts';
+import { readClientHeader, trustProxies } from './client-address.ts';
 import { watchDeadlines } from './deadlines.ts';
 import { beginAnswers } from './every-answer.ts';
 import { createLogger } from './logger.ts';
 import { OpenRequests } from './open-requests.ts';
 import { collectRoutes } from './protected-routes.ts';
 import { RequestLog, readPath } from './request-log.ts';
-import { trustProxies } from './trusted-proxies.ts';
 
 const PLUGINS = new URL('../plugins/', import.meta.url);
 const ROUTES = new URL('../routes/', import.meta.url);
@@ -74,10 +74,11 @@ export async function buildApp({
   const app = Fastify({ ...serverOptions(config), schemaController, loggerInstance: logger });
   app.decorate('compileSchemas', () => compilers.compilePending());
   app.addHook('onListen', async () => void setTimeout(() => warmUp(app), WARM_UP_MS).unref());
+  app.decorate('config', config);
+  readClientHeader(app);
   beginAnswers(app);
   // Node alone would refuse what it cannot expect: plugins/errors does, as any other request.
   app.server.on('checkExpectation', app.routing);
-  app.decorate('config', config);
   app.decorate('openRequests', new OpenRequests());
   app.openRequests.track(app);
   watchDeadlines(app);

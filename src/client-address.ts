@@ -1,11 +1,28 @@
-import { isIP } from 'node:net';
-import type { FastifyRequest } from 'fastify';
+import { BlockList, isIP } from 'node:net';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 
 /** An address as proxies write it (Azure: 203.0.113.9:51234 and [2001:db8::1]:443), perhaps quoted, with a zone. */
 const WRITTEN = /^"?\[?(?:([\d.]+)(?::\d+)?|([\da-f:.]+)(?:%[^\]]*)?(?:\](?::\d+)?)?)"?$/i;
 
 /** An IPv4 address that is written as an IPv6 address, in both ways (RFC 4291, 2.5.5.2). */
 const MAPPED = /^::ffff:(?:([\d.]+)|([\da-f]{1,4}):([\da-f]{1,4}))$/i;
+
+/** What TRUST_PROXY may name beside addresses and CIDRs. */
+const RANGES: Record<string, string[]> = {
+  loopback: ['127.0.0.0/8', '::1/128'],
+  linklocal: ['169.254.0.0/16', 'fe80::/10'],
+  // 100.64.0.0/10 is for carriers (RFC 6598) and as private as the others: Railway's routers are there.
+  uniquelocal: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', 'fc00::/7'],
+  // https://www.cloudflare.com/ips, as of 2026-02-11; the last change was in 2021.
+  cloudflare: [
+    ...['173.245.48.0/20', '103.21.244.0/22', '103.22.200.0/22', '103.31.4.0/22'],
+    ...['141.101.64.0/18', '108.162.192.0/18', '190.93.240.0/20', '188.114.96.0/20'],
+    ...['197.234.240.0/22', '198.41.128.0/17', '162.158.0.0/15', '104.16.0.0/13'],
+    ...['104.24.0.0/14', '172.64.0.0/13', '131.0.72.0/22', '2400:cb00::/32'],
+    ...['2606:4700::/32', '2803:f800::/32', '2405:b500::/32', '2405:8100::/32'],
+    ...['2a06:98c0::/29', '2c0f:f248::/32'],
+  ],
+};
 
 /**
  * The client's address as the trusted proxies tell it in X-Forwarded-For, or that of the peer where
@@ -14,6 +31,48 @@ const MAPPED = /^::ffff:(?:([\d.]+)|([\da-f]{1,4}):([\da-f]{1,4}))$/i;
  */
 export function readAddress({ ip, socket }: Pick<FastifyRequest, 'ip' | 'socket'>): string {
   return cleanAddress(ip) ?? cleanAddress(socket.remoteAddress) ?? '';
+}
+
+/**
+ * Lets the header of CLIENT_ADDRESS_HEADER stand for X-Forwarded-For, where a trusted proxy sends it: for platforms
+ * whose own proxies have public addresses that nobody can list. Called before any other hook.
+ */
+export function readClientHeader(app: FastifyInstance): void {
+  const { CLIENT_ADDRESS_HEADER, TRUST_PROXY } = app.config;
+  if (!CLIENT_ADDRESS_HEADER) return;
+  const name = CLIENT_ADDRESS_HEADER.toLowerCase();
+  const isProxy = trustProxies(TRUST_PROXY);
+  app.addHook('onRequest', ({ raw: { headers, socket } }, _reply, done) => {
+    if (headers[name] && isProxy(socket.remoteAddress ?? ''))
+      headers['x-forwarded-for'] = `${headers[name]}`;
+    done();
+  });
+}
+
+/**
+ * Whether an address is one of the proxies in the list, as Fastify's `trustProxy` asks it.
+ *
+ * @throws where the list is not valid
+ */
+export function trustProxies(list: string): (address: string) => boolean {
+  const proxies = new BlockList();
+  for (const item of list.split(',').map((text) => text.trim()))
+    for (const range of RANGES[item] ?? [item]) addRange(proxies, range);
+  return (text) => {
+    const address = cleanAddress(text);
+    return address !== undefined && proxies.check(address, readFamily(address));
+  };
+}
+
+/** A prefix of no bits would trust everybody. */
+function addRange(proxies: BlockList, range: string): void {
+  const [, address = '', bits] = /^([^/]+)(?:\/([1-9]\d*))?$/.exec(range) ?? [];
+  if (bits) proxies.addSubnet(address, Number(bits), readFamily(address));
+  else proxies.addAddress(address, readFamily(address));
+}
+
+function readFamily(address: string): 'ipv4' | 'ipv6' {
+  return isIP(address) === 4 ? 'ipv4' : 'ipv6';
 }
 
 /** An address without port, brackets, quotes and zone; undefined where it is none. */

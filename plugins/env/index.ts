@@ -5,7 +5,7 @@ import { Ajv, type ErrorObject, type SchemaValidateFunction } from 'ajv';
 import addFormats from 'ajv-formats';
 import fp from 'fastify-plugin';
 import { type Static, type TProperties, Type } from 'typebox';
-import { trustProxies } from '../../src/trusted-proxies.ts';
+import { trustProxies } from '../../src/client-address.ts';
 import { EnvironmentError, isQuoted } from './environment-error.ts';
 import { settings } from './settings.ts';
 

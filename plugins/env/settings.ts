@@ -35,6 +35,15 @@ export const settings = Type.Object({
     remedy:
       'A number of hops, true or * would let clients forge their address: name the proxies instead',
   }),
+  CLIENT_ADDRESS_HEADER: Type.Optional(
+    Type.String({
+      pattern: '^[\\w-]+$',
+      description:
+        "The header with the client's address alone, on platforms of docs/platforms.md that have one",
+      expected: 'the name of a header',
+      remedy: 'Set CLIENT_ADDRESS_HEADER=X-Real-IP on Railway, or leave it out',
+    }),
+  ),
   REQUEST_TIMEOUT_MS: Type.Integer({
     minimum: 1,
     maximum: 600_000,

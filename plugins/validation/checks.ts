@@ -17,8 +17,12 @@ export type Schemas = Record<string, object>;
 export type Check = (value: unknown) => ErrorObject[] | null;
 
 interface TextSchema {
-  type?: string;
+  type?: string | string[];
+  $ref?: string;
   items?: TextSchema;
+  allOf?: TextSchema[];
+  anyOf?: TextSchema[];
+  oneOf?: TextSchema[];
   properties?: Record<string, TextSchema>;
 }
 
@@ -73,41 +77,61 @@ function copyFirst(value: unknown, copied: { values: number }): unknown {
  */
 export function compileText(ajv: Ajv, schema: TextSchema): Check {
   const validate = ajv.compile<Record<string, unknown>>(schema);
+  const properties = listParts(ajv, schema, schema).flatMap((part) =>
+    Object.entries(part.properties ?? {}),
+  );
+  const names = new Set(properties.map(([name]) => name));
+  const isInteger = ([, property]: [string, TextSchema]) => {
+    const types = listParts(ajv, schema, property).flatMap(({ type = [] }) => type);
+    return types.includes('integer') && !types.includes('number');
+  };
+  const integers = new Set(properties.filter(isInteger).map(([name]) => name));
   return (value) => {
     const values = value as Record<string, unknown>;
     const texts = Object.entries(values).map(([name, text]) => [name, [text].flat()] as const);
     const found = validate(values) ? [] : validate.errors!;
-    const misread = texts.flatMap(([name, text]) => findMisread(name, text, values[name], schema));
-    return found.length + misread.length === 0
-      ? null
-      : [...found, ...misread].slice(0, MAX_PROBLEMS);
+    for (const [name, given] of texts) {
+      if (isMisread(given, [values[name]].flat(), integers.has(name)))
+        found.push(describe(`/${name}`, `must be ${integers.has(name) ? 'integer' : 'number'}`));
+      const [base = ''] = name.split('[');
+      if (base !== name && names.has(base))
+        found.push(
+          describe('', `must have ${base} without brackets, again for each value of a list`),
+        );
+    }
+    return found.length === 0 ? null : found.slice(0, MAX_PROBLEMS);
   };
 }
 
-/**
- * ajv also reads 0x10, 1e2, " 5", +5 and 5.0 as integers, and passes over limit[], which is a limit
- * to PHP.
- */
-function findMisread(
-  name: string,
-  texts: unknown[],
-  read: unknown,
-  { properties = {} }: TextSchema,
-) {
-  const known = properties[name];
-  const isWhole = (known?.items ?? known)?.type === 'integer';
-  const form = isWhole ? /^-?\d+$/ : /^-?\d+(\.\d+)?$/;
-  const isMisread = [read]
-    .flat()
-    .some((one, at) => typeof one === 'number' && !form.test(`${texts[at]}`));
-  if (isMisread) return [describeProblem(`/${name}`, `must be ${isWhole ? 'integer' : 'number'}`)];
-  const [base = ''] = name.split('[');
-  if (base === name || !Object.hasOwn(properties, base)) return [];
-  return [
-    describeProblem('', `must have ${base} without brackets, again for each value of a list`),
-  ];
+/** A schema and those of which it consists, as `$ref` and `anyOf` name them. */
+function listParts(
+  ajv: Ajv,
+  root: TextSchema,
+  schema: TextSchema,
+  parts = new Set<TextSchema>(),
+): TextSchema[] {
+  if (parts.has(schema)) return [];
+  parts.add(schema);
+  const { $ref, items, allOf = [], anyOf = [], oneOf = [] } = schema;
+  const referred = $ref && resolve(ajv, root, $ref);
+  for (const part of [referred, items, ...allOf, ...anyOf, ...oneOf])
+    if (part) listParts(ajv, root, part, parts);
+  return [...parts];
 }
 
-function describeProblem(instancePath: string, message: string): ErrorObject {
+/** What a `$ref` names: a part of the schema itself, or a schema that the app has added. */
+function resolve(ajv: Ajv, root: TextSchema, ref: string): TextSchema | undefined {
+  if (!ref.startsWith('#/')) return ajv.getSchema(ref)?.schema as TextSchema | undefined;
+  const keys = ref.slice(2).split('/');
+  return keys.reduce((part: unknown, key) => Object(part)[key], root) as TextSchema | undefined;
+}
+
+/** ajv also reads 0x10, 1e2, " 5", +5 and 5.0 as integers, and passes over limit[], which is a limit to PHP. */
+function isMisread(texts: unknown[], values: unknown[], isInteger: boolean): boolean {
+  const form = isInteger ? /^-?\d+$/ : /^-?\d+(\.\d+)?$/;
+  return values.some((value, at) => typeof value === 'number' && !form.test(`${texts[at]}`));
+}
+
+function describe(instancePath: string, message: string): ErrorObject {
   return { instancePath, message, keyword: 'type', schemaPath: '', params: {} };
 }

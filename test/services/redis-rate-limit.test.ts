@@ -92,7 +92,10 @@ for (const [kind, command] of Object.entries(GARBAGE)) {
     // Where Redis is late once more, the process counts: each of the two lets three pass.
     const passed = remaining.filter((left) => left >= 0).length;
     t.ok(passed >= 3 && passed <= 6, `${passed} of 12 passed`);
-    t.equal(findWords(app).length, 1);
+    // Where the requests took more than a second, it is counted in Redis again: each is said once.
+    const levels = findWords(app).map(({ level }) => level);
+    t.equal(levels[0], 40);
+    t.notOk(levels.some((level, at) => level === levels[at + 1]));
   });
 }
 
@@ -145,6 +148,6 @@ function findWords({ lines }: TestProcess) {
 async function waitForWords(app: TestProcess, count: number): Promise<void> {
   await poll(async () => {
     await askRemaining(app, '203.0.113.99');
-    return findWords(app).length === count;
+    return findWords(app).length >= count;
   });
 }

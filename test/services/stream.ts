@@ -1,10 +1,10 @@
 import { Agent, get } from 'node:http';
 
 /**
- * How often a stream asks, in milliseconds: often enough to see each moment, seldom enough for a
- * slow machine.
+ * How often a stream asks, in milliseconds: often enough to see each moment, too seldom for an app on a slow machine
+ * to take it for an overload.
  */
-const INTERVAL_MS = 10;
+const INTERVAL_MS = 30;
 
 /**
  * A steady stream of requests, whatever becomes of them, each answer counted by its status and its

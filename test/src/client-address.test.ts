@@ -1,5 +1,6 @@
 import { test } from 'tap';
-import { cleanAddress, readAddress } from '../../src/client-address.ts';
+import { cleanAddress, readAddress, trustProxies } from '../../src/client-address.ts';
+import { buildAppWithRoutes, type Environment } from '../helper.ts';
 
 /** What proxies write, and the address in it. */
 const FORMS: Record<string, string | undefined> = {
@@ -35,4 +36,54 @@ test('Where the proxies tell no address, the client is the peer', async (t) => {
   t.equal(read('203.0.113.9:51234', '10.1.2.3'), '203.0.113.9');
   t.equal(read('unknown', '::ffff:10.1.2.3'), '10.1.2.3');
   t.equal(read('unknown'), '');
+});
+
+const CLOUDFLARE = ['173.245.48.1', '104.27.255.255', '172.71.0.1', '2606:4700::1', '2a06:98c7::1'];
+
+/** Addresses of peers, by the list that trusts them. */
+const TRUSTED: Record<string, string[]> = {
+  loopback: ['127.0.0.1', '127.9.9.9', '::1', '::ffff:127.0.0.1'],
+  linklocal: ['169.254.1.1', 'fe80::1', 'fe80::1%eth0'],
+  uniquelocal: ['10.1.2.3', '172.31.0.1', '192.168.1.1', '100.64.0.2', 'fdaa::3', '10.1.2.3:4444'],
+  cloudflare: CLOUDFLARE,
+  '198.51.100.0/24, 2001:db8::1': ['198.51.100.9', '[2001:db8::1]:443'],
+};
+
+const STRANGERS = ['203.0.113.9', '172.32.0.1', '100.128.0.1', '2001:db8::2', 'unknown', ''];
+
+for (const [list, addresses] of Object.entries(TRUSTED)) {
+  test(`TRUST_PROXY=${list} trusts these, and nobody else`, async (t) => {
+    const isTrusted = trustProxies(list);
+    for (const address of addresses) t.ok(isTrusted(address), address);
+    for (const address of STRANGERS) t.notOk(isTrusted(address), address);
+    const others = Object.entries(TRUSTED).filter(([other]) => other !== list);
+    for (const address of others.flatMap(([, others]) => others)) t.notOk(isTrusted(address));
+  });
+}
+
+const ROUTE = "export default async (app) => app.get('/ip', async ({ ip }) => ip);";
+
+test('A header of the platform stands for X-Forwarded-For, where a trusted proxy sends it', async (t) => {
+  const ask = async (environment: Environment, remoteAddress: string, headers = {}) => {
+    const { app } = await buildAppWithRoutes(t, ROUTE, {
+      CLIENT_ADDRESS_HEADER: 'X-Real-IP',
+      ...environment,
+    });
+    const forwarded = { 'x-forwarded-for': '198.51.100.1, 152.233.33.7' };
+    const answer = await app.inject({
+      url: '/ip',
+      remoteAddress,
+      headers: { ...forwarded, ...headers },
+    });
+    return answer.body;
+  };
+  const real = { 'x-real-ip': '203.0.113.9' };
+  t.equal(await ask({}, '100.64.0.3', real), '203.0.113.9');
+  t.equal(
+    await ask({}, '198.51.100.7', real),
+    '198.51.100.7',
+    'a stranger may write what it likes',
+  );
+  t.equal(await ask({}, '100.64.0.3'), '152.233.33.7', 'without the header');
+  t.equal(await ask({ CLIENT_ADDRESS_HEADER: '' }, '100.64.0.3', real), '152.233.33.7');
 });
