@@ -68,7 +68,7 @@ export default fp(
     app.addHook('onRequest', async ({ headers }) => {
       if (headers.via?.includes(client.pseudonym)) throw new LoopDetected();
     });
-    app.addHook('onClose', () => client.close());
+    app.addHook('onClose', () => client.pool.destroy());
   },
   { name: 'backing-app', dependencies: ['readiness', 'errors', 'validation'] },
 );
@@ -79,7 +79,7 @@ class BackingAppClient {
   readonly #path: string;
   readonly #credentials: { authorization?: string } = {};
   readonly #timeoutMs: number;
-  readonly #pool: Pool;
+  readonly pool: Pool;
 
   constructor(
     PoolOfConnections: typeof Pool,
@@ -92,7 +92,7 @@ class BackingAppClient {
     if (credentials !== ':')
       this.#credentials.authorization = `Basic ${Buffer.from(credentials).toString('base64')}`;
     this.#timeoutMs = timeoutMs;
-    this.#pool = new PoolOfConnections(origin, {
+    this.pool = new PoolOfConnections(origin, {
       connections: 50,
       connect: { timeout: timeoutMs / 4 },
       headersTimeout: timeoutMs,
@@ -114,33 +114,26 @@ class BackingAppClient {
     schema: Schema,
     request: FastifyRequest,
   ): Promise<Static<Schema>> {
-    const { id, signal, headers } = request;
-    const answer = await this.ask(path, { 'x-request-id': id }, headers.via, signal).catch(reject);
+    const answer = await this.ask(path, request).catch(reject);
     if (!request.validateInput(answer, schema, 'body'))
       throw new Failed('its answer is not what its API says');
     return answer as Static<Schema>;
   }
 
-  close(): Promise<void> {
-    return this.#pool.destroy();
-  }
-
-  async ask(path: string, headers = {}, via?: string, signal?: AbortSignal): Promise<unknown> {
+  /** GET `path` of the other app, once more where its connection was closed; rejects where it fails. */
+  async ask(path: string, request?: FastifyRequest): Promise<unknown> {
     const late = AbortSignal.timeout(this.#timeoutMs);
+    const via = [request?.headers.via, `1.1 ${this.pseudonym}`].filter(Boolean).join(', ');
     const options: Dispatcher.RequestOptions = {
       method: 'GET',
       path: this.#path + path,
-      signal: signal ? AbortSignal.any([signal, late]) : late,
-      headers: {
-        ...headers,
-        ...this.#credentials,
-        via: [via, `1.1 ${this.pseudonym}`].filter(Boolean).join(', '),
-      },
+      signal: request ? AbortSignal.any([request.signal, late]) : late,
+      headers: { via, ...this.#credentials, ...(request && { 'x-request-id': request.id }) },
     };
-    const { statusCode, body } = await this.#pool
+    const { statusCode, body } = await this.pool
       .request(options)
       .catch((error) =>
-        DISCONNECTED.includes(error.code) ? this.#pool.request(options) : Promise.reject(error),
+        DISCONNECTED.includes(error.code) ? this.pool.request(options) : Promise.reject(error),
       );
     if (statusCode === 200) return body.json();
     await body.dump();

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { Page } from 'playwright-core';
 import { launchBrowser, openPage } from '../browser/browser.ts';
 import { type Program, startProgram } from '../routing/web.ts';
-import { stopProgram } from './index.ts';
+import { stopProgram } from './scene.ts';
 
 const TITLES = ['before the restart', 'after the restart', 'typed by hand'];
 

@@ -4,7 +4,7 @@ import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PostgresServer } from '../postgres.ts';
 import { type Program, startProgram } from '../routing/web.ts';
-import { openClients, stopProgram } from './index.ts';
+import { openClients, stopProgram } from './scene.ts';
 
 const CLIENTS = 1_000;
 

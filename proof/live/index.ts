@@ -1,34 +1,30 @@
 // Live notes behind HAProxy, nginx, Apache httpd and Caddy: no event lost over restarts and outages, no socket left
-import assert from 'node:assert/strict';
-import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { PostgresServer } from '../postgres.ts';
-import { findPort, RunningProcess } from '../processes.ts';
 import { HEALTH_INTERVAL_MS } from '../routing/rolling-restart.ts';
 import { ROUTER_NAMES, type RouterName, startRouter } from '../routing/router.ts';
 import { type Program, startProgram } from '../routing/web.ts';
 import type { Tally } from '../tally.ts';
 import { proveBrowser } from './browser.ts';
-import { EventClient } from './client.ts';
 import { proveCrowd, proveStoppedReader } from './crowd.ts';
+import {
+  CLIENTS,
+  openClients,
+  prepareProgram,
+  release,
+  settle,
+  stopClients,
+  stopProgram,
+} from './scene.ts';
 import { waitUntilClosed } from './sockets.ts';
 import { Writers } from './writer.ts';
 
-const EXAMPLE = path.join(import.meta.dirname, '../../examples/live-notes');
-
-/** How many clients follow the notes, and how many notes a second are written. */
-const CLIENTS = 100;
+/** How many notes a second are written. */
 const NOTES_PER_SECOND = 20;
 
 /** How often a process is restarted, in milliseconds. */
 const RESTART_EVERY_MS = 5_000;
-
-/**
- * How long all clients may take to get what is missing, in milliseconds: a bound, not a
- * measurement.
- */
-const SETTLE_MS = 60_000;
 
 /** Names of routers restrict it to these. Flags: --restarts N (3; ten for a long look) */
 export async function prove(tally: Tally, flags: string[]): Promise<void> {
@@ -38,7 +34,7 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
     options: { restarts: { type: 'string', default: '3' } },
   });
   await using postgres = await PostgresServer.create();
-  await runExample('release.ts', { DATABASE_URL: postgres.url });
+  await release({ DATABASE_URL: postgres.url });
   const isWanted = (name: string) => positionals.length === 0 || positionals.includes(name);
   for (const router of ROUTER_NAMES.filter(isWanted))
     await tally.check(
@@ -58,23 +54,6 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
   await tally.check('A client that does not read: memory stays flat', () =>
     proveStoppedReader(program, postgres),
   );
-}
-
-export async function prepareProgram({ url }: PostgresServer): Promise<Program> {
-  const environment = {
-    HOST: '127.0.0.1',
-    PORT: `${await findPort()}`,
-    DATABASE_URL: url,
-    RATE_LIMIT_MAX: '0',
-    SHUTDOWN_DELAY_MS: '500',
-  };
-  return { args: ['web.ts'], folder: EXAMPLE, environment };
-}
-
-async function runExample(file: string, environment: Record<string, string>): Promise<void> {
-  const running = new RunningProcess(process.execPath, [file], { folder: EXAMPLE, environment });
-  const { code } = await running.ended;
-  assert.equal(code, 0, running.lines.join('\n'));
 }
 
 async function proveRouter(
@@ -109,45 +88,6 @@ async function proveRouter(
   await waitUntilClosed(port);
   await Promise.all(running.map((one, index) => stopProgram(one, programs[index]!)));
   return counts;
-}
-
-/** Sends SIGTERM; the process has to end by itself, with 0, and leave no socket to its port. */
-export async function stopProgram(running: RunningProcess, program: Program): Promise<void> {
-  running.signal('SIGTERM');
-  const { code, signal } = await running.ended;
-  assert.equal(code ?? signal, 0, running.lines.slice(-10).join('\n'));
-  await waitUntilClosed(Number(program.environment.PORT));
-}
-
-export async function openClients(url: string, count = CLIENTS): Promise<EventClient[]> {
-  const clients = Array.from({ length: count }, () => new EventClient(url));
-  await Promise.all(clients.map(({ ready }) => ready));
-  return clients;
-}
-
-/** Waits until all clients have what was written, and compares it. */
-export async function settle(clients: EventClient[], { notes }: Writers): Promise<string> {
-  const deadline = performance.now() + SETTLE_MS;
-  const isComplete = (client: EventClient) => new Set(client.notes).size >= notes.length;
-  while (!clients.every(isComplete) && performance.now() < deadline) await sleep(100);
-  stopClients(clients);
-  const [first] = clients;
-  for (const { ids, notes: seen } of clients) {
-    assert.deepEqual(
-      ids,
-      [...new Set(ids)].sort((a, b) => a - b),
-      'twice, or not in order',
-    );
-    assert.deepEqual(ids, first!.ids, 'not the same for all');
-    const missing = notes.filter((note) => !seen.includes(note));
-    assert.deepEqual(missing, [], `${missing.length} of ${notes.length} missing`);
-  }
-  const connections = clients.reduce((sum, client) => sum + client.connections, 0);
-  return `${notes.length} notes, ${first!.ids.length} events for each, ${connections} connections`;
-}
-
-function stopClients(clients: EventClient[]): void {
-  for (const client of clients) client.stop();
 }
 
 async function proveOutage(program: Program, postgres: PostgresServer): Promise<string> {
