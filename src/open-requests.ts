@@ -41,6 +41,15 @@ export class OpenRequests {
       entry.reply = reply;
       done();
     });
+    app.addHook('onRoute', (route) => {
+      const { handler } = route;
+      route.handler = function (request, reply) {
+        const result: unknown = handler.call(this, request, reply);
+        // Nobody else would end the answer that a handler has hijacked before it failed.
+        if (reply.sent && result instanceof Promise) result.catch(() => reply.raw.destroy());
+        return result;
+      };
+    });
   }
 
   /** Tracks connections that become WebSockets or the like. Where nobody listens, Node answers them as any request. */

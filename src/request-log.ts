@@ -45,14 +45,10 @@ export class RequestLog extends LogController {
   }
 
   /** The status was sent already: a line of its own says what broke, or that the client has gone. */
-  override streamError(
-    error: NodeJS.ErrnoException,
-    request: FastifyRequest,
-    reply: FastifyReply,
-  ): void {
-    const isClient = error.code === 'ERR_STREAM_PREMATURE_CLOSE';
-    if (!isClient) reply.failure = error;
-    request.log[isClient ? 'info' : 'error']({ err: error }, 'An answer broke off');
+  override streamError(error: Error, request: FastifyRequest, reply: FastifyReply): void {
+    const hasClientGone = reply.raw.destroyed;
+    if (!hasClientGone) reply.failure = error;
+    request.log[hasClientGone ? 'info' : 'error']({ err: error }, 'An answer broke off');
   }
 }
 

@@ -99,18 +99,21 @@ test('An answer that breaks off has a line with the error beside that of its req
   const { url, lines } = await startProcess(t, { entry: 'fixture', environment });
   const answer = await fetch(`${url}/long-lived/broken`);
   await t.rejects(answer.text());
+  await t.rejects((await fetch(`${url}/long-lived/torn`)).text());
   const client = new AbortController();
   await fetch(`${url}/long-lived/deaf`, { signal: client.signal });
   client.abort();
-  await poll(() => lines.filter(({ path }) => `${path}`.startsWith('/long-lived/')).length > 1);
-  const broken = lines.filter(({ msg }) => msg === 'An answer broke off');
+  await poll(() => lines.filter(({ path }) => `${path}`.startsWith('/long-lived/')).length > 2);
+  const broken = lines.filter(({ err, requestId }) => err && requestId);
   t.match(broken, [
+    { level: 50, msg: 'An answer broke off', err: { message: 'the source broke' } },
     { level: 50, err: { message: 'the source broke' } },
     { level: 30, err: { code: 'ERR_STREAM_PREMATURE_CLOSE' } },
   ]);
   const requests = lines.filter(({ status }) => status);
   t.match(requests, [
     { level: 30, status: 200, path: '/long-lived/broken' },
+    { level: 30, status: 200, path: '/long-lived/torn' },
     { level: 30, status: 200, path: '/long-lived/deaf' },
   ]);
   t.strictSame(

@@ -29,7 +29,7 @@ const events: FastifyPluginAsyncTypebox = async (app) => {
     const after = headers['last-event-id'] ?? query.after;
     const position = await app.noteEvents.findPosition(after ? Number(after) : undefined);
     const stream = Readable.from(listMessages(position));
-    const end = () => setTimeout(() => stream.destroy(), STOP_MS).unref();
+    const end = () => setTimeout(() => reply.raw.destroy(), STOP_MS).unref();
     app.stopping.addEventListener('abort', end);
     stream.once('close', () => app.stopping.removeEventListener('abort', end));
     reply.headers({ 'cache-control': 'no-store', 'x-accel-buffering': 'no' });
