@@ -50,6 +50,6 @@ test('A value that is not accepted is named with what is', async (t) => {
   for (const DATABASE_POOL_MAX of ['0', '10001', 'many'])
     t.match(
       await readMessage({ DATABASE_POOL_MAX }),
-      /DATABASE_POOL_MAX is .*an integer of at least 1/,
+      /DATABASE_POOL_MAX is .*an integer from 1 to 10000/,
     );
 });
