@@ -30,10 +30,8 @@ export const settings = Type.Object({
   ),
 });
 
-type BackingAppSettings = Static<typeof settings>;
-
 declare module './env/index.ts' {
-  interface Config extends BackingAppSettings {}
+  interface Config extends Static<typeof settings> {}
 }
 
 declare module 'fastify' {

@@ -3,6 +3,7 @@ import fp from 'fastify-plugin';
 import type { Redis } from 'ioredis';
 import { type Static, Type } from 'typebox';
 import manifest from '../package.json' with { type: 'json' };
+import type { Config } from './env/index.ts';
 
 /** How long Redis may take to answer, in milliseconds, before it counts as away: it answers within one. */
 const ANSWER_TIMEOUT_MS = 500;
@@ -33,10 +34,8 @@ export const settings = Type.Object({
   ),
 });
 
-type RedisSettings = Static<typeof settings>;
-
 declare module './env/index.ts' {
-  interface Config extends RedisSettings {}
+  interface Config extends Static<typeof settings> {}
 }
 
 declare module 'fastify' {
@@ -65,7 +64,7 @@ export default fp(
   { name: 'redis', dependencies: ['readiness'] },
 );
 
-async function connect(url: string, tls: RedisSettings['REDIS_TLS']): Promise<Redis> {
+async function connect(url: string, tls: Config['REDIS_TLS']): Promise<Redis> {
   const { Redis } = await import('ioredis');
   return new Redis(url, {
     // While Redis is away, a command fails at once instead of waiting for it in a queue.

@@ -1,4 +1,4 @@
-import { Ajv, type ErrorObject, type Options } from 'ajv';
+import { Ajv, type AnySchemaObject, type ErrorObject, type Options } from 'ajv';
 import addFormats from 'ajv-formats';
 import { MAX_PROBLEMS } from './problems.ts';
 
@@ -15,16 +15,6 @@ export type Schemas = Record<string, object>;
 
 /** Checks a value; gives its first problems, or null when there is none. */
 export type Check = (value: unknown) => ErrorObject[] | null;
-
-interface TextSchema {
-  type?: string | string[];
-  $ref?: string;
-  items?: TextSchema;
-  allOf?: TextSchema[];
-  anyOf?: TextSchema[];
-  oneOf?: TextSchema[];
-  properties?: Record<string, TextSchema>;
-}
 
 /** What checks a body; other process types than `web` check what they are sent with it too. */
 export function createAjv(options: Options = {}, schemas: Schemas = {}): Ajv {
@@ -75,41 +65,35 @@ function copyFirst(value: unknown, copied: { values: number }): unknown {
  *
  * @param ajv with `coerceTypes` and `allErrors`
  */
-export function compileText(ajv: Ajv, schema: TextSchema): Check {
+export function compileText(ajv: Ajv, schema: AnySchemaObject): Check {
   const validate = ajv.compile<Record<string, unknown>>(schema);
   const properties = listParts(ajv, schema, schema).flatMap((part) =>
-    Object.entries(part.properties ?? {}),
+    Object.entries<AnySchemaObject>(part.properties ?? {}),
   );
-  const names = new Set(properties.map(([name]) => name));
-  const isInteger = ([, property]: [string, TextSchema]) => {
+  const isInteger = new Map<string, boolean>();
+  for (const [name, property] of properties) {
     const types = listParts(ajv, schema, property).flatMap(({ type = [] }) => type);
-    return types.includes('integer') && !types.includes('number');
-  };
-  const integers = new Set(properties.filter(isInteger).map(([name]) => name));
+    isInteger.set(name, types.includes('integer') && !types.includes('number'));
+  }
   return (value) => {
     const values = value as Record<string, unknown>;
+    // Copied: ajv reads the values of a list into the list itself.
     const texts = Object.entries(values).map(([name, text]) => [name, [text].flat()] as const);
     const found = validate(values) ? [] : validate.errors!;
-    for (const [name, given] of texts) {
-      if (isMisread(given, [values[name]].flat(), integers.has(name)))
-        found.push(describe(`/${name}`, `must be ${integers.has(name) ? 'integer' : 'number'}`));
-      const [base = ''] = name.split('[');
-      if (base !== name && names.has(base))
-        found.push(
-          describe('', `must have ${base} without brackets, again for each value of a list`),
-        );
-    }
-    return found.length === 0 ? null : found.slice(0, MAX_PROBLEMS);
+    const misread = texts.flatMap(([name, given]) =>
+      findMisread(name, given, values[name], isInteger),
+    );
+    return found.length + misread.length > 0 ? [...found, ...misread].slice(0, MAX_PROBLEMS) : null;
   };
 }
 
 /** A schema and those of which it consists, as `$ref` and `anyOf` name them. */
 function listParts(
   ajv: Ajv,
-  root: TextSchema,
-  schema: TextSchema,
-  parts = new Set<TextSchema>(),
-): TextSchema[] {
+  root: AnySchemaObject,
+  schema: AnySchemaObject,
+  parts = new Set<AnySchemaObject>(),
+): AnySchemaObject[] {
   if (parts.has(schema)) return [];
   parts.add(schema);
   const { $ref, items, allOf = [], anyOf = [], oneOf = [] } = schema;
@@ -120,16 +104,25 @@ function listParts(
 }
 
 /** What a `$ref` names: a part of the schema itself, or a schema that the app has added. */
-function resolve(ajv: Ajv, root: TextSchema, ref: string): TextSchema | undefined {
-  if (!ref.startsWith('#/')) return ajv.getSchema(ref)?.schema as TextSchema | undefined;
+function resolve(ajv: Ajv, root: AnySchemaObject, ref: string): AnySchemaObject | undefined {
+  if (!ref.startsWith('#/')) return ajv.getSchema(ref)?.schema as AnySchemaObject | undefined;
   const keys = ref.slice(2).split('/');
-  return keys.reduce((part: unknown, key) => Object(part)[key], root) as TextSchema | undefined;
+  return keys.reduce((part: AnySchemaObject | undefined, key) => part?.[key], root);
 }
 
 /** ajv also reads 0x10, 1e2, " 5", +5 and 5.0 as integers, and passes over limit[], which is a limit to PHP. */
-function isMisread(texts: unknown[], values: unknown[], isInteger: boolean): boolean {
-  const form = isInteger ? /^-?\d+$/ : /^-?\d+(\.\d+)?$/;
-  return values.some((value, at) => typeof value === 'number' && !form.test(`${texts[at]}`));
+function findMisread(
+  name: string,
+  texts: unknown[],
+  value: unknown,
+  isInteger: Map<string, boolean>,
+): ErrorObject[] {
+  const form = isInteger.get(name) ? /^-?\d+$/ : /^-?\d+(\.\d+)?$/;
+  if ([value].flat().some((one, at) => typeof one === 'number' && !form.test(`${texts[at]}`)))
+    return [describe(`/${name}`, `must be ${isInteger.get(name) ? 'integer' : 'number'}`)];
+  const [base = ''] = name.split('[');
+  if (base === name || !isInteger.has(base)) return [];
+  return [describe('', `must have ${base} without brackets, again for each value of a list`)];
 }
 
 function describe(instancePath: string, message: string): ErrorObject {
