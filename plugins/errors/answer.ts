@@ -1,4 +1,3 @@
-import type { OutgoingHttpHeaders } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import type { Static } from 'typebox';
 import type { ClientError, ErrorAnswer } from './index.ts';
@@ -39,17 +38,39 @@ export function describeError(
 /**
  * Sends an error past the route's serializers and schemas, which were made for another answer.
  * A 5xx passes the onSend hooks too: one of them may be what failed.
+ *
+ * @param describeFailure the error that is sent instead, where an onSend hook throws
  */
-export function sendError(reply: FastifyReply, body: Static<typeof ErrorAnswer>): void {
+export function sendError(
+  reply: FastifyReply,
+  body: Static<typeof ErrorAnswer>,
+  describeFailure: (thrown: unknown) => Static<typeof ErrorAnswer>,
+): void {
   if (reply.raw.headersSent) return void reply.raw.destroy();
   for (const [name, value] of Object.entries(reply.getHeaders()))
     if (OF_THE_CONTENT.test(name) || !isValid(name, value)) reply.removeHeader(name);
-  const text = JSON.stringify(body);
   reply.code(body.statusCode).type(JSON_TYPE).serializer(String);
-  if (body.statusCode < 500) return void reply.send(text);
-  reply.header('content-length', Buffer.byteLength(text)).header('cache-control', 'no-store');
+  const headers = { ...reply.getHeaders() };
+  if (body.statusCode >= 500) return void sendPastHooks(reply, body, headers);
+  const { send } = reply;
+  // Fastify sends what an onSend hook throws, in a shape of its own, or ends the process.
+  reply.send = (thrown) => {
+    if (reply.sent) return send.call(reply, thrown);
+    sendPastHooks(reply.code(500), describeFailure(thrown), headers);
+    return reply;
+  };
+  send.call(reply, JSON.stringify(body));
+}
+
+function sendPastHooks(
+  reply: FastifyReply,
+  body: Static<typeof ErrorAnswer>,
+  headers: object,
+): void {
+  const text = JSON.stringify(body);
+  const length = { 'content-length': Buffer.byteLength(text), 'cache-control': 'no-store' };
   reply.hijack();
-  reply.raw.writeHead(body.statusCode, reply.getHeaders() as OutgoingHttpHeaders).end(text);
+  reply.raw.writeHead(body.statusCode, { ...headers, ...length }).end(text);
 }
 
 function isValid(name: string, value: unknown): boolean {

@@ -65,12 +65,15 @@ export default fp(
       done(refusal);
     });
     app.setErrorHandler<unknown>((thrown, request, reply) => {
-      const made = findClientError(thrown, request, reply, translations);
-      const statusCode = made?.statusCode ?? 500;
-      if (made instanceof BodyTooLate) reply.header('connection', 'close');
-      if (statusCode >= 500) reply.failure = toError(thrown);
-      if (statusCode === 503) reply.header('retry-after', made?.retryAfter ?? RETRY_AFTER_S);
-      sendError(reply, describeError(statusCode, made));
+      const describe = (failure: unknown) => {
+        const made = findClientError(failure, request, reply, translations);
+        const statusCode = made?.statusCode ?? 500;
+        if (made instanceof BodyTooLate) reply.header('connection', 'close');
+        if (statusCode >= 500) reply.failure = toError(failure);
+        if (statusCode === 503) reply.header('retry-after', made?.retryAfter ?? RETRY_AFTER_S);
+        return describeError(statusCode, made);
+      };
+      sendError(reply, describe(thrown), describe);
     });
     app.setNotFoundHandler(rejectRoute);
   },
