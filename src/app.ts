@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import autoload from '@fastify/autoload';
 import Fastify, {
@@ -79,6 +80,8 @@ export async function buildApp({
   beginAnswers(app);
   // Node alone would refuse what it cannot expect: plugins/errors does, as any other request.
   app.server.on('checkExpectation', app.routing);
+  // Nor would Node answer who takes this for a proxy.
+  app.server.on('connect', (_request, socket) => answerClientError.call(app, {}, socket as Socket));
   app.decorate('openRequests', new OpenRequests());
   app.openRequests.track(app);
   watchDeadlines(app);

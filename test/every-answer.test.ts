@@ -65,6 +65,10 @@ const ANSWERS: Record<string, [number, string]> = {
   'a schema that does not fit': [400, post('{}')],
   'malformed JSON': [400, post('{')],
   'a path that cannot be read': [400, ask('GET /notes/%zz?token=hunter2')],
+  'a path that is half a URL': [400, ask('GET http:///notes?token=hunter2')],
+  'a URL that is none': [400, ask('GET http://[::1')],
+  'a URL with a fragment': [400, ask('GET http://a/#/notes')],
+  'a tunnel': [400, ask('CONNECT a:443')],
   'no host': [400, 'GET / HTTP/1.1\r\nConnection: close\r\n\r\n'],
   'two hosts': [400, ask('GET /', ['Host: b'])],
   'a coding that nobody decodes': [
@@ -89,6 +93,10 @@ const ANSWERS: Record<string, [number, string]> = {
   ],
   'a part of a path that is too long': [414, ask(`GET /notes/${'x'.repeat(2_000)}`)],
   'another type': [415, post('a', 'Content-Type: text/plain')],
+  'a body that is compressed': [
+    415,
+    ask('POST /items', [JSON_TYPE, 'Content-Encoding: gzip', 'Content-Length: 2'], '{}'),
+  ],
   'an unknown expectation': [417, ask('GET /', ['Expect: a-miracle'])],
   'headers over the limit': [431, ask('GET /', [`X-Long: ${'x'.repeat(20_000)}`])],
   'a bug': [500, ask('GET /bug')],
@@ -106,7 +114,7 @@ for (const [folder, name, line] of OPTIONAL)
   if (existsSync(path.join(ROOT, 'routes', folder))) ANSWERS[name] = [503, ask(line)];
 
 /** Refusals of the parser, which knows no path and no origin. */
-const UNREADABLE = ['what is no HTTP', 'headers over the limit'];
+const UNREADABLE = ['what is no HTTP', 'headers over the limit', 'a tunnel'];
 
 /** Without these there is no app, or other files cannot be loaded: a protected route is never open. */
 const NEEDED = [

@@ -40,7 +40,7 @@ interface Connection extends Socket {
  */
 export function answerClientError(
   this: FastifyInstance,
-  { code = '' }: NodeJS.ErrnoException,
+  { code = '' }: { code?: string },
   socket: Connection,
 ): void {
   const { _httpMessage: response, parser } = socket;

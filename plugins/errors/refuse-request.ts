@@ -9,7 +9,7 @@ export const MAX_PATH_PART = 500;
 const BadHost = createError('BAD_HOST', 'A request names exactly one host.', 400);
 const BadVersion = createError('BAD_VERSION', 'Only HTTP/1.0 and HTTP/1.1 are spoken here.', 400);
 const BadCoding = createError('BAD_TRANSFER_CODING', 'Only chunked is decoded here.', 400);
-const BadPath = createError('BAD_PATH', 'The path is not valid percent-encoding.', 400);
+const BadPath = createError('BAD_PATH', 'The path is no URL, or not valid percent-encoding.', 400);
 const PathTooLong = createError('URI_TOO_LONG', 'A part of the path is too long.', 414);
 const ExpectationFailed = createError(
   'EXPECTATION_FAILED',
@@ -22,7 +22,7 @@ const ExpectationFailed = createError(
  * refuse before there are hooks. `refuseRequest` knows those requests by that.
  */
 export function rewriteUrl({ url = '' }: IncomingMessage): string {
-  return isTooLong(url) || !isDecodable(url) ? '/' : url;
+  return isTooLong(url) || !isReadable(url) ? '/' : url;
 }
 
 /** What Node's parser lets pass and HTTP does not (RFC 9110, 7.2 and 10.1.1; RFC 9112, 6.1). */
@@ -44,7 +44,8 @@ function isTooLong(url: string): boolean {
     .some((part) => part.length > MAX_PATH_PART);
 }
 
-function isDecodable(url: string): boolean {
+function isReadable(url: string): boolean {
+  if (!url.startsWith('/') && url !== '*' && !isAbsolute(url)) return false;
   if (!url.includes('%')) return true;
   try {
     decodeURIComponent(readRoute(url));
@@ -52,6 +53,11 @@ function isDecodable(url: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** A proxy is asked with the whole URL, in which there is no fragment (RFC 9112, 3.2.2). */
+function isAbsolute(url: string): boolean {
+  return /^https?:\/\/[^/?#]+([/?][^#]*)?$/i.test(url) && URL.canParse(url);
 }
 
 function readRoute(url: string): string {

@@ -38,7 +38,7 @@ export default fp(
       { parseAs: 'buffer' },
       (request, body, done) => {
         if (body.length === 0) done(null);
-        else if (!isInUtf8(request.headers['content-type']!)) done(new UnsupportedType());
+        else if (!isPlainUtf8(request.headers)) done(new UnsupportedType());
         // Decoding would put a replacement character where a byte makes no sense, and store that.
         else if (!isUtf8(body)) done(new NotUtf8());
         else parseJson(request, body.toString(), done);
@@ -54,7 +54,10 @@ function mayHaveBody(headers: IncomingHttpHeaders): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 
-function isInUtf8(type: string): boolean {
+/** A plugin that decompresses bodies takes their coding out of the headers. */
+function isPlainUtf8(headers: IncomingHttpHeaders): boolean {
+  const { 'content-type': type = '', 'content-encoding': coding = 'identity' } = headers;
+  if (coding.toLowerCase() !== 'identity') return false;
   if (!/charset/i.test(type)) return true;
   return /^utf-?8$/i.test(new MIMEType(type).params.get('charset') ?? 'utf-8');
 }

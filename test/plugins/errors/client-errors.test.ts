@@ -144,7 +144,7 @@ test('A path that cannot be decoded answers 400, a part that is too long 414', a
     t.match(answer.json(), {
       statusCode: 400,
       error: 'Bad Request',
-      message: 'The path is not valid percent-encoding.',
+      message: 'The path is no URL, or not valid percent-encoding.',
     });
   }
   const long = await app.inject(`/things/${'x'.repeat(2_000)}`);
