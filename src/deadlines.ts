@@ -32,7 +32,7 @@ export function watchDeadlines(app: FastifyInstance): void {
     const entries = app.openRequests.list();
     entries.forEach(observe);
     for (const entry of entries) {
-      if (isLate(entry, REQUEST_TIMEOUT_MS)) answerLate(entry.reply!, REQUEST_TIMEOUT_MS);
+      if (isLate(entry, REQUEST_TIMEOUT_MS)) answerLate(entry, entry.reply!, REQUEST_TIMEOUT_MS);
       else if (performance.now() - entry.progressAt > STALL_MS) cutOff(entry);
     }
     cutOffSlowest(entries);
@@ -72,15 +72,22 @@ function isHighSurrogate(code: number): boolean {
   return code >= 0xd800 && code < 0xdc00;
 }
 
-function isLate({ reply, startedAt }: OpenRequest, timeoutMs: number): boolean {
-  if (!reply || reply.sent || reply.raw.headersSent) return false;
+function isLate({ reply, startedAt, ...entry }: OpenRequest, timeoutMs: number): boolean {
+  if (!reply || entry.isLate || reply.raw.headersSent) return false;
+  if (reply.sent && entry.request.headers.upgrade) return false;
   if (reply.request.routeOptions.config.timeout === false) return false;
   return performance.now() - startedAt > timeoutMs;
 }
 
 /** What the handler still returns or throws is no answer; request.signal tells it that nobody waits. */
-function answerLate(reply: FastifyReply, timeoutMs: number): void {
-  reply.send(new errorCodes.FST_ERR_HANDLER_TIMEOUT(timeoutMs, reply.request.routeOptions.url));
+function answerLate(entry: OpenRequest, reply: FastifyReply, timeoutMs: number): void {
+  entry.isLate = true;
+  const err = new errorCodes.FST_ERR_HANDLER_TIMEOUT(timeoutMs, reply.request.routeOptions.url);
+  if (reply.sent) {
+    reply.log.error({ err }, 'A hijacked answer has not begun: its connection is ended');
+    return void reply.raw.destroy();
+  }
+  reply.send(err);
   reply.hijack();
   reply.request.raw.emit('close');
 }

@@ -16,6 +16,8 @@ export interface OpenRequest {
   /** Not there when the connection was upgraded without Fastify. */
   reply: FastifyReply | undefined;
   isUpgraded: boolean;
+  /** Whether REQUEST_TIMEOUT_MS has ended it. */
+  isLate: boolean;
   /** By performance.now(), as the other time. */
   startedAt: number;
   /** When its client was last seen to read, or had nothing to read. */
@@ -91,6 +93,7 @@ export class OpenRequests {
       request,
       reply: undefined,
       isUpgraded,
+      isLate: false,
       startedAt: now,
       progressAt: now,
       sent: 0,

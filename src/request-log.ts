@@ -46,6 +46,8 @@ export class RequestLog extends LogController {
 
   /** The status was sent already: a line of its own says what broke, or that the client has gone. */
   override streamError(error: Error, request: FastifyRequest, reply: FastifyReply): void {
+    // A late stream was answered with 503.
+    if (reply.raw.writableEnded) return;
     const hasClientGone = reply.raw.destroyed;
     if (!hasClientGone) reply.failure = error;
     request.log[hasClientGone ? 'info' : 'error']({ err: error }, 'An answer broke off');

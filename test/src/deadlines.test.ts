@@ -17,6 +17,16 @@ const ROUTES = `
       await once(request.signal, 'abort');
       return { late: true };
     });
+    app.get('/taken', async (request, reply) => {
+      reply.hijack();
+      await once(request.signal, 'abort');
+      request.log.info('told');
+    });
+    app.get('/taken-patient', { config: { timeout: false } }, async (request, reply) => {
+      reply.hijack();
+      await sleep(500);
+      reply.raw.end('patient');
+    });
     app.get('/patient', { config: { timeout: false } }, async () => {
       await sleep(500);
       return { patient: true };
@@ -156,4 +166,16 @@ test('HEAD of a stream without an end is answered, and lets go of the stream', a
   const answer = await fetch(`${url}/endless`, { method: 'HEAD' });
   t.equal(answer.headers.get('x-kind'), 'endless');
   await poll(() => lines.some(({ msg }) => msg === 'let go'));
+});
+
+test('A hijacked answer that does not begin is ended, unless its route may take longer', async (t) => {
+  const { app, lines, url } = await listen(t, { REQUEST_TIMEOUT_MS: '200' });
+  await t.rejects(fetch(`${url}/taken`));
+  t.equal(await (await fetch(`${url}/taken-patient`)).text(), 'patient');
+  await poll(() => lines.some(({ msg }) => msg === 'told'));
+  t.match(
+    lines.filter(({ msg }) => msg.startsWith('A hijacked answer')),
+    [{ level: 50, err: { code: 'FST_ERR_HANDLER_TIMEOUT' } }],
+  );
+  await poll(() => app.openRequests.list().length === 0);
 });
