@@ -1,4 +1,3 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import {
   type Attributes,
   context,
@@ -11,7 +10,8 @@ import {
 import type { FastifyInstance } from 'fastify';
 import manifest from '../../package.json' with { type: 'json' };
 import { readPath } from '../../src/request-log.ts';
-import { METHODS } from './conventions.ts';
+import { describeMethod } from './conventions.ts';
+import { listen } from './listen.ts';
 import { recordError } from './record-error.ts';
 
 /** What undici's channels, which Node's fetch has too, tell of a request. */
@@ -35,7 +35,7 @@ export function recordCalls(app: FastifyInstance): void {
       // What the app asks by itself, such as a health check, belongs to no trace.
       if (!trace.getActiveSpan()) return;
       const attributes = describeCall(request);
-      const name = METHODS.includes(request.method) ? request.method : 'HTTP';
+      const { name } = describeMethod(request.method);
       const span = tracer.startSpan(name, { kind: SpanKind.CLIENT, attributes });
       spans.set(request, span);
       const set = (_carrier: unknown, header: string, value: string) => {
@@ -57,17 +57,14 @@ export function recordCalls(app: FastifyInstance): void {
       span?.end();
     },
   };
-  for (const [name, listener] of Object.entries(listeners)) subscribe(name, listener as never);
-  app.addHook('onClose', async () => {
-    for (const [name, listener] of Object.entries(listeners)) unsubscribe(name, listener as never);
-  });
+  listen(app, listeners);
 }
 
 /** The query is left out: it may carry secrets. */
 function describeCall({ origin, path, method }: Call['request']): Attributes {
   const { protocol, hostname, port, href } = new URL(readPath(path), origin);
   return {
-    'http.request.method': METHODS.includes(method) ? method : '_OTHER',
+    'http.request.method': describeMethod(method).attribute,
     'url.full': href,
     'server.address': hostname,
     'server.port': Number(port || (protocol === 'https:' ? 443 : 80)),

@@ -1,13 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  context,
-  diag,
-  metrics,
-  propagation,
-  type TextMapPropagator,
-  trace,
-} from '@opentelemetry/api';
+import { context, diag, metrics, propagation, trace } from '@opentelemetry/api';
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
 import {
   CompositePropagator,
@@ -87,30 +80,21 @@ function describeActiveTrace(): object {
 
 /** Each process is an instance of its own: workers of one machine are told apart. */
 function describeProcess(): Resource {
-  const { name, version } = manifest;
-  const { attributes } = envDetector.detect();
-  return defaultResource().merge(
-    resourceFromAttributes({
-      'service.name': name,
-      'service.version': version,
-      'service.instance.id': randomUUID(),
-      ...attributes,
-    }),
-  );
+  const attributes = {
+    'service.name': manifest.name,
+    'service.version': manifest.version,
+    'service.instance.id': randomUUID(),
+    ...envDetector.detect().attributes,
+  };
+  return defaultResource().merge(resourceFromAttributes(attributes));
 }
 
-function createSampler({
-  OTEL_TRACES_SAMPLER,
-  OTEL_TRACES_SAMPLER_ARG,
-}: TelemetrySettings): Sampler {
-  const [, parentBased, name] = /^(parentbased_)?(.*)$/.exec(OTEL_TRACES_SAMPLER) as string[];
-  const samplers: Record<string, () => Sampler> = {
-    always_on: () => new AlwaysOnSampler(),
-    always_off: () => new AlwaysOffSampler(),
-    traceidratio: () => new TraceIdRatioBasedSampler(Number(OTEL_TRACES_SAMPLER_ARG)),
-  };
-  const root = samplers[name!]!();
-  return parentBased ? new ParentBasedSampler({ root }) : root;
+function createSampler(config: TelemetrySettings): Sampler {
+  const { OTEL_TRACES_SAMPLER: name, OTEL_TRACES_SAMPLER_ARG: ratio } = config;
+  let root: Sampler = new AlwaysOnSampler();
+  if (name.endsWith('always_off')) root = new AlwaysOffSampler();
+  if (name.endsWith('traceidratio')) root = new TraceIdRatioBasedSampler(Number(ratio));
+  return name.startsWith('parentbased_') ? new ParentBasedSampler({ root }) : root;
 }
 
 /** @returns false where an agent has registered its own providers already */
@@ -122,17 +106,12 @@ function register(
   if (!trace.setGlobalTracerProvider(tracerProvider)) return false;
   metrics.setGlobalMeterProvider(meterProvider);
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
-  propagation.setGlobalPropagator(
-    new CompositePropagator({ propagators: listPropagators(OTEL_PROPAGATORS) }),
-  );
-  return true;
-}
-
-function listPropagators(names: string): TextMapPropagator[] {
-  return [
-    ...(names.includes('tracecontext') ? [new W3CTraceContextPropagator()] : []),
-    ...(names.includes('baggage') ? [new W3CBaggagePropagator()] : []),
+  const propagators = [
+    ...(OTEL_PROPAGATORS.includes('tracecontext') ? [new W3CTraceContextPropagator()] : []),
+    ...(OTEL_PROPAGATORS.includes('baggage') ? [new W3CBaggagePropagator()] : []),
   ];
+  propagation.setGlobalPropagator(new CompositePropagator({ propagators }));
+  return true;
 }
 
 function unregister(): void {

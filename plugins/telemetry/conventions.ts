@@ -22,14 +22,11 @@ export const DURATION_BUCKETS = [
 ];
 
 /** The methods that RFC 9110 and RFC 5789 know: another could be anything that a client writes. */
-export const METHODS = [
-  'GET',
-  'HEAD',
-  'POST',
-  'PUT',
-  'PATCH',
-  'DELETE',
-  'OPTIONS',
-  'CONNECT',
-  'TRACE',
-];
+const METHODS = /^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|CONNECT|TRACE)$/;
+
+/** A method as a span's name begins with it, and as attributes have it. */
+export function describeMethod(method = ''): { name: string; attribute: string } {
+  return METHODS.test(method)
+    ? { name: method, attribute: method }
+    : { name: 'HTTP', attribute: '_OTHER' };
+}

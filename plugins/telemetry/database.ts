@@ -1,4 +1,3 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import {
   type Attributes,
   type BatchObservableResult,
@@ -11,6 +10,7 @@ import type { FastifyInstance } from 'fastify';
 import type { LogEvent } from 'kysely';
 import manifest from '../../package.json' with { type: 'json' };
 import { POOL_CONNECTIONS, POOL_NAME, POOL_STATE, POOL_WAITING } from './conventions.ts';
+import { listen } from './listen.ts';
 import { recordError } from './record-error.ts';
 
 /** plugins/database publishes what Kysely logs of each query. */
@@ -19,8 +19,21 @@ const QUERIES = 'kysely:query';
 /** Longer statements are cut, in characters. */
 const MAX_STATEMENT_LENGTH = 4_096;
 
-/** Texts and numbers that were written into a statement; $1 is a parameter, whose value is not in the text. */
-const LITERALS = /'(?:[^']|'')*(?:'|$)|(?<![$\w."])\d+(?:\.\d+)?/g;
+/**
+ * What may hold values: texts (E'' has backslashes in it), texts between $tags$, comments and numbers. Names in quotes
+ * come first and stay; $1 is a parameter, whose value is not in the text.
+ */
+const LITERALS = new RegExp(
+  [
+    '("(?:[^"]|"")*(?:"|$))',
+    "(?<=\\be)'(?:[^'\\\\]|\\\\.|'')*(?:'|$)",
+    "'(?:[^']|'')*(?:'|$)",
+    '\\$(?<![\\w$]\\$)((?:[a-z_]\\w*)?)\\$.*?(?:\\$\\2\\$|$)',
+    '--[^\\n]*|/\\*.*?(?:\\*/|$)',
+    '(?<![\\w$])(?:\\d[\\w.]*|\\.\\d\\w*)(?:(?<=e)[+-]\\d+)?',
+  ].join('|'),
+  'gis',
+);
 
 /** What is read of pg's pool. */
 interface Pool {
@@ -45,8 +58,7 @@ export function recordQueries(app: FastifyInstance): void {
     if (event.level === 'error') recordError(span, event.error as Error);
     span.end();
   };
-  subscribe(QUERIES, record);
-  app.addHook('onClose', async () => void unsubscribe(QUERIES, record));
+  listen(app, { [QUERIES]: record });
 }
 
 /** The connections of the pool, in use and idle, and the queries that wait for one. */
@@ -71,7 +83,9 @@ export function recordPool(app: FastifyInstance): void {
 }
 
 function describeStatement(sql: string): Attributes {
-  const text = sql.slice(0, MAX_STATEMENT_LENGTH).replace(LITERALS, '?');
+  const text = sql
+    .slice(0, MAX_STATEMENT_LENGTH)
+    .replace(LITERALS, (_literal, name: string | undefined) => name ?? '?');
   const [operation = ''] = /^\w+/.exec(text.trimStart()) ?? [];
   const [, collection] = /\b(?:from|into|update) (?:only )?"?([\w.]+)/i.exec(text) ?? [];
   return {

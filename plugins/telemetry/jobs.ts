@@ -11,27 +11,13 @@ import {
 } from '@opentelemetry/api';
 import type { FastifyInstance } from 'fastify';
 import manifest from '../../package.json' with { type: 'json' };
-import {
-  DURATION_BUCKETS,
-  JOB_DURATION,
-  JOB_OUTCOME,
-  JOBS_SENT,
-  MESSAGE_ID,
-  MESSAGING_SYSTEM,
-  OPERATION_NAME,
-  OPERATION_TYPE,
-  QUEUE_NAME,
-} from './conventions.ts';
+import * as conventions from './conventions.ts';
 import { recordError } from './record-error.ts';
 
 type Headers = Record<string, string>;
 
-/** What is read of a run of a job, and of how it ended. */
-interface Run {
-  name: string;
-  id: string;
-  headers: Headers;
-}
+type Send = (headers: Headers) => Promise<string | null>;
+
 interface Result {
   outcome: string;
   durationMs: number;
@@ -41,26 +27,26 @@ interface Result {
 /** What plugins/jobs.ts lets one observe; an app can do without it. */
 interface Jobs {
   observe(observer: {
-    send: (
-      name: string,
-      next: (headers: Headers) => Promise<string | null>,
-    ) => Promise<string | null>;
-    run: <R extends Result>(run: Run, next: () => Promise<R>) => Promise<R>;
+    send(name: string, next: Send): ReturnType<Send>;
+    run<R extends Result>(
+      run: { name: string; id: string; headers: Headers },
+      next: () => Promise<R>,
+    ): Promise<R>;
   }): void;
 }
 
 /** A producer span for each job that is sent, and a consumer span, its child, for each run; their number and duration. */
 export function recordJobs(app: FastifyInstance): void {
   const meter = metrics.getMeter(manifest.name);
-  const sent = meter.createCounter(JOBS_SENT, {
+  const sent = meter.createCounter(conventions.JOBS_SENT, {
     description: 'Number of jobs that were sent.',
     unit: '{message}',
     valueType: ValueType.INT,
   });
-  const duration = meter.createHistogram(JOB_DURATION, {
+  const duration = meter.createHistogram(conventions.JOB_DURATION, {
     description: 'Duration of runs of jobs.',
     unit: 's',
-    advice: { explicitBucketBoundaries: DURATION_BUCKETS },
+    advice: { explicitBucketBoundaries: conventions.DURATION_BUCKETS },
   });
   app.addHook('onReady', async () => {
     const jobs: Jobs | undefined = Reflect.get(app, 'jobs');
@@ -73,28 +59,21 @@ export function recordJobs(app: FastifyInstance): void {
           const id = await next(headers);
           // null: its key kept it away.
           if (id) sent.add(1, attributes);
-          if (id) span.setAttribute(MESSAGE_ID, id);
+          if (id) span.setAttribute(conventions.MESSAGE_ID, id);
           return id;
         });
       },
       run({ name, id, headers }, next) {
-        const attributes = describeJob(name, 'process');
-        const options = {
-          kind: SpanKind.CONSUMER,
-          attributes: { ...attributes, [MESSAGE_ID]: id },
-        };
+        const common = describeJob(name, 'process');
+        const attributes = { ...common, [conventions.MESSAGE_ID]: id };
         const run = () =>
-          startSpan(options, async (span) => {
+          startSpan({ kind: SpanKind.CONSUMER, attributes }, async (span) => {
             const result = await next();
             const { outcome, durationMs, err } = result;
-            span.setAttribute(JOB_OUTCOME, outcome);
+            const ended = { ...common, [conventions.JOB_OUTCOME]: outcome };
+            span.setAttributes(ended);
             if (err) recordError(span, err);
-            const ended = {
-              ...attributes,
-              [JOB_OUTCOME]: outcome,
-              ...(err && { 'error.type': err.name }),
-            };
-            duration.record(durationMs / 1_000, ended);
+            duration.record(durationMs / 1_000, { ...ended, 'error.type': err?.name });
             return result;
           });
         return context.with(propagation.extract(context.active(), headers), run);
@@ -105,7 +84,8 @@ export function recordJobs(app: FastifyInstance): void {
 
 /** Runs `work` within a span, which ends with it and has its error. */
 function startSpan<T>(options: SpanOptions, work: (span: Span) => Promise<T>): Promise<T> {
-  const { [OPERATION_NAME]: operation, [QUEUE_NAME]: name } = options.attributes as Attributes;
+  const { [conventions.OPERATION_NAME]: operation, [conventions.QUEUE_NAME]: name } =
+    options.attributes as Attributes;
   const tracer = trace.getTracer(manifest.name, manifest.version);
   return tracer.startActiveSpan(`${operation} ${name}`, options, (span) =>
     work(span)
@@ -119,9 +99,9 @@ function startSpan<T>(options: SpanOptions, work: (span: Span) => Promise<T>): P
 
 function describeJob(name: string, operation: 'send' | 'process'): Attributes {
   return {
-    [MESSAGING_SYSTEM]: 'pg-boss',
-    [QUEUE_NAME]: name,
-    [OPERATION_NAME]: operation,
-    [OPERATION_TYPE]: operation,
+    [conventions.MESSAGING_SYSTEM]: 'pg-boss',
+    [conventions.QUEUE_NAME]: name,
+    [conventions.OPERATION_NAME]: operation,
+    [conventions.OPERATION_TYPE]: operation,
   };
 }

@@ -1,4 +1,3 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import {
   type Attributes,
@@ -16,7 +15,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import manifest from '../../package.json' with { type: 'json' };
 import { readAddress } from '../../src/client-address.ts';
 import { readPath } from '../../src/request-log.ts';
-import { DURATION_BUCKETS, METHODS } from './conventions.ts';
+import { DURATION_BUCKETS, describeMethod } from './conventions.ts';
+import { listen } from './listen.ts';
 import { recordError } from './record-error.ts';
 
 /** Node's own channel: it knows each request before any hook can refuse it. */
@@ -43,13 +43,16 @@ export function recordRequests(app: FastifyInstance): void {
   const start = (message: unknown) => {
     const { request, response } = message as { request: IncomingMessage; response: ServerResponse };
     const parent = propagation.extract(context.active(), request.headers);
-    const span = tracer.startSpan(readMethod(request).name, { kind: SpanKind.SERVER }, parent);
+    const span = tracer.startSpan(
+      describeMethod(request.method).name,
+      { kind: SpanKind.SERVER },
+      parent,
+    );
     const record = { span, context: trace.setSpan(parent, span), startedAt: performance.now() };
     open.set(request, record);
     response.once('close', () => finish(request, response, record, duration));
   };
-  subscribe(CHANNEL, start);
-  app.addHook('onClose', async () => void unsubscribe(CHANNEL, start));
+  listen(app, { [CHANNEL]: start });
 
   // Node reads a body outside of the context in which its reading began: the handler gets it again.
   app.addHook('onRequest', (request, reply, done) => enter(request, reply, done));
@@ -85,8 +88,14 @@ function finish(
   if (request?.routeOptions.config.telemetry === false) return;
   const attributes = describeRequest(message, response, request);
   duration.record((performance.now() - startedAt) / 1_000, attributes, context);
-  span.updateName([readMethod(message).name, attributes['http.route']].filter(Boolean).join(' '));
-  span.setAttributes({ ...attributes, ...describeSpan(message, request) });
+  const { name } = describeMethod(message.method);
+  span.updateName([name, attributes['http.route']].filter(Boolean).join(' '));
+  span.setAttributes({
+    ...attributes,
+    'url.path': readPath(message.url as string),
+    'client.address': request ? readAddress(request) : message.socket.remoteAddress,
+    ...(name === 'HTTP' && { 'http.request.method_original': message.method }),
+  });
   if (response.statusCode >= 500) span.setStatus({ code: SpanStatusCode.ERROR });
   if (reply?.failure) recordError(span, reply.failure);
   span.end();
@@ -100,7 +109,7 @@ function describeRequest(
 ): Attributes {
   const route = request?.routeOptions.url;
   return {
-    'http.request.method': readMethod(message).attribute,
+    'http.request.method': describeMethod(message.method).attribute,
     'url.scheme': request?.protocol ?? 'http',
     'network.protocol.version': message.httpVersion,
     ...(route && { 'http.route': route }),
@@ -108,17 +117,4 @@ function describeRequest(
     ...(statusCode >= 500 && { 'error.type': String(statusCode) }),
     ...(!writableFinished && { 'error.type': 'client_closed_request' }),
   };
-}
-
-function describeSpan(message: IncomingMessage, request?: FastifyRequest): Attributes {
-  return {
-    'url.path': readPath(message.url as string),
-    'client.address': request ? readAddress(request) : message.socket.remoteAddress,
-  };
-}
-
-function readMethod({ method = '' }: IncomingMessage): { name: string; attribute: string } {
-  return METHODS.includes(method)
-    ? { name: method, attribute: method }
-    : { name: 'HTTP', attribute: '_OTHER' };
 }

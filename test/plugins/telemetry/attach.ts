@@ -2,7 +2,7 @@ import type { Collector, Span } from '../../fixture/collector.ts';
 import type { Environment, TestProcess } from '../../helper.ts';
 
 /** What attaches a collector, sends metrics often, and stops without a delay. */
-export function attach({ url }: Collector): Environment {
+export function attach({ url }: Pick<Collector, 'url'>): Environment {
   return {
     OTEL_EXPORTER_OTLP_ENDPOINT: url,
     OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { metrics, trace } from '@opentelemetry/api';
 import { TracerProvider } from '@opentelemetry/sdk-trace';
 import { test } from 'tap';
@@ -23,7 +24,7 @@ test('Metrics tell of requests and of the pool, each worker by itself', async (t
   const [duration] = find('http.server.request.duration');
   t.match(duration, { unit: 's', points: [{ count: 1, explicitBounds: Array }] });
   const [connections] = find('db.client.connection.count');
-  t.match(connections, { unit: '{connection}', points: [{ asInt: 0 }, { asInt: 0 }] });
+  t.match(connections, { unit: '{connection}', points: [{ asInt: Number }, { asInt: Number }] });
   t.match(find('db.client.connection.pending_requests')[0], { unit: '{request}' });
   const instances = collector.metrics.map(({ resource }) => resource['service.instance.id']);
   t.equal(new Set(instances).size, 2);
@@ -50,6 +51,34 @@ test('A collector that fails is said once, and once more when it is back', async
   await stop(web);
   const said = web.lines.filter(({ msg }) => msg.startsWith('The collector'));
   t.match(said, [{ level: 40, err: {} }, { level: 30 }]);
+});
+
+test('A collector that is away is said at the first attempt', async (t) => {
+  const environment = { ...attach({ url: 'http://127.0.0.1:1' }), DATABASE_URL: DOWN };
+  const web = await startProcess(t, { entry: 'web', source: 'src', environment });
+  const startedAt = performance.now();
+  await web.waitForLine('The collector fails');
+  t.ok(performance.now() - startedAt < 5_000);
+  t.equal(await stop(web), 0);
+});
+
+test('Retry-After is honoured where it is longer than an export may take', async (t) => {
+  const date = () => new Date(Date.now() + 60_000).toUTCString();
+  for (const retryAfter of ['60', date()]) {
+    const collector = await startCollector(t);
+    collector.answer = (response) => response.writeHead(429, { 'retry-after': retryAfter }).end();
+    const environment = {
+      ...attach(collector),
+      DATABASE_URL: DOWN,
+      OTEL_EXPORTER_OTLP_TIMEOUT: '1000',
+      OTEL_TRACES_SAMPLER: 'always_off',
+    };
+    const web = await startProcess(t, { entry: 'web', source: 'src', environment });
+    await web.waitForLine('The collector fails');
+    await sleep(2_000);
+    t.equal(await stop(web), 0);
+    t.equal(collector.requests.length, 1, retryAfter);
+  }
 });
 
 test('A collector that does not answer keeps nobody', async (t) => {

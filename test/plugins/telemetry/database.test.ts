@@ -9,6 +9,7 @@ const ROUTES = `
   export default async (app) => {
     app.get('/queried', async () => {
       await sql\`select 'it''s hunter2' as a, 4.2 as b, \${'hunter2'}::text as c\`.execute(app.db);
+      await sql\`select E'it\\\\'s hunter2', $$hunter2$$, $a$it's hunter2$a$ -- hunter2\`.execute(app.db);
       await sql\`update nowhere set a = 'hunter2'\`.execute(app.db).catch(() => undefined);
       return {};
     });
@@ -31,6 +32,8 @@ test('GET /queried: the text of its statements has no values', async (t) => {
   t.match(findSpan(collector, 'SELECT', CLIENT).attributes, {
     'db.query.text': 'select ? as a, ? as b, $1::text as c',
   });
+  const texts = collector.spans.map(({ attributes }) => attributes['db.query.text']);
+  t.ok(texts.includes('select E?, ?, ? ?'), String(texts));
   const failed = findSpan(collector, 'UPDATE nowhere', CLIENT);
   t.match(failed.attributes, {
     'db.query.text': 'update nowhere set a = ?',
