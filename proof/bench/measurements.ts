@@ -5,6 +5,7 @@ import { measureInstall } from './install.ts';
 import { measureLatency } from './latency.ts';
 import { measureNotes } from './notes.ts';
 import type { Result } from './rounds.ts';
+import { measureTelemetry } from './telemetry.ts';
 import { measureThroughput } from './throughput.ts';
 import { measureWorkers } from './workers.ts';
 
@@ -25,6 +26,7 @@ export const MEASUREMENTS: Record<string, (setting: Setting) => Promise<Result[]
   memory: measureIdleMemory,
   install: measureInstall,
   workers: measureWorkers,
+  telemetry: measureTelemetry,
   dev: measureReload,
   test: measureTests,
 };
