@@ -152,6 +152,52 @@ for (let app = 0; app < APPS; app += 1) {
   test(`Without ${removed.join(', ')}, every answer has the rest`, (t) => checkAnswers(t, removed));
 }
 
+test('A refusal by the rate limit has what every answer has', async (t) => {
+  if (GONE.includes('rate-limit')) return;
+  const { app, lines } = await startApp(t, GONE, { RATE_LIMIT_MAX: '1' });
+  await exchange(app, ask('GET /'));
+  checkAnswer(t, 429, await exchange(app, ask('GET /')), lines);
+});
+
+test('So has the refusal of a request that came from this app itself', async (t) => {
+  if (!PLUGINS.includes('backing-app')) return;
+  const { app, lines } = await startApp(t, GONE, { BACKING_APP_URL: 'http://127.0.0.1:1' });
+  const via = `Via: 1.1 ${Reflect.get(Reflect.get(app, 'backingApp'), 'pseudonym')}`;
+  checkAnswer(t, 508, await exchange(app, ask('GET /', [via])), lines);
+});
+
+test('So have the refusals of a process that is overloaded, and of a client that waits', async (t) => {
+  const { app, lines } = await startApp(t, GONE, { RATE_LIMIT_MAX: '100000' });
+  // Node looks every 5 s, as src/app.ts says.
+  app.server.headersTimeout = 100;
+  const idle = exchange(app, 'GET / HTTP/1.1\r\n');
+  if (PLUGINS.includes('overload')) checkAnswer(t, 503, await overload(app), lines);
+  checkAnswer(t, 408, await idle, lines);
+});
+
+/** Keeps the process late until it refuses one of many requests. */
+async function overload(app: FastifyInstance): Promise<Answer> {
+  const rush = Array(20).fill(ask('GET /nowhere'));
+  let refused: Answer | undefined;
+  await exchange(app, ask('POST /overload'));
+  await poll(async () => {
+    const answers = await Promise.all(rush.map((bytes) => exchange(app, bytes)));
+    refused = answers.find(({ status }) => status === 503);
+    return refused !== undefined;
+  });
+  await exchange(app, ask('DELETE /overload'));
+  return refused as Answer;
+}
+
+/** One answer of an app in a state of its own. */
+function checkAnswer(t: Test, status: number, answer: Answer, lines: LogLine[]): void {
+  const name = status === 408 ? 'what is no HTTP' : '';
+  t.equal(answer.status, status);
+  checkHeaders(t, name, answer, GONE);
+  checkError(t, answer);
+  checkLog(t, name, answer, lines);
+}
+
 async function checkAnswers(t: Test, removed: string[]): Promise<void> {
   const { app, lines } = await startApp(t, removed);
   const before = await countLeft(app);
@@ -230,6 +276,7 @@ async function exchange(app: FastifyInstance, bytes: string): Promise<Answer> {
 async function startApp(
   t: Test,
   removed: string[],
+  environment: Record<string, string> = {},
 ): Promise<{ app: FastifyInstance; lines: LogLine[] }> {
   const { logger, lines } = captureLog();
   const routes = await createFolder(t);
@@ -242,10 +289,15 @@ async function startApp(
       RATE_LIMIT_MAX: '1000',
       // Shorter than what the test may take, and longer than what a busy machine needs.
       REQUEST_TIMEOUT_MS: '2000',
+      ...environment,
     },
     {
       logger,
-      routes: [new URL('../routes/', import.meta.url), pathToFileURL(`${routes}/`)],
+      routes: [
+        new URL('../routes/', import.meta.url),
+        new URL('fixture/routes/', import.meta.url),
+        pathToFileURL(`${routes}/`),
+      ],
       ...(removed.length > 0 && { plugins: [await linkPlugins(t, removed)] }),
     },
   );
