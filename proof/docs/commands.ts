@@ -51,7 +51,7 @@ export const TREATMENTS: [RegExp, Treatment][] = [
   ],
   [/^npm rebuild node$/, inTest('test/scripts/check-node.test.ts', /npm rebuild node/)],
   [/^npm run new( app.*)?$/, inTest('test/scripts/new-app.test.ts', /'app', /)],
-  [/^npm run check$/, inCi(/^npm run check$/m, LONG)],
+  [/^npm run check$/, inCi(/^npm test$(.*\n)*npm run lint\nnpm run typecheck$/m, 'its parts are')],
   [/^npm run test:services$/, inCi(/^npm run test:services$/m, LONG)],
   [
     /^npm run proof (bench|soak)$/,
@@ -62,7 +62,7 @@ export const TREATMENTS: [RegExp, Treatment][] = [
     { how: 'elsewhere', file: 'proof/buildpack/*.ts', says: /\bprune\b/, reason: PACKAGES },
   ],
   [/^npm install$/, { ...inUpdating, reason: PACKAGES }],
-  [/^npm (run dev|start)$/, serve],
+  [/^npm (run dev|(run )?start)$/, serve],
   [/^node dist\/src\/web\.js$/, serve],
   [/^node dist\/src\/release\.js$/, run],
   [/^node dist\/src\/worker\.js$/, inTest('test/process/jobs.test.ts', /entry: 'worker'/)],
