@@ -1,21 +1,10 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { DiagLogLevel, diag } from '@opentelemetry/api';
-import {
-  type ExportResult,
-  ExportResultCode,
-  getNumberFromEnv,
-  setGlobalErrorHandler,
-} from '@opentelemetry/core';
+import { type ExportResult, ExportResultCode, setGlobalErrorHandler } from '@opentelemetry/core';
 import type { PushMetricExporter } from '@opentelemetry/sdk-metrics';
 import type { SpanExporter } from '@opentelemetry/sdk-trace';
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import { listen } from './listen.ts';
-
-/**
- * How long one export may take with its retries, in milliseconds, unless OTEL_EXPORTER_OTLP_TIMEOUT says otherwise.
- * OpenTelemetry's 10 s would end the wait that a collector asks for by a longer Retry-After.
- */
-const EXPORT_TIMEOUT_MS = 30_000;
 
 /** How often the log may say that the collector fails, in milliseconds. */
 const WARNING_INTERVAL_MS = 60_000;
@@ -46,7 +35,7 @@ export async function createExporters(
             done(result);
           });
   };
-  const timeoutMillis = getNumberFromEnv('OTEL_EXPORTER_OTLP_TIMEOUT') ?? EXPORT_TIMEOUT_MS;
+  const timeoutMillis = app.config.OTEL_EXPORTER_OTLP_TIMEOUT;
   const traces = new OTLPTraceExporter({ timeoutMillis });
   traces.export = guard(traces.export.bind(traces));
   const metrics = new OTLPMetricExporter({ timeoutMillis });

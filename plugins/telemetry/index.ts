@@ -1,6 +1,9 @@
 import fp from 'fastify-plugin';
 import { type Static, Type } from 'typebox';
 
+/** A comma list of `name=value`, which OpenTelemetry would pass over without a word where it is none. */
+const PAIRS = '^\\s*[^\\s=,;]+\\s*=[^,]*(,\\s*[^\\s=,;]+\\s*=[^,]*)*$';
+
 /**
  * OpenTelemetry's own names and defaults. The SDK reads the others of them by itself:
  * https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
@@ -22,6 +25,30 @@ export const settings = Type.Object({
     description: 'How traces and metrics are sent to the collector',
     remedy: 'Set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf; grpc is not supported',
   }),
+  OTEL_EXPORTER_OTLP_HEADERS: Type.Optional(
+    Type.String({
+      pattern: PAIRS,
+      secret: true,
+      description: 'Headers for the collector, such as its key',
+      expected: 'a comma list of name=value, with percent-encoded values',
+      remedy: 'Set OTEL_EXPORTER_OTLP_HEADERS=api-key=abc, or leave it out',
+    }),
+  ),
+  // OpenTelemetry's 10 s would end the wait that a collector asks for by a longer Retry-After.
+  OTEL_EXPORTER_OTLP_TIMEOUT: Type.Integer({
+    minimum: 1,
+    maximum: 3_600_000,
+    default: 30_000,
+    description: 'How long one export may take with its retries; in milliseconds',
+  }),
+  OTEL_RESOURCE_ATTRIBUTES: Type.Optional(
+    Type.String({
+      pattern: PAIRS,
+      description: 'What all traces and metrics say of this process',
+      expected: 'a comma list of name=value, with percent-encoded values',
+      remedy: 'Set OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=staging, or leave it out',
+    }),
+  ),
   OTEL_TRACES_SAMPLER: Type.String({
     default: 'parentbased_always_on',
     pattern: '^(parentbased_)?(always_on|always_off|traceidratio)$',

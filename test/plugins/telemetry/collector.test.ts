@@ -133,6 +133,9 @@ test('Without a collector, or with OTEL_SDK_DISABLED, the API does nothing', asy
 const BAD = {
   OTEL_EXPORTER_OTLP_ENDPOINT: ['localhost:4318', 'grpc://localhost', 'http://', 'http://a/?key=1'],
   OTEL_EXPORTER_OTLP_PROTOCOL: ['grpc', 'http', 'json'],
+  OTEL_EXPORTER_OTLP_HEADERS: ['Bearer abc', '=a', 'a=1,b', 'a b=1'],
+  OTEL_EXPORTER_OTLP_TIMEOUT: ['0', '10s'],
+  OTEL_RESOURCE_ATTRIBUTES: ['staging', 'a=1;b=2,c', '=1'],
   OTEL_TRACES_SAMPLER: ['on', 'jaeger_remote', 'TRACEIDRATIO'],
   OTEL_TRACES_SAMPLER_ARG: ['2', '-1', '10%', 'all', '.'],
   OTEL_METRIC_EXPORT_INTERVAL: ['0', '-5', '1m'],
