@@ -29,7 +29,9 @@ export function createApp(root: string, name: string, [word, ...capabilities]: s
     throw new Error(`"${word}" is not known here: npm run new app ${name} without notes redis`);
   const removals = pickRemovals(readRemovals(read(root, 'README.md')), capabilities);
   checkClean(root);
-  for (const { commands } of removals) for (const command of commands) run(root, command);
+  // What was removed by hand before is no error.
+  for (const command of removals.flatMap(({ commands }) => commands))
+    run(root, command.replace(/^git rm /, 'git rm --ignore-unmatch '));
   writeName(root, name, removals);
   // The tables of settings, app.json, .env.example and the scripts, by what is left.
   run(root, 'node scripts/write-environment.ts');
