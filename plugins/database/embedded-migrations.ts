@@ -20,10 +20,12 @@ export async function migrateEmbedded(
   folder: string,
   log: FastifyBaseLogger,
 ): Promise<string[]> {
-  const sources = await readSources(folder);
+  const files = await listFiles(folder);
+  const sources = await readSources(folder, files);
   const stored = await readStored(db);
   const names = await listApplied(db);
-  const others = names.filter((name) => !sources.has(name)).join(', ');
+  const known = new Set(files.map((file) => path.parse(file).name));
+  const others = names.filter((name) => !known.has(name)).join(', ');
   if (others)
     log.warn(`The embedded database has migrations of other code: ${others}. In the way? ${RESET}`);
   const edited = names.filter((name) => sources.has(name) && stored.has(name));
@@ -41,10 +43,13 @@ export async function migrateEmbedded(
   }
 }
 
-/** A hash of each migration's code by its name; spaces do not count, for formatting changes them. */
-async function readSources(folder: string): Promise<Map<string, string>> {
+/**
+ * A hash of each migration's code by its name; spaces do not count, for formatting changes them.
+ * Compiled code (.js) is left out: it differs from its source without a change.
+ */
+async function readSources(folder: string, files: string[]): Promise<Map<string, string>> {
   const sources = new Map<string, string>();
-  for (const file of await listFiles(folder)) {
+  for (const file of files.filter((name) => !name.endsWith('.js'))) {
     const code = (await readFile(path.join(folder, file), 'utf8')).replaceAll(/\s/g, '');
     sources.set(path.parse(file).name, createHash('sha256').update(code).digest('hex'));
   }

@@ -43,6 +43,13 @@ test('In development', async (t) => {
     t.strictSame((await sql`select * from cats`.execute(db)).rows, [{ name: 'Tom' }]);
   });
 
+  await t.test('the built app takes its compiled migrations for no change', async (t) => {
+    const compiled = { '1-cats.js': '// compiled', '2-books.js': '// compiled' };
+    const { applied, lines } = await migrate(t, db, compiled);
+    t.strictSame({ applied, lines }, { applied: [], lines: [] });
+    t.strictSame((await migrate(t, db, edited)).applied, []);
+  });
+
   await t.test('another format of a migration is no change', async (t) => {
     const formatted = { ...edited, '2-books.mjs': `\n\n${create('books', 'author')}\n` };
     t.strictSame((await migrate(t, db, formatted)).applied, []);
