@@ -16,12 +16,15 @@ export async function runJobCommand(
   options: Pick<AppOptions, 'jobs'> = {},
 ): Promise<void> {
   const logger = createLogger();
-  process.exitCode = 1;
   try {
     const [name, payload] = readArguments(args);
     const app = await buildApp({ ...options, logger });
-    await app.jobs.run(name as keyof Jobs, payload as never).finally(() => app.close());
-    process.exitCode = 0;
+    app.jobs.check(name, payload);
+    // A failure stands in the line that sums up the run.
+    const run = app.jobs.run(name as keyof Jobs, payload as never);
+    const code = await run.then(() => 0).catch(() => 1);
+    await app.close();
+    process.exit(code);
   } catch (error) {
     exitWith(error as Error, logger);
   }

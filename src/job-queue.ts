@@ -39,7 +39,7 @@ export class JobQueue {
     // A payload may come from an older version of its job.
     const entries = [...jobs].map(([name, job]): [string, Job] => {
       const run: Job['run'] = async (given) => {
-        this.#check(name, given.payload);
+        this.check(name, given.payload);
         return job.run(given);
       };
       return [name, { ...job, run }];
@@ -59,7 +59,7 @@ export class JobQueue {
     payload: Jobs[Name],
     { after, key = randomUUID(), transaction }: SendOptions = {},
   ): Promise<string | null> {
-    const { data } = this.#check(name, payload);
+    const { data } = this.check(name, payload);
     const sender = await this.#openSender();
     if (!transaction) await this.#waitForConnection();
     const { fromKysely } = await import('pg-boss');
@@ -75,7 +75,7 @@ export class JobQueue {
 
   /** Runs a job here, once, and rejects with what it throws. Nothing is queued. */
   async run<Name extends keyof Jobs>(name: Name, payload: Jobs[Name]): Promise<void> {
-    const { job, data } = this.#check(name, payload);
+    const { job, data } = this.check(name, payload);
     const id = randomUUID();
     const log = this.#app.log.child({ job: name, id });
     const controller = new AbortController();
@@ -137,8 +137,12 @@ export class JobQueue {
     }
   }
 
-  /** The job of this name, and its payload as the queue keeps it. */
-  #check(name: string, payload: unknown): { job: Job; data: object } {
+  /**
+   * The job of this name, and its payload as the queue keeps it.
+   *
+   * @throws where there is no such job, or the payload does not fit
+   */
+  check(name: string, payload: unknown): { job: Job; data: object } {
     const job = this.#jobs.get(name);
     if (!job) throw new UnknownJob(name, [...this.#jobs.keys()].sort().join(', '));
     const data: object = JSON.parse(JSON.stringify(payload ?? {}));

@@ -62,7 +62,7 @@ test('job runs one job in the foreground, and says what it does not know', async
   t.match(await job('work', '{"how":"end"}'), { code: 0, last: { job: 'work', outcome: 'done' } });
   t.match(await job('work', '{"how":"throw"}'), {
     code: 1,
-    lines: [{}, {}, { outcome: 'failed' }],
+    last: { level: 50, outcome: 'failed', err: Object },
   });
   t.match(await job('work'), {
     code: 1,
