@@ -62,8 +62,11 @@ export default fp(
     const { AUTH_ISSUER_URL: url, AUTH_AUDIENCE: audience = '' } = app.config;
     const verify = url ? await attachIssuer(app, url, audience) : undefined;
     app.decorateRequest('user');
+    // Also of a route's answer that the rate limit gives.
+    app.addHeaders((reply, { routeOptions }) => {
+      if (routeOptions?.config.auth) reply.header('cache-control', 'no-store');
+    });
     app.decorate('authenticate', async (request, reply) => {
-      reply.header('cache-control', 'no-store');
       if (!verify) throw new NotAttached();
       request.user = await verify(readToken(request, reply)).catch((error) => {
         if (error.statusCode) throw error;

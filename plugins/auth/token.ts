@@ -35,12 +35,20 @@ export async function verifyToken(
     clockTolerance: CLOCK_SKEW_S,
     requiredClaims: ['exp'],
   });
-  const { typ = 'JWT', crit } = protectedHeader;
+  const { typ = 'JWT', kid = '', crit } = protectedHeader;
   const { sub, exp } = payload;
-  if (!TYPES.includes(`${typ}`.toLowerCase()) || crit) throw new errors.JWSInvalid();
+  const isText = typeof typ === 'string' && typeof kid === 'string';
+  if (!isText || !TYPES.includes(typ.toLowerCase()) || crit || !isCanonical(token))
+    throw new errors.JWSInvalid();
   if (typeof sub !== 'string' || !sub || !Number.isFinite(exp))
     throw new errors.JWTClaimValidationFailed('not as it has to be', payload, 'sub or exp');
   return { id: sub, scopes: readScopes(payload), claims: payload };
+}
+
+/** jose takes spaces, padding and other last bits in a signature: one token would have many forms. */
+function isCanonical(token: string): boolean {
+  const signature = token.slice(token.lastIndexOf('.') + 1);
+  return Buffer.from(signature, 'base64url').toString('base64url') === signature;
 }
 
 /** A token that names no key may be signed by any of the issuer's that fit. */

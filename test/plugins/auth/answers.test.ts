@@ -1,5 +1,5 @@
 import { get } from 'node:http';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, InjectOptions } from 'fastify';
 import { type Test, test } from 'tap';
 import { buildAppWithRoutes, type Environment } from '../../helper.ts';
 import { type Claims, startIssuer } from './test-issuer.ts';
@@ -11,6 +11,8 @@ const ROUTES = `
     app.get('/mine', { config: { auth: true } }, answer);
     app.post('/mine', { config: { auth: true } }, answer);
     app.get('/write', { config: { auth: { scope: 'notes:read notes:write' } } }, answer);
+    app.get('/missing', { config: { auth: true } }, async () => { throw Object.assign(new Error('none'), { statusCode: 404 }); });
+    app.get('/broken', { config: { auth: true } }, async () => { throw new Error('broken'); });
     app.get('/open', async ({ user }) => ({ user: String(user) }));
   };
 `;
@@ -80,6 +82,11 @@ const BAD_CLAIMS: Record<string, [Claims, object]> = {
   'without exp': [{ exp: undefined }, { claim: 'exp' }],
   'without sub': [{ sub: undefined }, { claim: 'sub or exp' }],
   'with an empty sub': [{ sub: '' }, { claim: 'sub or exp' }],
+  'with exp as text': [{ exp: '9999999999' }, { claim: 'exp' }],
+  'with nbf as text': [{ nbf: '1' }, { claim: 'nbf' }],
+  'with an object as aud': [{ aud: { poort: 1 } }, { claim: 'aud' }],
+  'with a list as iss': [{ iss: [] }, { claim: 'iss' }],
+  'with a list as sub': [{ sub: ['alice'] }, { claim: 'sub or exp' }],
   'with a number as sub': [{ sub: 7 }, { claim: 'sub or exp' }],
 };
 
@@ -97,6 +104,9 @@ test('A token whose claims do not do answers 401 INVALID_TOKEN', async (t) => {
   }
 });
 
+/** The last letter of 64 bytes has four bits that nobody reads. */
+const addBit = (letter: string) => String.fromCharCode(letter.charCodeAt(0) + 1);
+
 test('What is no token of the issuer answers 401 INVALID_TOKEN', async (t) => {
   const { app, issuer } = await build(t);
   const token = await issuer.sign();
@@ -112,6 +122,14 @@ test('What is no token of the issuer answers 401 INVALID_TOKEN', async (t) => {
     'a key that of another issuer': await forged.sign({ iss: issuer.url }),
     'an unknown key': await forged.signWithout('ES256', { iss: issuer.url }),
     'another type': await issuer.sign({}, { typ: 'logout+jwt' }),
+    'a type that is no text': await issuer.sign({}, { typ: ['JWT'] }),
+    'a kid that is no text': await issuer.sign({}, { kid: 7 }),
+    'a kid of 10 KiB': await issuer.sign({}, { kid: 'a'.repeat(10_240) }),
+    'a key of its own': await forged.sign({ iss: issuer.url }, { jwk: forged.published[0] }),
+    'a space in the signature': `${header}.${payload}.${signature.slice(0, 9)} ${signature.slice(9)}`,
+    'a signature with padding': `${token}==`,
+    'a signature with another last bit': `${token.slice(0, -1)}${addBit(token.at(-1) as string)}`,
+    '64 KiB': 'a'.repeat(65_536),
     'a critical extension': await issuer.sign({}, { crit: ['b64'], b64: true }),
   };
   for (const [name, value] of Object.entries(bad)) {
@@ -175,4 +193,24 @@ test('A request is refused before its body is read, with what every answer has',
   const answer = await app.inject({ method: 'POST', url: '/mine', headers, payload: '{not JSON' });
   t.equal(answer.statusCode, 401);
   t.ok(answer.headers['x-request-id']);
+});
+
+test('No answer of a protected route may be stored, whoever gives it', async (t) => {
+  const { app, issuer } = await build(t, { RATE_LIMIT_MAX: '6' });
+  const headers = { authorization: `Bearer ${await issuer.sign()}`, 'content-type': 'text/x' };
+  const json = { ...headers, 'content-type': 'application/json' };
+  const requests: [number, InjectOptions][] = [
+    [200, { method: 'HEAD', url: '/mine' }],
+    [400, { method: 'POST', url: '/mine', headers: json, payload: '{' }],
+    [404, { url: '/missing' }],
+    [415, { method: 'POST', url: '/mine', payload: 'x' }],
+    [413, { method: 'POST', url: '/mine', headers: json, payload: 'x'.repeat(3_000_000) }],
+    [500, { url: '/broken' }],
+    [429, { url: '/mine' }],
+  ];
+  for (const [status, request] of requests) {
+    const answer = await app.inject({ headers, ...request });
+    t.equal(answer.statusCode, status);
+    t.equal(answer.headers['cache-control'], 'no-store', `${status}`);
+  }
 });

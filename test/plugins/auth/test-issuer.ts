@@ -57,9 +57,10 @@ export class TestIssuer {
   }
 
   /** A token as the issuer gives it, with other claims and fields of the header where given. */
-  sign(claims: Claims = {}, header: Partial<JWTHeaderParameters> = {}): Promise<string> {
-    const { alg = 'ES256', kid = alg } = header;
-    return this.#sign(claims, { alg, kid, typ: 'at+jwt', ...header }, kid);
+  sign(claims: Claims = {}, header: Claims = {}): Promise<string> {
+    const { alg = 'ES256', kid = alg } = header as JWTHeaderParameters;
+    const key = this.#keys.has(kid) ? kid : alg;
+    return this.#sign(claims, { alg, kid, typ: 'at+jwt', ...header }, key);
   }
 
   /** A token that does not say which key has signed it. */
