@@ -11,7 +11,7 @@ const ROUTES = `
     app.get('/mine', { config: { auth: true } }, answer);
     app.post('/mine', { config: { auth: true } }, answer);
     app.get('/write', { config: { auth: { scope: 'notes:read notes:write' } } }, answer);
-    app.get('/missing', { config: { auth: true } }, async () => { throw Object.assign(new Error('none'), { statusCode: 404 }); });
+    app.get('/missing', { config: { auth: true } }, async (_, reply) => reply.code(404).send({}));
     app.get('/broken', { config: { auth: true } }, async () => { throw new Error('broken'); });
     app.get('/open', async ({ user }) => ({ user: String(user) }));
   };
