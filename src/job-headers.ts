@@ -12,9 +12,10 @@ export function putHeaders(payload: object, headers: Headers): object {
   return { '/headers': headers, '/payload': payload } satisfies Envelope;
 }
 
-/** What putHeaders was given; a tick of the clock has no payload. */
-export function readHeaders(data: object | null): { payload: object; headers: Headers } {
-  if (!data || !('/headers' in data)) return { payload: data ?? {}, headers: {} };
+/** What putHeaders was given; a tick of the clock has no payload. What others have queued may be no object. */
+export function readHeaders(data: unknown): { payload: unknown; headers: Headers } {
+  if (typeof data !== 'object' || !data || !('/headers' in data))
+    return { payload: data ?? {}, headers: {} };
   const envelope = data as Envelope;
   return { payload: envelope['/payload'], headers: envelope['/headers'] };
 }

@@ -57,14 +57,15 @@ export class JobQueue {
   async send<Name extends keyof Jobs>(
     name: Name,
     payload: Jobs[Name],
-    { after, key = randomUUID(), transaction }: SendOptions = {},
+    { after, key, transaction }: SendOptions = {},
   ): Promise<string | null> {
     const { data } = this.check(name, payload);
     const sender = await this.#openSender();
     if (!transaction) await this.#waitForConnection();
     const { fromKysely } = await import('pg-boss');
     const options = {
-      singletonKey: key,
+      // Of the jobs without a key, the queue would let one wait.
+      singletonKey: key ?? randomUUID(),
       ...(after !== undefined && { startAfter: after instanceof Date ? after : after / 1_000 }),
       ...(transaction && { db: fromKysely(transaction) }),
     };

@@ -61,8 +61,16 @@ export async function runJob(run: Run): Promise<Result> {
     return end('done');
   } catch (thrown) {
     if (thrown === RETURNED) return end('returned');
-    const err = thrown instanceof Error ? thrown : new Error(`The job threw ${inspect(thrown)}`);
-    return { ...end(attempt > job.retries ? 'failed' : 'retry'), err };
+    return { ...end(attempt > job.retries ? 'failed' : 'retry'), err: readError(thrown) };
+  }
+}
+
+/** A job may throw anything, also what fails when it is looked at. */
+function readError(thrown: unknown): Error {
+  try {
+    return thrown instanceof Error ? thrown : new Error(`The job threw ${inspect(thrown)}`);
+  } catch {
+    return new Error('The job threw what cannot be read');
   }
 }
 

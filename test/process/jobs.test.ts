@@ -68,6 +68,7 @@ test('job runs one job in the foreground, and says what it does not know', async
     code: 1,
     last: { level: 60, msg: /The payload of the job work does not fit/ },
   });
+  t.match(await job('work', '5'), { code: 1, last: { msg: /payload must be object/ } });
   const unknown = 'There is no job named cats. These are there: tick, work.';
   t.match(await job('cats'), { code: 1, last: { level: 60, msg: unknown } });
   for (const args of [[], ['work', '{'], ['work', '{}', '{}']])

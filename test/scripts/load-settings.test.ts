@@ -1,0 +1,30 @@
+import { execFile } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { test } from 'tap';
+import { createFolder } from '../helper.ts';
+
+const execute = promisify(execFile);
+const SCRIPT = path.join(import.meta.dirname, '../../scripts/load-settings.ts');
+
+test('A task gets .env.example, over it .env, over both the real environment', async (t) => {
+  const folder = await createFolder(t);
+  const read = async () => {
+    const env = { C: 'real', NODE_NO_WARNINGS: '1' };
+    const args = [
+      '--import',
+      SCRIPT,
+      '-p',
+      '["A", "B", "C"].map((name) => process.env[name]).join(" ")',
+    ];
+    const { stdout, stderr } = await execute(process.execPath, args, { cwd: folder, env });
+    t.equal(stderr, '', 'nothing is said of a file that is not there');
+    return stdout.trim();
+  };
+  t.equal(await read(), 'real');
+  await writeFile(path.join(folder, '.env.example'), 'A=example\nB=example\nC=example\n');
+  t.equal(await read(), 'example example real');
+  await writeFile(path.join(folder, '.env'), 'B=own\nC=own\n');
+  t.equal(await read(), 'example own real');
+});
