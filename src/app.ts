@@ -83,7 +83,7 @@ export async function buildApp({
   // Nor would Node answer who takes this for a proxy.
   app.server.on('connect', (_request, socket) => answerClientError.call(app, {}, socket as Socket));
   app.decorate('openRequests', new OpenRequests());
-  app.openRequests.track(app);
+  app.openRequests.watchHandlers(app);
   watchDeadlines(app);
   const protectRoutes = collectRoutes(app);
   const stopping = new AbortController();

@@ -44,9 +44,10 @@ export function watchDeadlines(app: FastifyInstance): void {
     if (request.method === 'HEAD' && payload instanceof Readable)
       reply.raw.once('close', () => payload.destroy());
     const isWhole = typeof payload === 'string' || Buffer.isBuffer(payload);
-    const entry = app.openRequests.get(request.raw);
-    if (!entry || !isWhole || payload.length <= PIECE || request.method === 'HEAD')
+    if (!isWhole || payload.length <= PIECE || request.method === 'HEAD')
       return done(null, payload);
+    const entry = app.openRequests.get(request.raw);
+    if (!entry) return done(null, payload);
     const size = Buffer.byteLength(payload);
     reply.header('content-length', size);
     Object.assign(entry, { payload, size, sentBefore: request.socket.bytesWritten });

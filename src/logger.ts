@@ -14,10 +14,10 @@ export function writeLines(lines: string): void {
 }
 
 /** What every line has beside its own fields. */
-let readFields = (): object => ({});
+let readFields = (): object | undefined => undefined;
 
 /** Adds fields to every line from now on, as they are when it is written: the ids of a trace. */
-export function addLogFields(read: () => object): void {
+export function addLogFields(read: () => object | undefined): void {
   readFields = read;
 }
 
@@ -31,7 +31,9 @@ export function createLogger(destination: DestinationStream = { write: writeLine
       base: { name: manifest.name, pid: process.pid },
       serializers: { err: describeError, error: describeError, reason: describeError },
       hooks: { streamWrite: hideSecretsInLine },
-      mixin: () => readFields(),
+      mixin: () => readFields() as object,
+      // pino would copy each line into an object of its own.
+      mixinMergeStrategy: (line, fields) => (fields ? { ...fields, ...line } : line),
     },
     destination,
   );

@@ -1,6 +1,5 @@
 import { EventEmitter, once } from 'node:events';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { Duplex } from 'node:stream';
+import type { IncomingMessage, Server } from 'node:http';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { readPath } from './request-log.ts';
 
@@ -36,13 +35,23 @@ export class OpenRequests {
   readonly #open = new Map<IncomingMessage, OpenRequest>();
   readonly #events = new EventEmitter();
 
-  /** Tracks all requests of the app, before any other hook sees them. */
-  track(app: FastifyInstance): void {
-    app.addHook('onRequest', ({ raw }, reply, done) => {
-      const entry = this.#open.get(raw) ?? this.#add(raw, reply.raw, false);
-      entry.reply = reply;
-      done();
+  /**
+   * Tracks a request from before its first hook until its answer is sent or its client has gone.
+   *
+   * @param onClose called then, once
+   */
+  begin(reply: FastifyReply, onClose: () => void): void {
+    const { raw } = reply.request;
+    const entry = this.#open.get(raw) ?? this.#add(raw);
+    entry.reply = reply;
+    reply.raw.on('close', () => {
+      onClose();
+      if (!entry.isUpgraded) this.#end(raw);
     });
+  }
+
+  /** Ends what a handler leaves open when it fails. */
+  watchHandlers(app: FastifyInstance): void {
     app.addHook('onRoute', (route) => {
       const { handler } = route;
       route.handler = function (request, reply) {
@@ -58,7 +67,8 @@ export class OpenRequests {
   trackUpgrades(server: Server): void {
     if (server.listenerCount('upgrade') === 0) return;
     server.prependListener('upgrade', (request, socket) => {
-      this.#add(request, socket, true);
+      this.#add(request).isUpgraded = true;
+      socket.once('close', () => this.#end(request));
       // A plugin that closes takes its listener away.
       if (server.listenerCount('upgrade') === 1) socket.destroy();
     });
@@ -87,12 +97,12 @@ export class OpenRequests {
     }));
   }
 
-  #add(request: IncomingMessage, stream: Duplex | ServerResponse, isUpgraded: boolean) {
+  #add(request: IncomingMessage): OpenRequest {
     const now = performance.now();
     const entry: OpenRequest = {
       request,
       reply: undefined,
-      isUpgraded,
+      isUpgraded: false,
       isLate: false,
       startedAt: now,
       progressAt: now,
@@ -103,10 +113,11 @@ export class OpenRequests {
       sentBefore: 0,
     };
     this.#open.set(request, entry);
-    stream.once('close', () => {
-      this.#open.delete(request);
-      if (this.#open.size === 0) this.#events.emit('answered');
-    });
     return entry;
+  }
+
+  #end(request: IncomingMessage): void {
+    this.#open.delete(request);
+    if (this.#open.size === 0) this.#events.emit('answered');
   }
 }

@@ -5,9 +5,9 @@ const SECRET_KEY =
 /** The headers that may be logged; all others may be credentials. */
 const SAFE_HEADERS = ['accept', 'content-length', 'content-type', 'host', 'user-agent'];
 
-/** A line without any of this has no secret that could be recognized, and is written as it is. */
+/** In small letters: a line without any of this has no secret that could be recognized. */
 const SUSPICIOUS =
-  /auth|cookie|passw|pwd|secret|token|key|credential|session|signature|args|detail|where|param|header|packet|body|payload|buffer|bearer|basic|input syntax|:\/\/|\?/i;
+  /auth|cookie|passw|pwd|secret|token|key|credential|session|signature|args|detail|where|param|header|packet|body|payload|buffer|bearer|basic|input syntax|:\/\/|\?/;
 
 /** `password=…`, `"client_secret":"…"` or `Authorization: Bearer …` in a text. */
 const NAMED_SECRET =
@@ -22,7 +22,7 @@ const MAX_TEXT = 8_192;
 
 /** A line of the log without the secrets in it. Each step is linear in its length. */
 export function hideSecretsInLine(line: string): string {
-  if (line.length <= MAX_TEXT && !SUSPICIOUS.test(line)) return line;
+  if (line.length <= MAX_TEXT && !SUSPICIOUS.test(line.toLowerCase())) return line;
   return `${JSON.stringify(JSON.parse(line, hideValue))}\n`;
 }
 

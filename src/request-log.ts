@@ -34,7 +34,7 @@ export class RequestLog extends LogController {
   }
 
   override incomingRequest(request: FastifyRequest, reply: FastifyReply): void {
-    reply.raw.once('close', () => logRequest(request, reply));
+    request.server.openRequests.begin(reply, () => logRequest(request, reply));
   }
 
   override requestCompleted(): void {}

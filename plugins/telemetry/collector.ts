@@ -115,6 +115,6 @@ function register(
 }
 
 function unregister(): void {
-  addLogFields(() => ({}));
+  addLogFields(() => undefined);
   for (const api of [trace, metrics, context, propagation, diag]) api.disable();
 }

@@ -29,8 +29,9 @@ export default fp(
     const parseJson = app.getDefaultJsonParser('error', 'error');
     app.addHook('onRequest', (request, _reply, done) => {
       const { headers } = request.raw;
-      const isTyped = MEDIA_TYPE.test(headers['content-type'] ?? '');
-      if (!isTyped || !mayHaveBody(headers)) headers['content-type'] = undefined;
+      const type = headers['content-type'];
+      if (type !== undefined && !(MEDIA_TYPE.test(type) && mayHaveBody(headers)))
+        headers['content-type'] = undefined;
       done();
     });
     app.addContentTypeParser<Buffer>(
