@@ -4,7 +4,7 @@ import { Agent, get } from 'node:http';
  * How often a stream asks, in milliseconds: often enough to see each moment, too seldom for an app on a slow machine
  * to take it for an overload.
  */
-const INTERVAL_MS = 30;
+const INTERVAL_MS = 50;
 
 /**
  * A steady stream of requests, whatever becomes of them, each answer counted by its status and its
