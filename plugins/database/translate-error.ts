@@ -31,7 +31,10 @@ export function translateError(error: SqlError): ClientError | undefined {
   return undefined;
 }
 
-/** A parent that is missing and one that is still referred to have one code; only the words differ. */
+/**
+ * A parent that is missing and one that is still referred to have one code, and no field tells them apart. In every
+ * language of the server, the message of the first quotes two names (child, constraint), the other three.
+ */
 function isOfChild(message: string): boolean {
-  return message.startsWith('insert or update');
+  return (message.match(/["«»„“”]/g) ?? []).length === 4;
 }

@@ -68,6 +68,19 @@ test('contract 27: PostgreSQL with and without TLS, by DATABASE_TLS and by the U
     },
   );
 
+  await t.test('DATABASE_TLS=verify takes a private authority of the URL', async (t) => {
+    for (const [server, { authority }] of [
+      [servers.onlyTls, certificate],
+      [servers.signed, signed],
+    ] as const) {
+      const url = `${server.url}?sslrootcert=${authority}`;
+      await checkService(t, 'database', { DATABASE_TLS: 'verify', DATABASE_URL: url }, 'up');
+    }
+    const stranger = `${servers.signed.url}?sslrootcert=${certificate.authority}`;
+    const environment = { DATABASE_TLS: 'verify', DATABASE_URL: stranger };
+    await checkService(t, 'database', environment, UNKNOWN);
+  });
+
   await t.test(
     'DATABASE_TLS=verify fails closed where the certificate is for another name',
     async (t) => {

@@ -1,5 +1,6 @@
 import { globSync } from 'node:fs';
 import path from 'node:path';
+import { sql } from 'kysely';
 import { type Test, test } from 'tap';
 import {
   buildTestApp,
@@ -15,6 +16,9 @@ import { type PostgresServer, startPostgres } from './postgres-server.ts';
 
 const CREATING =
   "export const up = (db) => db.schema.createTable('whole').addColumn('id', 'uuid').execute();";
+
+const ADDING =
+  "export const up = (db) => db.schema.alterTable('whole').addColumn('name', 'text').execute();";
 
 const FAILING = `
   export async function up(db) {
@@ -116,6 +120,26 @@ test('contract 26: release', async (t) => {
       t.strictSame(await readApplied(t, release(t, url, mended)), ['9999-half']);
     },
   );
+
+  await t.test('gives up a migration that waits for a lock, and can be run again', async (t) => {
+    const url = await createDatabase(server, 'locked');
+    await readApplied(t, release(t, url, folder));
+    const { db } = await buildTestApp(t, { DATABASE_URL: url });
+    const changed = await copyWithMigrations(t, {
+      '9998-whole.js': CREATING,
+      '9999-more.js': ADDING,
+    });
+    await db.transaction().execute(async (transaction) => {
+      await sql`select * from whole`.execute(transaction);
+      const waiting = release(t, url, changed);
+      t.equal(await waiting.exited, 1);
+      t.match(waiting.lines.at(-1), {
+        level: 60,
+        msg: /^Migration 9999-more waited 5000 ms for a lock of another session; .*Run it again$/,
+      });
+    });
+    t.strictSame(await readApplied(t, release(t, url, changed)), ['9999-more']);
+  });
 
   await t.test('leaves an empty database empty where a migration fails', async (t) => {
     const url = await createDatabase(server, 'empty');

@@ -1,6 +1,8 @@
+import { PGlite } from '@electric-sql/pglite';
 import pg from 'pg';
 import { test } from 'tap';
 import { translateError } from '../../../plugins/database/translate-error.ts';
+import { createEmbeddedDatabase } from '../../fixture/embedded-database.ts';
 
 function fail(code: string | undefined, message = 'secret'): pg.DatabaseError {
   return Object.assign(new pg.DatabaseError(message, 0, 'error'), { code });
@@ -24,11 +26,35 @@ for (const [status, codes] of Object.entries(STATUSES)) {
 }
 
 test('A child whose parent is missing is a 422, a parent that has children is a 409', (t) => {
-  const child = 'insert or update on table "books" violates foreign key constraint "author"';
-  const parent = 'update or delete on table "authors" violates foreign key constraint "author"';
-  t.match(translateError(fail('23503', child)), { statusCode: 422, code: 'UNKNOWN_REFERENCE' });
-  t.match(translateError(fail('23503', parent)), { statusCode: 409, code: 'CONFLICT' });
+  // The words of PostgreSQL 15 in the languages whose quotes or order differ.
+  const children = [
+    'insert or update on table "books" violates foreign key constraint "author"',
+    'Einfügen oder Aktualisieren in Tabelle »books« verletzt Fremdschlüssel-Constraint »author«',
+    'テーブル"books"への挿入、更新は外部キー制約"author"に違反しています',
+  ];
+  const parents = [
+    'update or delete on table "authors" violates foreign key constraint "author" on table "books"',
+    'UPDATE ou DELETE sur la table « authors » viole la contrainte de clé étrangère « author » de la table « books »',
+    '在 "authors" 上的更新或删除操作违反了在 "books" 上的外键约束 "author"',
+  ];
+  for (const message of children)
+    t.match(translateError(fail('23503', message)), { statusCode: 422, code: 'UNKNOWN_REFERENCE' });
+  for (const message of parents)
+    t.match(translateError(fail('23503', message)), { statusCode: 409, code: 'CONFLICT' });
   t.end();
+});
+
+test('PostgreSQL itself tells the two apart', async (t) => {
+  const pglite = await PGlite.create(await createEmbeddedDatabase(t));
+  t.teardown(() => pglite.close());
+  await pglite.exec(`
+    create table people (id int primary key, boss int references people);
+    insert into people values (1, 1);
+  `);
+  const fail = (sql: string) => pglite.query(sql).catch(translateError);
+  t.match(await fail('insert into people values (2, 3)'), { code: 'UNKNOWN_REFERENCE' });
+  t.match(await fail('update people set boss = 3'), { code: 'UNKNOWN_REFERENCE' });
+  t.match(await fail('update people set id = 2'), { code: 'CONFLICT' });
 });
 
 test('A race is a 503 that may be tried again in a second', (t) => {
