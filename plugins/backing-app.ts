@@ -75,7 +75,7 @@ class BackingAppClient {
   /** Names this app in the Via header (RFC 9110, 7.6.3), the same in all its processes. */
   readonly pseudonym: string;
   readonly #path: string;
-  readonly #credentials: { authorization?: string } = {};
+  readonly #credentials: string | undefined;
   readonly #timeoutMs: number;
   readonly pool: Pool;
 
@@ -88,7 +88,7 @@ class BackingAppClient {
     this.#path = pathname.replace(/\/$/, '');
     const credentials = [username, password].map(decodeURIComponent).join(':');
     if (credentials !== ':')
-      this.#credentials.authorization = `Basic ${Buffer.from(credentials).toString('base64')}`;
+      this.#credentials = `Basic ${Buffer.from(credentials).toString('base64')}`;
     this.#timeoutMs = timeoutMs;
     this.pool = new PoolOfConnections(origin, {
       connections: 50,
@@ -104,6 +104,8 @@ class BackingAppClient {
    * The answer of GET `path` of the other app, checked against the schema.
    *
    * @param path with its query, below the path of BACKING_APP_URL
+   * @param authorization sent instead of the credentials of BACKING_APP_URL: the caller's token is
+   * passed on only where a route gives `request.headers.authorization`
    * @throws an error with status code 503 where no app is attached, 504 where it is late, 502 where
    * it fails otherwise
    */
@@ -111,22 +113,31 @@ class BackingAppClient {
     path: string,
     schema: Schema,
     request: FastifyRequest,
+    authorization?: string,
   ): Promise<Static<Schema>> {
-    const answer = await this.ask(path, request).catch(reject);
+    const answer = await this.ask(path, request, authorization).catch(reject);
     if (!request.validateInput(answer, schema, 'body'))
       throw new Failed('its answer is not what its API says');
     return answer as Static<Schema>;
   }
 
   /** GET `path` of the other app, once more where its connection was closed; rejects where it fails. */
-  async ask(path: string, request?: FastifyRequest): Promise<unknown> {
+  async ask(
+    path: string,
+    request?: FastifyRequest,
+    authorization = this.#credentials,
+  ): Promise<unknown> {
     const late = AbortSignal.timeout(this.#timeoutMs);
     const via = [request?.headers.via, `1.1 ${this.pseudonym}`].filter(Boolean).join(', ');
     const options: Dispatcher.RequestOptions = {
       method: 'GET',
       path: this.#path + path,
       signal: request ? AbortSignal.any([request.signal, late]) : late,
-      headers: { via, ...this.#credentials, ...(request && { 'x-request-id': request.id }) },
+      headers: {
+        via,
+        ...(authorization && { authorization }),
+        ...(request && { 'x-request-id': request.id }),
+      },
     };
     const { statusCode, body } = await this.pool
       .request(options)
