@@ -1,6 +1,4 @@
 import type { Socket } from 'node:net';
-import { fileURLToPath } from 'node:url';
-import autoload from '@fastify/autoload';
 import Fastify, {
   type FastifyBaseLogger,
   type FastifyHttpOptions,
@@ -16,6 +14,7 @@ import { LazyCompilers } from '../plugins/validation/compilers.ts';
 import { readClientHeader, trustProxies } from './client-address.ts';
 import { watchDeadlines } from './deadlines.ts';
 import { beginAnswers } from './every-answer.ts';
+import { loadFolder } from './load-folder.ts';
 import { createLogger } from './logger.ts';
 import { OpenRequests } from './open-requests.ts';
 import { collectRoutes } from './protected-routes.ts';
@@ -146,31 +145,4 @@ function serverOptions(config: Readonly<Config>): FastifyHttpOptions<RawServerDe
     // While the process drains, the requests that still come are served, not refused: see src/drain.ts.
     return503OnClosing: false,
   };
-}
-
-/**
- * Loads every plugin or route of a folder. @fastify/autoload passes over a file without a default export in silence,
- * and its route would be a 404 that nobody explains: here it is an error.
- */
-async function loadFolder(
-  app: FastifyInstance,
-  folder: URL,
-  options: object,
-  only = '/',
-): Promise<void> {
-  const files: URL[] = [];
-  const matchFilter = (path: string) => {
-    if (!path.startsWith(only)) return false;
-    files.push(new URL(`.${path}`, folder));
-    return !path.startsWith('/env/');
-  };
-  const dir = fileURLToPath(folder);
-  await app.register(autoload, { dir, matchFilter, options, forceESM: true });
-  for (const file of files) {
-    const module = await import(file.href);
-    if (typeof module.default !== 'function')
-      throw new Error(
-        `${fileURLToPath(file)} exports no plugin: add an "export default", or move it out of ${fileURLToPath(folder)}`,
-      );
-  }
 }
