@@ -28,6 +28,14 @@ export function loggingFastify(): Contestant {
   return { name: 'bare Fastify, its logging', args: [findProgram('logging-fastify.js')] };
 }
 
+export function templateFastify(): Contestant {
+  return { name: "fastify-cli's template, logging", args: [findProgram('template-fastify.js')] };
+}
+
+export function pluginsFastify(): Contestant {
+  return { name: 'production plugins, logging', args: [findProgram('plugins-fastify.js')] };
+}
+
 export function notesFastify(databaseUrl: string): Contestant {
   return {
     name: 'bare Fastify and pg',

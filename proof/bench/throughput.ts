@@ -1,4 +1,13 @@
-import { APP, BARE, bareFastify, builtApp, loggingFastify, rawHttp } from './contestants.ts';
+import {
+  APP,
+  BARE,
+  bareFastify,
+  builtApp,
+  loggingFastify,
+  pluginsFastify,
+  rawHttp,
+  templateFastify,
+} from './contestants.ts';
 import { type LoadResult, runLoad } from './load.ts';
 import type { Setting } from './measurements.ts';
 import { measureRounds, pick, type Result } from './rounds.ts';
@@ -8,12 +17,19 @@ const CLIENT = { path: '/' };
 
 /** GET / as fast as it goes, and the memory at its end. */
 export async function measureThroughput({ rounds, seconds, postgres }: Setting): Promise<Result[]> {
-  const contestants = [bareFastify(), rawHttp(), loggingFastify(), builtApp(postgres.url)];
+  const contestants = [
+    bareFastify(),
+    rawHttp(),
+    loggingFastify(),
+    templateFastify(),
+    pluginsFastify(),
+    builtApp(postgres.url),
+  ];
   const measured = await measureRounds(rounds, contestants, async (contestant) => {
     await using server = await Server.start(contestant);
     return await runLoad(server, CLIENT, seconds);
   });
-  return [...describeRequests('GET /', measured, BARE, 0.6), describeMemory(measured)];
+  return [...describeRequests('GET /', measured, BARE, 0.5), describeMemory(measured)];
 }
 
 /**
