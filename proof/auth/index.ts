@@ -4,6 +4,8 @@ import { type RunningApp, startApp } from '../app.ts';
 import type { Tally } from '../tally.ts';
 import { makeBadTokens } from './bad-tokens.ts';
 import { ALGORITHMS, AUDIENCE, RealIssuer } from './issuer.ts';
+import { provePage } from './page.ts';
+import { startUntrusted } from './untrusted.ts';
 
 export async function prove(tally: Tally): Promise<void> {
   await using issuer = await RealIssuer.create();
@@ -16,6 +18,18 @@ export async function prove(tally: Tally): Promise<void> {
       assert.deepEqual(answer, [200, { id: 'proof', scopes: ['notes:read'] }]);
     });
   await tally.check('Bad tokens are 401, each of them', () => proveBadTokens(app, token));
+  await tally.check('A token of 64 KiB is refused', async () => {
+    const headers = { authorization: `Bearer ${'a'.repeat(65_536)}` };
+    assert.equal((await fetch(`${app.url}/me`, { headers })).status, 431);
+  });
+  await tally.check('The page of the API takes a token and sends it', () => provePage(app, token));
+  await tally.check('An issuer whose certificate nobody vouches for is away', async () => {
+    const { url, server } = await startUntrusted();
+    await using careful = await startApp({ environment: { ...environment, AUTH_ISSUER_URL: url } });
+    assert.deepEqual(await askCode(careful, token), [503, 'AUTH_UNAVAILABLE']);
+    server.closeAllConnections();
+    server.close();
+  });
   await tally.check('While the issuer is away, keys that are known go on working', async () => {
     await issuer[Symbol.asyncDispose]();
     assert.equal((await ask(app, token))[0], 200);

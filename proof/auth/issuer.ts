@@ -12,7 +12,7 @@ const CLIENT = { client_id: 'proof', client_secret: 'secret-of-the-proof' };
 export class RealIssuer implements AsyncDisposable {
   readonly url: string;
   readonly #port: number;
-  readonly #keys: JWK[];
+  #keys: JWK[];
   #server: Server | undefined;
 
   private constructor(port: number, keys: JWK[]) {
@@ -22,13 +22,24 @@ export class RealIssuer implements AsyncDisposable {
   }
 
   static async create(): Promise<RealIssuer> {
-    const keys = await Promise.all(ALGORITHMS.map(createKey));
+    const keys = await Promise.all(ALGORITHMS.map((alg) => createKey(alg)));
     const issuer = new RealIssuer(await findPort(), keys);
     await issuer.start();
     return issuer;
   }
 
   async start(): Promise<void> {
+    this.#server = createServer(this.#answer()).listen(this.#port, '127.0.0.1');
+    await once(this.#server, 'listening');
+  }
+
+  /** Publishes other keys, without a pause; the first of an algorithm signs. */
+  publish(change: (keys: JWK[]) => JWK[]): void {
+    this.#keys = change(this.#keys);
+    this.#server?.removeAllListeners('request').on('request', this.#answer());
+  }
+
+  #answer() {
     const getResourceServerInfo = (_context: unknown, resource: string) => ({
       scope: 'notes:read notes:write',
       audience: AUDIENCE,
@@ -46,8 +57,7 @@ export class RealIssuer implements AsyncDisposable {
         resourceIndicators: { enabled: true, getResourceServerInfo },
       },
     });
-    this.#server = createServer(provider.callback()).listen(this.#port, '127.0.0.1');
-    await once(this.#server, 'listening');
+    return provider.callback();
   }
 
   /** A token as a client gets it. */
@@ -71,7 +81,7 @@ export class RealIssuer implements AsyncDisposable {
   }
 }
 
-async function createKey(alg: string): Promise<JWK> {
+export async function createKey(alg: string, kid = `key-${alg}`): Promise<JWK> {
   const { privateKey } = await generateKeyPair(alg, { extractable: true });
-  return { ...(await exportJWK(privateKey)), alg, kid: `key-${alg}`, use: 'sig' };
+  return { ...(await exportJWK(privateKey)), alg, kid, use: 'sig' };
 }

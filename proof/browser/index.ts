@@ -134,7 +134,7 @@ async function proveTrying(browser: Browser, url: string): Promise<string> {
 }
 
 /** @returns the status code that the page shows, and what it says of it */
-async function execute(operation: ReturnType<typeof findOperation>): Promise<string> {
+export async function execute(operation: ReturnType<typeof findOperation>): Promise<string> {
   await operation.getByRole('button', { name: 'Execute' }).click();
   const status = operation.locator('.live-responses-table .response-col_status').last();
   await status.filter({ hasText: /\d/ }).waitFor();
@@ -160,7 +160,7 @@ async function listOperations(app: RunningApp): Promise<string[]> {
 }
 
 /** Swagger UI's block of an operation. */
-function findOperation(page: Page, name: string) {
+export function findOperation(page: Page, name: string) {
   const [method, path] = name.split(' ');
   return page.locator(`.opblock-${method}`).filter({ has: page.locator(`[data-path="${path}"]`) });
 }
