@@ -1,12 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Kysely } from 'kysely';
 import {
   type ConstructorOptions,
+  fromKysely,
   fromPglite,
   type JobWithMetadata,
   PgBoss,
   type QueuePolicy,
+  type UpdateOptions,
 } from 'pg-boss';
-import type { DatabaseDriver } from '../plugins/database/index.ts';
+import type { DatabaseDriver, Tables } from '../plugins/database/index.ts';
 import type { Job } from '../plugins/jobs.ts';
 import type { Result } from './job-run.ts';
 
@@ -140,17 +143,24 @@ async function saveJob(
 /** Tells the queue how a run ended. Of an error it keeps the name: its message may tell a secret, and is in the log. */
 export async function settle(
   boss: PgBoss,
+  db: Kysely<Tables>,
   { name, id, retryCount, retryLimit }: JobWithMetadata,
   { outcome, err }: Result,
 ): Promise<void> {
   const attempt = { id, retryCount };
   if (outcome === 'done') return void (await boss.complete(name, attempt));
-  const output = { error: err?.name };
-  await boss.fail(name, attempt, output);
-  if (outcome === 'returned')
-    await boss.update(name, undefined, { id, startAfter: 0, retryLimit: retryLimit + 1 });
-  if (outcome !== 'failed') return;
-  const limits = { retryLimit: retryCount, deleteAfterSeconds: FAILED_RETENTION_S };
-  await boss.update(name, undefined, { id, ...limits });
-  await boss.fail(name, attempt, output);
+  // No other worker may take the job between two of these steps.
+  await db.transaction().execute(async (transaction) => {
+    const inside = { db: fromKysely(transaction) };
+    const output = { error: err?.name };
+    const update = (changes: UpdateOptions) =>
+      boss.update(name, undefined, { ...inside, id, ...changes });
+    await boss.fail(name, attempt, output, inside);
+    if (outcome === 'returned') await update({ startAfter: 0, retryLimit: retryLimit + 1 });
+    if (outcome !== 'failed') return;
+    const limits = { retryLimit: retryCount, deleteAfterSeconds: FAILED_RETENTION_S };
+    const { updated } = await update(limits);
+    // It waits for a retry now: as an attempt it would not be found. Another worker may have it since, too.
+    if (updated > 0) await boss.fail(name, id, output, inside);
+  });
 }

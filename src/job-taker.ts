@@ -121,7 +121,7 @@ export class JobTaker {
     this.#taken.set(run.id, { queued, run });
     const result = await this.#observe(run, async () => {
       const result = await runJob(run);
-      await this.#persist(() => storage.settle(boss, queued, result));
+      await this.#persist(() => storage.settle(boss, this.#app.db, queued, result));
       logResult(run, result);
       return result;
     });

@@ -27,6 +27,7 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
     proveTransactions(scene),
   );
   await tally.check('Workers restarted and killed under load', () => proveRestarts(scene, jobs));
+  await tally.check('Jobs that end badly', () => proveFailures(scene));
   await tally.check('A worker does many jobs in a row', () => proveMemory(scene, jobs));
   await tally.check('A job for each minute, with several workers', () => proveTicks(scene));
   await tally.check('PostgreSQL away for 10 s', () => proveOutage(scene));
@@ -113,6 +114,48 @@ async function send(urls: string[], jobs: number): Promise<void> {
     }
   };
   await Promise.all(Array.from({ length: CLIENTS }, client));
+}
+
+/** How the `fail` jobs fail, beside one whose payload is of an older version. */
+const FAILURES = [
+  'throw',
+  'throw text',
+  'throw null',
+  'hang',
+  'ignore the limit',
+  'older',
+] as const;
+
+/** Each is tried twice and given up, and the workers go on. */
+async function proveFailures(scene: Scene): Promise<string> {
+  const workers = await Promise.all([1, 2].map(() => scene.start('worker', SETTINGS)));
+  await using app = await scene.buildApp();
+  const startedAt = performance.now();
+  const sent: { id: string | null; how: string }[] = [];
+  for (let turn = 0; turn < 10; turn++)
+    for (const how of FAILURES)
+      sent.push({ id: await app.jobs.send('fail', { how }, { after: 5_000 }), how });
+  await scene.postgres.query(`update pgboss.job set data = '{"manner":"older"}'
+    where name = 'fail' and data->>'how' = 'older'`);
+  await app.jobs.send('record', { key: 'after failures', sentAt: Date.now(), ms: 0 });
+  const outcomes = () =>
+    workers.flatMap(({ lines }) => lines.filter((line) => line.includes('"outcome":"')));
+  const find = (id: string | null) => outcomes().filter((line) => line.includes(`"${id}"`));
+  while (!sent.every(({ id }) => find(id).length > 1) && performance.now() - startedAt < 60_000)
+    await sleep(500);
+  // Time for a worker to do one of them again.
+  await sleep(3_000);
+  for (const { id, how } of sent) {
+    const runs = find(id).map((line) => JSON.parse(line));
+    const [first, second, ...more] = runs.sort((a, b) => a.attempt - b.attempt);
+    assert.equal(first?.outcome, 'retry', how);
+    assert.equal(second?.outcome, 'failed', how);
+    assert.ok(first.err.message && second.err.stack, how);
+    assert.equal(more.length, 0, how);
+  }
+  assert.equal(await scene.count("from proof_runs where key = 'after failures'"), 1);
+  for (const worker of workers) await worker[Symbol.asyncDispose]();
+  return `${sent.length} jobs of ${FAILURES.length} kinds: each tried twice, given up and logged; the workers go on`;
 }
 
 /** The memory of a worker after a quarter of the jobs and after all of them. */

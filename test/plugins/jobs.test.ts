@@ -45,6 +45,8 @@ test('run rejects with what the job throws, without a retry', async (t) => {
   t.match(lines.at(-1), { level: 50, outcome: 'failed', err: { type: 'RangeError' } });
   await t.rejects(app.jobs.run('work', { how: 'throw text' }), { message: /threw 'no error'/ });
   t.equal(lines.filter(({ outcome }) => outcome).length, 2);
+  const unreadable = app.jobs.run('work', { how: 'throw unreadable' });
+  await t.rejects(unreadable, { message: 'The job threw what cannot be read' });
 });
 
 test('A job that is late is aborted, and one that does not heed it is left alone', async (t) => {
@@ -146,23 +148,32 @@ test('With JOBS_IN_WEB, web takes jobs from the embedded database', async (t) =>
       { level: 40, attempt: 1, err: { type: 'RangeError' } },
       { level: 50, attempt: 2, err: { type: 'RangeError' } },
     ]);
-    const { rows } = await sql<{ output: object; keep: number }>`
-      select output, deletion_seconds as keep from pgboss.job where id = ${failed}`.execute(app.db);
-    t.strictSame(rows, [{ output: { error: 'RangeError' }, keep: 604_800 }], 'no secret is kept');
+    const { rows } = await sql<{ state: string; output: object; keep: number }>`
+      select state, output, deletion_seconds as keep from pgboss.job where id = ${failed}`.execute(
+      app.db,
+    );
+    const output = { error: 'RangeError' };
+    t.strictSame(rows, [{ state: 'failed', output, keep: 604_800 }], 'no secret is kept');
   });
 
   await t.test('A job of an older version, or of killed workers, is given up', async (t) => {
-    const [older, killed] = [
+    const [older, scalar, killed] = [
+      await app.jobs.send('work', { how: 'end' }, { after: 600_000 }),
       await app.jobs.send('work', { how: 'end' }, { after: 600_000 }),
       await app.jobs.send('work', { how: 'end' }, { after: 600_000 }),
     ];
     await sql`update pgboss.job set retry_count = 2 where id = ${killed}`.execute(app.db);
     await sql`update pgboss.job set data = '{"what":1}' where id = ${older}`.execute(app.db);
-    await sql`update pgboss.job set start_after = now() where id in (${older}, ${killed})`.execute(
+    await sql`update pgboss.job set data = '"text"' where id = ${scalar}`.execute(app.db);
+    const ids = [older, scalar, killed];
+    await sql`update pgboss.job set start_after = now() where id in (${sql.join(ids)})`.execute(
       app.db,
     );
-    await poll(() => outcomes(older).length === 2 && outcomes(killed).length === 1);
-    t.strictSame(outcomes(older), ['retry', 'failed']);
+    await poll(() => outcomes(killed).length === 1);
+    for (const id of [older, scalar]) {
+      await poll(() => outcomes(id).length === 2);
+      t.strictSame(outcomes(id), ['retry', 'failed']);
+    }
     const err = { message: 'The worker was killed at the last attempt' };
     t.match(
       lines.find((line) => line.id === killed && line.outcome),
