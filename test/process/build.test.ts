@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { cp, mkdir, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { type Test, test } from 'tap';
@@ -165,6 +166,8 @@ test('The built app runs in a workspace, below a folder of any name', async (t) 
   for (const name of ['dist', 'package.json'])
     await cp(path.join(built, name), path.join(folder, name), { recursive: true });
   const web = await startProcess(t, { entry: 'web', folder, environment: { DATABASE_URL: DOWN } });
-  t.equal((await fetch(`${web.url}/openapi.json`)).status, 200);
-  t.equal((await fetch(`${web.url}/docs/swagger-ui.css`)).status, 200);
+  // The API's page has files of a package, where it was not removed.
+  const hasPage = existsSync(path.join(ROOT, 'plugins/docs'));
+  for (const url of ['/health/live', ...(hasPage ? ['/docs/swagger-ui.css'] : [])])
+    t.equal((await fetch(web.url + url)).status, 200, url);
 });
