@@ -5,6 +5,7 @@ import type { Tally } from '../tally.ts';
 import { makeBadTokens } from './bad-tokens.ts';
 import { ALGORITHMS, AUDIENCE, RealIssuer } from './issuer.ts';
 import { provePage } from './page.ts';
+import { proveRotation } from './rotation.ts';
 import { startUntrusted } from './untrusted.ts';
 
 export async function prove(tally: Tally): Promise<void> {
@@ -23,6 +24,9 @@ export async function prove(tally: Tally): Promise<void> {
     assert.equal((await fetch(`${app.url}/me`, { headers })).status, 431);
   });
   await tally.check('The page of the API takes a token and sends it', () => provePage(app, token));
+  await tally.check('Another key is taken without one wrong answer', () =>
+    proveRotation(app, issuer),
+  );
   await tally.check('An issuer whose certificate nobody vouches for is away', async () => {
     const { url, server } = await startUntrusted();
     await using careful = await startApp({ environment: { ...environment, AUTH_ISSUER_URL: url } });
