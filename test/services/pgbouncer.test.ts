@@ -103,5 +103,8 @@ test('A pool full of slow queries is up, also where the server has no other conn
     t.equal((await app.inject('/health/ready')).statusCode, 200);
     await slow;
     await app.close();
+    // The server lets connections go a moment later, and counts them until then.
+    const others = `select from pg_stat_activity where usename = 'poort' and pid <> pg_backend_pid()`;
+    await poll(async () => (await admin.query(others)).rowCount === 0);
   }
 });
