@@ -104,7 +104,8 @@ test('A pool full of slow queries is up, also where the server has no other conn
     await slow;
     await app.close();
     // The server lets connections go a moment later, and counts them until then.
-    const others = `select from pg_stat_activity where usename = 'poort' and pid <> pg_backend_pid()`;
+    const others = `select from pg_stat_activity
+      where backend_type = 'client backend' and pid <> pg_backend_pid()`;
     await poll(async () => (await admin.query(others)).rowCount === 0);
   }
 });
