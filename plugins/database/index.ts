@@ -6,7 +6,7 @@ import type { Pool } from 'pg';
 import { type Static, Type } from 'typebox';
 import { createCheck } from './check.ts';
 import { type Connections, pickDriver } from './driver.ts';
-import { applyMigrations } from './migrate.ts';
+import { applyMigrations, runLocked } from './migrate.ts';
 import { MIGRATIONS } from './migration-files.ts';
 import { translateError } from './translate-error.ts';
 import { DatabaseUnavailable } from './unavailable.ts';
@@ -139,7 +139,8 @@ async function migrate(
   const db = new Kysely<Tables>({ dialect });
   try {
     const applied = await applyMigrations(db, migrations);
-    return pool ? [...applied, ...(await prepare(steps, { pool }))] : applied;
+    if (!pool) return applied;
+    return [...applied, ...(await runLocked(db, () => prepare(steps, { pool })))];
   } finally {
     await db.destroy();
   }

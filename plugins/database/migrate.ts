@@ -82,6 +82,22 @@ function isAlone([name = '']: string[], migrations: Migrations): boolean {
   return migrations[name]?.transaction === false;
 }
 
+/** Runs what two releases must not do at once, with the lock of the migrations. */
+export async function runLocked<Tables, Result>(
+  db: Kysely<Tables>,
+  run: () => Promise<Result>,
+): Promise<Result> {
+  for (;;) {
+    const done = await db
+      .transaction()
+      .execute(async (transaction) =>
+        (await lock(transaction)) ? { result: await run() } : undefined,
+      );
+    if (done) return done.result;
+    await sleep(POLL_MS);
+  }
+}
+
 /** All that is set ends with the transaction: behind a pooler, the session is another one's too. */
 async function lock<Tables>(transaction: Kysely<Tables>): Promise<boolean> {
   const { rows } = await sql<{ locked: boolean }>`
