@@ -26,9 +26,8 @@ export async function applyMigrations<Tables>(
   const applied: string[] = [];
   for (;;) {
     const names = await applyNext(db, migrations);
-    if (names?.length === 0) return applied;
-    if (names) applied.push(...names);
-    else await sleep(POLL_MS);
+    if (names.length === 0) return applied;
+    applied.push(...names);
   }
 }
 
@@ -54,18 +53,14 @@ export async function listApplied<Tables>(db: Kysely<Tables>): Promise<string[]>
   return applied.rows.map(({ name }) => name);
 }
 
-/** Applies the next ones that belong together; undefined while another release has the lock. */
-async function applyNext<Tables>(
-  db: Kysely<Tables>,
-  migrations: Migrations,
-): Promise<string[] | undefined> {
+/** Applies the next ones that belong together; none where none is left. */
+async function applyNext<Tables>(db: Kysely<Tables>, migrations: Migrations): Promise<string[]> {
   const next = await findNext(db, migrations);
   const { supportsMultipleConnections } = db.getExecutor().adapter;
   // The embedded database has one connection, and one process.
   if (next.length === 0 || (isAlone(next, migrations) && !supportsMultipleConnections))
     return run(db, migrations, next);
-  return db.transaction().execute(async (transaction) => {
-    if (!(await lock(transaction))) return undefined;
+  return runLocked(db, async (transaction) => {
     const names = await findNext(transaction, migrations);
     return run(isAlone(names, migrations) ? db : transaction, migrations, names);
   });
@@ -82,16 +77,16 @@ function isAlone([name = '']: string[], migrations: Migrations): boolean {
   return migrations[name]?.transaction === false;
 }
 
-/** Runs what two releases must not do at once, with the lock of the migrations. */
+/** Runs what two releases must not do at once, in a transaction that has the lock. */
 export async function runLocked<Tables, Result>(
   db: Kysely<Tables>,
-  run: () => Promise<Result>,
+  work: (transaction: Kysely<Tables>) => Promise<Result>,
 ): Promise<Result> {
   for (;;) {
     const done = await db
       .transaction()
       .execute(async (transaction) =>
-        (await lock(transaction)) ? { result: await run() } : undefined,
+        (await lock(transaction)) ? { result: await work(transaction) } : undefined,
       );
     if (done) return done.result;
     await sleep(POLL_MS);
