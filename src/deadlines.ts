@@ -73,7 +73,8 @@ function isHighSurrogate(code: number): boolean {
   return code >= 0xd800 && code < 0xdc00;
 }
 
-function isLate({ reply, startedAt, ...entry }: OpenRequest, timeoutMs: number): boolean {
+function isLate(entry: OpenRequest, timeoutMs: number): boolean {
+  const { reply, startedAt } = entry;
   if (!reply || entry.isLate || reply.raw.headersSent) return false;
   if (reply.sent && entry.request.headers.upgrade) return false;
   if (reply.request.routeOptions.config.timeout === false) return false;
