@@ -10,6 +10,7 @@ test('A route whose config.auth says nothing keeps the app from starting', async
     '1',
     'null',
     '{}',
+    '{ scope: 5 }',
     '{ scopes: "a" }',
     '{ scope: "" }',
     `{ scope: 'a"' }`,
