@@ -2,11 +2,13 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { test } from 'tap';
+import { DOWN } from '../helper.ts';
 
 /** Runs code that imports files of src/ by their names. */
 async function run(code: string) {
   const source = code.replaceAll('src/', new URL('../../src/', import.meta.url).href);
-  const child = spawn(process.execPath, ['--input-type=module', '-e', source]);
+  const env = { ...process.env, DATABASE_URL: DOWN, PORT: '0' };
+  const child = spawn(process.execPath, ['--input-type=module', '-e', source], { env });
   const [stdout, stderr, [end]] = await Promise.all([
     text(child.stdout),
     text(child.stderr),
