@@ -1,13 +1,10 @@
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Transaction } from 'kysely';
 import { type Static, type TSchema, Type } from 'typebox';
+import { JobCatalog } from '../src/job-catalog.ts';
 import { JobQueue } from '../src/job-queue.ts';
 import type { Tables } from './database/index.ts';
-import { listFiles } from './env/index.ts';
-import { createAjv } from './validation/checks.ts';
 
 export const settings = Type.Object({
   JOBS_IN_WEB: Type.Enum(['true', 'false'], {
@@ -85,20 +82,10 @@ export interface SendOptions {
   transaction?: Transaction<Tables>;
 }
 
-/** What is checked of a job beside its types: 23 hours is what pg-boss allows, but for the time to say so. */
-const JobLimits = Type.Object({
-  schema: Type.Object({}),
-  run: Type.Unknown(),
-  schedule: Type.Optional(Type.String({ pattern: '^\\S+( \\S+){4}$' })),
-  retries: Type.Integer({ minimum: 0, maximum: 1_000 }),
-  retryDelayMs: Type.Integer({ minimum: 0, maximum: 86_400_000, multipleOf: 1_000 }),
-  timeoutMs: Type.Integer({ minimum: 1, maximum: 82_800_000 }),
-});
-
 /** Work without a request: the jobs of jobs/, sent through the database and taken by `worker`, as `app.jobs`. */
 export default fp(
   async (app, { jobs: folders }: { jobs: URL[] }) => {
-    const queue = new JobQueue(app, await loadJobs(folders));
+    const queue = new JobQueue(app, await JobCatalog.load(folders));
     app.decorate('jobs', queue);
     app.prepareDatabase((driver) => queue.prepare(driver));
     if (app.config.JOBS_IN_WEB === 'true') app.addHook('onListen', async () => queue.take());
@@ -106,19 +93,3 @@ export default fp(
   },
   { name: 'jobs', dependencies: ['database'] },
 );
-
-/** @throws an error that names the file which exports no job, or one that is not valid */
-async function loadJobs(folders: URL[]): Promise<Map<string, Job>> {
-  const ajv = createAjv();
-  const files = (await Promise.all(folders.map(listFiles))).flat();
-  const entries = files.map(async (file): Promise<[string, Job]> => {
-    const { default: job } = await import(file.href);
-    const place = fileURLToPath(file);
-    if (!job?.run)
-      throw new Error(`${place} exports no job: add "export default defineJob({ … })", or move it`);
-    if (!ajv.validate(JobLimits, job))
-      throw new Error(`${place}: ${ajv.errorsText(ajv.errors, { dataVar: 'job' })}`);
-    return [path.basename(place.replace(/(\/index)?\.[jt]s$/, '')), job];
-  });
-  return new Map(await Promise.all(entries));
-}

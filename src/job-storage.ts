@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Kysely } from 'kysely';
 import {
   type ConstructorOptions,
@@ -6,7 +5,6 @@ import {
   fromPglite,
   type JobWithMetadata,
   PgBoss,
-  type QueuePolicy,
   type UpdateOptions,
 } from 'pg-boss';
 import type { DatabaseDriver, Tables } from '../plugins/database/index.ts';
@@ -14,21 +12,16 @@ import type { Job } from '../plugins/jobs.ts';
 import type { Result } from './job-run.ts';
 
 /** Where the ticks of a job's clock wait: each of them is done, though they have no key. */
-const CLOCK = '/clock';
-
-const DAY_S = 24 * 60 * 60;
+export const CLOCK = '/clock';
 
 /** How long the queue keeps a job that was given up, in seconds; the others are kept for a day. */
-const FAILED_RETENTION_S = 7 * DAY_S;
+const FAILED_RETENTION_S = 7 * 24 * 60 * 60;
 
 /** How often a worker says that it still runs a job, in seconds; after three times in silence it counts as killed. */
 export const HEARTBEAT_S = 5;
 
 /** The worker counts the attempts, so that one that was given back is none. pg-boss shall never give up before. */
 export const RETRY_LIMIT = 100_000;
-
-/** How often it is asked whether all indexes are built, in milliseconds. */
-const BUILD_POLL_MS = 250;
 
 /** Sends jobs, and asks the database for nothing in between. The tables are not its own: it changes none of them. */
 export const SENDER: ConstructorOptions = {
@@ -82,62 +75,6 @@ export function listQueues([name, { schedule }]: [string, Job]): string[] {
 /** The job that is taken from a queue. */
 export function readJobName(queue: string): string {
   return queue.replace(CLOCK, '');
-}
-
-/**
- * Makes pg-boss's tables, or brings them to its version, makes the jobs' queues and schedules, and removes those of
- * jobs that are gone. It may run twice, and at once.
- *
- * @returns the names of the steps taken
- */
-export async function prepareQueues(boss: PgBoss, jobs: Map<string, Job>): Promise<string[]> {
-  await boss.start();
-  await finishBuilds(boss);
-  const found = new Set((await boss.getQueues()).map(({ name }) => name));
-  for (const [name, job] of jobs) await saveJob(boss, name, job, found);
-  const wanted = [...jobs].flatMap(listQueues);
-  const gone = [...found].filter((name) => !wanted.includes(name) && !name.startsWith('__'));
-  for (const name of gone) await boss.deleteQueue(name);
-  const made = wanted.filter((name) => !found.has(name));
-  return [...made.map((name) => `queue ${name}`), ...gone.map((name) => `no queue ${name}`)];
-}
-
-/** A migration of pg-boss leaves the building of large indexes to a process that may do it: no other one may. */
-async function finishBuilds(boss: PgBoss): Promise<void> {
-  for (;;) {
-    const states = (await boss.getBamStatus()).map(({ status }) => status);
-    if (states.includes('failed'))
-      throw new Error('An index of the job queue was not built: the table pgboss.bam says why');
-    if (states.every((status) => status === 'completed')) return;
-    await sleep(BUILD_POLL_MS);
-  }
-}
-
-async function saveJob(
-  boss: PgBoss,
-  name: string,
-  { schedule, retryDelayMs, timeoutMs }: Job,
-  found: Set<string>,
-): Promise<void> {
-  const options = {
-    retryLimit: RETRY_LIMIT,
-    retryDelay: retryDelayMs / 1_000,
-    retryBackoff: true,
-    // The worker itself ends a job that is late. This is for a worker that cannot.
-    expireInSeconds: Math.ceil(timeoutMs / 1_000) + 60,
-    heartbeatSeconds: 3 * HEARTBEAT_S,
-    retentionSeconds: 365 * DAY_S,
-    deleteAfterSeconds: DAY_S,
-  };
-  const save = (queue: string, policy: QueuePolicy) =>
-    found.has(queue)
-      ? boss.updateQueue(queue, options)
-      : boss.createQueue(queue, { ...options, policy });
-  // Of the jobs with one key, `short` lets one wait.
-  await save(name, 'short');
-  if (!schedule) return;
-  await save(name + CLOCK, 'standard');
-  await boss.schedule(name + CLOCK, schedule);
 }
 
 /** Tells the queue how a run ended. Of an error it keeps the name: its message may tell a secret, and is in the log. */

@@ -5,10 +5,11 @@ import type { JobWithMetadata, PgBoss } from 'pg-boss';
 import type { DatabaseDriver } from '../plugins/database/index.ts';
 import type { Job } from '../plugins/jobs.ts';
 import { readHeaders } from './job-headers.ts';
+import { JobOutage } from './job-outage.ts';
 import { type JobObserver, logResult, RETURNED, type Run, runJob } from './job-run.ts';
 import { OperatorError } from './operator-error.ts';
 
-/** How long the queues are left alone when nothing is in them, in milliseconds; so is a database that is away. */
+/** How long the queues are left alone when nothing is in them, in milliseconds. */
 const POLL_MS = 1_000;
 
 type Storage = typeof import('./job-storage.ts');
@@ -27,7 +28,7 @@ export class JobTaker {
   readonly #events = new EventEmitter();
   readonly #stop = new AbortController();
   readonly #ended: Promise<unknown>;
-  #problem = '';
+  readonly #outage: JobOutage;
   #returned = 0;
   #isLate = false;
 
@@ -40,6 +41,7 @@ export class JobTaker {
     this.#app = app;
     this.#jobs = jobs;
     this.#observe = observe;
+    this.#outage = new JobOutage(app.log);
     this.#ended = this.#start(openDatabase);
   }
 
@@ -74,7 +76,7 @@ export class JobTaker {
     const queues = [...this.#jobs].flatMap(storage.listQueues);
     const driver = await this.#persist(openDatabase);
     if (!driver) return;
-    const boss = storage.createBoss(driver, storage.TAKER, (error) => this.#report(error));
+    const boss = storage.createBoss(driver, storage.TAKER, (error) => this.#outage.report(error));
     await this.#persist(() => boss.start());
     const beat = setInterval(() => this.#beat(boss, queues), storage.HEARTBEAT_S * 1_000);
     while (!this.#isStopping()) await this.#takeAll(boss, storage, queues);
@@ -102,7 +104,7 @@ export class JobTaker {
       taken += found.length;
       for (const queued of found) void this.#perform(boss, storage, queued);
     }
-    this.#report(problem as Error | undefined);
+    this.#outage.report(problem as Error | undefined);
     const { signal } = this.#stop;
     if (taken === 0) await sleep(POLL_MS, undefined, { signal }).catch(() => undefined);
   }
@@ -152,33 +154,12 @@ export class JobTaker {
     const taken = [...this.#taken.values()].map(({ queued }) => queued);
     for (const queue of queues) {
       const own = taken.filter(({ name }) => name === queue);
-      if (own.length > 0) await boss.touch(queue, own).catch((error) => this.#report(error));
+      if (own.length > 0) await boss.touch(queue, own).catch((error) => this.#outage.report(error));
     }
   }
 
-  /** Tries until the database answers, or until nobody waits any more. */
-  async #persist<Result>(attempt: () => Promise<Result>): Promise<Result | undefined> {
-    for (;;) {
-      try {
-        return await attempt();
-      } catch (error) {
-        this.#report(error as Error);
-      }
-      if (this.#isLate || (this.#stop.signal.aborted && this.#taken.size === 0)) return undefined;
-      await sleep(POLL_MS);
-    }
-  }
-
-  /** Logs a trouble with the queue once, and its end. */
-  #report(error?: Error): void {
-    const problem = error?.message ?? '';
-    if (problem === this.#problem) return;
-    this.#problem = problem;
-    if (error)
-      this.#app.log.warn(
-        { err: error },
-        'The job queue is away, or not released yet: it is asked again until it answers',
-      );
-    else this.#app.log.info('The job queue is back');
+  #persist<Result>(attempt: () => Promise<Result>): Promise<Result | undefined> {
+    const isAwaited = () => !this.#isLate && (this.#taken.size > 0 || !this.#stop.signal.aborted);
+    return this.#outage.persist(attempt, isAwaited);
   }
 }

@@ -1,11 +1,11 @@
 import { type TStringOptions, Type } from 'typebox';
 
-/**
- * Text for a column of PostgreSQL. That holds neither NUL nor half of a surrogate pair, and what
- * cannot be stored is the client's error, a 400.
- */
+/** Text that PostgreSQL stores: it holds neither NUL nor half of a surrogate pair. */
+export const STORABLE = '^[^\\u0000\\ud800-\\udfff]*$';
+
+/** Text for a column of PostgreSQL: what cannot be stored is the client's error, a 400. */
 export const storableText = (options: TStringOptions) =>
-  Type.String({ ...options, pattern: '^[^\\u0000\\ud800-\\udfff]*$' });
+  Type.String({ ...options, pattern: STORABLE });
 
 /** The id of a row, a UUID, in an answer. */
 export const id = Type.String({

@@ -1,7 +1,8 @@
+import { pathToFileURL } from 'node:url';
 import { sql } from 'kysely';
 import { type Test, test } from 'tap';
 import { openPostgresPort } from '../fixture/postgres-port.ts';
-import { buildTestApp, captureLog, DOWN, poll } from '../helper.ts';
+import { buildTestApp, captureLog, createFolder, DOWN, poll, writeFiles } from '../helper.ts';
 
 const FIXTURE = new URL('../fixture/jobs/', import.meta.url);
 
@@ -44,6 +45,14 @@ test('release makes the queues of the jobs, and takes away those that are gone',
   const { app: later } = await buildApp(t, url, []);
   const gone = steps.map((step) => `no ${step}`);
   t.strictSame(await later.readiness.release(), gone);
+
+  const folder = await createFolder(t);
+  const job =
+    "schema: {}, run() {}, retries: 0, retryDelayMs: 0, timeoutMs: 1, schedule: '99 * * * *'";
+  await writeFiles(folder, { 'never.js': `export default { ${job} };` });
+  const { app: wrong } = await buildApp(t, url, [pathToFileURL(`${folder}/`)]);
+  const message = /^The job never cannot have the schedule "99 \* \* \* \*": /;
+  await t.rejects(wrong.readiness.release(), { message });
 });
 
 test('A queue that is away does not hinder the others, and what runs at the end is given back', async (t) => {

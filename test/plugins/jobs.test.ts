@@ -76,7 +76,27 @@ test('A name that is not known, or a payload that does not fit, rejects before a
       'The payload of the job work does not fit: payload/how must be equal to one of the allowed values.';
     await t.rejects(call('work', { how: 'well' }), { message });
     await t.rejects(call('work', undefined), { message: /must have required property 'how'/ });
+    const circular: { self?: object } = {};
+    circular.self = circular;
+    for (const payload of [circular, () => 1, { how: 1n }, { how: 'a\0' }, { how: '\ud800' }])
+      await t.rejects(call('work', payload), { code: 'BAD_PAYLOAD' });
   }
+});
+
+test('Nor is anything queued at a time, or by a key, that the database does not know', async (t) => {
+  const { app } = await buildAppWithJobs(t, { DATABASE_URL: DOWN });
+  for (const [options, message] of [
+    [{ after: Number.NaN }, 'options/after must be'],
+    [{ after: Number.POSITIVE_INFINITY }, 'options/after must be'],
+    [{ after: new Date('soon') }, 'options/after must be'],
+    [{ after: 1e15 }, 'options/after must be <= 315360000000'],
+    [{ key: 'a\0' }, 'options/key must match pattern'],
+    [{ key: 'a'.repeat(501) }, 'options/key must NOT have more than 500 characters'],
+  ] as const)
+    await t.rejects(app.jobs.send('work', { how: 'end' }, options), {
+      code: 'BAD_OPTIONS',
+      message: new RegExp(`^The job work cannot be sent: ${message}`),
+    });
 });
 
 test('A file of jobs/ without a job, or with one that is not valid, keeps the app from starting', async (t) => {

@@ -1,0 +1,98 @@
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import createError from '@fastify/error';
+import { Type } from 'typebox';
+import { listFiles } from '../plugins/env/index.ts';
+import type { Job } from '../plugins/jobs.ts';
+import { createAjv } from '../plugins/validation/checks.ts';
+import { STORABLE } from '../plugins/validation/schemas.ts';
+
+const UnknownJob = createError<[string, string]>(
+  'UNKNOWN_JOB',
+  'There is no job named %s. These are there: %s.',
+);
+const BadPayload = createError<[string, string]>(
+  'BAD_PAYLOAD',
+  'The payload of the job %s does not fit: %s.',
+);
+
+/** What is checked of a job beside its types: 23 hours is what pg-boss allows, but for the time to say so. */
+const JobLimits = Type.Object({
+  schema: Type.Object({}),
+  run: Type.Unknown(),
+  schedule: Type.Optional(Type.String({ pattern: '^\\S+( \\S+){4}$' })),
+  retries: Type.Integer({ minimum: 0, maximum: 1_000 }),
+  retryDelayMs: Type.Integer({ minimum: 0, maximum: 86_400_000, multipleOf: 1_000 }),
+  timeoutMs: Type.Integer({ minimum: 1, maximum: 82_800_000 }),
+});
+
+const storable = new RegExp(STORABLE, 'u');
+
+/** The jobs of the app, by their names. */
+export class JobCatalog {
+  readonly jobs: Map<string, Job>;
+  readonly #ajv = createAjv();
+
+  private constructor(jobs: [string, Job][]) {
+    this.jobs = new Map(jobs.map(([name, job]) => [name, this.#checkRuns(name, job)]));
+  }
+
+  /** @throws an error that names the file which exports no job, or one that is not valid */
+  static async load(folders: URL[]): Promise<JobCatalog> {
+    const files = (await Promise.all(folders.map(listFiles))).flat();
+    return new JobCatalog(await Promise.all(files.map(loadJob)));
+  }
+
+  /**
+   * The job of this name, and its payload as the queue keeps it.
+   *
+   * @throws where there is no such job, or the payload does not fit
+   */
+  check(name: string, payload: unknown): { job: Job; data: object } {
+    const job = this.jobs.get(name);
+    if (!job) throw new UnknownJob(name, [...this.jobs.keys()].sort().join(', '));
+    const data = readPayload(name, payload);
+    this.#checkPayload(name, job, data);
+    return { job, data };
+  }
+
+  #checkPayload(name: string, { schema }: Job, data: unknown): void {
+    if (this.#ajv.validate(schema, data)) return;
+    throw new BadPayload(name, this.#ajv.errorsText(this.#ajv.errors, { dataVar: 'payload' }));
+  }
+
+  /** A payload may come from an older version of its job. */
+  #checkRuns(name: string, job: Job): Job {
+    const run: Job['run'] = async (given) => {
+      this.#checkPayload(name, job, given.payload);
+      return job.run(given);
+    };
+    return { ...job, run };
+  }
+}
+
+async function loadJob(file: URL): Promise<[string, Job]> {
+  const ajv = createAjv();
+  const { default: job } = await import(file.href);
+  const place = fileURLToPath(file);
+  if (!job?.run)
+    throw new Error(`${place} exports no job: add "export default defineJob({ … })", or move it`);
+  if (!ajv.validate(JobLimits, job))
+    throw new Error(`${place}: ${ajv.errorsText(ajv.errors, { dataVar: 'job' })}`);
+  return [path.basename(place.replace(/(\/index)?\.[jt]s$/, '')), job];
+}
+
+/** @throws where the payload is no JSON, or has text that PostgreSQL does not store */
+function readPayload(name: string, payload: unknown): object {
+  try {
+    return JSON.parse(JSON.stringify(payload ?? {}, checkText));
+  } catch (error) {
+    throw new BadPayload(name, (error as Error).message);
+  }
+}
+
+function checkText(_key: string, value: unknown): unknown {
+  if (typeof value === 'string' && !storable.test(value))
+    throw new Error('PostgreSQL stores no text with NUL or half of a surrogate pair');
+  return value;
+}

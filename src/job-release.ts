@@ -1,0 +1,67 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { PgBoss, QueuePolicy } from 'pg-boss';
+import type { Job } from '../plugins/jobs.ts';
+import { CLOCK, HEARTBEAT_S, listQueues, RETRY_LIMIT } from './job-storage.ts';
+
+const DAY_S = 24 * 60 * 60;
+
+/** How often it is asked whether all indexes are built, in milliseconds. */
+const BUILD_POLL_MS = 250;
+
+/**
+ * Makes pg-boss's tables, or brings them to its version, makes the jobs' queues and schedules, and removes those of
+ * jobs that are gone. It may run twice, and at once.
+ *
+ * @returns the names of the steps taken
+ */
+export async function prepareQueues(boss: PgBoss, jobs: Map<string, Job>): Promise<string[]> {
+  await boss.start();
+  await finishBuilds(boss);
+  const found = new Set((await boss.getQueues()).map(({ name }) => name));
+  for (const [name, job] of jobs) await saveJob(boss, name, job, found);
+  const wanted = [...jobs].flatMap(listQueues);
+  const gone = [...found].filter((name) => !wanted.includes(name) && !name.startsWith('__'));
+  for (const name of gone) await boss.deleteQueue(name);
+  const made = wanted.filter((name) => !found.has(name));
+  return [...made.map((name) => `queue ${name}`), ...gone.map((name) => `no queue ${name}`)];
+}
+
+/** A migration of pg-boss leaves the building of large indexes to a process that may do it: no other one may. */
+async function finishBuilds(boss: PgBoss): Promise<void> {
+  for (;;) {
+    const states = (await boss.getBamStatus()).map(({ status }) => status);
+    if (states.includes('failed'))
+      throw new Error('An index of the job queue was not built: the table pgboss.bam says why');
+    if (states.every((status) => status === 'completed')) return;
+    await sleep(BUILD_POLL_MS);
+  }
+}
+
+async function saveJob(
+  boss: PgBoss,
+  name: string,
+  { schedule, retryDelayMs, timeoutMs }: Job,
+  found: Set<string>,
+): Promise<void> {
+  const options = {
+    retryLimit: RETRY_LIMIT,
+    retryDelay: retryDelayMs / 1_000,
+    retryBackoff: true,
+    // The worker itself ends a job that is late. This is for a worker that cannot.
+    expireInSeconds: Math.ceil(timeoutMs / 1_000) + 60,
+    heartbeatSeconds: 3 * HEARTBEAT_S,
+    retentionSeconds: 365 * DAY_S,
+    deleteAfterSeconds: DAY_S,
+  };
+  const save = (queue: string, policy: QueuePolicy) =>
+    found.has(queue)
+      ? boss.updateQueue(queue, options)
+      : boss.createQueue(queue, { ...options, policy });
+  // Of the jobs with one key, `short` lets one wait.
+  await save(name, 'short');
+  if (!schedule) return;
+  await save(name + CLOCK, 'standard');
+  await boss.schedule(name + CLOCK, schedule).catch((error: Error) => {
+    throw new Error(`The job ${name} cannot have the schedule "${schedule}": ${error.message}`);
+  });
+}
