@@ -71,7 +71,7 @@ export default fp(
       request.user = await verify(readToken(request, reply)).catch((error) => {
         if (error.statusCode) throw error;
         request.log.debug(
-          { cause: error.code ?? error.message, claim: error.claim },
+          { cause: error.code || error.message, claim: error.claim },
           'Bearer token refused',
         );
         return challenge(reply, new InvalidToken(), ' error="invalid_token"');
@@ -93,7 +93,7 @@ async function attachIssuer(app: FastifyInstance, url: string, audience: string)
     : openIssuer(url);
   app.readiness.attach({ name: 'auth', required: false, check: issuer.check });
   const keys = new Keys(issuer);
-  return (token: string) => verifyToken(token, keys.find, { issuer: url, audience });
+  return (token: string) => verifyToken(token, keys, { issuer: url, audience });
 }
 
 /** @returns the text after the scheme: empty, and no valid token, where there are more headers */

@@ -37,17 +37,22 @@ export class Keys {
     this.#issuer = issuer;
   }
 
-  /** The key for the header of a token; rejects with 503 where it is not known and the issuer is away. */
-  readonly find: JWTVerifyGetKey = async (header, token) => {
+  /**
+   * What `check` resolves with by these keys, or by newer ones where it rejects because none is the
+   * token's. Rejects with 503 where newer ones are needed and the issuer is away.
+   */
+  async try<Result>(check: (find: JWTVerifyGetKey) => Promise<Result>): Promise<Result> {
     if (performance.now() > this.#staleAt) this.#refresh().catch(() => undefined);
+    const known = this.#known;
     try {
-      return await this.#known(header, token);
+      return await check(known);
     } catch (error) {
       if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
+      await this.#refresh();
+      if (this.#known === known) throw error;
     }
-    await this.#refresh();
-    return this.#known(header, token);
-  };
+    return check(this.#known);
+  }
 
   /** Asks at most one question at a time. */
   async #refresh(): Promise<void> {

@@ -1,6 +1,7 @@
-import { errors, exportJWK, generateKeyPair, type JWK } from 'jose';
+import { errors, exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose';
 import { type Test, test } from 'tap';
 import { Keys } from '../../../plugins/auth/keys.ts';
+import { verifyToken } from '../../../plugins/auth/token.ts';
 
 /** The keys of an issuer that is asked as often as `asked` says, at a time that the test sets. */
 async function openKeys(t: Test) {
@@ -13,8 +14,8 @@ async function openKeys(t: Test) {
   };
   const keys = new Keys({ fetchKeys, check: fetchKeys });
   const find = (kid: string) =>
-    keys.find({ alg: 'ES256', kid }, { payload: '', signature: '' }) as Promise<unknown>;
-  return { state, find };
+    keys.try(async (known) => known({ alg: 'ES256', kid }, { payload: '', signature: '' }));
+  return { state, keys, find };
 }
 
 async function createKey(kid: string): Promise<JWK> {
@@ -47,6 +48,29 @@ test('A key that is new is found when its first token comes', async (t) => {
   t.ok(await find('second'));
   t.ok(await find('first'));
   t.equal(state.asked, 2);
+});
+
+test('A token without kid whose key is new is like one with an unknown kid', async (t) => {
+  const { state, keys } = await openKeys(t);
+  const { publicKey, privateKey } = await generateKeyPair('ES256');
+  const token = await new SignJWT({ iss: 'issuer', aud: 'poort', sub: 'alice' })
+    .setProtectedHeader({ alg: 'ES256' })
+    .setExpirationTime('1h')
+    .sign(privateKey);
+  const verify = () => verifyToken(token, keys, { issuer: 'issuer', audience: 'poort' });
+  for (const published of [state.published, [...state.published, await createKey('second')]]) {
+    state.published = published;
+    for (let count = 0; count < 3; count++) await t.rejects(verify(), errors.JWKSNoMatchingKey);
+    state.now += 30_001;
+  }
+  t.equal(state.asked, 2, 'asked once in 30 s');
+  state.isAway = true;
+  await t.rejects(verify(), { code: 'AUTH_UNAVAILABLE', statusCode: 503 });
+  state.isAway = false;
+  state.now += 2_001;
+  state.published.push(await exportJWK(publicKey));
+  t.match(await verify(), { id: 'alice' });
+  t.equal(state.asked, 4);
 });
 
 test('Where the issuer is away, keys that are known go on working, others are 503', async (t) => {
