@@ -22,8 +22,9 @@ async function discoverKeys(url: string): Promise<string> {
     throw new Error(
       `${place} is of the issuer ${JSON.stringify(issuer)}: set AUTH_ISSUER_URL to it`,
     );
-  if (!isSafe(`${keys}`, url)) throw new Error(`${place} has no https: URL as jwks_uri`);
-  return `${keys}`;
+  if (typeof keys !== 'string' || !isSafe(keys, url))
+    throw new Error(`${place} has no https: URL as jwks_uri`);
+  return keys;
 }
 
 /** Plain HTTP stays on this machine. */

@@ -1,4 +1,5 @@
 import type { RequestListener } from 'node:http';
+import { gzipSync } from 'node:zlib';
 import type { FastifyInstance } from 'fastify';
 import { test } from 'tap';
 import { buildTestApp, captureLog, DOWN, findFreePort, poll } from '../../helper.ts';
@@ -8,8 +9,8 @@ const DISCOVERY = '/.well-known/openid-configuration';
 
 const send =
   (text: string, status = 200): RequestListener =>
-  (_request, response) =>
-    void response.writeHead(status, { location: '/moved' }).end(text);
+  ({ url }, response) =>
+    void response.writeHead(status, { location: `/moved${url}` }).end(text);
 
 const name = (issuer: TestIssuer, document: object) =>
   send(JSON.stringify({ issuer: issuer.url, jwks_uri: `${issuer.url}/jwks`, ...document }));
@@ -25,9 +26,26 @@ const BAD_ANSWERS: Record<string, (issuer: TestIssuer) => Record<string, Request
   'a redirect': () => ({ [DISCOVERY]: send('', 302) }),
   'another issuer': (issuer) => ({ [DISCOVERY]: name(issuer, { issuer: `${issuer.url}/` }) }),
   'no place of keys': (issuer) => ({ [DISCOVERY]: name(issuer, { jwks_uri: undefined }) }),
+  'a list of places of keys': (issuer) => ({
+    [DISCOVERY]: name(issuer, { jwks_uri: [`${issuer.url}/jwks`] }),
+  }),
   'keys in a file': (issuer) => ({ [DISCOVERY]: name(issuer, { jwks_uri: 'file:///etc/keys' }) }),
   'keys elsewhere over plain HTTP': (issuer) => ({
     [DISCOVERY]: name(issuer, { jwks_uri: 'http://127.0.0.1.example/jwks' }),
+  }),
+  'keys that are moved': () => ({ '/jwks': send('', 307) }),
+  'keys in 64 MiB of gzip': (issuer) => ({
+    '/jwks': (_request, response) => {
+      const text = JSON.stringify({ keys: issuer.published }) + ' '.repeat(64 * 1024 * 1024);
+      response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync(text));
+    },
+  }),
+  'a letter now and then': (issuer) => ({
+    '/jwks': (_request, response) => {
+      response.write(JSON.stringify({ keys: issuer.published }));
+      const timer = setInterval(() => response.write(' '), 10);
+      response.once('close', () => clearInterval(timer));
+    },
   }),
   'no key set': () => ({ '/jwks': send('{"keys":{}}') }),
   'keys without end': () => ({

@@ -49,11 +49,11 @@ export class TestIssuer {
     if (this.#server.listening) await once(this.#server, 'close');
   }
 
-  /** Makes a key, and publishes it. */
-  async addKey(alg: string, kid: string): Promise<void> {
+  /** Makes a key, and publishes it, with other members where given. */
+  async addKey(alg: string, kid: string, change: object = {}): Promise<void> {
     const { publicKey, privateKey } = await generateKeyPair(alg);
     this.#keys.set(kid, privateKey);
-    this.published.push({ ...(await exportJWK(publicKey)), kid, alg, use: 'sig' });
+    this.published.push({ ...(await exportJWK(publicKey)), kid, alg, use: 'sig', ...change });
   }
 
   /** A token as the issuer gives it, with other claims and fields of the header where given. */

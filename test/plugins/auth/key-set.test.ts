@@ -1,0 +1,68 @@
+import { createHmac, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
+import { type Test, test } from 'tap';
+import { buildTestApp, DOWN } from '../../helper.ts';
+import { startIssuer } from './test-issuer.ts';
+
+async function build(t: Test) {
+  const issuer = await startIssuer(t);
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN, ...issuer.environment });
+  const ask = async (token: string) =>
+    (await app.inject({ url: '/me', headers: { authorization: `Bearer ${token}` } })).statusCode;
+  return { issuer, ask };
+}
+
+/** What the issuer may say of a key that has signed a token. */
+const UNFIT: Record<string, object> = {
+  'is for encryption': { use: 'enc' },
+  'is for another operation': { key_ops: ['deriveBits'] },
+  'is for another algorithm': { alg: 'ES384' },
+  'is of another curve': { crv: 'P-384' },
+  'is of an unknown type': { kty: 'QKD' },
+  'is not whole': { x: undefined },
+  'is private': { d: randomBytes(32).toString('base64url') },
+};
+
+test('A key that the issuer did not publish for such a signature is 401, the others work', async (t) => {
+  const { issuer, ask } = await build(t);
+  for (const [kid, change] of Object.entries(UNFIT)) await issuer.addKey('ES256', kid, change);
+  for (const kid of Object.keys(UNFIT))
+    t.equal(await ask(await issuer.sign({}, { kid })), 401, kid);
+  t.equal(await ask(await issuer.sign()), 200);
+});
+
+test('A published key of 1024 bits, and one that is a secret, are 401', async (t) => {
+  const { issuer, ask } = await build(t);
+  const weak = generateKeyPairSync('rsa', { modulusLength: 1024 });
+  const secret = randomBytes(32);
+  issuer.published.push(
+    { ...weak.publicKey.export({ format: 'jwk' }), kid: 'weak' },
+    { kty: 'oct', k: secret.toString('base64url'), kid: 'secret' },
+  );
+  const [, payload] = (await issuer.sign()).split('.');
+  const write = (header: object) =>
+    `${Buffer.from(JSON.stringify(header)).toString('base64url')}.${payload}`;
+  const rsa = write({ alg: 'RS256', kid: 'weak' });
+  const hmac = write({ alg: 'HS256', kid: 'secret' });
+  const signatures = {
+    [rsa]: sign('sha256', Buffer.from(rsa), weak.privateKey),
+    [hmac]: createHmac('sha256', secret).update(hmac).digest(),
+  };
+  for (const [text, signature] of Object.entries(signatures))
+    t.equal(await ask(`${text}.${signature.toString('base64url')}`), 401);
+});
+
+test('Of two keys with one kid each is tried', async (t) => {
+  const { issuer, ask } = await build(t);
+  const token = await issuer.sign();
+  await issuer.addKey('ES256', 'ES256');
+  t.equal(await ask(token), 200);
+  t.equal(await ask(await issuer.sign()), 200);
+});
+
+test('Of hundreds of keys the one that a token names is found, and ten are tried for no name', async (t) => {
+  const { issuer, ask } = await build(t);
+  for (let count = 1; count < 300; count++) await issuer.addKey('ES256', `${count}`);
+  t.equal(await ask(await issuer.sign({}, { kid: '299' })), 200);
+  t.equal(await ask(await issuer.signWithout('9')), 200);
+  t.equal(await ask(await issuer.signWithout('10')), 401);
+});
