@@ -15,7 +15,8 @@ export type SqlError = Error & { code?: string | undefined };
  * What a client is told of an error of the database, without its SQL and values.
  *
  * SQLSTATEs (PostgreSQL, appendix A): 08 connection, 25006 read-only (a failover), 28 and 3D a server that does not
- * know us (yet), 53 insufficient resources, 55 not in this state (a lock), 57 operator intervention, 58 system error.
+ * know us (yet), 53 insufficient resources, 54000 a value too long for an index, 55 not in this state (a lock), 57
+ * operator intervention, 58 system error.
  *
  * @returns undefined for what is wrong in the app, such as a column that does not exist
  */
@@ -24,10 +25,10 @@ export function translateError(error: SqlError): ClientError | undefined {
   // A protocol error has no code.
   const isAway = error instanceof DatabaseUnavailable || code === undefined;
   if (isAway || /^(08|25006|28|3D|53|55|57|58)/.test(code)) return new Unavailable();
-  if (code === '40001' || code === '40P01') return Object.assign(new TryAgain(), { retryAfter: 1 });
+  if (code.startsWith('40')) return Object.assign(new TryAgain(), { retryAfter: 1 });
   if (code === '23503' && isOfChild(message)) return new UnknownReference();
-  if (['23001', '23503', '23505', '23P01'].includes(code)) return new Conflict();
-  if (/^(22|23502|23514|44)/.test(code)) return new InvalidValue();
+  if (/^(22|23502|23514|44|54000)/.test(code)) return new InvalidValue();
+  if (code.startsWith('23')) return new Conflict();
   return undefined;
 }
 

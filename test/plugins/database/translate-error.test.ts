@@ -9,8 +9,8 @@ function fail(code: string | undefined, message = 'secret'): pg.DatabaseError {
 }
 
 const STATUSES: Record<number, string[]> = {
-  409: ['23505', '23P01', '23001', '23503'],
-  422: ['23502', '23514', '22001', '22003', '22P02', '22007', '44000'],
+  409: ['23000', '23505', '23P01', '23001', '23503'],
+  422: ['23502', '23514', '22001', '22003', '22P02', '22007', '44000', '54000'],
   503: ['40001', '40P01', '08006', '25006', '28P01', '3D000', '53300', '55P03', '57014', '57P01'],
 };
 
@@ -58,7 +58,7 @@ test('PostgreSQL itself tells the two apart', async (t) => {
 });
 
 test('A race is a 503 that may be tried again in a second', (t) => {
-  for (const code of ['40001', '40P01'])
+  for (const code of ['40001', '40002', '40P01'])
     t.match(translateError(fail(code)), { code: 'TRY_AGAIN', retryAfter: 1 });
   t.end();
 });
