@@ -4,16 +4,20 @@ import fp from 'fastify-plugin';
 import { Kysely } from 'kysely';
 import type { Pool } from 'pg';
 import { type Static, Type } from 'typebox';
+import { OperatorError } from '../../src/operator-error.ts';
 import { createCheck } from './check.ts';
 import { type Connections, pickDriver } from './driver.ts';
 import { applyMigrations, runLocked } from './migrate.ts';
 import { MIGRATIONS } from './migration-files.ts';
-import { translateError } from './translate-error.ts';
+import { type SqlError, translateError } from './translate-error.ts';
 import { DatabaseUnavailable } from './unavailable.ts';
 import { DATABASE_URL_PATTERN } from './url.ts';
 
 /** The embedded database blocks the process while it opens: who waits for the port comes first. In milliseconds. */
 const WARM_UP_MS = 100;
+
+/** The SQLSTATE of what a pooler refuses. */
+const PROTOCOL_VIOLATION = '08P01';
 
 const EXPECTED_URL =
   'a postgres://, postgresql:// or pglite: URL with a user, one host (or ?host=/socket/folder) and ' +
@@ -141,9 +145,20 @@ async function migrate(
     const applied = await applyMigrations(db, migrations);
     if (!pool) return applied;
     return [...applied, ...(await runLocked(db, () => prepare(steps, { pool })))];
+  } catch (error) {
+    throw explainPooler(error as SqlError);
   } finally {
     await db.destroy();
   }
+}
+
+/** A pooler's own refusal, such as PgBouncer's of a transaction in its statement mode, says what passes it by. */
+function explainPooler(error: SqlError): Error {
+  if (error.code !== PROTOCOL_VIOLATION) return error;
+  return new OperatorError(
+    `${error.message}. Where DATABASE_URL is a pooler, set DATABASE_DIRECT_URL to the server itself`,
+    { cause: error },
+  );
 }
 
 async function prepare(steps: PrepareStep[], driver: DatabaseDriver): Promise<string[]> {

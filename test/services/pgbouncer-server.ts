@@ -8,8 +8,12 @@ import { giveToServer, ServerProcess } from './server-process.ts';
 /** Where Debian keeps it, which is not on every PATH. */
 const PGBOUNCER = '/usr/sbin/pgbouncer';
 
-/** A transaction pooler with two connections for each database of the server; gives its URL. */
-export async function startPgBouncer(t: Test, { url }: PostgresServer): Promise<string> {
+/** A pooler with two connections for each database of the server; gives its URL. */
+export async function startPgBouncer(
+  t: Test,
+  { url }: PostgresServer,
+  mode: 'transaction' | 'statement' = 'transaction',
+): Promise<string> {
   const folder = await createFolder(t);
   const port = await findFreePort();
   const file = path.join(folder, 'pgbouncer.ini');
@@ -21,7 +25,7 @@ export async function startPgBouncer(t: Test, { url }: PostgresServer): Promise<
     `listen_port = ${port}`,
     'unix_socket_dir =',
     'auth_type = any',
-    'pool_mode = transaction',
+    `pool_mode = ${mode}`,
     'default_pool_size = 2',
   ];
   writeFileSync(file, `${lines.join('\n')}\n`);

@@ -1,7 +1,14 @@
 import path from 'node:path';
 import { sql } from 'kysely';
 import { type Test, test } from 'tap';
-import { buildTestApp, poll, spawnProcess, type TestProcess, writeFiles } from '../helper.ts';
+import {
+  buildTestApp,
+  type Environment,
+  poll,
+  spawnProcess,
+  type TestProcess,
+  writeFiles,
+} from '../helper.ts';
 import { copyBuild } from '../process/copy-build.ts';
 import { startPgBouncer } from './pgbouncer-server.ts';
 import { startPostgres } from './postgres-server.ts';
@@ -102,6 +109,17 @@ test('Through a transaction pooler', async (t) => {
     t.equal((await app.inject('/health/ready')).statusCode, 200);
     await slow;
   });
+});
+
+test('A release through a pooler that allows no transaction names the setting that passes it by', async (t) => {
+  const server = await startPostgres(t);
+  const url = await startPgBouncer(t, server, 'statement');
+  const release = (environment: Environment) =>
+    spawnProcess(t, { entry: 'release', environment: { DATABASE_URL: url, ...environment } });
+  const failed = release({});
+  t.equal(await failed.exited, 1);
+  t.match(failed.lines.at(-1)?.msg, /statement pooling mode.*set DATABASE_DIRECT_URL/);
+  t.equal(await release({ DATABASE_DIRECT_URL: server.url }).exited, 0);
 });
 
 test('A pool full of slow queries is up, also where the server has no other connection', async (t) => {
