@@ -1,18 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { context, diag, metrics, propagation, trace } from '@opentelemetry/api';
+import {
+  context,
+  diag,
+  metrics,
+  ProxyTracerProvider,
+  propagation,
+  trace,
+} from '@opentelemetry/api';
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
 import {
   CompositePropagator,
+  parseKeyPairsIntoRecord,
   W3CBaggagePropagator,
   W3CTraceContextPropagator,
 } from '@opentelemetry/core';
-import {
-  defaultResource,
-  envDetector,
-  type Resource,
-  resourceFromAttributes,
-} from '@opentelemetry/resources';
+import { defaultResource, type Resource, resourceFromAttributes } from '@opentelemetry/resources';
 import { MeterProvider, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics';
 import {
   AlwaysOffSampler,
@@ -29,6 +32,7 @@ import { addLogFields } from '../../src/logger.ts';
 import { recordCalls } from './calls.ts';
 import { recordPool, recordQueries } from './database.ts';
 import { createExporters } from './exporters.ts';
+import { CollectorHealth } from './health.ts';
 import type { TelemetrySettings } from './index.ts';
 import { recordJobs } from './jobs.ts';
 import { describeTrace, recordRequests } from './requests.ts';
@@ -41,36 +45,53 @@ const MAX_VALUE_LENGTH = 4_096;
 
 /** Starts the SDK, records requests, queries and calls, and sends what is left when the app closes. */
 export async function attachCollector(app: FastifyInstance): Promise<void> {
-  const exporters = await createExporters(app);
-  const resource = describeProcess();
-  const tracerProvider = new TracerProvider({
-    resource,
-    sampler: createSampler(app.config),
-    spanLimits: { attributeValueLengthLimit: MAX_VALUE_LENGTH },
-    spanProcessors: [new BatchSpanProcessor({ exporter: exporters.traces })],
-  });
-  const reader = new PeriodicExportingMetricReader({
-    exporter: exporters.metrics,
-    exportIntervalMillis: app.config.OTEL_METRIC_EXPORT_INTERVAL,
-  });
-  const meterProvider = new MeterProvider({ resource, readers: [reader] });
-  if (!register(tracerProvider, meterProvider, app.config)) {
+  const proxy = new ProxyTracerProvider();
+  if (!trace.setGlobalTracerProvider(proxy)) {
     app.log.warn(
       'An agent has started OpenTelemetry in this process: it records, the app does not',
     );
     return;
   }
+  const providers = await createProviders(app);
+  proxy.setDelegate(providers[0]);
+  metrics.setGlobalMeterProvider(providers[1]);
+  context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
+  propagation.setGlobalPropagator(createPropagator(app.config));
   addLogFields(() => describeActiveTrace());
   recordRequests(app);
   recordQueries(app);
   recordPool(app);
   recordCalls(app);
   recordJobs(app);
+  // What is open may take longer than the process is given.
+  app.addHook(
+    'preClose',
+    async () => void Promise.allSettled(providers.map((provider) => provider.forceFlush())),
+  );
   app.addHook('onClose', async () => {
-    const sent = Promise.allSettled([tracerProvider.shutdown(), meterProvider.shutdown()]);
+    const sent = Promise.allSettled(providers.map((provider) => provider.shutdown()));
     await Promise.race([sent, sleep(FLUSH_TIMEOUT_MS, undefined, { ref: false })]);
-    unregister();
+    addLogFields(() => undefined);
+    for (const api of [trace, metrics, context, propagation, diag]) api.disable();
   });
+}
+
+async function createProviders(app: FastifyInstance): Promise<[TracerProvider, MeterProvider]> {
+  const exporters = await createExporters(app.config);
+  const health = new CollectorHealth(app);
+  for (const exporter of [...exporters.traces, ...exporters.metrics]) health.guard(exporter);
+  const resource = describeProcess(app.config);
+  const tracerProvider = new TracerProvider({
+    resource,
+    sampler: createSampler(app.config),
+    spanLimits: { attributeValueLengthLimit: MAX_VALUE_LENGTH },
+    spanProcessors: exporters.traces.map((exporter) => new BatchSpanProcessor({ exporter })),
+  });
+  const exportIntervalMillis = app.config.OTEL_METRIC_EXPORT_INTERVAL;
+  const readers = exporters.metrics.map(
+    (exporter) => new PeriodicExportingMetricReader({ exporter, exportIntervalMillis }),
+  );
+  return [tracerProvider, new MeterProvider({ resource, readers })];
 }
 
 function describeActiveTrace(): object {
@@ -79,42 +100,33 @@ function describeActiveTrace(): object {
 }
 
 /** Each process is an instance of its own: workers of one machine are told apart. */
-function describeProcess(): Resource {
+function describeProcess(config: TelemetrySettings): Resource {
+  const { OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES } = config;
   const attributes = {
     'service.name': manifest.name,
     'service.version': manifest.version,
     'service.instance.id': randomUUID(),
-    ...envDetector.detect().attributes,
+    ...parseKeyPairsIntoRecord(OTEL_RESOURCE_ATTRIBUTES),
+    ...(OTEL_SERVICE_NAME && { 'service.name': OTEL_SERVICE_NAME }),
   };
   return defaultResource().merge(resourceFromAttributes(attributes));
 }
 
 function createSampler(config: TelemetrySettings): Sampler {
-  const { OTEL_TRACES_SAMPLER: name, OTEL_TRACES_SAMPLER_ARG: ratio } = config;
+  const name = config.OTEL_TRACES_SAMPLER.toLowerCase();
   let root: Sampler = new AlwaysOnSampler();
   if (name.endsWith('always_off')) root = new AlwaysOffSampler();
-  if (name.endsWith('traceidratio')) root = new TraceIdRatioBasedSampler(Number(ratio));
+  if (name.endsWith('traceidratio'))
+    root = new TraceIdRatioBasedSampler(Number(config.OTEL_TRACES_SAMPLER_ARG));
   return name.startsWith('parentbased_') ? new ParentBasedSampler({ root }) : root;
 }
 
-/** @returns false where an agent has registered its own providers already */
-function register(
-  tracerProvider: TracerProvider,
-  meterProvider: MeterProvider,
-  { OTEL_PROPAGATORS }: TelemetrySettings,
-): boolean {
-  if (!trace.setGlobalTracerProvider(tracerProvider)) return false;
-  metrics.setGlobalMeterProvider(meterProvider);
-  context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
-  const propagators = [
-    ...(OTEL_PROPAGATORS.includes('tracecontext') ? [new W3CTraceContextPropagator()] : []),
-    ...(OTEL_PROPAGATORS.includes('baggage') ? [new W3CBaggagePropagator()] : []),
-  ];
-  propagation.setGlobalPropagator(new CompositePropagator({ propagators }));
-  return true;
-}
-
-function unregister(): void {
-  addLogFields(() => undefined);
-  for (const api of [trace, metrics, context, propagation, diag]) api.disable();
+function createPropagator({ OTEL_PROPAGATORS }: TelemetrySettings): CompositePropagator {
+  const names = OTEL_PROPAGATORS.toLowerCase();
+  return new CompositePropagator({
+    propagators: [
+      ...(names.includes('tracecontext') ? [new W3CTraceContextPropagator()] : []),
+      ...(names.includes('baggage') ? [new W3CBaggagePropagator()] : []),
+    ],
+  });
 }

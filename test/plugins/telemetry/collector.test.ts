@@ -2,7 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { metrics, trace } from '@opentelemetry/api';
 import { TracerProvider } from '@opentelemetry/sdk-trace';
 import { test } from 'tap';
-import { readConfig } from '../../../src/app.ts';
 import { startCollector } from '../../fixture/collector.ts';
 import { buildTestApp, captureLog, DOWN, poll, startProcess } from '../../helper.ts';
 import { attach, stop } from './attach.ts';
@@ -128,25 +127,4 @@ test('Without a collector, or with OTEL_SDK_DISABLED, the API does nothing', asy
     t.notOk(trace.getTracer('own').startSpan('own').isRecording());
     metrics.getMeter('own').createCounter('own').add(1);
   }
-});
-
-const BAD = {
-  OTEL_EXPORTER_OTLP_ENDPOINT: ['localhost:4318', 'grpc://localhost', 'http://', 'http://a/?key=1'],
-  OTEL_EXPORTER_OTLP_PROTOCOL: ['grpc', 'http', 'json'],
-  OTEL_EXPORTER_OTLP_HEADERS: ['Bearer abc', '=a', 'a=1,b', 'a b=1'],
-  OTEL_EXPORTER_OTLP_TIMEOUT: ['0', '10s'],
-  OTEL_RESOURCE_ATTRIBUTES: ['staging', 'a=1;b=2,c', '=1'],
-  OTEL_TRACES_SAMPLER: ['on', 'jaeger_remote', 'TRACEIDRATIO'],
-  OTEL_TRACES_SAMPLER_ARG: ['2', '-1', '10%', 'all', '.'],
-  OTEL_METRIC_EXPORT_INTERVAL: ['0', '-5', '1m'],
-  OTEL_PROPAGATORS: ['b3', 'tracecontext,none', 'tracecontext;baggage'],
-  OTEL_SDK_DISABLED: ['yes', '1'],
-};
-
-test('A value that OpenTelemetry does not know is an error of the environment', async (t) => {
-  for (const [name, values] of Object.entries(BAD))
-    for (const value of values) {
-      const environment = { DATABASE_URL: DOWN, [name]: value };
-      t.match(await readConfig(environment).catch((error) => error), { variables: [name] }, value);
-    }
 });

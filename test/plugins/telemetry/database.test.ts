@@ -17,14 +17,9 @@ const ROUTES = `
 
 test('GET /queried: the text of its statements has no values', async (t) => {
   const collector = await startCollector(t);
-  // OpenTelemetry's exporters read the environment of the process.
-  Object.assign(process.env, attach(collector));
-  t.teardown(() => Object.keys(attach(collector)).map((name) => delete process.env[name]));
   const DATABASE_URL = `pglite:${await createEmbeddedDatabase(t)}`;
-  const { app } = await buildAppWithRoutes(t, ROUTES, {
-    ...attach(collector),
-    DATABASE_URL,
-  });
+  const environment = { ...attach(collector), DATABASE_URL };
+  const { app } = await buildAppWithRoutes(t, ROUTES, environment);
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
   t.equal((await fetch(`${url}/queried`)).status, 200);
   await app.close();

@@ -9,9 +9,6 @@ const [PRODUCER, CONSUMER] = [4, 5];
 
 test('A request that writes and sends a job, and its run, are one trace', async (t) => {
   const collector = await startCollector(t);
-  // OpenTelemetry's exporters read the environment of the process.
-  Object.assign(process.env, attach(collector));
-  t.teardown(() => Object.keys(attach(collector)).map((name) => delete process.env[name]));
   const { logger, lines } = captureLog();
   const environment = {
     ...attach(collector),

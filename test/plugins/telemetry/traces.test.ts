@@ -22,9 +22,6 @@ const ROUTES = `
 async function setScene(t: Test) {
   const collector = await startCollector(t);
   const environment = attach(collector);
-  // OpenTelemetry's exporters read the environment of the process.
-  Object.assign(process.env, environment);
-  t.teardown(() => Object.keys(environment).map((name) => delete process.env[name]));
   const { app, lines } = await buildAppWithRoutes(t, ROUTES, environment);
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
   const call = (body: object) =>

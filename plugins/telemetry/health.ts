@@ -1,0 +1,91 @@
+import type { ClientRequest, IncomingMessage } from 'node:http';
+import { DiagLogLevel, diag } from '@opentelemetry/api';
+import { type ExportResult, ExportResultCode, setGlobalErrorHandler } from '@opentelemetry/core';
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
+import { listen } from './listen.ts';
+
+/** How often the log may say that the collector fails, in milliseconds. */
+const WARNING_INTERVAL_MS = 60_000;
+
+type Export = (items: never, done: (result: ExportResult) => void) => void;
+
+/** What Node's own channels tell of a request. */
+interface Attempt {
+  request: ClientRequest;
+  response: IncomingMessage;
+  error: Error;
+}
+
+/** Says once that the collector fails, and once that it is back, at most once a minute each. */
+export class CollectorHealth {
+  readonly #log: FastifyBaseLogger;
+  #isDown = false;
+  #warnedAt = Number.NEGATIVE_INFINITY;
+  #pausedUntil = 0;
+  /** An answer that is no OTLP, or that refuses a part, counts as success and is only said to `diag`. */
+  #complaint: string | undefined;
+
+  constructor(app: FastifyInstance) {
+    this.#log = app.log;
+    const silent = () => undefined;
+    const warn = (...parts: unknown[]) => {
+      this.#complaint = parts.slice(0, 3).join(' ');
+    };
+    const logger = { warn, error: silent, info: silent, debug: silent, verbose: silent };
+    diag.setLogger(logger, { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
+    setGlobalErrorHandler(silent);
+    this.#watchAttempts(app);
+  }
+
+  /** Sends nothing while the collector has asked for a pause, and takes note of how each export ends. */
+  guard(exporter: { export: Export }): void {
+    const send = exporter.export.bind(exporter);
+    exporter.export = (items, done) => {
+      if (Date.now() < this.#pausedUntil) done({ code: ExportResultCode.FAILED });
+      else
+        send(items, (result) => {
+          this.#noteResult(result);
+          done(result);
+        });
+    };
+  }
+
+  /** An exporter tells only how its last attempt ended. All of them are known by its user agent. */
+  #watchAttempts(app: FastifyInstance): void {
+    const watch = (note: (attempt: Attempt) => void) => (attempt: Attempt) => {
+      const agent = String(attempt.request.getHeader('user-agent'));
+      if (agent.startsWith('OTel-OTLP-Exporter')) note(attempt);
+    };
+    listen(app, {
+      'http.client.response.finish': watch(({ response }) => this.#noteAnswer(response)),
+      'http.client.request.error': watch(({ error }) => this.#noteFailure(error)),
+    });
+  }
+
+  #noteAnswer({ statusCode = 0, headers: { 'retry-after': retryAfter } }: IncomingMessage): void {
+    if (statusCode >= 400) this.#noteFailure(new Error(`It answered ${statusCode}`));
+    if (!retryAfter) return;
+    const seconds = Number(retryAfter);
+    this.#pausedUntil = Number.isNaN(seconds)
+      ? Date.parse(retryAfter)
+      : Date.now() + seconds * 1_000;
+  }
+
+  #noteResult({ code, error }: ExportResult): void {
+    const complaint = this.#complaint;
+    this.#complaint = undefined;
+    if (error || complaint || code === ExportResultCode.FAILED)
+      this.#noteFailure(error ?? new Error(complaint ?? 'It refused what was sent'));
+    else if (this.#isDown) {
+      this.#isDown = false;
+      this.#log.info('The collector is back');
+    }
+  }
+
+  #noteFailure(err: Error): void {
+    if (performance.now() - this.#warnedAt < WARNING_INTERVAL_MS) return;
+    this.#warnedAt = performance.now();
+    this.#isDown = true;
+    this.#log.warn({ err }, 'The collector fails: traces and metrics are dropped until it is back');
+  }
+}

@@ -1,0 +1,116 @@
+import { Type } from 'typebox';
+
+/** A comma list of `name=value`, which OpenTelemetry would pass over without a word where it is none. */
+const PAIR = ' *[^\\s=,;]+ *=( *([^\\s,;%]|%[0-9A-Fa-f]{2}))+ *';
+const PAIRS = `^${PAIR}(,${PAIR})*$`;
+
+/** How long a time may be, in milliseconds. */
+const TIME = { minimum: 1, maximum: 3_600_000 };
+
+/**
+ * OpenTelemetry's own names and defaults; a name out of a list may be written in any case:
+ * https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
+ */
+export const settings = Type.Object({
+  OTEL_EXPORTER_OTLP_ENDPOINT: Type.Optional(
+    Type.String({
+      format: 'uri',
+      pattern: '^https?://[^/?#]+(/[^?#]*)?$',
+      secret: true,
+      description:
+        'The collector of traces and metrics (OTLP over HTTP); not attached when not set',
+      expected: 'an http:// or https:// URL without a query',
+      remedy: 'Set OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318, or leave it out',
+    }),
+  ),
+  OTEL_EXPORTER_OTLP_PROTOCOL: choose(
+    ['http/protobuf', 'http/json'],
+    'How traces and metrics are sent to the collector; grpc is not supported',
+  ),
+  OTEL_EXPORTER_OTLP_HEADERS: Type.Optional(
+    Type.String({
+      pattern: PAIRS,
+      secret: true,
+      description: 'Headers for the collector, such as its key',
+      expected: 'a comma list of name=value, with percent-encoded values',
+      remedy: 'Set OTEL_EXPORTER_OTLP_HEADERS=api-key=abc, or leave it out',
+    }),
+  ),
+  OTEL_EXPORTER_OTLP_COMPRESSION: choose(
+    ['none', 'gzip'],
+    'How what is sent to the collector is compressed',
+  ),
+  // OpenTelemetry's 10 s would end the wait that a collector asks for by a longer Retry-After.
+  OTEL_EXPORTER_OTLP_TIMEOUT: Type.Integer({
+    ...TIME,
+    default: 30_000,
+    description: 'How long one export may take with its retries; in milliseconds',
+  }),
+  OTEL_EXPORTER_OTLP_CERTIFICATE: Type.Optional(
+    Type.String({ description: "A file with the certificates that the collector's is checked by" }),
+  ),
+  OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: Type.Optional(
+    Type.String({ description: 'A file with the certificate that the collector asks for' }),
+  ),
+  OTEL_EXPORTER_OTLP_CLIENT_KEY: Type.Optional(
+    Type.String({ description: "A file with that certificate's key" }),
+  ),
+  OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: choose(
+    ['cumulative', 'delta', 'lowmemory'],
+    'Whether sums count from the start of the process, or from the last export',
+  ),
+  OTEL_TRACES_EXPORTER: choose(['otlp', 'none'], 'none for a collector that takes no traces'),
+  OTEL_METRICS_EXPORTER: choose(['otlp', 'none'], 'none for a collector that takes no metrics'),
+  OTEL_SERVICE_NAME: Type.Optional(
+    Type.String({
+      description: "The app's name in traces and metrics; package.json's when not set",
+    }),
+  ),
+  OTEL_RESOURCE_ATTRIBUTES: Type.Optional(
+    Type.String({
+      pattern: PAIRS,
+      description: 'What all traces and metrics say of this process',
+      expected: 'a comma list of name=value, with percent-encoded values',
+      remedy: 'Set OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=staging, or leave it out',
+    }),
+  ),
+  OTEL_TRACES_SAMPLER: choose(
+    ['parentbased_always_on', 'parentbased_always_off', 'parentbased_traceidratio'].flatMap(
+      (name) => [name, name.replace('parentbased_', '')],
+    ),
+    'Which traces are recorded; parentbased_ ones follow the caller',
+  ),
+  OTEL_TRACES_SAMPLER_ARG: Type.String({
+    default: '1',
+    pattern: '^(0|1|0?\\.\\d+|1\\.0+)$',
+    description: 'The part of the traces that traceidratio records, from 0 to 1',
+    expected: 'a number from 0 to 1',
+    remedy: 'Set OTEL_TRACES_SAMPLER_ARG=0.1 for a tenth',
+  }),
+  OTEL_METRIC_EXPORT_INTERVAL: Type.Integer({
+    ...TIME,
+    default: 60_000,
+    description: 'How often metrics are sent; in milliseconds',
+  }),
+  OTEL_PROPAGATORS: Type.String({
+    default: 'tracecontext,baggage',
+    pattern: ignoreCase('^(none|(tracecontext|baggage)( *, *(tracecontext|baggage))*)$'),
+    description: 'The headers that join traces of several services: tracecontext, baggage, none',
+    expected: 'a comma list of tracecontext and baggage, or none',
+  }),
+  OTEL_SDK_DISABLED: choose(['false', 'true'], 'true switches traces and metrics off'),
+});
+
+/** One of these, in any case; the first one is the default. */
+function choose(names: string[], description: string) {
+  return Type.String({
+    default: names[0],
+    pattern: ignoreCase(`^(${names.join('|')})$`),
+    description,
+    expected: names.join(', ').replace(/, ([^,]+)$/, ' or $1'),
+  });
+}
+
+function ignoreCase(pattern: string): string {
+  return pattern.replace(/[a-z]/g, (letter) => `[${letter}${letter.toUpperCase()}]`);
+}
