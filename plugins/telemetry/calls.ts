@@ -26,10 +26,19 @@ interface Call {
   error: Error;
 }
 
+const SWITCHING_PROTOCOLS = 101;
+
 /** A client span for each call by undici or fetch within a trace; the called service continues the trace. */
 export function recordCalls(app: FastifyInstance): void {
   const tracer = trace.getTracer(manifest.name, manifest.version);
   const spans = new WeakMap<object, Span>();
+  const end = (request: object, describe: (span: Span) => void) => {
+    const span = spans.get(request);
+    if (!span) return;
+    spans.delete(request);
+    describe(span);
+    span.end();
+  };
   const listeners: Record<string, (call: Call) => void> = {
     'undici:request:create': ({ request }) => {
       // What the app asks by itself, such as a health check, belongs to no trace.
@@ -43,30 +52,30 @@ export function recordCalls(app: FastifyInstance): void {
       };
       propagation.inject(trace.setSpan(context.active(), span), request, { set });
     },
+    // The body may never be read: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-client-span-duration
     'undici:request:headers': ({ request, response: { statusCode } }) => {
-      const span = spans.get(request)?.setAttribute('http.response.status_code', statusCode);
-      if (statusCode < 400) return;
-      span
-        ?.setAttribute('error.type', String(statusCode))
-        .setStatus({ code: SpanStatusCode.ERROR });
+      const isInformational = statusCode < 200 && statusCode !== SWITCHING_PROTOCOLS;
+      if (!isInformational) end(request, (span) => recordStatus(span, statusCode));
     },
-    'undici:request:trailers': ({ request }) => spans.get(request)?.end(),
-    'undici:request:error': ({ request, error }) => {
-      const span = spans.get(request);
-      if (span) recordError(span, error);
-      span?.end();
-    },
+    'undici:request:error': ({ request, error }) =>
+      end(request, (span) => recordError(span, error)),
   };
   listen(app, listeners);
 }
 
+function recordStatus(span: Span, statusCode: number): void {
+  span.setAttribute('http.response.status_code', statusCode);
+  if (statusCode < 400) return;
+  span.setAttribute('error.type', String(statusCode)).setStatus({ code: SpanStatusCode.ERROR });
+}
+
 /** The query is left out: it may carry secrets. */
 function describeCall({ origin, path, method }: Call['request']): Attributes {
-  const { protocol, hostname, port, href } = new URL(readPath(path), origin);
+  const { protocol, hostname, port, origin: base } = new URL(origin);
   return {
     'http.request.method': describeMethod(method).attribute,
-    'url.full': href,
-    'server.address': hostname,
+    'url.full': base + readPath(path),
+    'server.address': hostname.replace(/^\[|\]$/g, ''),
     'server.port': Number(port || (protocol === 'https:' ? 443 : 80)),
   };
 }
