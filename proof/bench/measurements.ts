@@ -2,6 +2,7 @@ import type { PostgresServer } from '../postgres.ts';
 import { measureBoot, measureIdleMemory } from './boot.ts';
 import { measureReload, measureTests } from './development.ts';
 import { measureInstall } from './install.ts';
+import { measureJobs } from './jobs.ts';
 import { measureLatency } from './latency.ts';
 import { measureNotes } from './notes.ts';
 import type { Result } from './rounds.ts';
@@ -26,6 +27,7 @@ export const MEASUREMENTS: Record<string, (setting: Setting) => Promise<Result[]
   memory: measureIdleMemory,
   install: measureInstall,
   workers: measureWorkers,
+  jobs: measureJobs,
   telemetry: measureTelemetry,
   dev: measureReload,
   test: measureTests,

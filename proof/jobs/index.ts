@@ -16,19 +16,27 @@ const RESTART_MS = 3_000;
 /** How many jobs a worker of this proof runs at once. */
 const CONCURRENCY = 10;
 
+/** How long a worker may take for many jobs in a row, in milliseconds. */
+const MANY_MS = 600_000;
+
 const SETTINGS = { WORKER_CONCURRENCY: `${CONCURRENCY}` };
 
-/** Flags: --jobs N (2000), how many are queued under load and how many a worker does while its memory is measured. */
+/**
+ * Flags: --jobs N (2000), how many are queued under load; --many N (2000), how many a worker does while its memory is
+ * measured.
+ */
 export async function prove(tally: Tally, flags: string[]): Promise<void> {
-  const options = { jobs: { type: 'string', default: '2000' } } as const;
-  const jobs = Number(parseArgs({ args: flags, options }).values.jobs);
+  const count = { type: 'string', default: '2000' } as const;
+  const { jobs, many } = parseArgs({ args: flags, options: { jobs: count, many: count } }).values;
   await using scene = await Scene.create();
   await tally.check('1,000 writes with a job each, half rolled back', () =>
     proveTransactions(scene),
   );
-  await tally.check('Workers restarted and killed under load', () => proveRestarts(scene, jobs));
+  await tally.check('Workers restarted and killed under load', () =>
+    proveRestarts(scene, Number(jobs)),
+  );
   await tally.check('Jobs that end badly', () => proveFailures(scene));
-  await tally.check('A worker does many jobs in a row', () => proveMemory(scene, jobs));
+  await tally.check('A worker does many jobs in a row', () => proveMemory(scene, Number(many)));
   await tally.check('A job for each minute, with several workers', () => proveTicks(scene));
   await tally.check('PostgreSQL away for 10 s', () => proveOutage(scene));
 }
@@ -80,10 +88,7 @@ async function proveRestarts(scene: Scene, jobs: number): Promise<string> {
   });
   const sentMs = performance.now() - startedAt;
   await disturbed;
-  const done = () =>
-    scene.count("from (select distinct key from proof_runs where key like 'load %') as done");
-  while ((await done()) < jobs && performance.now() - startedAt < 150_000) await sleep(500);
-  assert.equal(await done(), jobs, 'each job is done');
+  await scene.waitUntilDone(jobs, 'load', 150_000);
   const twice = (await scene.count("from proof_runs where key like 'load %'")) - jobs;
   assert.ok(
     twice <= killed * CONCURRENCY,
@@ -160,21 +165,12 @@ async function proveFailures(scene: Scene): Promise<string> {
 
 /** The memory of a worker after a quarter of the jobs and after all of them. */
 async function proveMemory(scene: Scene, jobs: number): Promise<string> {
-  await scene.postgres.query(`insert into pgboss.job (name, data, singleton_key, retry_limit, policy)
-    select 'record', json_build_object('key', 'many ' || n, 'sentAt', 0, 'ms', 0), 'many ' || n, 100000, 'short'
-    from generate_series(1, ${jobs}) as n`);
+  await scene.fill(jobs, 'many');
   const worker = await scene.start('worker', { WORKER_CONCURRENCY: '20', LOG_LEVEL: 'warn' });
-  const done = () => scene.count("from proof_runs where key like 'many %'");
-  const waitFor = async (count: number) => {
-    while ((await done()) < count) {
-      assert.ok(performance.now() - startedAt < 120_000, `${await done()} of ${count} jobs done`);
-      await sleep(100);
-    }
-  };
   const startedAt = performance.now();
-  await waitFor(jobs / 4);
+  await scene.waitUntilDone(jobs / 4, 'many', MANY_MS);
   const early = await readMemory(worker);
-  await waitFor(jobs);
+  await scene.waitUntilDone(jobs, 'many', MANY_MS);
   const late = await readMemory(worker);
   const rate = Math.round((jobs / (performance.now() - startedAt)) * 1_000);
   await worker[Symbol.asyncDispose]();
@@ -197,10 +193,7 @@ async function proveOutage(scene: Scene): Promise<string> {
   await sleep(10_000);
   await scene.postgres.start();
   const startedAt = performance.now();
-  const done = () =>
-    scene.count("from (select distinct key from proof_runs where key like 'outage %') as done");
-  while ((await done()) < 100 && performance.now() - startedAt < 60_000) await sleep(500);
-  assert.equal(await done(), 100);
+  await scene.waitUntilDone(100, 'outage', 60_000);
   const seconds = Math.round((performance.now() - startedAt) / 100) / 10;
   for (const worker of workers) await worker[Symbol.asyncDispose]();
   return `100 of 100 jobs done ${seconds} s after it was back`;

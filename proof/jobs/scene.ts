@@ -1,4 +1,6 @@
+import assert from 'node:assert/strict';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { buildApp } from '../../src/app.ts';
 import { createLogger } from '../../src/logger.ts';
 import { PostgresServer } from '../postgres.ts';
@@ -51,6 +53,24 @@ export class Scene implements AsyncDisposable {
     });
     this.#processes.use(started);
     return Object.assign(started, { url: `http://127.0.0.1:${port}` });
+  }
+
+  /** Queues `record` jobs all at once; their keys begin with this. */
+  async fill(jobs: number, key: string): Promise<void> {
+    await this.postgres.query(`insert into pgboss.job (name, data, singleton_key, retry_limit, policy)
+      select 'record', json_build_object('key', '${key} ' || n, 'sentAt', 0, 'ms', 0), '${key} ' || n, 100000, 'short'
+      from generate_series(1, ${jobs}) as n`);
+  }
+
+  /** Resolves when so many jobs with keys that begin with this are done, each once or more. */
+  async waitUntilDone(jobs: number, key: string, withinMs: number): Promise<void> {
+    const startedAt = performance.now();
+    const count = () =>
+      this.count(`from (select distinct key from proof_runs where key like '${key} %') as done`);
+    for (let done = await count(); done < jobs; done = await count()) {
+      assert.ok(performance.now() - startedAt < withinMs, `${done} of ${jobs} jobs are done`);
+      await sleep(100);
+    }
   }
 
   async count(text: string): Promise<number> {
