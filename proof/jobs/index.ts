@@ -22,12 +22,15 @@ const MANY_MS = 600_000;
 const SETTINGS = { WORKER_CONCURRENCY: `${CONCURRENCY}` };
 
 /**
- * Flags: --jobs N (2000), how many are queued under load; --many N (2000), how many a worker does while its memory is
+ * Flags: --jobs N (10000), how many are queued under load; --many N (2000), how many a worker does while its memory is
  * measured.
  */
 export async function prove(tally: Tally, flags: string[]): Promise<void> {
   const count = { type: 'string', default: '2000' } as const;
-  const { jobs, many } = parseArgs({ args: flags, options: { jobs: count, many: count } }).values;
+  const { jobs, many } = parseArgs({
+    args: flags,
+    options: { jobs: { ...count, default: '10000' }, many: count },
+  }).values;
   await using scene = await Scene.create();
   await tally.check('1,000 writes with a job each, half rolled back', () =>
     proveTransactions(scene),

@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { PostgresServer } from '../postgres.ts';
 import type { Run } from './run.ts';
+
+/** How many jobs two workers share. */
+const JOBS = 20;
 
 /** A client of its own, as a router tells it. */
 const CLIENT = { 'x-forwarded-for': '203.0.113.9' };
@@ -62,6 +67,22 @@ export async function proveNoticedSignal(run: Run): Promise<string> {
     ? 'does not pass it on, THE APP SERVES ON until node gets one itself'
     : 'passes it on';
   return `${seen}; the runner ends with ${signal ?? code}`;
+}
+
+/** Both workers listen on ports of their own, and each job is done by one of them. */
+export async function proveWorkers({ output }: Run, postgres: PostgresServer): Promise<string> {
+  const see = (name: RegExp, text: string) =>
+    output.filter((line) => name.test(line) && line.includes(text));
+  const waitFor = async (isThere: () => boolean) => {
+    while (!isThere()) await sleep(50);
+  };
+  await waitFor(() => [/worker\.1/, /worker\.2/].every((name) => see(name, 'listening at')[0]));
+  await postgres.query(`insert into pgboss.job (name, data, singleton_key, retry_limit, policy)
+    select 'seed', '{}', n, 100000, 'short' from generate_series(1, ${JOBS}) as n`);
+  const done = () => see(/worker\.\d/, '"outcome":"done"');
+  await waitFor(() => done().length >= JOBS);
+  assert.equal(done().length, JOBS);
+  return `two workers beside one web process, ${JOBS} jobs done`;
 }
 
 async function isServing({ urls }: Run): Promise<boolean> {

@@ -7,7 +7,7 @@ import { startRedis } from '../redis.ts';
 import { release } from '../routing/web.ts';
 import type { Tally } from '../tally.ts';
 import { installTools } from '../tools.ts';
-import { proveLog, proveNoticedSignal, proveSharing } from './checks.ts';
+import { proveLog, proveNoticedSignal, proveSharing, proveWorkers } from './checks.ts';
 import { EXAMPLES, NF, Run } from './run.ts';
 
 interface Runner {
@@ -74,6 +74,15 @@ export async function prove(tally: Tally): Promise<void> {
       return await proveSharing(run, LIMIT);
     },
   );
+  await tally.check("Debian's foreman, web=1,worker=2", async () => {
+    const command = 'foreman start -m web=1,worker=2';
+    await using run = await start({ ...FOREMAN, command, processes: 1 });
+    const result = await proveWorkers(run, postgres);
+    run.signal('SIGTERM', 'runner');
+    assert.deepEqual(await run.ended, success);
+    await run.waitUntilGone();
+    return `${result}; nothing left behind`;
+  });
   for (const runner of DEAF)
     await tally.check(`${runner.name}, SIGTERM to it alone`, async () => {
       await using run = await start(runner);
