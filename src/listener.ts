@@ -1,6 +1,6 @@
 import { subscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
-import type { ServerResponse } from 'node:http';
+import type { Server, ServerResponse } from 'node:http';
 import net from 'node:net';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
@@ -17,11 +17,15 @@ const LINGER_MS = 500;
 export function openHttpListener(app: FastifyInstance): Listener {
   const { server, openRequests } = app;
   openRequests.trackUpgrades(server);
+  let localhost: net.Server | undefined;
   return {
-    listen: (address) => app.listen({ ...address, listenTextResolver }),
+    async listen({ host, port }) {
+      if (host !== 'localhost') return app.listen({ host, port, listenTextResolver });
+      await app.listen({ host: '127.0.0.1', port, listenTextResolver: readLocalhost });
+      localhost = await listenOnIPv6(server);
+    },
     announceClose() {
       for (const { reply } of openRequests.list()) if (reply) askToReconnect(reply.raw);
-      // Node's own channel has the requests of all servers that Fastify binds: localhost is two addresses.
       subscribe('http.server.request.start', (message) =>
         askToReconnect((message as { response: ServerResponse }).response),
       );
@@ -34,6 +38,7 @@ export function openHttpListener(app: FastifyInstance): Listener {
       await setImmediate();
       // The method of http.Server would close idle connections too.
       net.Server.prototype.close.call(server);
+      localhost?.close();
       await Promise.race([ended, sleep(lingerMs)]);
       const closeConnections = async () => {
         await openRequests.waitUntilAnswered();
@@ -51,6 +56,29 @@ export function openHttpListener(app: FastifyInstance): Listener {
 /** Sent from the signal on: a router that hears it only at the close has sent the next request already. */
 function askToReconnect(response: ServerResponse): void {
   if (!response.headersSent) response.setHeader('connection', 'close');
+}
+
+/**
+ * `localhost` is two addresses. For the second, Fastify opens a server that lacks what plugins have added to the first;
+ * here its connections become the first one's.
+ *
+ * @returns undefined where there is no IPv6
+ */
+async function listenOnIPv6(server: Server): Promise<net.Server | undefined> {
+  const { port } = server.address() as net.AddressInfo;
+  const options = { allowHalfOpen: true, noDelay: true };
+  const second = net.createServer(options, (socket) => void server.emit('connection', socket));
+  try {
+    await once(second.listen(port, '::1'), 'listening');
+    return second;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') throw error;
+    return undefined;
+  }
+}
+
+function readLocalhost(address: string): string {
+  return `Server listening at ${address.replace('127.0.0.1', 'localhost')}`;
 }
 
 function listenTextResolver(address: string): string {

@@ -1,0 +1,63 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { FastifyInstance } from 'fastify';
+import { test } from 'tap';
+import { openHttpListener } from '../../src/listener.ts';
+import { buildTestApp, DOWN } from '../helper.ts';
+
+const ENVIRONMENT = { DATABASE_URL: DOWN, SHUTDOWN_DELAY_MS: '0' };
+
+/** The answer to some bytes at one of the two addresses of `localhost`. */
+async function exchange(app: FastifyInstance, host: string, bytes: string): Promise<string> {
+  const socket = connect((app.server.address() as AddressInfo).port, host);
+  socket.write(bytes);
+  return await text(socket);
+}
+
+test('At both addresses of localhost, every answer is the same', async (t) => {
+  const app = await buildTestApp(t, ENVIRONMENT);
+  const listener = openHttpListener(app);
+  t.equal(await listener.listen({ host: 'localhost', port: 0 }), undefined);
+  for (const [bytes, status] of [
+    ['GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n', 200],
+    ['GET / HTTP/1.1\r\nHost: a\r\nExpect: more\r\nConnection: close\r\n\r\n', 417],
+    ['CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n', 400],
+    ['nonsense\r\n\r\n', 400],
+  ] as const)
+    for (const host of ['127.0.0.1', '::1']) {
+      const answer = await exchange(app, host, bytes);
+      t.match(answer, new RegExp(`^HTTP/1\\.1 ${status} `), `${host} ${bytes}`);
+      t.match(answer.toLowerCase(), /\r\nx-request-id: /, `${host} ${bytes}`);
+    }
+  await listener.close();
+});
+
+test('A request at either address is answered before the listener is closed', async (t) => {
+  const app = await buildTestApp(t, ENVIRONMENT);
+  const listener = openHttpListener(app);
+  await listener.listen({ host: 'localhost', port: 0 });
+  const body =
+    'POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nConnection: close\r\n\r\n';
+  const answers = ['127.0.0.1', '::1'].map(async (host) => {
+    const socket = connect((app.server.address() as AddressInfo).port, host);
+    socket.write(body);
+    await once(socket, 'connect');
+    setTimeout(() => socket.write('{}'), 300);
+    return await text(socket);
+  });
+  await sleep(100);
+  await listener.close();
+  for (const answer of await Promise.all(answers)) t.match(answer, /^HTTP\/1\.1 404 /);
+});
+
+test('Where another process has one of the addresses, the port is taken', async (t) => {
+  const other = createServer().listen(0, '::1');
+  await once(other, 'listening');
+  t.teardown(() => other.close());
+  const listener = openHttpListener(await buildTestApp(t, ENVIRONMENT));
+  const { port } = other.address() as AddressInfo;
+  await t.rejects(listener.listen({ host: 'localhost', port }), { code: 'EADDRINUSE' });
+  await listener.close();
+});
