@@ -53,7 +53,7 @@ export async function startApp({
 
 /** Runs a process type of the built app under an environment that holds nothing else. */
 export function runApp(
-  type: 'web' | 'release',
+  type: 'web' | 'worker' | 'release',
   environment: Record<string, string>,
   nodeFlags: string[] = [],
 ): RunningProcess {

@@ -35,6 +35,14 @@ const LITERALS = new RegExp(
   'gis',
 );
 
+/** The first table that is named: `notes`, `"notes"`, `"public"."notes"`. */
+const COLLECTION = /\b(?:from|into|update) (?:only )?((?:"[^"]+"|[\w.])+)/i;
+
+/** PostgreSQL's error codes; those of Node have no digit. */
+const SQLSTATE = /^(?=.*\d)[\dA-Z]{5}$/;
+
+const SYSTEM = 'postgresql';
+
 /** What is read of pg's pool. */
 interface Pool {
   totalCount: number;
@@ -45,17 +53,23 @@ interface Pool {
 /** A client span for each query within a trace: what a health check asks makes none. */
 export function recordQueries(app: FastifyInstance): void {
   const tracer = trace.getTracer(manifest.name, manifest.version);
+  const server = describeServer(Reflect.get(app.config, 'DATABASE_URL'));
   const record = (message: unknown) => {
     if (!trace.getActiveSpan()) return;
     const { query, queryDurationMillis, ...event } = message as LogEvent;
-    const attributes = describeStatement(query.sql);
-    const { 'db.operation.name': operation, 'db.collection.name': collection } = attributes;
-    const span = tracer.startSpan([operation, collection].filter(Boolean).join(' '), {
+    const { operation, collection, ...attributes } = describeStatement(query.sql);
+    const target = collection ?? server['db.namespace'];
+    const span = tracer.startSpan([operation, target].filter(Boolean).join(' ') || SYSTEM, {
       kind: SpanKind.CLIENT,
-      attributes,
+      attributes: { ...server, ...attributes },
       startTime: Date.now() - queryDurationMillis,
     });
-    if (event.level === 'error') recordError(span, event.error as Error);
+    if (event.level === 'error') {
+      const error = event.error as Error & { code?: string };
+      recordError(span, error);
+      if (SQLSTATE.test(error.code ?? ''))
+        span.setAttribute('db.response.status_code', error.code as string);
+    }
     span.end();
   };
   listen(app, { [QUERIES]: record });
@@ -82,16 +96,29 @@ export function recordPool(app: FastifyInstance): void {
   });
 }
 
-function describeStatement(sql: string): Attributes {
+/** The embedded database has no server, and a Unix socket no URL that can be read. */
+function describeServer(url = ''): Attributes {
+  const { protocol, hostname, port, pathname } = URL.parse(url) ?? {};
+  if (!protocol?.startsWith('postgres')) return { 'db.system.name': SYSTEM };
+  return {
+    'db.system.name': SYSTEM,
+    'db.namespace': pathname?.slice(1),
+    'server.address': hostname?.replace(/^\[|\]$/g, ''),
+    'server.port': Number(port || 5432),
+  };
+}
+
+function describeStatement(sql: string) {
   const text = sql
     .slice(0, MAX_STATEMENT_LENGTH)
     .replace(LITERALS, (_literal, name: string | undefined) => name ?? '?');
-  const [operation = ''] = /^\w+/.exec(text.trimStart()) ?? [];
-  const [, collection] = /\b(?:from|into|update) (?:only )?"?([\w.]+)/i.exec(text) ?? [];
+  const operation = /^\s*(\w+)/.exec(text)?.[1]?.toUpperCase();
+  const collection = COLLECTION.exec(text)?.[1]?.replaceAll('"', '');
   return {
-    'db.system.name': 'postgresql',
+    operation,
+    collection,
     'db.query.text': text,
-    'db.operation.name': operation.toUpperCase(),
+    ...(operation && { 'db.operation.name': operation }),
     ...(collection && { 'db.collection.name': collection }),
   };
 }

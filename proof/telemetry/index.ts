@@ -4,7 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { startApp } from '../app.ts';
 import type { Tally } from '../tally.ts';
 import { proveFaults } from './faults.ts';
-import { type ReceivedSpan, Receiver } from './receiver.ts';
+import { Receiver } from './receiver.ts';
+import { proveTraces } from './traces.ts';
 
 const PROTOCOLS = ['http/protobuf', 'http/json'] as const;
 
@@ -20,9 +21,7 @@ const PART = 0.1;
 
 export async function prove(tally: Tally): Promise<void> {
   for (const protocol of PROTOCOLS) {
-    await tally.check(`${protocol}: a request over two apps and a database is one trace`, () =>
-      proveTrace(protocol),
-    );
+    await proveTraces(tally, protocol);
     await tally.check(`${protocol}: every metric has its unit and temporality`, () =>
       proveMetrics(protocol),
     );
@@ -42,39 +41,6 @@ export function attach({ url }: Receiver, protocol = 'http/protobuf'): Record<st
     OTEL_METRIC_EXPORT_INTERVAL: '500',
     RATE_LIMIT_MAX: '0',
   };
-}
-
-async function proveTrace(protocol: string): Promise<string> {
-  await using receiver = await Receiver.start();
-  {
-    const environment = { ...attach(receiver, protocol), OTEL_SERVICE_NAME: 'other' };
-    await using other = await startApp({ postgres: true, environment });
-    await using app = await startApp({
-      environment: { ...attach(receiver, protocol), BACKING_APP_URL: other.url },
-    });
-    const answer = await fetch(`${app.url}/backing-app/notes?limit=7`);
-    assert.equal(answer.status, 200);
-  }
-  const outer = find(receiver.spans, 'GET /backing-app/notes', SERVER);
-  const call = find(receiver.spans, 'GET', CLIENT);
-  const inner = find(receiver.spans, 'GET /notes', SERVER);
-  const query = find(receiver.spans, 'SELECT notes', CLIENT);
-  assert.deepEqual(
-    [call.parentSpanId, inner.parentSpanId, query.parentSpanId],
-    [outer.spanId, call.spanId, inner.spanId],
-  );
-  assert.deepEqual([...new Set(receiver.spans.map(({ traceId }) => traceId))], [outer.traceId]);
-  assert.deepEqual([outer.service, inner.service], ['poort', 'other']);
-  assert.equal(Number(outer.attributes['http.response.status_code']), 200);
-  assert.equal(query.attributes['db.operation.name'], 'SELECT');
-  assert.doesNotMatch(JSON.stringify(receiver.spans), /limit=7/, 'a query of a URL');
-  return `${receiver.spans.length} spans`;
-}
-
-function find(spans: ReceivedSpan[], name: string, kind: number): ReceivedSpan {
-  const found = spans.filter((span) => span.name === name && span.kind === kind);
-  assert.equal(found.length, 1, `${found.length} of ${name}: ${spans.map((span) => span.name)}`);
-  return found[0]!;
 }
 
 const METRICS = {

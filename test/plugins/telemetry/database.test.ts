@@ -10,6 +10,7 @@ const ROUTES = `
     app.get('/queried', async () => {
       await sql\`select 'it''s hunter2' as a, 4.2 as b, \${'hunter2'}::text as c\`.execute(app.db);
       await sql\`select E'it\\\\'s hunter2', $$hunter2$$, $a$it's hunter2$a$ -- hunter2\`.execute(app.db);
+      await sql\`select id from only "public"."notes"\`.execute(app.db);
       await sql\`update nowhere set a = 'hunter2'\`.execute(app.db).catch(() => undefined);
       return {};
     });
@@ -33,6 +34,8 @@ test('GET /queried: the text of its statements has no values', async (t) => {
   t.match(failed.attributes, {
     'db.query.text': 'update nowhere set a = ?',
     'error.type': '42P01',
+    'db.response.status_code': '42P01',
   });
+  findSpan(collector, 'SELECT public.notes', CLIENT);
   t.notMatch(JSON.stringify(collector.spans), 'hunter2');
 });
