@@ -36,10 +36,8 @@ export async function migrateEmbedded(
     await store(db, sources);
     return [...changed, ...applied];
   } catch (error) {
-    const { message, cause = '' } = error as Error;
-    throw new OperatorError(`${message}: ${(cause as Error).message}. Correct it, or: ${RESET}`, {
-      cause: error,
-    });
+    const { message } = error as Error;
+    throw new OperatorError(`${message}. Correct it, or: ${RESET}`, { cause: error });
   }
 }
 
@@ -79,11 +77,11 @@ async function redo(db: Kysely<unknown>, folder: string, names: string[]): Promi
       for (const name of names.toReversed()) await migrations[name]?.down?.(transaction);
       for (const name of names) await migrations[name]?.up(transaction);
     } catch (cause) {
-      throw new Error(failure, { cause });
+      throw new Error(`${failure}: ${(cause as Error).message}`, { cause });
     }
     const after = await readRows(transaction);
     if ([...before].some(([table, rows]) => after.get(table) !== rows))
-      throw new Error(failure, { cause: new Error('to do it again would lose rows') });
+      throw new Error(`${failure}: to do it again would lose rows`);
   });
 }
 

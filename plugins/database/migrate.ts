@@ -126,14 +126,18 @@ async function run<Tables>(
   });
   const { error, results = [] } = await migrator.migrateTo(last);
   const failed = results.find(({ status }) => status === 'Error')?.migrationName;
-  if (failed) throw describeFailure(failed, error as SqlError, db.isTransaction);
+  if (failed) throw describeFailure(failed, error, db.isTransaction);
   if (error) throw error;
   return names;
 }
 
-function describeFailure(name: string, cause: SqlError, isUndone: boolean): Error {
-  const isLock = cause.code === '55P03';
-  const reason = isLock ? `waited ${LOCK_TIMEOUT_MS} ms for a lock of another session` : 'failed';
+function describeFailure(name: string, cause: unknown, isUndone: boolean): Error {
+  // A migration can throw anything.
+  const { code, message = cause } = (cause ?? {}) as Partial<SqlError>;
+  const isLock = code === '55P03';
+  const reason = isLock
+    ? `waited ${LOCK_TIMEOUT_MS} ms for a lock of another session`
+    : `failed: ${message}`;
   const rest = isUndone
     ? 'the schema is as before'
     : 'it runs without a transaction, see what it left';

@@ -14,17 +14,29 @@ export interface AppMigration extends Migration {
 /** By name: the file's name without its ending. */
 export type Migrations = Record<string, AppMigration>;
 
-/** An app whose last migration was removed has no folder any more: git keeps no empty ones. */
+/**
+ * The files of a folder, but for what an editor hides beside them.
+ * An app whose last migration was removed has no folder any more: git keeps no empty ones.
+ */
 export async function listFiles(folder: string): Promise<string[]> {
   const files = await readdir(folder).catch((error) =>
     error.code === 'ENOENT' ? [] : Promise.reject(error),
   );
-  return files.filter((file) => /(?<!\.d)\.m?[jt]s$/.test(file));
+  return files.filter((file) => /^[^.].*(?<!\.d)\.m?[jt]s$/.test(file));
 }
 
 export async function readMigrations(folder: string): Promise<Migrations> {
   const migrations: Migrations = {};
   for (const file of await listFiles(folder))
-    migrations[path.parse(file).name] = await import(pathToFileURL(path.join(folder, file)).href);
+    migrations[path.parse(file).name] = await load(path.join(folder, file));
   return migrations;
+}
+
+/** Node does not say in which file a mistake is. */
+async function load(file: string): Promise<AppMigration> {
+  try {
+    return await import(pathToFileURL(file).href);
+  } catch (cause) {
+    throw new Error(`${file} cannot be loaded: ${(cause as Error).message}`, { cause });
+  }
 }

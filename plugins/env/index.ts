@@ -68,7 +68,7 @@ export async function listFiles(folder: URL): Promise<URL[]> {
   const names = existsSync(folder) ? await readdir(folder, { recursive: true }) : [];
   const files = names.map((name) => name.replaceAll('\\', '/'));
   return files
-    .filter((name) => /^[^/]+(\/index)?(?<!\.d)\.[jt]s$/.test(name))
+    .filter((name) => /^[^./][^/]*(\/index)?(?<!\.d)\.[jt]s$/.test(name))
     .map((name) => new URL(name, folder));
 }
 

@@ -84,7 +84,7 @@ test('In development', async (t) => {
 
   await t.test('a new migration that fails is told with what to do', async (t) => {
     await t.rejects(migrate(t, db, { ...edited, '3-cats.mjs': create('cats', 'name') }), {
-      message: /^Migration 3-cats failed; .*already exists\. Correct it, or: .*db:reset/,
+      message: /^Migration 3-cats failed: .*already exists; .*\. Correct it, or: .*db:reset/,
     });
   });
 });

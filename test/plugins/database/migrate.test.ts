@@ -53,7 +53,7 @@ test('Migrations', async (t) => {
       });
       const error = await applyMigrations(db, folder).catch((error) => error);
       t.match(error, {
-        message: 'Migration 0005-broken failed; the schema is as before',
+        message: 'Migration 0005-broken failed: no; the schema is as before',
         cause: { message: 'no' },
       });
       t.strictSame(await listTables(), ['cats', 'dogs', 'mice']);
@@ -82,7 +82,8 @@ test('Migrations', async (t) => {
       '0009-index.mjs': index('first').replace("'kysely'", `'${import.meta.resolve('kysely')}'`),
     });
     await t.rejects(applyMigrations(db, others), {
-      message: 'Migration 0009-index failed; it runs without a transaction, see what it left',
+      message:
+        'Migration 0009-index failed: relation "first" already exists; it runs without a transaction, see what it left',
     });
     t.strictSame(await findPendingMigrations(db, others), ['0009-index']);
   });
@@ -102,6 +103,22 @@ test('Migrations', async (t) => {
     for (const { up } of migrations) await up(db);
     for (const { down } of migrations.toReversed()) await down?.(db);
     t.strictSame(await listTables(), before);
+  });
+
+  await t.test('that are none are named with the reason', async (t) => {
+    const rows: [code: string, reason: RegExp][] = [
+      ['', /^Migration 0001-wrong failed: .*up is not a function; the schema/],
+      ['export const down = () => {};', /^Migration 0001-wrong failed: .*up is not a function/],
+      ['export const up = (', /0001-wrong\.mjs cannot be loaded: Unexpected end of input$/],
+      ["import './none.mjs';", /0001-wrong\.mjs cannot be loaded: Cannot find module .*none/],
+      ['export const up = () => { throw undefined };', /^Migration 0001-wrong failed: undefined;/],
+      ["export const up = () => { throw 'a text' };", /^Migration 0001-wrong failed: a text;/],
+    ];
+    for (const [code, message] of rows) {
+      const wrong = await createFolder(t);
+      await writeFiles(wrong, { '0001-wrong.mjs': code });
+      await t.rejects(applyMigrations(db, wrong), { message }, code);
+    }
   });
 
   await t.test('that cannot be read are an error', async (t) => {

@@ -12,8 +12,10 @@ test('Each migration of the app has a name of its own, which begins with its pla
   t.end();
 });
 
-test('A folder of migrations may have source maps and types beside them', async (t) => {
+test('A folder of migrations may have other files beside them', async (t) => {
   const folder = await createFolder(t);
-  await writeFiles(folder, { 'a.js': '', 'a.js.map': '', 'a.d.ts': '', 'b.ts': '', 'c.mjs': '' });
+  const others = ['a.js.map', 'a.d.ts', '.#b.ts', '.b.ts.swp', 'b.ts~', 'README.md', 'b.sql'];
+  const files = ['a.js', 'b.ts', 'c.mjs', ...others];
+  await writeFiles(folder, Object.fromEntries(files.map((file) => [file, ''])));
   t.strictSame((await listFiles(folder)).sort(), ['a.js', 'b.ts', 'c.mjs']);
 });

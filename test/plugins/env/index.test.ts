@@ -241,6 +241,7 @@ test("A folder's files are asked for their settings, whatever else they hold", a
     'silent.js': 'export default () => {};',
     'weather.js.map': '{}',
     'weather.d.ts': 'export declare const settings: object;',
+    '.#weather.ts': 'what an editor keeps',
     'package.json': '{ "type": "module" }',
   });
   const settings = await gatherSettings([pathToFileURL(`${folder}/`)]);
