@@ -20,6 +20,9 @@ const MAX_PAUSE_MS = 10_000;
 /** How long what a worker has said may take after its end, in milliseconds. */
 const OUTPUT_TIMEOUT_MS = 1_000;
 
+/** How much longer than SHUTDOWN_TIMEOUT_MS a worker may take to stop, in milliseconds: it ends itself at that. */
+const STOP_MARGIN_MS = 1_000;
+
 /** After so many that died at once, one after the other, the process gives up and leaves it to the platform. */
 const MAX_DEATHS = 8;
 
@@ -34,6 +37,7 @@ export function countWorkers({ WEB_CONCURRENCY }: Readonly<Config>): number {
  */
 export class Primary {
   readonly #log: FastifyBaseLogger;
+  readonly #stopTimeoutMs: number;
   /** When each worker was started, by performance.now(). */
   readonly #startedAt = new Map<Worker, number>();
   readonly #crashed = new Set<Worker>();
@@ -42,8 +46,9 @@ export class Primary {
   #exitCode = 0;
   #deaths = 0;
 
-  constructor(log: FastifyBaseLogger) {
+  constructor(log: FastifyBaseLogger, { SHUTDOWN_TIMEOUT_MS }: Readonly<Config>) {
     this.#log = log;
+    this.#stopTimeoutMs = SHUTDOWN_TIMEOUT_MS + STOP_MARGIN_MS;
   }
 
   /** Starts one worker, and the others when it listens: what keeps all of them from starting is logged once. */
@@ -115,9 +120,20 @@ export class Primary {
 
   /** Heroku signals all processes of a dyno, other platforms this one alone: a worker ignores the second signal. */
   #stop(): void {
+    if (!this.#stopping) setTimeout(() => this.#kill(), this.#stopTimeoutMs);
     this.#stopping = true;
     for (const worker of this.#startedAt.keys()) worker.process.kill('SIGTERM');
     this.#exitAfterLast();
+  }
+
+  /** A worker whose event loop stands still hears no signal, and no timer of its own. */
+  #kill(): void {
+    const workers = [...this.#startedAt.keys()];
+    this.#log.error(
+      { workers: workers.map((worker) => worker.process.pid) },
+      'Workers that do not stop are killed',
+    );
+    for (const worker of workers) worker.process.kill('SIGKILL');
   }
 
   #exitAfterLast(): void {

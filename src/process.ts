@@ -44,7 +44,7 @@ export async function startProcess(
   try {
     const config = await readConfig(options.environment, options.plugins);
     const workers = countWorkers(config);
-    if (workers > 1 && cluster.isPrimary) new Primary(logger).start(workers);
+    if (workers > 1 && cluster.isPrimary) new Primary(logger, config).start(workers);
     else await serve(openListener, { ...options, config, logger });
   } catch (error) {
     exitWith(error as Error, logger);

@@ -45,6 +45,18 @@ test('A worker that fails to stop makes the exit code 1', async (t) => {
   t.equal(await primary.exited, 1);
 });
 
+test('Workers that stand still are killed when the time to stop is over', async (t) => {
+  const primary = startPrimary(t, 'stuck');
+  await poll(() => listWorkers(primary).length === 2);
+  primary.signal('SIGTERM');
+  t.equal(await primary.exited, 1);
+  t.match(primary.lines.at(-1), {
+    level: 50,
+    workers: listWorkers(primary),
+    msg: 'Workers that do not stop are killed',
+  });
+});
+
 test('A first worker that does not come up ends the process with 1: it is not started again', async (t) => {
   const primary = startPrimary(t, 'stillborn');
   t.equal(await primary.exited, 1);
