@@ -15,6 +15,8 @@ export interface AppOptions {
   environment?: Record<string, string>;
   /** A PostgreSQL server of its own instead of the embedded database. */
   postgres?: boolean;
+  /** Where dist/ is; without it the app is built. */
+  folder?: string;
 }
 
 /** The built app as it runs; disposing of it ends it and its database. */
@@ -30,6 +32,7 @@ export interface RunningApp extends AsyncDisposable {
 export async function startApp({
   environment,
   postgres = false,
+  folder,
 }: AppOptions = {}): Promise<RunningApp> {
   await using stack = new AsyncDisposableStack();
   const database = postgres
@@ -44,7 +47,7 @@ export async function startApp({
     ...environment,
   };
   if (postgres) await release(settings);
-  const process = stack.use(runApp('web', settings));
+  const process = stack.use(runApp('web', settings, [], folder));
   const url = `http://127.0.0.1:${port}`;
   await waitUntilReady(process, url);
   const started = stack.move();
@@ -56,8 +59,8 @@ export function runApp(
   type: 'web' | 'worker' | 'release',
   environment: Record<string, string>,
   nodeFlags: string[] = [],
+  folder = buildApp(),
 ): RunningProcess {
-  const folder = buildApp();
   return new RunningProcess(process.execPath, [...nodeFlags, `dist/src/${type}.js`], {
     folder,
     environment,

@@ -33,6 +33,11 @@ export class RealIssuer implements AsyncDisposable {
     await once(this.#server, 'listening');
   }
 
+  /** The private key that signs with an algorithm. */
+  findKey(alg: string): JWK {
+    return this.#keys.find((key) => key.alg === alg) as JWK;
+  }
+
   /** Publishes other keys, without a pause; the first of an algorithm signs. */
   publish(change: (keys: JWK[]) => JWK[]): void {
     this.#keys = change(this.#keys);

@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { copyTree, ROOT } from '../docs/copy.ts';
+import { findBlocks } from '../docs/markdown.ts';
+import { read } from '../docs/pages.ts';
+import { expectSuccess } from '../docs/shell.ts';
+
+/**
+ * Builds the app with routes of an owner: the one of docs/auth.md that passes the token on, the same
+ * without that, and one with a scope.
+ *
+ * @returns the folder in which dist/ is
+ */
+export async function buildWithRoutes(): Promise<string> {
+  const folder = await copyTree('auth');
+  const [block] = findBlocks(read(ROOT, 'docs/auth.md'), 'ts');
+  const route = (block?.lines ?? []).join('\n');
+  const alone = route
+    .replace("app.get('/me', {", "app.get('/alone', {")
+    .replace(', request.headers.authorization', '');
+  assert.notEqual(route, alone);
+  const code = `import type { FastifyInstance } from 'fastify';
+import { Type } from 'typebox';
+
+const Me = Type.Object({ id: Type.String() });
+
+export default async (app: FastifyInstance) => {
+${route}
+${alone}
+app.get('/scoped', { config: { auth: { scope: 'notes:write' } } }, async ({ user }) => user);
+};
+`;
+  await mkdir(path.join(folder, 'routes/proof'));
+  await writeFile(path.join(folder, 'routes/proof/index.ts'), code);
+  await expectSuccess(folder, 'npm run typecheck && npm run build');
+  return folder;
+}
