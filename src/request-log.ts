@@ -20,9 +20,9 @@ declare module 'fastify' {
 }
 
 /** What nginx logs for a request whose client did not wait: no status was sent. */
-const CLIENT_CLOSED_REQUEST = 499;
+export const CLIENT_CLOSED_REQUEST = 499;
 
-const SWITCHING_PROTOCOLS = 101;
+export const SWITCHING_PROTOCOLS = 101;
 
 /** The most of a path that is logged, in characters. */
 const MAX_PATH = 500;
@@ -34,7 +34,9 @@ export class RequestLog extends LogController {
   }
 
   override incomingRequest(request: FastifyRequest, reply: FastifyReply): void {
-    request.server.openRequests.begin(reply, () => logRequest(request, reply));
+    // A connection that has ended has no address any more.
+    const address = readAddress(request);
+    request.server.openRequests.begin(reply, () => logRequest(request, reply, address));
   }
 
   override requestCompleted(): void {}
@@ -54,13 +56,13 @@ export class RequestLog extends LogController {
   }
 }
 
-function logRequest(request: FastifyRequest, reply: FastifyReply): void {
+function logRequest(request: FastifyRequest, reply: FastifyReply, address: string): void {
   const line = {
     method: request.method,
     path: readPath(request.originalUrl),
-    status: readStatus(request, reply),
+    status: readStatus(reply),
     durationMs: Math.round(reply.elapsedTime * 10) / 10,
-    address: readAddress(request),
+    address,
     ...request.logFields,
   };
   if (reply.failure && line.status >= 500)
@@ -69,7 +71,8 @@ function logRequest(request: FastifyRequest, reply: FastifyReply): void {
 }
 
 /** The library that upgrades a connection writes its 101 past the reply. */
-function readStatus({ headers }: FastifyRequest, reply: FastifyReply): number {
+export function readStatus(reply: FastifyReply): number {
+  const { headers } = reply.request;
   if (reply.raw.headersSent) return reply.statusCode;
   return headers.upgrade && reply.sent ? SWITCHING_PROTOCOLS : CLIENT_CLOSED_REQUEST;
 }

@@ -9,7 +9,7 @@ import {
 } from '@opentelemetry/api';
 import type { FastifyInstance } from 'fastify';
 import manifest from '../../package.json' with { type: 'json' };
-import { readPath } from '../../src/request-log.ts';
+import { readPath, SWITCHING_PROTOCOLS } from '../../src/request-log.ts';
 import { describeMethod } from './conventions.ts';
 import { listen } from './listen.ts';
 import { recordError } from './record-error.ts';
@@ -25,8 +25,6 @@ interface Call {
   response: { statusCode: number };
   error: Error;
 }
-
-const SWITCHING_PROTOCOLS = 101;
 
 /** A client span for each call by undici or fetch within a trace; the called service continues the trace. */
 export function recordCalls(app: FastifyInstance): void {

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import {
   type Attributes,
   type Context,
@@ -6,6 +6,7 @@ import {
   type Histogram,
   metrics,
   propagation,
+  ROOT_CONTEXT,
   type Span,
   SpanKind,
   SpanStatusCode,
@@ -14,7 +15,12 @@ import {
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import manifest from '../../package.json' with { type: 'json' };
 import { readAddress } from '../../src/client-address.ts';
-import { readPath } from '../../src/request-log.ts';
+import {
+  CLIENT_CLOSED_REQUEST,
+  readPath,
+  readStatus,
+  SWITCHING_PROTOCOLS,
+} from '../../src/request-log.ts';
 import { DURATION_BUCKETS, describeMethod } from './conventions.ts';
 import { listen } from './listen.ts';
 import { recordError } from './record-error.ts';
@@ -22,12 +28,18 @@ import { recordError } from './record-error.ts';
 /** Node's own channel: it knows each request before any hook can refuse it. */
 const CHANNEL = 'http.server.request.start';
 
-interface OpenRequest {
+const ORIGIN = /^https?:\/\/[^/]*/i;
+
+interface Started {
+  server: Server;
+  request: IncomingMessage;
+  response: ServerResponse;
+}
+
+interface RecordedRequest {
   span: Span;
   context: Context;
   startedAt: number;
-  /** Not there for a request that Fastify never saw. */
-  request?: FastifyRequest;
   reply?: FastifyReply;
 }
 
@@ -39,35 +51,37 @@ export function recordRequests(app: FastifyInstance): void {
     unit: 's',
     advice: { explicitBucketBoundaries: DURATION_BUCKETS },
   });
-  const open = new WeakMap<IncomingMessage, OpenRequest>();
-  const start = (message: unknown) => {
-    const { request, response } = message as { request: IncomingMessage; response: ServerResponse };
-    const parent = propagation.extract(context.active(), request.headers);
-    const span = tracer.startSpan(
-      describeMethod(request.method).name,
-      { kind: SpanKind.SERVER },
-      parent,
-    );
-    const record = { span, context: trace.setSpan(parent, span), startedAt: performance.now() };
+  const open = new WeakMap<IncomingMessage, RecordedRequest>();
+  const start = (request: IncomingMessage, response: ServerResponse): RecordedRequest => {
+    const parent = propagation.extract(ROOT_CONTEXT, request.headers);
+    const { name } = describeMethod(request.method);
+    const span = tracer.startSpan(name, { kind: SpanKind.SERVER }, parent);
+    const startedAt = performance.now();
+    const record: RecordedRequest = { span, context: trace.setSpan(parent, span), startedAt };
     open.set(request, record);
-    response.once('close', () => finish(request, response, record, duration));
+    // Before the request's line is logged.
+    response.prependOnceListener('close', () => {
+      // Another hook may have refused it.
+      const reply = record.reply ?? app.openRequests.get(request)?.reply;
+      finish(request, response, { ...record, ...(reply && { reply }) }, duration);
+    });
+    return record;
   };
-  listen(app, { [CHANNEL]: start });
+  listen(app, {
+    [CHANNEL]: ({ server, request, response }: Started) => {
+      if (server === app.server) start(request, response);
+    },
+  });
 
   // Node reads a body outside of the context in which its reading began: the handler gets it again.
   app.addHook('onRequest', (request, reply, done) => enter(request, reply, done));
   app.addHook('preValidation', (request, reply, done) => enter(request, reply, done));
-  // A request that another hook refused comes by here only.
-  app.addHook('onSend', (request, reply, payload, done) => {
-    Object.assign(open.get(request.raw) ?? {}, { request, reply });
-    done(null, payload);
-  });
 
   function enter(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
-    const record = open.get(request.raw);
-    const isRecorded = record && request.routeOptions.config.telemetry !== false;
-    if (isRecorded) request.logFields = { ...request.logFields, ...describeTrace(record.span) };
-    Object.assign(record ?? {}, { request, reply });
+    // The channel does not know a connection that is upgraded.
+    const record = open.get(request.raw) ?? start(request.raw, reply.raw);
+    record.reply = reply;
+    const isRecorded = request.routeOptions.config.telemetry !== false;
     context.with(isRecorded ? record.context : context.active(), done);
   }
 }
@@ -82,39 +96,60 @@ export function describeTrace(span: Span): { traceId: string; spanId: string } {
 function finish(
   message: IncomingMessage,
   response: ServerResponse,
-  { span, context, startedAt, request, reply }: OpenRequest,
+  { span, context, startedAt, reply }: RecordedRequest,
   duration: Histogram,
 ): void {
+  const request = reply?.request;
   if (request?.routeOptions.config.telemetry === false) return;
-  const attributes = describeRequest(message, response, request);
+  if (request) request.logFields = { ...request.logFields, ...describeTrace(span) };
+  const attributes = describeAnswer(message, response, reply);
   duration.record((performance.now() - startedAt) / 1_000, attributes, context);
   const { name } = describeMethod(message.method);
   span.updateName([name, attributes['http.route']].filter(Boolean).join(' '));
-  span.setAttributes({
-    ...attributes,
-    'url.path': readPath(message.url as string),
-    'client.address': request ? readAddress(request) : message.socket.remoteAddress,
-    ...(name === 'HTTP' && { 'http.request.method_original': message.method }),
-  });
-  if (response.statusCode >= 500) span.setStatus({ code: SpanStatusCode.ERROR });
+  span.setAttributes({ ...attributes, ...describeClient(message, request) });
   if (reply?.failure) recordError(span, reply.failure);
+  if (attributes['error.type']) span.setStatus({ code: SpanStatusCode.ERROR });
   span.end();
 }
 
 /** What the span and the metric have in common. */
-function describeRequest(
+function describeAnswer(
   message: IncomingMessage,
-  { statusCode, headersSent, writableFinished }: ServerResponse,
-  request?: FastifyRequest,
+  response: ServerResponse,
+  reply?: FastifyReply,
 ): Attributes {
-  const route = request?.routeOptions.url;
+  const request = reply?.request;
+  const { headersSent, statusCode } = response;
+  const statusWithoutReply = headersSent ? statusCode : CLIENT_CLOSED_REQUEST;
+  const status = reply ? readStatus(reply) : statusWithoutReply;
+  // What no router can read was routed as another path.
+  const route = request?.url === request?.originalUrl && request?.routeOptions.url;
+  const isCut = status !== SWITCHING_PROTOCOLS && !response.writableFinished;
+  const reason = reply?.failure?.name ?? 'client_closed_request';
   return {
     'http.request.method': describeMethod(message.method).attribute,
     'url.scheme': request?.protocol ?? 'http',
     'network.protocol.version': message.httpVersion,
     ...(route && { 'http.route': route }),
-    ...(headersSent && { 'http.response.status_code': statusCode }),
-    ...(statusCode >= 500 && { 'error.type': String(statusCode) }),
-    ...(!writableFinished && { 'error.type': 'client_closed_request' }),
+    ...(status !== CLIENT_CLOSED_REQUEST && { 'http.response.status_code': status }),
+    ...(isCut && { 'error.type': reason }),
+    ...(status >= 500 && { 'error.type': String(status) }),
+  };
+}
+
+/** Who asked whom for what, which the span alone has: the query may carry secrets, and is left out. */
+function describeClient(message: IncomingMessage, request?: FastifyRequest): Attributes {
+  const { name } = describeMethod(message.method);
+  const { 'user-agent': agent } = message.headers;
+  return {
+    // A proxy is asked with the whole URL.
+    'url.path': readPath(request?.originalUrl ?? (message.url as string)).replace(ORIGIN, ''),
+    'client.address': request ? readAddress(request) : message.socket.remoteAddress,
+    ...(request?.hostname && {
+      'server.address': request.hostname.replace(/^\[|\]$/g, ''),
+      'server.port': request.port ?? (request.protocol === 'https' ? 443 : 80),
+    }),
+    ...(agent && { 'user_agent.original': agent }),
+    ...(name === 'HTTP' && { 'http.request.method_original': message.method }),
   };
 }
