@@ -13,6 +13,7 @@ import { proveAddResource } from './add-resource.ts';
 import { findTreatment, findUnused, splitLine, type Treatment } from './commands.ts';
 import { copyTree, listPages, ROOT } from './copy.ts';
 import { listCommands, proveFiles, proveLinks, read } from './pages.ts';
+import { proveProtectRoute } from './protect-route.ts';
 import { expectSuccess, serve } from './shell.ts';
 
 export async function prove(tally: Tally): Promise<void> {
@@ -22,6 +23,7 @@ export async function prove(tally: Tally): Promise<void> {
   );
   const folder = await copyTree('docs');
   await proveAddResource(tally, folder);
+  await proveProtectRoute(tally, folder);
   await proveCommands(tally, folder);
   for (const page of [...listPages(), 'CHANGELOG.md']) {
     await tally.check(`${page}: its links lead somewhere`, () => proveLinks(folder, page));

@@ -3,18 +3,22 @@ import path from 'node:path';
 
 /**
  * Does what a `diff` block of the README asks of a reader: under the name of each file, the lines
- * that are there (blank or -) give way to those that are to be (blank or +).
+ * that are there (blank or -) give way to those that are to be (blank or +). More of the same file
+ * follows on a line @@.
  *
  * @returns the names of the files
  */
 export function applyPatch(folder: string, lines: string[]): string[] {
   const starts = lines.flatMap((line, index) => (/^[ +-]/.test(line) ? [] : [index]));
-  return starts.map((start, index) => {
+  let file = '';
+  const files = starts.map((start, index) => {
+    const name = lines[start]!;
     // A migration's name begins with the time at which it was written.
-    const [file = lines[start]!] = globSync(lines[start]!, { cwd: folder });
+    if (name !== '@@') [file = name] = globSync(name, { cwd: folder });
     replaceLines(path.join(folder, file), lines.slice(start + 1, starts[index + 1]));
     return file;
   });
+  return [...new Set(files)];
 }
 
 function replaceLines(file: string, change: string[]): void {

@@ -1,12 +1,12 @@
 import { test } from 'tap';
 import { buildTestApp, DOWN } from '../helper.ts';
-import { startIssuer } from '../plugins/auth/test-issuer.ts';
+import { signIn, startIssuer } from '../plugins/auth/test-issuer.ts';
 
 test('GET /me says who is calling, and nothing else of the token', async (t) => {
   const issuer = await startIssuer(t);
   const app = await buildTestApp(t, { DATABASE_URL: DOWN, ...issuer.environment });
   const token = await issuer.sign({ scope: 'notes:read', email: 'alice@example.com' });
-  const answer = await app.inject({ url: '/me', headers: { authorization: `Bearer ${token}` } });
+  const answer = await signIn(app, token).inject('/me');
   t.strictSame(answer.json(), { id: 'alice', scopes: ['notes:read'] });
 });
 

@@ -3,7 +3,7 @@ import { gzipSync } from 'node:zlib';
 import type { FastifyInstance } from 'fastify';
 import { test } from 'tap';
 import { buildTestApp, captureLog, DOWN, findFreePort, poll } from '../../helper.ts';
-import { startIssuer, type TestIssuer } from './test-issuer.ts';
+import { signIn, startIssuer, type TestIssuer } from './test-issuer.ts';
 
 const DISCOVERY = '/.well-known/openid-configuration';
 
@@ -15,8 +15,7 @@ const send =
 const name = (issuer: TestIssuer, document: object) =>
   send(JSON.stringify({ issuer: issuer.url, jwks_uri: `${issuer.url}/jwks`, ...document }));
 
-const ask = async (app: FastifyInstance, token: string) =>
-  app.inject({ url: '/me', headers: { authorization: `Bearer ${token}` } });
+const ask = (app: FastifyInstance, token: string) => signIn(app, token).inject('/me');
 
 /** What the issuer may answer where its documents are due. */
 const BAD_ANSWERS: Record<string, (issuer: TestIssuer) => Record<string, RequestListener>> = {

@@ -1,13 +1,12 @@
 import { createHmac, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import { type Test, test } from 'tap';
 import { buildTestApp, DOWN } from '../../helper.ts';
-import { startIssuer } from './test-issuer.ts';
+import { signIn, startIssuer } from './test-issuer.ts';
 
 async function build(t: Test) {
   const issuer = await startIssuer(t);
   const app = await buildTestApp(t, { DATABASE_URL: DOWN, ...issuer.environment });
-  const ask = async (token: string) =>
-    (await app.inject({ url: '/me', headers: { authorization: `Bearer ${token}` } })).statusCode;
+  const ask = async (token: string) => (await signIn(app, token).inject('/me')).statusCode;
   return { issuer, ask };
 }
 

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { FastifyInstance, InjectOptions } from 'fastify';
 import { exportJWK, generateKeyPair, type JWK, type JWTHeaderParameters, SignJWT } from 'jose';
 import type { Test } from 'tap';
 import type { Environment } from '../../helper.ts';
@@ -84,4 +85,14 @@ export async function startIssuer(t: Test, algorithms = ['ES256']): Promise<Test
   await issuer.start();
   t.teardown(() => issuer.stop());
   return issuer;
+}
+
+/** The app as one caller sees it: each request has this token. */
+export function signIn(app: FastifyInstance, token: string) {
+  const inject = (request: string | InjectOptions) => {
+    const options = typeof request === 'string' ? { url: request } : request;
+    const headers = { ...options.headers, authorization: `Bearer ${token}` };
+    return app.inject({ ...options, headers });
+  };
+  return { inject };
 }

@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import type { Tally } from '../tally.ts';
+import { findBlocks, findSection } from './markdown.ts';
+import { read } from './pages.ts';
+import { applyPatch } from './patch.ts';
+import { expectSuccess, serve } from './shell.ts';
+
+/** The length of the README's section, in lines. */
+const MAX_LINES = 12;
+
+/** Gives the rows of the resource an owner, as docs/auth.md says, and looks who sees them then. */
+export async function proveProtectRoute(tally: Tally, folder: string): Promise<void> {
+  const section = findSection(read(folder, 'README.md'), 'Protect a route').trim();
+  const [patch] = findBlocks(read(folder, 'docs/auth.md'), 'diff');
+  assert(patch);
+  await tally.check('README, Protect a route: a few lines, all of them in docs/auth.md too', () => {
+    assert(section.split('\n').length <= MAX_LINES);
+    const lines = findBlocks(section, 'diff').flatMap((block) => block.lines);
+    assert(lines.length > 0);
+    for (const line of lines.filter((line) => !line.startsWith(' ')))
+      assert(patch.lines.includes(line), line);
+  });
+  await tally.check('docs/auth.md: its lines have one place each in the files it names', () =>
+    applyPatch(folder, patch.lines).join(', '),
+  );
+  for (const command of [
+    'npm run typecheck',
+    'npm run lint',
+    'npx node test/routes/books.test.ts',
+    'npm run db:reset',
+  ])
+    await tally.check(`A row has an owner, then: ${command}`, () =>
+      expectSuccess(folder, command).then(() => undefined),
+    );
+  const [alice, bob] = await Promise.all(
+    ['alice', 'bob'].map(async (name) =>
+      (await expectSuccess(folder, `npm run --silent token ${name}`)).trim(),
+    ),
+  );
+  await serve(folder, 'npm run dev', (url) =>
+    proveOwners(tally, new Caller(url, alice), new Caller(url, bob)),
+  );
+}
+
+async function proveOwners(tally: Tally, alice: Caller, bob: Caller): Promise<void> {
+  await tally.check('Each caller lists their own books', async () => {
+    for (const [caller, name] of [
+      [alice, 'Momo'],
+      [bob, 'Faust'],
+    ] as const) {
+      assert.equal((await caller.ask('POST', '', { name })).status, 201);
+      assert.deepEqual(await caller.list(), [name]);
+    }
+    assert.deepEqual(await alice.list(), ['Momo']);
+  });
+  await tally.check("Another's book is 404, as one that there is not", async () => {
+    const { items } = (await bob.ask('GET', '')).body as { items: { id: string }[] };
+    const path = `/${items[0]?.id}`;
+    for (const [method, body] of [['GET'], ['PATCH', { name: 'Mine' }], ['DELETE']] as const) {
+      const answer = await alice.ask(method, path, body);
+      assert.deepEqual([answer.status, answer.body.code], [404, 'BOOK_NOT_FOUND'], method);
+    }
+    assert.deepEqual(await bob.list(), ['Faust']);
+    assert.equal((await bob.ask('PATCH', path, { name: 'Faust II' })).status, 200);
+    assert.equal((await bob.ask('GET', path)).body.name, 'Faust II');
+    assert.equal((await bob.ask('DELETE', path)).status, 204);
+    assert.deepEqual([await alice.list(), await bob.list()], [['Momo'], []]);
+  });
+  await tally.check(
+    'Without a token each of its routes is 401, and /openapi.json says so',
+    async () => {
+      const { paths } = (await (await fetch(`${alice.origin}/openapi.json`)).json()) as {
+        paths: Record<string, Record<string, { security?: unknown }>>;
+      };
+      const nobody = new Caller(alice.origin);
+      let count = 0;
+      for (const path of ['/books', '/books/{id}'])
+        for (const [method, { security }] of Object.entries(paths[path] ?? {})) {
+          assert.deepEqual(security, [{ bearer: [] }]);
+          const answer = await nobody.ask(method.toUpperCase(), path.slice('/books'.length));
+          assert.equal(answer.status, 401);
+          count += 1;
+        }
+      assert.equal(count, 5);
+    },
+  );
+}
+
+class Caller {
+  readonly origin: string;
+  readonly #headers: Record<string, string>;
+
+  constructor(origin: string, token?: string) {
+    this.origin = origin;
+    this.#headers = token ? { authorization: `Bearer ${token}` } : {};
+  }
+
+  async ask(method: string, path: string, fields?: object) {
+    const headers = { ...this.#headers, ...(fields && { 'content-type': 'application/json' }) };
+    const body = fields ? JSON.stringify(fields) : null;
+    const answer = await fetch(`${this.origin}/books${path}`, { method, headers, body });
+    const text = (await answer.text()) || '{}';
+    return { status: answer.status, body: JSON.parse(text) as Record<string, unknown> };
+  }
+
+  /** The names of the books that this caller sees. */
+  async list(): Promise<string[]> {
+    const { items } = (await this.ask('GET', '')).body as { items: { name: string }[] };
+    return items.map(({ name }) => name);
+  }
+}
