@@ -8,9 +8,8 @@ import {
   trace,
 } from '@opentelemetry/api';
 import type { FastifyInstance } from 'fastify';
-import manifest from '../../package.json' with { type: 'json' };
 import { readPath, SWITCHING_PROTOCOLS } from '../../src/request-log.ts';
-import { describeMethod } from './conventions.ts';
+import { describeMethod, SCOPE } from './conventions.ts';
 import { listen } from './listen.ts';
 import { recordError } from './record-error.ts';
 
@@ -28,7 +27,7 @@ interface Call {
 
 /** A client span for each call by undici or fetch within a trace; the called service continues the trace. */
 export function recordCalls(app: FastifyInstance): void {
-  const tracer = trace.getTracer(manifest.name, manifest.version);
+  const tracer = trace.getTracerProvider().getTracer(...SCOPE);
   const spans = new WeakMap<object, Span>();
   const end = (request: object, describe: (span: Span) => void) => {
     const span = spans.get(request);

@@ -1,3 +1,12 @@
+import manifest from '../../package.json' with { type: 'json' };
+
+/** Who records: the app itself, by these conventions. */
+export const SCOPE = [
+  manifest.name,
+  manifest.version,
+  { schemaUrl: 'https://opentelemetry.io/schemas/1.45.0' },
+] as const;
+
 /*
  * Names of OpenTelemetry's semantic conventions 1.45 that are not stable yet:
  * https://opentelemetry.io/docs/specs/semconv/database/database-metrics and

@@ -8,8 +8,7 @@ import {
 } from '@opentelemetry/api';
 import type { FastifyInstance } from 'fastify';
 import type { LogEvent } from 'kysely';
-import manifest from '../../package.json' with { type: 'json' };
-import { POOL_CONNECTIONS, POOL_NAME, POOL_STATE, POOL_WAITING } from './conventions.ts';
+import { POOL_CONNECTIONS, POOL_NAME, POOL_STATE, POOL_WAITING, SCOPE } from './conventions.ts';
 import { listen } from './listen.ts';
 import { recordError } from './record-error.ts';
 
@@ -52,7 +51,7 @@ interface Pool {
 
 /** A client span for each query within a trace: what a health check asks makes none. */
 export function recordQueries(app: FastifyInstance): void {
-  const tracer = trace.getTracer(manifest.name, manifest.version);
+  const tracer = trace.getTracerProvider().getTracer(...SCOPE);
   const server = describeServer(Reflect.get(app.config, 'DATABASE_URL'));
   const record = (message: unknown) => {
     if (!trace.getActiveSpan()) return;
@@ -77,7 +76,7 @@ export function recordQueries(app: FastifyInstance): void {
 
 /** The connections of the pool, in use and idle, and the queries that wait for one. */
 export function recordPool(app: FastifyInstance): void {
-  const meter = metrics.getMeter(manifest.name);
+  const meter = metrics.getMeter(...SCOPE);
   const create = (name: string, unit: string) =>
     meter.createObservableUpDownCounter(name, { unit, valueType: ValueType.INT });
   const connections = create(POOL_CONNECTIONS, '{connection}');

@@ -10,9 +10,8 @@ import {
   ValueType,
 } from '@opentelemetry/api';
 import type { FastifyInstance } from 'fastify';
-import manifest from '../../package.json' with { type: 'json' };
 import * as conventions from './conventions.ts';
-import { recordError } from './record-error.ts';
+import { readErrorType, recordError } from './record-error.ts';
 
 type Headers = Record<string, string>;
 
@@ -37,7 +36,7 @@ interface Jobs {
 
 /** A producer span for each job that is sent, and a consumer span, its child, for each run; their number and duration. */
 export function recordJobs(app: FastifyInstance): void {
-  const meter = metrics.getMeter(manifest.name);
+  const meter = metrics.getMeter(...conventions.SCOPE);
   const sent = meter.createCounter(conventions.JOBS_SENT, {
     description: 'Number of jobs that were sent.',
     unit: '{message}',
@@ -73,7 +72,8 @@ export function recordJobs(app: FastifyInstance): void {
             const ended = { ...common, [conventions.JOB_OUTCOME]: outcome };
             span.setAttributes(ended);
             if (err) recordError(span, err);
-            duration.record(durationMs / 1_000, { ...ended, 'error.type': err?.name });
+            const failure = err && { 'error.type': readErrorType(err) };
+            duration.record(durationMs / 1_000, { ...ended, ...failure });
             return result;
           });
         return context.with(propagation.extract(context.active(), headers), run);
@@ -86,7 +86,7 @@ export function recordJobs(app: FastifyInstance): void {
 function startSpan<T>(options: SpanOptions, work: (span: Span) => Promise<T>): Promise<T> {
   const { [conventions.OPERATION_NAME]: operation, [conventions.QUEUE_NAME]: name } =
     options.attributes as Attributes;
-  const tracer = trace.getTracer(manifest.name, manifest.version);
+  const tracer = trace.getTracerProvider().getTracer(...conventions.SCOPE);
   return tracer.startActiveSpan(`${operation} ${name}`, options, (span) =>
     work(span)
       .catch((error) => {

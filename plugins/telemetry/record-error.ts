@@ -2,10 +2,9 @@ import { type Span, SpanStatusCode } from '@opentelemetry/api';
 import { hideSecrets } from '../../src/redaction.ts';
 
 /** Adds an error to a span, without the secrets that its message may carry. */
-export function recordError(span: Span, error: Error & { code?: unknown }): void {
-  const { name, code, message, stack } = error;
-  // A DOMException, such as an AbortError, has a number.
-  const type = typeof code === 'string' ? code : name;
+export function recordError(span: Span, error: Error): void {
+  const { message, stack } = error;
+  const type = readErrorType(error);
   span.setAttribute('error.type', type);
   span.recordException({
     name: type,
@@ -13,4 +12,9 @@ export function recordError(span: Span, error: Error & { code?: unknown }): void
     stack: hideSecrets(stack ?? ''),
   });
   span.setStatus({ code: SpanStatusCode.ERROR });
+}
+
+/** A DOMException, such as an AbortError, has a number as its code. */
+export function readErrorType({ name, code }: Error & { code?: unknown }): string {
+  return typeof code === 'string' ? code : name;
 }

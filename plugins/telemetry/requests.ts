@@ -13,7 +13,6 @@ import {
   trace,
 } from '@opentelemetry/api';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import manifest from '../../package.json' with { type: 'json' };
 import { readAddress } from '../../src/client-address.ts';
 import {
   CLIENT_CLOSED_REQUEST,
@@ -21,7 +20,7 @@ import {
   readStatus,
   SWITCHING_PROTOCOLS,
 } from '../../src/request-log.ts';
-import { DURATION_BUCKETS, describeMethod } from './conventions.ts';
+import { DURATION_BUCKETS, describeMethod, SCOPE } from './conventions.ts';
 import { listen } from './listen.ts';
 import { recordError } from './record-error.ts';
 
@@ -45,8 +44,8 @@ interface RecordedRequest {
 
 /** A server span and a duration for each request, but for routes with `config: { telemetry: false }`. */
 export function recordRequests(app: FastifyInstance): void {
-  const tracer = trace.getTracer(manifest.name, manifest.version);
-  const duration = metrics.getMeter(manifest.name).createHistogram('http.server.request.duration', {
+  const tracer = trace.getTracerProvider().getTracer(...SCOPE);
+  const duration = metrics.getMeter(...SCOPE).createHistogram('http.server.request.duration', {
     description: 'Duration of HTTP server requests.',
     unit: 's',
     advice: { explicitBucketBoundaries: DURATION_BUCKETS },

@@ -22,7 +22,13 @@ interface Definitions {
 
 const { trace, metrics } = (root as unknown as Definitions).opentelemetry.proto.collector;
 
-export interface ReceivedSpan {
+/** Who recorded it, and by which version of the conventions. */
+interface Scoped {
+  scope: string;
+  schemaUrl: string;
+}
+
+export interface ReceivedSpan extends Scoped {
   traceId: string;
   spanId: string;
   parentSpanId: string;
@@ -31,9 +37,10 @@ export interface ReceivedSpan {
   status: string | number;
   attributes: Record<string, unknown>;
   service: unknown;
+  instance: unknown;
 }
 
-export interface ReceivedMetric {
+export interface ReceivedMetric extends Scoped {
   name: string;
   unit: string;
   form: 'sum' | 'histogram' | 'gauge';
@@ -41,6 +48,9 @@ export interface ReceivedMetric {
   points: { attributes: Record<string, unknown> }[];
   instance: unknown;
 }
+
+// biome-ignore lint/suspicious/noExplicitAny: its form is that of the definitions.
+type Message = any;
 
 /** A collector that decodes what it gets, by protobuf's definitions or as JSON, and keeps it. */
 export class Receiver implements AsyncDisposable {
@@ -83,16 +93,17 @@ export class Receiver implements AsyncDisposable {
     response.end(isJson ? '{}' : '');
   }
 
-  // biome-ignore lint/suspicious/noExplicitAny: the form is that of the definitions.
-  #keep(url: string, message: any): void {
+  #keep(url: string, message: Message): void {
     if (url === '/v1/traces')
       for (const { resource, scopeSpans } of message.resourceSpans)
-        for (const { spans } of scopeSpans)
-          this.spans.push(...spans.map((span: object) => readSpan(span, resource)));
+        for (const { scope, schemaUrl, spans } of scopeSpans)
+          for (const span of spans)
+            this.spans.push({ ...readSpan(span, resource), scope: scope.name, schemaUrl });
     else
       for (const { resource, scopeMetrics } of message.resourceMetrics)
-        for (const { metrics } of scopeMetrics)
-          this.metrics.push(...metrics.map((metric: object) => readMetric(metric, resource)));
+        for (const { scope, schemaUrl, metrics } of scopeMetrics)
+          for (const metric of metrics)
+            this.metrics.push({ ...readMetric(metric, resource), scope: scope.name, schemaUrl });
   }
 }
 
@@ -110,8 +121,7 @@ function decode(url: string, isJson: boolean, body: Buffer): object {
   });
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: the form is that of the definitions.
-function readSpan(span: any, resource: any): ReceivedSpan {
+function readSpan(span: Message, resource: Message): Omit<ReceivedSpan, keyof Scoped> {
   return {
     traceId: readId(span.traceId),
     spanId: readId(span.spanId),
@@ -121,11 +131,14 @@ function readSpan(span: any, resource: any): ReceivedSpan {
     status: span.status?.code ?? 0,
     attributes: readAttributes(span.attributes),
     service: readAttributes(resource.attributes)['service.name'],
+    instance: readAttributes(resource.attributes)['service.instance.id'],
   };
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: the form is that of the definitions.
-function readMetric({ name, unit, ...data }: any, resource: any): ReceivedMetric {
+function readMetric(
+  { name, unit, ...data }: Message,
+  resource: Message,
+): Omit<ReceivedMetric, keyof Scoped> {
   const form = (['sum', 'histogram', 'gauge'] as const).find((key) => data[key])!;
   return {
     name,

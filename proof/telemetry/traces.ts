@@ -1,16 +1,13 @@
 import assert from 'node:assert/strict';
-import path from 'node:path';
-import { runApp, startApp } from '../app.ts';
-import { buildApp } from '../build.ts';
-import { PostgresServer } from '../postgres.ts';
-import { findPort } from '../processes.ts';
-import { release, startProgram } from '../routing/web.ts';
+import { startApp } from '../app.ts';
 import type { Tally } from '../tally.ts';
-import { attach } from './index.ts';
 import { type ReceivedSpan, Receiver } from './receiver.ts';
+import { attach, Scene } from './scene.ts';
 
 /** OpenTelemetry's Span.SpanKind. */
 const KINDS = { server: 2, client: 3, producer: 4, consumer: 5 };
+
+const SCHEMA = 'https://opentelemetry.io/schemas/1.45.0';
 
 interface Expected {
   name: string;
@@ -119,27 +116,16 @@ async function proveCall(protocol: string): Promise<string> {
 
 async function proveJob(protocol: string): Promise<string> {
   await using receiver = await Receiver.start();
-  await using postgres = await PostgresServer.create();
-  await release(postgres.url);
   {
-    const [port, otherPort] = [await findPort(), await findPort()];
-    const environment = {
-      ...attach(receiver, protocol),
-      HOST: '127.0.0.1',
-      DATABASE_URL: postgres.url,
-      SHUTDOWN_DELAY_MS: '0',
-    };
-    await using worker = runApp('worker', {
+    await using scene = await Scene.create();
+    const environment = attach(receiver, protocol);
+    const worker = await scene.startWorker({
       ...environment,
       OTEL_SERVICE_NAME: 'worker',
-      PORT: `${otherPort}`,
       NOTES_KEEP_DAYS: '1',
     });
-    await using _web = await startProgram({
-      args: [path.join(import.meta.dirname, 'web.ts'), buildApp()],
-      environment: { ...environment, PORT: `${port}` },
-    });
-    const answer = await fetch(`http://127.0.0.1:${port}/proof-telemetry`, { method: 'POST' });
+    const web = await scene.startWeb(environment);
+    const answer = await fetch(`${web.url}/proof-telemetry`, { method: 'POST' });
     assert.equal(answer.status, 200);
     await worker.waitForLine('job done');
   }
@@ -159,6 +145,7 @@ function checkTrace(spans: ReceivedSpan[], expected: Expected[]): string {
   for (const { name, kind, parent, service, attributes } of expected) {
     const span = find(name);
     assert.equal(span.parentSpanId, parent ? find(parent).spanId : '', name);
+    assert.deepEqual([span.scope, span.schemaUrl], ['poort', SCHEMA], name);
     assert.deepEqual([span.kind, span.service, span.status], [KINDS[kind], service, 0], name);
     for (const [key, value] of Object.entries(attributes))
       assert.equal(String(span.attributes[key]), value, `${key} of ${name}`);

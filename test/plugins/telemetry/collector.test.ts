@@ -3,7 +3,14 @@ import { metrics, trace } from '@opentelemetry/api';
 import { TracerProvider } from '@opentelemetry/sdk-trace';
 import { test } from 'tap';
 import { startCollector } from '../../fixture/collector.ts';
-import { buildTestApp, captureLog, DOWN, poll, startProcess } from '../../helper.ts';
+import {
+  buildTestApp,
+  captureLog,
+  DOWN,
+  type Environment,
+  poll,
+  startProcess,
+} from '../../helper.ts';
 import { attach, stop } from './attach.ts';
 
 test('Metrics tell of requests and of the pool, each worker by itself', async (t) => {
@@ -120,11 +127,40 @@ test('Where an agent has started OpenTelemetry, the app leaves it to that', asyn
   );
 });
 
+const UNATTACHED = [
+  {},
+  { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1', OTEL_SDK_DISABLED: 'True' },
+];
+
 test('Without a collector, or with OTEL_SDK_DISABLED, the API does nothing', async (t) => {
-  const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1', OTEL_SDK_DISABLED: 'True' };
-  for (const environment of [{}, endpoint]) {
+  for (const environment of UNATTACHED) {
     await buildTestApp(t, { DATABASE_URL: DOWN, ...environment });
     t.notOk(trace.getTracer('own').startSpan('own').isRecording());
     metrics.getMeter('own').createCounter('own').add(1);
   }
+});
+
+/** Writes the address of each module of OpenTelemetry to stderr when it is loaded. */
+const HOOK = `
+  import { registerHooks } from 'node:module';
+  registerHooks({
+    load(url, context, next) {
+      if (url.includes('/@opentelemetry/')) process.stderr.write(url + '\\n');
+      return next(url, context);
+    },
+  });`;
+
+test('Without a collector, or with OTEL_SDK_DISABLED, no SDK is loaded', async (t) => {
+  const collector = await startCollector(t);
+  const listPackages = async (environment: Environment) => {
+    const node = [process.execPath, '--import', `data:text/javascript,${encodeURIComponent(HOOK)}`];
+    const settings = { DATABASE_URL: DOWN, SHUTDOWN_DELAY_MS: '0', ...environment };
+    const web = await startProcess(t, { entry: 'web', source: 'src', node, environment: settings });
+    t.equal((await fetch(`${web.url}/`)).status, 200);
+    await stop(web);
+    const names = web.noise.map((line) => /@opentelemetry\/([\w-]+)/.exec(line)?.[1]);
+    return [...new Set(names)].filter((name) => name !== 'api');
+  };
+  for (const environment of UNATTACHED) t.strictSame(await listPackages(environment), []);
+  t.ok((await listPackages(attach(collector))).includes('sdk-trace'));
 });

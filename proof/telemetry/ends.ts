@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startApp } from '../app.ts';
+import type { Tally } from '../tally.ts';
+import { Receiver } from './receiver.ts';
+import { attach, load, Scene } from './scene.ts';
+
+/** How many requests a process answers before it crashes. */
+const REQUESTS = 50;
+
+const LISTENING = 'Server listening';
+
+export async function proveEnds(tally: Tally): Promise<void> {
+  await tally.check('SIGTERM under load: the spans of all answered requests arrive', proveDrain);
+  await tally.check('A crash with a request open: the spans of all others arrive', proveCrash);
+  await tally.check('Two workers are two instances, and both send what is left', proveWorkers);
+}
+
+async function proveDrain(): Promise<string> {
+  await using receiver = await Receiver.start();
+  const environment = { ...attach(receiver), SHUTDOWN_DELAY_MS: '300' };
+  await using app = await startApp({ environment });
+  const answered = load(`${app.url}/`, 100_000);
+  await sleep(1_000);
+  app.process.signal('SIGTERM');
+  const count = await answered;
+  assert.equal((await app.process.ended).code, 0);
+  const spans = receiver.spans.filter(({ name }) => name === 'GET /').length;
+  assert(spans >= count, `${spans} spans of ${count} answered requests`);
+  return `${spans} spans of ${count} answered requests`;
+}
+
+async function proveCrash(): Promise<string> {
+  await using receiver = await Receiver.start();
+  await using scene = await Scene.create();
+  const web = await scene.startWeb(attach(receiver));
+  const held = fetch(`${web.url}/proof-telemetry/held`).catch(() => undefined);
+  await load(`${web.url}/`, REQUESTS);
+  await fetch(`${web.url}/proof-telemetry/crash`, { method: 'POST' }).catch(() => undefined);
+  assert.equal((await web.process.ended).code, 1);
+  await held;
+  const spans = receiver.spans.filter(({ name }) => name === 'GET /').length;
+  assert.equal(spans, REQUESTS);
+  assert(receiver.spans.some(({ name }) => name === 'POST /proof-telemetry/crash'));
+  return `${spans} spans`;
+}
+
+async function proveWorkers(): Promise<string> {
+  await using receiver = await Receiver.start();
+  let answered = 0;
+  {
+    const environment = { ...attach(receiver), WEB_CONCURRENCY: '2' };
+    await using app = await startApp({ postgres: true, environment });
+    const first = app.process.lines.findIndex((line) => line.includes(LISTENING));
+    await app.process.waitForLine(LISTENING, first + 1);
+    answered = await load(`${app.url}/`, REQUESTS * 10);
+  }
+  const spans = receiver.spans.filter(({ name }) => name === 'GET /');
+  assert.equal(spans.length, answered);
+  const instances = new Set(receiver.spans.map(({ instance }) => instance));
+  assert.equal(instances.size, 2, [...instances].join(', '));
+  return [...instances]
+    .map((id) => `${spans.filter(({ instance }) => instance === id).length} spans`)
+    .join(' and ');
+}
