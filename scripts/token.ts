@@ -32,11 +32,12 @@ async function printToken([id = 'developer', ...scopes]: string[]): Promise<void
 
 /** The issuer of development: a key in the folder that the URL names, `local:FOLDER`. */
 export function openLocalIssuer(url: string): Issuer {
-  const fetchKeys = async () => {
-    const { d: _private, ...key } = await readKey(url);
-    return { keys: [key] };
+  return {
+    fetchKeys: async () => {
+      const { d: _private, ...key } = await readKey(url);
+      return { keys: [key] };
+    },
   };
-  return { fetchKeys, check: fetchKeys };
 }
 
 /** A token for `aud` that lasts an hour. */

@@ -91,8 +91,8 @@ async function attachIssuer(app: FastifyInstance, url: string, audience: string)
   const issuer = url.startsWith('local:')
     ? (await import(LOCAL_ISSUER.href)).openLocalIssuer(url)
     : openIssuer(url);
-  app.readiness.attach({ name: 'auth', required: false, check: issuer.check });
   const keys = new Keys(issuer);
+  app.readiness.attach({ name: 'auth', required: false, check: keys.fetch });
   return (token: string) => verifyToken(token, keys, { issuer: url, audience });
 }
 

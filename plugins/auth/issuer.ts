@@ -7,10 +7,8 @@ const MAX_BYTES = 512 * 1024;
 
 /** An issuer as OpenID Connect Discovery 1.0 describes it. */
 export function openIssuer(url: string): Issuer {
-  const discover = () => discoverKeys(url);
   return {
-    check: discover,
-    fetchKeys: async () => (await fetchJson(await discover())) as unknown as JSONWebKeySet,
+    fetchKeys: async () => (await fetchJson(await discoverKeys(url))) as unknown as JSONWebKeySet,
   };
 }
 

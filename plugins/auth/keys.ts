@@ -16,8 +16,6 @@ const Unavailable = createError<[ErrorOptions]>(
 
 export interface Issuer {
   fetchKeys(): Promise<JSONWebKeySet>;
-  /** Rejects with why it cannot be reached. */
-  check(): Promise<unknown>;
 }
 
 /**
@@ -36,6 +34,9 @@ export class Keys {
   constructor(issuer: Issuer) {
     this.#issuer = issuer;
   }
+
+  /** Rejects with why the issuer cannot be reached. */
+  readonly fetch = async () => createLocalJWKSet(await this.#issuer.fetchKeys());
 
   /**
    * What `check` resolves with by these keys, or by newer ones where it rejects because none is the
@@ -64,7 +65,7 @@ export class Keys {
   async #ask(): Promise<void> {
     const askedAt = performance.now();
     try {
-      this.#known = createLocalJWKSet(await this.#issuer.fetchKeys());
+      this.#known = await this.fetch();
       this.#failure = undefined;
       // Counted from the question: an issuer publishes a key 30 s before it is used.
       this.#nextAt = askedAt + PAUSE_MS;

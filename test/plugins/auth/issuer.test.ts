@@ -72,6 +72,7 @@ for (const [name, answer] of Object.entries(BAD_ANSWERS)) {
     t.equal(refused.headers['cache-control'], 'no-store');
     t.match(lines.at(-1), { level: 50, status: 503, err: { message: /cannot be reached/ } });
     t.notMatch(JSON.stringify(lines), token);
+    t.match((await app.readiness.report()).services, { auth: { status: 'down' } });
   });
 }
 
