@@ -6,6 +6,7 @@ import type { Tally } from '../tally.ts';
 import { proveBadTokens } from './bad-tokens.ts';
 import { buildWithRoutes } from './build.ts';
 import { proveChain } from './chain.ts';
+import { measureCosts } from './costs.ts';
 import { ALGORITHMS, AUDIENCE, RealIssuer } from './issuer.ts';
 import { provePage } from './page.ts';
 import { ask, type Challenge } from './request.ts';
@@ -33,6 +34,10 @@ export async function prove(tally: Tally): Promise<void> {
     for (const authorization of [undefined, '', 'Basic YTpi', `Token ${token}`])
       assert.deepEqual((await ask(app, '/me', authorization)).challenge, NONE);
   });
+  await tally.check('What asks for no token is open', async () => {
+    for (const path of ['/', '/health/live', '/health/ready', '/docs', '/openapi.json', '/notes'])
+      assert.equal((await fetch(app.url + path)).status, 200, path);
+  });
   await tally.check('A token without the scope is 403, one with it is not', async () => {
     for (const scope of ['', 'notes:read']) {
       const authorization = `Bearer ${await issuer.ask('ES256', scope)}`;
@@ -49,6 +54,7 @@ export async function prove(tally: Tally): Promise<void> {
   await tally.check('A token of 64 KiB is refused', async () =>
     assert.equal((await ask(app, '/me', `Bearer ${'a'.repeat(65_536)}`)).challenge[0], 431),
   );
+  await tally.check('What checking a token costs', () => measureCosts(issuer));
   await tally.check('The page of the API takes a token and sends it', () => provePage(app, token));
   await tally.check('The token goes to a backing app only where a route passes it on', () =>
     proveChain(start, token),

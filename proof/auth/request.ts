@@ -4,13 +4,16 @@ import type { RunningApp } from '../app.ts';
 /** The status, the code of the error, and WWW-Authenticate. */
 export type Challenge = [status: number, code: unknown, header: string | null];
 
-/** Asks for a route that demands a token: no answer of it may be stored, where it is one of the app. */
+/** Asks for a route that demands a token, and looks at what each answer of the app has. */
 export async function ask(app: RunningApp, path: string, authorization?: string) {
   const headers = authorization === undefined ? {} : { authorization };
   const answer = await fetch(app.url + path, { headers });
   const body = (await answer.json()) as Record<string, unknown>;
-  if (answer.status !== 431) assert.equal(answer.headers.get('cache-control'), 'no-store');
-  const challenge: Challenge = [answer.status, body.code, answer.headers.get('www-authenticate')];
-  const [id, retryAfter] = ['x-request-id', 'retry-after'].map((name) => answer.headers.get(name));
-  return { challenge, body, id, retryAfter };
+  const has = (name: string) => answer.headers.get(name);
+  if (answer.status !== 431) assert.equal(has('cache-control'), 'no-store');
+  assert.match(`${has('content-type')}`, /^application\/json/);
+  assert.equal(has('x-content-type-options'), 'nosniff');
+  assert.match(`${has('x-request-id')}`, /^[\w-]{36}$/);
+  const challenge: Challenge = [answer.status, body.code, has('www-authenticate')];
+  return { challenge, body, id: has('x-request-id'), retryAfter: has('retry-after') };
 }
