@@ -1,3 +1,5 @@
+import { OperatorError } from './operator-error.ts';
+
 /** What an error has beside its message that says where it happened, and nothing of the data. */
 const SAFE = [
   'code',
@@ -27,7 +29,7 @@ export function describeError(error: unknown, depth = 0): unknown {
     return {
       type: error.constructor.name,
       message,
-      stack,
+      ...(!(error instanceof OperatorError) && { stack }),
       ...Object.fromEntries(known),
       ...(depth < MAX_DEPTH && cause !== undefined && { cause: describe(cause) }),
       ...(depth < MAX_DEPTH && causes && { errors: causes.map(describe) }),

@@ -32,7 +32,9 @@ export async function lockFolder(folder: string): Promise<void> {
   const file = `${folder}.lock`;
   await mkdir(path.dirname(file), { recursive: true });
   const owner = Number(await readFile(file, 'utf8').catch(() => 0));
-  if (owner && owner !== process.pid && isAlive(owner)) {
+  // A database that cannot be opened is tried again and again.
+  if (owner === process.pid) return;
+  if (owner && isAlive(owner)) {
     throw new OperatorError(
       `Process ${owner} has the embedded database in ${folder} open, which takes one process. ` +
         `Stop that first (npm run dev?). If it is another program by now, remove ${file}.`,

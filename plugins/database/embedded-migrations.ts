@@ -26,18 +26,18 @@ export async function migrateEmbedded(
   const names = await listApplied(db);
   const known = new Set(files.map((file) => path.parse(file).name));
   const others = names.filter((name) => !known.has(name)).join(', ');
-  if (others)
-    log.warn(`The embedded database has migrations of other code: ${others}. In the way? ${RESET}`);
+  const told = others && `The embedded database has migrations of other code: ${others}. `;
   const edited = names.filter((name) => sources.has(name) && stored.has(name));
   const changed = edited.filter((name) => stored.get(name) !== sources.get(name)).sort();
   try {
     if (changed.length > 0) await redo(db, folder, changed);
     const applied = await applyMigrations(db, folder);
     await store(db, sources);
+    if (told) log.warn(`${told}In the way? ${RESET}`);
     return [...changed, ...applied];
   } catch (error) {
-    const { message } = error as Error;
-    throw new OperatorError(`${message}. Correct it, or: ${RESET}`, { cause: error });
+    const { message, cause } = error as Error;
+    throw new OperatorError(`${message}. ${told}Correct it, or: ${RESET}`, { cause });
   }
 }
 

@@ -2,6 +2,7 @@ import { pathToFileURL } from 'node:url';
 import { test } from 'tap';
 import manifest from '../../package.json' with { type: 'json' };
 import { readAddress } from '../../src/client-address.ts';
+import { OperatorError } from '../../src/operator-error.ts';
 import { readPath } from '../../src/request-log.ts';
 import {
   buildAppWithRoutes,
@@ -124,6 +125,16 @@ test('A request that fails while its answer is on the way is one line too, with 
   await app.inject('/broken').catch(() => undefined);
   t.match(lines, [{ level: 50, path: '/broken', err: { message: 'the source broke' } }]);
   t.equal(lines.length, 1);
+});
+
+test('An error that tells the operator all there is to know is logged without its stack', (t) => {
+  const { logger, lines } = captureLog();
+  logger.warn({ err: new OperatorError('Do this', { cause: new Error('that') }) }, 'It failed');
+  t.match(lines, [
+    { err: { type: 'OperatorError', message: 'Do this', cause: { stack: /that/ } } },
+  ]);
+  t.notMatch(lines, [{ err: { stack: String } }]);
+  t.end();
 });
 
 test('The path of a URL is what stands before its query', async (t) => {

@@ -70,11 +70,13 @@ test('A database that could not be migrated is closed again', async (t) => {
   const db = new Kysely<unknown>({ dialect });
   t.teardown(() => db.destroy());
   t.notOk(isSqlError(new Error()), 'nothing is open yet');
+  const listeners = process.listenerCount('exit');
   for (let time = 0; time < 2; time++) {
     const error = await ask(db).catch((error) => error);
     t.match(error, { message: 'not prepared' });
     t.notOk(isSqlError(error));
   }
+  t.equal(process.listenerCount('exit'), listeners + 1, 'it is locked once');
 });
 
 test('A database that could not be created is an error, and not taken for a database later', async (t) => {

@@ -82,6 +82,12 @@ test('In development', async (t) => {
     t.match(lines, [{ level: 40, msg: /of other code: 2-books\. .*npm run db:reset/ }]);
   });
 
+  await t.test('a migration that meets what another branch left is told of that', async (t) => {
+    await t.rejects(migrate(t, db, { ...cats, '3-books.mjs': create('books', 'name') }), {
+      message: /^Migration 3-books failed: .*already exists; .*of other code: 2-books\. Correct it/,
+    });
+  });
+
   await t.test('a new migration that fails is told with what to do', async (t) => {
     await t.rejects(migrate(t, db, { ...edited, '3-cats.mjs': create('cats', 'name') }), {
       message: /^Migration 3-cats failed: .*already exists; .*\. Correct it, or: .*db:reset/,
