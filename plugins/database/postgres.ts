@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { PostgresAdapter, PostgresDialect } from 'kysely';
 import pg from 'pg';
 import manifest from '../../package.json' with { type: 'json' };
+import { OperatorError } from '../../src/operator-error.ts';
 import type { SqlError } from './translate-error.ts';
 import { DatabaseUnavailable } from './unavailable.ts';
 import { applyTls, type Tls } from './url.ts';
@@ -26,8 +27,10 @@ export interface PostgresOptions {
  * connects again. No session is given a state, so that a transaction pooler may be in between.
  */
 export function createPool(options: PostgresOptions): pg.Pool {
+  const connectionString = applyTls(options.url, options.tls);
+  checkUrl(connectionString);
   const pool = new ShortQueuePool({
-    connectionString: applyTls(options.url, options.tls),
+    connectionString,
     Client: ImpatientClient,
     max: options.max,
     application_name: manifest.name,
@@ -38,6 +41,16 @@ export function createPool(options: PostgresOptions): pg.Pool {
   // Without a listener, the error of a connection that nobody uses ends the process.
   pool.on('error', options.onIdleError);
   return pool;
+}
+
+/** What is wrong in a URL, such as a file of certificates that is not there, would be an error of each query. */
+function checkUrl(connectionString: string): void {
+  try {
+    new pg.Client({ connectionString });
+  } catch (cause) {
+    const message = `DATABASE_URL or DATABASE_DIRECT_URL cannot be used: ${(cause as Error).message}`;
+    throw new OperatorError(message, { cause });
+  }
 }
 
 /** Kysely's dialect without its lock for migrations, which a session would keep: migrate.ts has its own. */

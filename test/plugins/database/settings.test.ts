@@ -1,6 +1,6 @@
 import { test } from 'tap';
 import { readConfig } from '../../../src/app.ts';
-import { DOWN, type Environment } from '../../helper.ts';
+import { buildTestApp, DOWN, type Environment } from '../../helper.ts';
 
 async function readMessage(environment: Environment): Promise<string> {
   return readConfig({ DATABASE_URL: DOWN, ...environment }).then(
@@ -52,4 +52,16 @@ test('A value that is not accepted is named with what is', async (t) => {
       await readMessage({ DATABASE_POOL_MAX }),
       /DATABASE_POOL_MAX is .*an integer from 1 to 10000/,
     );
+});
+
+test('A file of certificates that is not there ends the process before it listens, and is named', async (t) => {
+  const wrong = `${DOWN}?sslrootcert=/none.pem`;
+  for (const environment of [
+    { DATABASE_URL: wrong },
+    { DATABASE_URL: DOWN, DATABASE_DIRECT_URL: wrong },
+  ])
+    await t.rejects(buildTestApp(t, environment), {
+      name: 'OperatorError',
+      message: /DATABASE_DIRECT_URL cannot be used: .*none\.pem/,
+    });
 });

@@ -52,12 +52,35 @@ test('The URL is read as libpq reads it', (t) => {
   t.match(read('postgres://u:p@%2Frun%2Fpg/app'), { host: '/run/pg', database: 'app' });
   t.match(read('postgres://u:p@[::1]:5433/app'), { host: '::1', port: 5433 });
   t.match(read('postgres:///app?host=/run/pg&user=u'), { host: '/run/pg', user: 'u' });
+  t.match(read('postgres://db/app?user=u&password=a+b%2Bc%20d'), { password: 'a+b+c d' });
   t.end();
 });
 
 test('sslrootcert=system is the authorities that Node knows', (t) => {
   const url = applyTls('postgres://u@db/app?sslrootcert=system', undefined);
   t.equal(url, 'postgres://u@db/app?sslmode=verify-full');
+  t.end();
+});
+
+test('A socket speaks no TLS, whatever is asked for', (t) => {
+  const hosts = [
+    'postgres://u@/app?host=/run',
+    'postgres://u@%2Frun/app?',
+    'postgres://%2Frun/app?user=u',
+  ];
+  for (const host of hosts)
+    for (const tls of ['verify', undefined] as const)
+      t.match(applyTls(`${host}&sslmode=require`, tls), 'sslmode=disable', host);
+  t.match(applyTls('postgres://u@db/app?user=%2Frun', 'verify'), 'sslmode=verify-full');
+  t.end();
+});
+
+test('A mode that pg takes for verify-full is given that name, without a warning on stderr', (t) => {
+  for (const mode of ['prefer', 'require', 'verify-ca']) {
+    const url = `postgres://u@db/app?sslmode=${mode}`;
+    t.equal(applyTls(url, undefined), 'postgres://u@db/app?sslmode=verify-full');
+    t.match(applyTls(`${url}&uselibpqcompat=true`, undefined), `sslmode=${mode}&`);
+  }
   t.end();
 });
 
