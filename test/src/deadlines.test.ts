@@ -38,6 +38,7 @@ const ROUTES = `
       return reply.header('x-kind', 'endless').send(stream);
     });
     app.get('/text', () => 'x' + '😀'.repeat(${LARGE / 4 - 1}) + 'xxx');
+    app.get('/small', () => Buffer.alloc(40_000, 'a'));
     app.get('/bytes', () => Buffer.alloc(${LARGE}, 'a'));
     app.server.on('upgrade', (request, socket) => socket.write(Buffer.alloc(${LARGE * 2})));
   };
@@ -148,6 +149,18 @@ test('contract 31: Many readers that stand still do not keep more than so many b
   await poll(() => read > LARGE);
   const readers = app.openRequests.list().filter(({ waiting }) => waiting > 0);
   t.ok(readers.length > 5 && readers.length <= 10, `${readers.length} readers`);
+});
+
+test('Nor do many small answers on a connection, which is cut off once', async (t) => {
+  const { app, url, lines } = await listen(t);
+  const request = 'GET /small HTTP/1.1\r\nHost: a\r\n\r\n';
+  for (let count = 0; count < 20; count++) (await ask(t, url, '/small')).write(request.repeat(300));
+  const findCutOff = () => lines.filter(({ msg }) => msg.includes('cut off'));
+  await poll(() => findCutOff().length > 0);
+  t.equal((await fetch(`${url}/health/live`)).status, 200);
+  const held = app.openRequests.list().reduce((sum, { waiting }) => sum + waiting, 0);
+  t.ok(held < 60 * 1024 * 1024, `${held} bytes are held`);
+  t.ok(findCutOff().length <= 20, `${findCutOff().length} lines`);
 });
 
 test('An upgrade that nobody listens for any more ends its connection', async (t) => {

@@ -1,0 +1,100 @@
+import { Readable } from 'node:stream';
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { OpenRequest } from './open-requests.ts';
+
+/** The most bytes that are held for all clients together until they have read them. */
+const MAX_HELD = 40 * 1024 * 1024;
+
+/** What is held is looked at after each answer in pieces, and after so many bytes of smaller ones. */
+const LOOK_AFTER = MAX_HELD / 4;
+
+/** An answer of more bytes is sent in pieces of this size: how far its client has read can be seen. */
+const PIECE = 64 * 1024;
+
+/** Bounds what waits to be sent: past MAX_HELD, those who read slowest are cut off. */
+export function boundHeldAnswers(app: FastifyInstance): void {
+  let passed = 0;
+  app.addHook('onSend', (request, reply, payload, done) => {
+    const isWhole = typeof payload === 'string' || Buffer.isBuffer(payload);
+    if (!isWhole || request.method === 'HEAD') return done(null, payload);
+    const entry = payload.length > PIECE ? app.openRequests.get(request.raw) : undefined;
+    const sent = entry ? sendInPieces(entry, reply, payload) : payload;
+    passed += payload.length;
+    if (entry || passed > LOOK_AFTER) {
+      passed = 0;
+      const entries = app.openRequests.list();
+      entries.forEach(observe);
+      cutOffSlowest(entries);
+    }
+    done(null, sent);
+  });
+}
+
+function sendInPieces(entry: OpenRequest, reply: FastifyReply, payload: string | Buffer): Readable {
+  const size = Buffer.byteLength(payload);
+  reply.header('content-length', size);
+  Object.assign(entry, { payload, size, sentBefore: entry.request.socket.bytesWritten });
+  return Readable.from(cut(entry), { objectMode: false, highWaterMark: PIECE });
+}
+
+/** A text is cut as it is: a copy of its bytes would stay in memory until the garbage is collected. */
+function* cut(entry: OpenRequest): Generator<string | Buffer> {
+  for (let start = 0, end = 0; start < entry.payload.length; start = end) {
+    const { payload } = entry;
+    end = start + PIECE;
+    if (typeof payload === 'string' && isHighSurrogate(payload.charCodeAt(end - 1))) end++;
+    yield typeof payload === 'string' ? payload.slice(start, end) : payload.subarray(start, end);
+  }
+}
+
+/** The first half of a character that is two in UTF-16. */
+function isHighSurrogate(code: number): boolean {
+  return code >= 0xd800 && code < 0xdc00;
+}
+
+/** Notes how much waits for the client, and when it was last seen to take something or had nothing to take. */
+export function observe(entry: OpenRequest): void {
+  const { socket } = entry.request;
+  const sent = socket.bytesWritten - socket.writableLength;
+  const queued = entry.reply?.raw.writableLength ?? socket.writableLength;
+  const left = Math.max(queued, entry.size - (sent - entry.sentBefore));
+  entry.waiting = socket.destroyed ? 0 : left;
+  if (sent !== entry.sent || entry.waiting === 0) entry.progressAt = performance.now();
+  entry.sent = sent;
+}
+
+/** Of the connections on which more than the average waits, those that were read from the longest ago go first. */
+export function cutOffSlowest(entries: OpenRequest[]): void {
+  const unread = entries.filter(({ waiting }) => waiting > 0);
+  const connections = [...Map.groupBy(unread, ({ request }) => request.socket).values()];
+  const readers = connections.map((open) => ({
+    open,
+    waiting: sum(open.map(({ waiting }) => waiting)),
+    held: sum(open.map(({ size, waiting }) => Math.max(size, waiting))),
+    progressAt: Math.max(...open.map(({ progressAt }) => progressAt)),
+  }));
+  let held = sum(readers.map((reader) => reader.held));
+  const average = sum(readers.map(({ waiting }) => waiting)) / readers.length;
+  const slowest = readers.filter(({ waiting }) => waiting >= average);
+  for (const reader of slowest.sort((one, other) => one.progressAt - other.progressAt)) {
+    if (held <= MAX_HELD) return;
+    held -= reader.held;
+    cutOff(reader.open);
+  }
+}
+
+function sum(numbers: number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}
+
+/** A connection closes at the end of the event loop's turn: until then a burst would hold all that it has asked for. */
+export function cutOff(entries: OpenRequest[]): void {
+  for (const entry of entries) {
+    const { socket } = entry.request;
+    if (!socket.destroyed)
+      entry.reply?.log.warn('The client does not read its answer: it is cut off');
+    socket.destroy();
+    entry.payload = '';
+    entry.waiting = 0;
+  }
+}
