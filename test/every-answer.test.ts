@@ -71,6 +71,8 @@ const ANSWERS: Record<string, [number, string]> = {
   'a tunnel': [400, ask('CONNECT a:443')],
   'no host': [400, 'GET / HTTP/1.1\r\nConnection: close\r\n\r\n'],
   'two hosts': [400, ask('GET /', ['Host: b'])],
+  'a host that is none': [400, ask('GET /').replace('Host: a', 'Host: a b')],
+  'another method than OPTIONS for *': [400, ask('GET *')],
   'a coding that nobody decodes': [
     400,
     ask('POST /items', [JSON_TYPE, 'Transfer-Encoding: gzip, chunked'], '0\r\n\r\n'),

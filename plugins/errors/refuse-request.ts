@@ -17,11 +17,15 @@ const ExpectationFailed = createError(
   417,
 );
 
+/** A name or an address with a port, or nothing (RFC 9112, 3.2); two of them are joined by a comma. */
+const HOST = /^(\[[\da-f:.]+\]|[\w.~%!$&'()*+;=-]*)(:\d*)?$/i;
+
 /**
  * The URL that is routed: another one for a path that the router cannot read, which it would
  * refuse before there are hooks. `refuseRequest` knows those requests by that.
  */
-export function rewriteUrl({ url = '' }: IncomingMessage): string {
+export function rewriteUrl({ url = '', method }: IncomingMessage): string {
+  if (url === '*' && method !== 'OPTIONS') return '/';
   return isTooLong(url) || !isReadable(url) ? '/' : url;
 }
 
@@ -29,7 +33,7 @@ export function rewriteUrl({ url = '' }: IncomingMessage): string {
 export function refuseRequest(request: FastifyRequest): ClientError | undefined {
   const { headers, raw } = request;
   const { host, expect, 'transfer-encoding': coding } = headers;
-  if (host === undefined ? raw.httpVersion === '1.1' : host.includes(',')) return new BadHost();
+  if (host === undefined ? raw.httpVersion === '1.1' : !HOST.test(host)) return new BadHost();
   if (raw.httpVersionMajor !== 1) return new BadVersion();
   if (coding && coding.toLowerCase() !== 'chunked') return new BadCoding();
   if (expect && expect.toLowerCase() !== '100-continue') return new ExpectationFailed();
