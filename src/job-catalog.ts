@@ -40,7 +40,11 @@ export class JobCatalog {
   /** @throws an error that names the file which exports no job, or one that is not valid */
   static async load(folders: URL[]): Promise<JobCatalog> {
     const files = (await Promise.all(folders.map(listFiles))).flat();
-    return new JobCatalog(await Promise.all(files.map(loadJob)));
+    const jobs = await Promise.all(files.map(loadJob));
+    const names = jobs.map(([name]) => name);
+    const twice = names.find((name, index) => names.indexOf(name) !== index);
+    if (twice) throw new Error(`Two files of jobs/ are named ${twice}: rename one`);
+    return new JobCatalog(jobs);
   }
 
   /**
@@ -72,20 +76,32 @@ export class JobCatalog {
 }
 
 async function loadJob(file: URL): Promise<[string, Job]> {
-  const ajv = createAjv();
   const { default: job } = await import(file.href);
   const place = fileURLToPath(file);
   if (!job?.run)
     throw new Error(`${place} exports no job: add "export default defineJob({ … })", or move it`);
-  if (!ajv.validate(JobLimits, job))
-    throw new Error(`${place}: ${ajv.errorsText(ajv.errors, { dataVar: 'job' })}`);
-  return [path.basename(place.replace(/(\/index)?\.[jt]s$/, '')), job];
+  const name = path.basename(place.replace(/(\/index)?\.[jt]s$/, ''));
+  const problem = findProblem(name, job);
+  if (problem) throw new Error(`${place}: ${problem}`);
+  return [name, job];
 }
 
-/** @throws where the payload is no JSON, or has text that PostgreSQL does not store */
+function findProblem(name: string, job: Job): string | undefined {
+  const ajv = createAjv();
+  const describe = (dataVar: string) => ajv.errorsText(ajv.errors, { dataVar });
+  if (!/^[\w.-]+$/.test(name)) return 'a job is named with letters, digits, "_", "-" and "."';
+  if (!ajv.validate(JobLimits, job)) return describe('job');
+  if (job.schedule && !ajv.validate(job.schema, {}))
+    return `its schedule gives it {}, which does not fit its schema: ${describe('payload')}`;
+  return undefined;
+}
+
+/** @throws where the payload is no JSON object, or has text that PostgreSQL does not store */
 function readPayload(name: string, payload: unknown): object {
   try {
-    return JSON.parse(JSON.stringify(payload ?? {}, checkText));
+    const data = JSON.parse(JSON.stringify(payload ?? {}, checkText));
+    if (typeof data !== 'object') throw new Error('it is no object');
+    return data;
   } catch (error) {
     throw new BadPayload(name, (error as Error).message);
   }

@@ -113,8 +113,20 @@ test('A file of jobs/ without a job, or with one that is not valid, keeps the ap
       `export default { schema: {}, ${run}, retries: 1, retryDelayMs: 0, timeoutMs: 1, schedule: 'daily' };`,
       /mice\.js: job\/schedule must match pattern/,
     ],
+    [
+      'owls.js',
+      `export default { schema: { required: ['a'] }, ${run}, retries: 1, retryDelayMs: 0, timeoutMs: 1, schedule: '* * * * *' };`,
+      /owls\.js: its schedule gives it \{\}, which does not fit its schema: payload must have required property 'a'/,
+    ],
+    [
+      'käfer.js',
+      `export default { schema: {}, ${run}, retries: 1, retryDelayMs: 0, timeoutMs: 1 };`,
+      /käfer\.js: a job is named with letters, digits, "_", "-" and "\."/,
+    ],
   ] as const)
     await t.rejects(buildAppWithJob(t, name, code), { message }, name);
+  const twice = buildAppWithJobs(t, { DATABASE_URL: DOWN }, [FIXTURE, FIXTURE]);
+  await t.rejects(twice, { message: 'Two files of jobs/ are named tick: rename one' });
 });
 
 test('Without a folder of jobs there are none', async (t) => {
