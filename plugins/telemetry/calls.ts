@@ -9,7 +9,7 @@ import {
 } from '@opentelemetry/api';
 import type { FastifyInstance } from 'fastify';
 import { readPath, SWITCHING_PROTOCOLS } from '../../src/request-log.ts';
-import { describeMethod, SCOPE } from './conventions.ts';
+import { describeMethod, describeServer, SCOPE } from './conventions.ts';
 import { listen } from './listen.ts';
 import { recordError } from './record-error.ts';
 
@@ -72,7 +72,6 @@ function describeCall({ origin, path, method }: Call['request']): Attributes {
   return {
     'http.request.method': describeMethod(method).attribute,
     'url.full': base + readPath(path),
-    'server.address': hostname.replace(/^\[|\]$/g, ''),
-    'server.port': Number(port || (protocol === 'https:' ? 443 : 80)),
+    ...describeServer(hostname, port || (protocol === 'https:' ? 443 : 80)),
   };
 }

@@ -1,3 +1,4 @@
+import type { Attributes } from '@opentelemetry/api';
 import manifest from '../../package.json' with { type: 'json' };
 
 /** Who records: the app itself, by these conventions. */
@@ -38,4 +39,9 @@ export function describeMethod(method = ''): { name: string; attribute: string }
   return METHODS.test(method)
     ? { name: method, attribute: method }
     : { name: 'HTTP', attribute: '_OTHER' };
+}
+
+/** @param hostname of a URL, where an IPv6 address is in brackets */
+export function describeServer(hostname: string, port: number | string): Attributes {
+  return { 'server.address': hostname.replace(/^\[|\]$/g, ''), 'server.port': Number(port) };
 }

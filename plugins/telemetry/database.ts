@@ -8,7 +8,14 @@ import {
 } from '@opentelemetry/api';
 import type { FastifyInstance } from 'fastify';
 import type { LogEvent } from 'kysely';
-import { POOL_CONNECTIONS, POOL_NAME, POOL_STATE, POOL_WAITING, SCOPE } from './conventions.ts';
+import {
+  describeServer,
+  POOL_CONNECTIONS,
+  POOL_NAME,
+  POOL_STATE,
+  POOL_WAITING,
+  SCOPE,
+} from './conventions.ts';
 import { listen } from './listen.ts';
 import { recordError } from './record-error.ts';
 
@@ -52,15 +59,16 @@ interface Pool {
 /** A client span for each query within a trace: what a health check asks makes none. */
 export function recordQueries(app: FastifyInstance): void {
   const tracer = trace.getTracerProvider().getTracer(...SCOPE);
-  const server = describeServer(Reflect.get(app.config, 'DATABASE_URL'));
+  const database = describeDatabase(Reflect.get(app.config, 'DATABASE_URL'));
   const record = (message: unknown) => {
-    if (!trace.getActiveSpan()) return;
+    // What is not sampled is not described either.
+    if (!trace.getActiveSpan()?.isRecording()) return;
     const { query, queryDurationMillis, ...event } = message as LogEvent;
     const { operation, collection, ...attributes } = describeStatement(query.sql);
-    const target = collection ?? server['db.namespace'];
+    const target = collection ?? database['db.namespace'];
     const span = tracer.startSpan([operation, target].filter(Boolean).join(' ') || SYSTEM, {
       kind: SpanKind.CLIENT,
-      attributes: { ...server, ...attributes },
+      attributes: { ...database, ...attributes },
       startTime: Date.now() - queryDurationMillis,
     });
     if (event.level === 'error') {
@@ -95,15 +103,14 @@ export function recordPool(app: FastifyInstance): void {
   });
 }
 
-/** The embedded database has no server, and a Unix socket no URL that can be read. */
-function describeServer(url = ''): Attributes {
-  const { protocol, hostname, port, pathname } = URL.parse(url) ?? {};
-  if (!protocol?.startsWith('postgres')) return { 'db.system.name': SYSTEM };
+/** The embedded database has no server; a URL with a Unix socket is none that can be read. */
+function describeDatabase(url = ''): Attributes {
+  const { hostname, port, pathname = '' } = URL.parse(url) ?? {};
+  if (!hostname) return { 'db.system.name': SYSTEM };
   return {
     'db.system.name': SYSTEM,
-    'db.namespace': pathname?.slice(1),
-    'server.address': hostname?.replace(/^\[|\]$/g, ''),
-    'server.port': Number(port || 5432),
+    'db.namespace': decodeURIComponent(pathname.slice(1)),
+    ...describeServer(hostname, port || 5432),
   };
 }
 

@@ -27,8 +27,8 @@ export async function createExporters(
   const metrics = () =>
     new OTLPMetricExporter({ ...options, url: `${endpoint}/metrics`, temporalityPreference });
   return {
-    traces: OTEL_TRACES_EXPORTER.toLowerCase() === 'none' ? [] : [traces()],
-    metrics: OTEL_METRICS_EXPORTER.toLowerCase() === 'none' ? [] : [metrics()],
+    traces: /\botlp\b/i.test(OTEL_TRACES_EXPORTER) ? [traces()] : [],
+    metrics: /\botlp\b/i.test(OTEL_METRICS_EXPORTER) ? [metrics()] : [],
   };
 }
 

@@ -20,7 +20,7 @@ import {
   readStatus,
   SWITCHING_PROTOCOLS,
 } from '../../src/request-log.ts';
-import { DURATION_BUCKETS, describeMethod, SCOPE } from './conventions.ts';
+import { DURATION_BUCKETS, describeMethod, describeServer, SCOPE } from './conventions.ts';
 import { listen } from './listen.ts';
 import { recordError } from './record-error.ts';
 
@@ -103,6 +103,7 @@ function finish(
   if (request) request.logFields = { ...request.logFields, ...describeTrace(span) };
   const attributes = describeAnswer(message, response, reply);
   duration.record((performance.now() - startedAt) / 1_000, attributes, context);
+  if (!span.isRecording()) return;
   const { name } = describeMethod(message.method);
   span.updateName([name, attributes['http.route']].filter(Boolean).join(' '));
   span.setAttributes({ ...attributes, ...describeClient(message, request) });
@@ -144,10 +145,8 @@ function describeClient(message: IncomingMessage, request?: FastifyRequest): Att
     // A proxy is asked with the whole URL.
     'url.path': readPath(request?.originalUrl ?? (message.url as string)).replace(ORIGIN, ''),
     'client.address': request ? readAddress(request) : message.socket.remoteAddress,
-    ...(request?.hostname && {
-      'server.address': request.hostname.replace(/^\[|\]$/g, ''),
-      'server.port': request.port ?? (request.protocol === 'https' ? 443 : 80),
-    }),
+    ...(request?.hostname &&
+      describeServer(request.hostname, request.port ?? (request.protocol === 'https' ? 443 : 80))),
     ...(agent && { 'user_agent.original': agent }),
     ...(name === 'HTTP' && { 'http.request.method_original': message.method }),
   };

@@ -59,8 +59,8 @@ export const settings = Type.Object({
     ['cumulative', 'delta', 'lowmemory'],
     'Whether sums count from the start of the process, or from the last export',
   ),
-  OTEL_TRACES_EXPORTER: choose(['otlp', 'none'], 'none for a collector that takes no traces'),
-  OTEL_METRICS_EXPORTER: choose(['otlp', 'none'], 'none for a collector that takes no metrics'),
+  OTEL_TRACES_EXPORTER: chooseExporters('Traces are sent where this has otlp in it'),
+  OTEL_METRICS_EXPORTER: chooseExporters('Metrics are sent where this has otlp in it'),
   OTEL_SERVICE_NAME: Type.Optional(
     Type.String({
       description: "The app's name in traces and metrics; package.json's when not set",
@@ -94,7 +94,7 @@ export const settings = Type.Object({
   }),
   OTEL_PROPAGATORS: Type.String({
     default: 'tracecontext,baggage',
-    pattern: ignoreCase('^(none|(tracecontext|baggage)( *, *(tracecontext|baggage))*)$'),
+    pattern: ignoreCase(`^(none|${list('(tracecontext|baggage)')})$`),
     description: 'The headers that join traces of several services: tracecontext, baggage, none',
     expected: 'a comma list of tracecontext and baggage, or none',
   }),
@@ -109,6 +109,20 @@ function choose(names: string[], description: string) {
     description,
     expected: names.join(', ').replace(/, ([^,]+)$/, ' or $1'),
   });
+}
+
+/** An agent may know the others: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#exporter-selection */
+function chooseExporters(description: string) {
+  return Type.String({
+    default: 'otlp',
+    pattern: ignoreCase(`^${list('(otlp|none|console|logging|prometheus|zipkin)')}$`),
+    description,
+    expected: 'otlp, none, or a comma list of exporters of which the app has otlp',
+  });
+}
+
+function list(item: string): string {
+  return `${item}( *, *${item})*`;
 }
 
 function ignoreCase(pattern: string): string {

@@ -11,6 +11,7 @@ const ROUTES = `
       await sql\`select 'it''s hunter2' as a, 4.2 as b, \${'hunter2'}::text as c\`.execute(app.db);
       await sql\`select E'it\\\\'s hunter2', $$hunter2$$, $a$it's hunter2$a$ -- hunter2\`.execute(app.db);
       await sql\`select id from only "public"."notes"\`.execute(app.db);
+      await sql\`select \${'hunter2'}::uuid\`.execute(app.db).catch(() => undefined);
       await sql\`update nowhere set a = 'hunter2'\`.execute(app.db).catch(() => undefined);
       return {};
     });

@@ -4,6 +4,8 @@ import { startCollector } from '../../fixture/collector.ts';
 import { buildTestApp, DOWN } from '../../helper.ts';
 import { attach } from './attach.ts';
 
+const TRACE = '0af7651916cd43dd8448eb211c80319c';
+
 const BAD = {
   OTEL_EXPORTER_OTLP_ENDPOINT: [
     'localhost:4318',
@@ -31,8 +33,8 @@ const BAD = {
   OTEL_EXPORTER_OTLP_COMPRESSION: ['br', 'true', 'deflate', 'gzip,none', '9'],
   OTEL_EXPORTER_OTLP_TIMEOUT: ['0', '10s', '-1', '1.5', '1e3', '3600001', '0x10', 'none'],
   OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: ['low_memory', '1', 'cumulative,delta'],
-  OTEL_TRACES_EXPORTER: ['console', 'zipkin', 'otlp,console', 'false'],
-  OTEL_METRICS_EXPORTER: ['prometheus', 'otlp/stdout', 'true'],
+  OTEL_TRACES_EXPORTER: ['false', 'otlp,', 'jaeger', 'otlp;console'],
+  OTEL_METRICS_EXPORTER: ['true', 'http', 'otlp console', '1'],
   OTEL_RESOURCE_ATTRIBUTES: ['staging', 'a=1;b=2,c', '=1', 'a', 'a=1,,b=2', 'a=%2', ',', '"a=1"'],
   OTEL_TRACES_SAMPLER: [
     'on',
@@ -77,6 +79,8 @@ const GOOD = {
   OTEL_EXPORTER_OTLP_HEADERS: ['', 'Authorization=Basic YTpi==', 'a=1, b=%C3%A9'],
   OTEL_EXPORTER_OTLP_COMPRESSION: ['', 'GZIP'],
   OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: ['', 'Delta', 'LowMemory'],
+  OTEL_TRACES_EXPORTER: ['', 'OTLP', 'none', 'console', 'otlp, Console'],
+  OTEL_METRICS_EXPORTER: ['', 'None', 'prometheus', 'otlp,prometheus'],
   OTEL_RESOURCE_ATTRIBUTES: ['', 'service.namespace=shop,deployment.environment.name=a%2Cb'],
   OTEL_TRACES_SAMPLER: ['', 'TRACEIDRATIO', 'ParentBased_Always_Off'],
   OTEL_TRACES_SAMPLER_ARG: ['', '0', '1', '0.25', '.5', '1.0', '0.0'],
@@ -113,9 +117,10 @@ test('All settings come from the environment that the app is given', async (t) =
     OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: 'DELTA',
     OTEL_SERVICE_NAME: 'shop',
     OTEL_RESOURCE_ATTRIBUTES: 'service.namespace=a%2Cb,service.name=other',
+    OTEL_PROPAGATORS: 'Baggage',
   });
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
-  await fetch(url);
+  await fetch(url, { headers: { traceparent: `00-${TRACE}-b7ad6b7169203331-01` } });
   await app.close();
 
   t.strictSame([...new Set(collector.requests)].sort(), ['/base/v1/metrics', '/base/v1/traces']);
@@ -123,6 +128,7 @@ test('All settings come from the environment that the app is given', async (t) =
   for (const headers of collector.headers) t.match(headers, expected);
   const resource = { 'service.name': 'shop', 'service.namespace': 'a,b' };
   t.match(collector.spans, [{ name: 'GET /', resource }]);
+  t.not(collector.spans[0]?.traceId, TRACE);
   const duration = collector.metrics.find(({ name }) => name === 'http.server.request.duration');
   t.match(duration, { temporality: 1, resource });
 });
