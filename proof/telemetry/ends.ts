@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startApp } from '../app.ts';
+import { runApp, startApp } from '../app.ts';
+import { PostgresServer } from '../postgres.ts';
 import type { Tally } from '../tally.ts';
 import { Receiver } from './receiver.ts';
 import { attach, load, Scene } from './scene.ts';
@@ -8,11 +9,15 @@ import { attach, load, Scene } from './scene.ts';
 /** How many requests a process answers before it crashes. */
 const REQUESTS = 50;
 
+/** The flush takes 2 s at most, the end of a process another one on a busy machine; in milliseconds. */
+const MAX_END_MS = 4_000;
+
 const LISTENING = 'Server listening';
 
 export async function proveEnds(tally: Tally): Promise<void> {
   await tally.check('SIGTERM under load: the spans of all answered requests arrive', proveDrain);
   await tally.check('A crash with a request open: the spans of all others arrive', proveCrash);
+  await tally.check('A release does not wait for a collector that never answers', proveRelease);
   await tally.check('Two workers are two instances, and both send what is left', proveWorkers);
 }
 
@@ -62,4 +67,18 @@ async function proveWorkers(): Promise<string> {
   return [...instances]
     .map((id) => `${spans.filter(({ instance }) => instance === id).length} spans`)
     .join(' and ');
+}
+
+async function proveRelease(): Promise<string> {
+  await using receiver = await Receiver.start();
+  receiver.fault = () => undefined;
+  await using postgres = await PostgresServer.create();
+  const release = runApp('release', { ...attach(receiver), DATABASE_URL: postgres.url });
+  await release.waitForLine('Applied');
+  const startedAt = performance.now();
+  assert.equal((await release.ended).code, 0);
+  const durationMs = performance.now() - startedAt;
+  assert(receiver.times.length > 0, 'it sent nothing');
+  assert(durationMs < MAX_END_MS, `it ended after ${durationMs.toFixed()} ms`);
+  return `it ended after ${durationMs.toFixed()} ms`;
 }

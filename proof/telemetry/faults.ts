@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RunningApp, startApp } from '../app.ts';
+import { createCertificate } from '../certificate.ts';
 import type { Tally } from '../tally.ts';
 import { Receiver } from './receiver.ts';
 import { attach, load } from './scene.ts';
@@ -56,33 +57,35 @@ const FAULTS: Record<string, Fault> = {
 /** What 429 asks for, in seconds: longer than one export may take. */
 const RETRY_AFTER_S = 32;
 
-const REQUESTS = 2_000;
+/** More spans than the SDK keeps. */
+const REQUESTS = 5_000;
 
 /** How much memory may rise while nothing can be sent, in MiB. */
 const RISE_MIB = 80;
 
 export async function proveFaults(tally: Tally): Promise<void> {
+  await tally.check('A collector that takes everything, to compare', () =>
+    proveFault({ answer: answer(200), lines: 0 }),
+  );
   for (const [name, fault] of Object.entries(FAULTS))
     await tally.check(
       `A collector that ${name}: at most one warning, all answered, exit code 0`,
       () => proveFault(fault),
     );
-  await tally.check('A collector whose TLS fails: one warning, all answered, exit code 0', () =>
-    proveFault({ answer: answer(200), lines: 1 }, 'https:'),
-  );
+  await tally.check('A collector at https: and what it asks for', proveTls);
   await tally.check('A collector that comes back: one warning, and one line', proveReturn);
   await tally.check('Retry-After is honoured', proveRetryAfter);
 }
 
-async function proveFault(fault: Fault, scheme = 'http:'): Promise<string> {
+async function proveFault(fault: Fault): Promise<string> {
   await using receiver = await Receiver.start();
   receiver.fault = fault.answer;
-  const environment = attach(receiver);
-  environment.OTEL_EXPORTER_OTLP_ENDPOINT = receiver.url.replace('http:', scheme);
-  await using app = await startApp({ environment });
-  await load(`${app.url}/`, REQUESTS / 4);
+  await using app = await startApp({ environment: attach(receiver) });
+  await load(`${app.url}/`, REQUESTS / 10);
   const before = await readMemory(app.process.pid);
+  const startedAt = performance.now();
   assert.equal(await load(`${app.url}/`, REQUESTS), REQUESTS);
+  const durationMs = performance.now() - startedAt;
   await sleep(1_000);
   const rise = (await readMemory(app.process.pid)) - before;
   app.process.signal('SIGTERM');
@@ -92,11 +95,37 @@ async function proveFault(fault: Fault, scheme = 'http:'): Promise<string> {
   assert(said.length >= fault.lines && said.length <= 2, said.join('\n'));
   assert(said.filter((line) => line.includes('fails')).length <= 1, said.join('\n'));
   assert(rise < RISE_MIB, `memory rose by ${rise.toFixed()} MiB`);
-  return `${said.length} lines, ${rise.toFixed()} MiB more`;
+  const rate = (REQUESTS * 1_000) / durationMs;
+  return `${said.length} lines, ${rise.toFixed()} MiB more, ${rate.toFixed()} requests a second`;
 }
 
 function listLines(app: RunningApp): string[] {
   return app.process.lines.filter((line) => line.includes('"The collector'));
+}
+
+/** The collector's certificate is not known, then it is, and then the app has one as well. */
+async function proveTls(): Promise<string> {
+  const { cert, key } = await createCertificate();
+  const [certificate, secret] = await Promise.all([readFile(cert), readFile(key)]);
+  const tls = { cert: certificate, key: secret, ca: certificate, requestCert: true };
+  const trusted = { OTEL_EXPORTER_OTLP_CERTIFICATE: cert };
+  const known = {
+    ...trusted,
+    OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: cert,
+    OTEL_EXPORTER_OTLP_CLIENT_KEY: key,
+  };
+  const counts: number[] = [];
+  for (const settings of [{}, trusted, known]) {
+    await using receiver = await Receiver.start(tls);
+    await using app = await startApp({ environment: { ...attach(receiver), ...settings } });
+    await load(`${app.url}/`, 10);
+    app.process.signal('SIGTERM');
+    assert.equal((await app.process.ended).code, 0);
+    assert.equal(listLines(app).length, settings === known ? 0 : 1, JSON.stringify(settings));
+    counts.push(receiver.spans.length);
+  }
+  assert.deepEqual(counts, [0, 0, 10]);
+  return `${counts.join(', ')} spans`;
 }
 
 async function proveReturn(): Promise<string> {

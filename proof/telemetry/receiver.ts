@@ -1,5 +1,12 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import { createServer as createTlsServer, type ServerOptions } from 'node:https';
 import type { AddressInfo } from 'node:net';
 // The classes that protobufjs made of OpenTelemetry's published .proto definitions.
 import root from '@opentelemetry/otlp-transformer/build/src/generated/root.js';
@@ -61,20 +68,24 @@ export class Receiver implements AsyncDisposable {
   /** What it does instead of taking what it gets. */
   fault: ((response: ServerResponse) => void) | undefined;
   readonly #server: Server;
+  readonly #scheme: string;
 
-  private constructor() {
-    this.#server = createServer((request, response) => void this.#receive(request, response));
+  private constructor(tls?: ServerOptions) {
+    const receive: RequestListener = (request, response) => void this.#receive(request, response);
+    this.#server = tls ? createTlsServer(tls, receive) : createServer(receive);
+    this.#scheme = tls ? 'https' : 'http';
   }
 
-  static async start(): Promise<Receiver> {
-    const receiver = new Receiver();
+  /** @param tls for a collector at https: */
+  static async start(tls?: ServerOptions): Promise<Receiver> {
+    const receiver = new Receiver(tls);
     receiver.#server.listen(0, '127.0.0.1');
     await once(receiver.#server, 'listening');
     return receiver;
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return `${this.#scheme}://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
