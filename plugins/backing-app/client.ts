@@ -1,11 +1,10 @@
 import { hash } from 'node:crypto';
 import createError from '@fastify/error';
 import type { FastifyRequest } from 'fastify';
-import fp from 'fastify-plugin';
-import { type Static, type TSchema, Type } from 'typebox';
+import type { Static, TSchema } from 'typebox';
 import type { Dispatcher, Pool } from 'undici';
-import manifest from '../package.json' with { type: 'json' };
-import { readPath } from '../src/request-log.ts';
+import manifest from '../../package.json' with { type: 'json' };
+import { readPath } from '../../src/request-log.ts';
 
 /** The most bytes of an answer: a page of a hundred notes of the greatest size is five million. */
 const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
@@ -16,62 +15,13 @@ const KEEP_ALIVE_MS = 60_000;
 /** A connection was closed by the other side while it was idle, or the other app is just starting. */
 const DISCONNECTED = ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'];
 
-export const settings = Type.Object({
-  BACKING_APP_URL: Type.Optional(
-    Type.String({
-      format: 'uri',
-      pattern: '^https?://[^/?#]+(/[^?#]*)?$',
-      secret: true,
-      description: 'Another app with the API of this one; not attached where unset',
-      expected: 'an http:// or https:// URL without a query',
-      remedy:
-        'Set BACKING_APP_URL=https://host/base, with user:password@ before the host where it asks for them',
-    }),
-  ),
-});
-
-declare module './env/index.ts' {
-  interface Config extends Static<typeof settings> {}
-}
-
-declare module 'fastify' {
-  interface FastifyInstance {
-    backingApp: Pick<BackingAppClient, 'get'>;
-  }
-}
-
 type Reason = [string, ErrorOptions?];
 
-const NotAttached = createError('BACKING_APP_NOT_ATTACHED', 'BACKING_APP_URL is not set', 503);
 const Failed = createError<Reason>('BACKING_APP_FAILED', 'The backing app failed: %s', 502);
 const Late = createError<Reason>('BACKING_APP_LATE', 'The backing app is late: %s', 504);
-const LoopDetected = createError('LOOP_DETECTED', 'The request came from this app itself', 508);
 
-/** Another app as `app.backingApp`: with the seventh factor, one app is the service of another. */
-export default fp(
-  async (app) => {
-    const { BACKING_APP_URL, REQUEST_TIMEOUT_MS } = app.config;
-    if (!BACKING_APP_URL)
-      return void app.decorate('backingApp', { get: () => Promise.reject(new NotAttached()) });
-
-    const { Pool } = await import('undici');
-    const client = new BackingAppClient(Pool, new URL(BACKING_APP_URL), REQUEST_TIMEOUT_MS * 0.8);
-    app.decorate('backingApp', client);
-    app.readiness.attach({
-      name: 'backing-app',
-      required: false,
-      check: () => client.ask('/health/live'),
-    });
-    // An app that is attached to itself, directly or around a corner, would ask itself forever.
-    app.addHook('onRequest', async ({ headers }) => {
-      if (headers.via?.includes(client.pseudonym)) throw new LoopDetected();
-    });
-    app.addHook('onClose', () => client.pool.destroy());
-  },
-  { name: 'backing-app', dependencies: ['readiness', 'errors', 'validation'] },
-);
-
-class BackingAppClient {
+/** Asks another app for what it has. */
+export class BackingAppClient {
   /** Names this app in the Via header (RFC 9110, 7.6.3), the same in all its processes. */
   readonly pseudonym: string;
   readonly #path: string;

@@ -1,0 +1,55 @@
+import createError from '@fastify/error';
+import fp from 'fastify-plugin';
+import { type Static, Type } from 'typebox';
+import { BackingAppClient } from './client.ts';
+
+export const settings = Type.Object({
+  BACKING_APP_URL: Type.Optional(
+    Type.String({
+      format: 'uri',
+      pattern: '^https?://[^/?#]+(/[^?#]*)?$',
+      secret: true,
+      description: 'Another app with the API of this one; not attached where unset',
+      expected: 'an http:// or https:// URL without a query',
+      remedy:
+        'Set BACKING_APP_URL=https://host/base, with user:password@ before the host where it asks for them',
+    }),
+  ),
+});
+
+declare module '../env/index.ts' {
+  interface Config extends Static<typeof settings> {}
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    backingApp: Pick<BackingAppClient, 'get'>;
+  }
+}
+
+const NotAttached = createError('BACKING_APP_NOT_ATTACHED', 'BACKING_APP_URL is not set', 503);
+const LoopDetected = createError('LOOP_DETECTED', 'The request came from this app itself', 508);
+
+/** Another app as `app.backingApp`: with the seventh factor, one app is the service of another. */
+export default fp(
+  async (app) => {
+    const { BACKING_APP_URL, REQUEST_TIMEOUT_MS } = app.config;
+    if (!BACKING_APP_URL)
+      return void app.decorate('backingApp', { get: () => Promise.reject(new NotAttached()) });
+
+    const { Pool } = await import('undici');
+    const client = new BackingAppClient(Pool, new URL(BACKING_APP_URL), REQUEST_TIMEOUT_MS * 0.8);
+    app.decorate('backingApp', client);
+    app.readiness.attach({
+      name: 'backing-app',
+      required: false,
+      check: () => client.ask('/health/live'),
+    });
+    // An app that is attached to itself, directly or around a corner, would ask itself forever.
+    app.addHook('onRequest', async ({ headers }) => {
+      if (headers.via?.includes(client.pseudonym)) throw new LoopDetected();
+    });
+    app.addHook('onClose', () => client.pool.destroy());
+  },
+  { name: 'backing-app', dependencies: ['readiness', 'errors', 'validation'] },
+);
