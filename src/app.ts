@@ -1,24 +1,18 @@
 import type { Socket } from 'node:net';
-import Fastify, {
-  type FastifyBaseLogger,
-  type FastifyHttpOptions,
-  type FastifyInstance,
-  type RawServerDefault,
-} from 'fastify';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import env, { type Config, type EnvironmentOptions } from '../plugins/env/index.ts';
 import { answerClientError } from '../plugins/errors/client-errors.ts';
 import { RouteNotFound } from '../plugins/errors/index.ts';
-import { MAX_PATH_PART, rewriteUrl } from '../plugins/errors/refuse-request.ts';
-import { readRequestId } from '../plugins/request-id.ts';
 import { LazyCompilers } from '../plugins/validation/compilers.ts';
-import { readClientHeader, trustProxies } from './client-address.ts';
+import { readClientHeader } from './client-address.ts';
 import { watchDeadlines } from './deadlines.ts';
 import { beginAnswers } from './every-answer.ts';
 import { loadFolder } from './load-folder.ts';
 import { createLogger } from './logger.ts';
 import { OpenRequests } from './open-requests.ts';
 import { collectRoutes } from './protected-routes.ts';
-import { RequestLog, readPath } from './request-log.ts';
+import { readPath } from './request-log.ts';
+import { PLUGIN_TIMEOUT_MS, serverOptions } from './server-options.ts';
 
 const PLUGINS = new URL('../plugins/', import.meta.url);
 const ROUTES = new URL('../routes/', import.meta.url);
@@ -26,9 +20,6 @@ const JOBS = new URL('../jobs/', import.meta.url);
 
 /** Compiling schemas blocks the process: those who wait for the port come first. In milliseconds. */
 const WARM_UP_MS = 100;
-
-/** A plugin that never calls back is named after this; loading one may take long on a busy machine. In milliseconds. */
-const PLUGIN_TIMEOUT_MS = 60_000;
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -116,33 +107,4 @@ export async function readConfig(
   const app = Fastify({ pluginTimeout: PLUGIN_TIMEOUT_MS });
   await app.register(env, { environment, folders });
   return app.config;
-}
-
-function serverOptions(config: Readonly<Config>): FastifyHttpOptions<RawServerDefault> {
-  return {
-    pluginTimeout: PLUGIN_TIMEOUT_MS,
-    logController: new RequestLog(),
-    // pino makes a child faster where it is given no options, not even empty ones.
-    childLoggerFactory: (logger, bindings, options) =>
-      logger.child(bindings, Object.keys(options).length > 0 ? options : undefined),
-    genReqId: readRequestId,
-    trustProxy: trustProxies(config.TRUST_PROXY),
-    // Else a folder's own URL is two routes for each method, which cost time at the start, and memory.
-    routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PATH_PART },
-    // The side that closes an idle connection first must be the router, or it sends a request into a closing one.
-    keepAliveTimeout: config.KEEP_ALIVE_TIMEOUT_MS,
-    // A client may take this long to send a request, headers and body; Fastify's default is for ever.
-    requestTimeout: 60_000,
-    http: {
-      headersTimeout: 15_000,
-      connectionsCheckingInterval: 5_000,
-      // plugins/errors.ts refuses a request without a host in the shape of all errors, and one with two, joined here.
-      requireHostHeader: false,
-      joinDuplicateHeaders: true,
-    },
-    clientErrorHandler: answerClientError,
-    rewriteUrl,
-    // While the process drains, the requests that still come are served, not refused: see src/drain.ts.
-    return503OnClosing: false,
-  };
 }

@@ -185,7 +185,7 @@ test('So has the refusal of a process that is overloaded', async (t) => {
 
 test('So has the refusal of a client that does not end its headers', async (t) => {
   const { app, lines } = await startApp(t, GONE);
-  // Node looks every 5 s, as src/app.ts says.
+  // Node looks every 5 s, as src/server-options.ts says.
   app.server.headersTimeout = 100;
   checkAnswer(t, 408, await exchange(app, 'GET / HTTP/1.1\r\n'), lines);
 });
