@@ -1,12 +1,16 @@
 // Who is calling: tokens of a real issuer (oidc-provider), and at least 40 bad ones
 import assert from 'node:assert/strict';
+import { rm } from 'node:fs/promises';
 import { get } from 'node:http';
-import { type RunningApp, startApp } from '../app.ts';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type RunningApp, runApp, startApp } from '../app.ts';
 import type { Tally } from '../tally.ts';
 import { proveBadTokens } from './bad-tokens.ts';
 import { buildWithRoutes } from './build.ts';
 import { proveChain } from './chain.ts';
 import { measureCosts } from './costs.ts';
+import { proveFlood } from './flood.ts';
 import { ALGORITHMS, AUDIENCE, RealIssuer } from './issuer.ts';
 import { provePage } from './page.ts';
 import { ask, type Challenge } from './request.ts';
@@ -48,6 +52,9 @@ export async function prove(tally: Tally): Promise<void> {
     assert.equal((await ask(app, '/proof/scoped', authorization)).challenge[0], 200);
   });
   await tally.check('Bad tokens are 401, each of them', () => proveBadTokens(app, issuer, INVALID));
+  await tally.check('A flood of unknown keys asks the issuer at most once in 30 s', () =>
+    proveFlood(app, issuer),
+  );
   await tally.check('Two Authorization headers are 401', async () =>
     assert.equal(await askTwice(app, `Bearer ${token}`), 401),
   );
@@ -86,6 +93,18 @@ export async function prove(tally: Tally): Promise<void> {
     const { challenge } = await ask(closed, '/me', `Bearer ${token}`);
     assert.deepEqual(challenge, [503, 'AUTH_NOT_ATTACHED', null]);
   });
+  await tally.check(
+    'Without plugins/auth a protected route keeps the app from starting',
+    async () => {
+      await rm(path.join(folder, 'dist/plugins/auth'), { recursive: true });
+      const { ended, lines } = runApp('web', { DATABASE_URL: 'pglite:memory' }, [], folder);
+      assert.equal((await ended).code, 1);
+      assert.match(
+        lines.join('\n'),
+        /GET \/me asks who is calling, but plugins\/auth is not there/,
+      );
+    },
+  );
   await tally.check('No line of the log has the token', () => {
     assert(!app.process.lines.some((line) => line.includes(token)));
   });
@@ -99,6 +118,7 @@ async function waitForOk(app: RunningApp, authorization: string): Promise<void> 
     if (status === 200) return;
     assert.equal(status, 503);
     assert(performance.now() < deadline, 'the issuer is back, and still not asked');
+    await sleep(100);
   }
 }
 

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import { exportJWK, generateKeyPair, type JWK } from 'jose';
 import { Provider } from 'oidc-provider';
 import { findPort } from '../processes.ts';
@@ -12,13 +12,17 @@ const CLIENT = { client_id: 'proof', client_secret: 'secret-of-the-proof' };
 export class RealIssuer implements AsyncDisposable {
   readonly url: string;
   readonly #port: number;
+  /** How often it was asked for its keys. */
+  asked = 0;
   #keys: JWK[];
+  #answer: RequestListener;
   #server: Server | undefined;
 
   private constructor(port: number, keys: JWK[]) {
     this.#port = port;
     this.#keys = keys;
     this.url = `http://127.0.0.1:${port}`;
+    this.#answer = this.#createAnswer();
   }
 
   static async create(): Promise<RealIssuer> {
@@ -29,7 +33,10 @@ export class RealIssuer implements AsyncDisposable {
   }
 
   async start(): Promise<void> {
-    this.#server = createServer(this.#answer()).listen(this.#port, '127.0.0.1');
+    this.#server = createServer((request, response) => {
+      if (request.url === '/jwks') this.asked += 1;
+      this.#answer(request, response);
+    }).listen(this.#port, '127.0.0.1');
     await once(this.#server, 'listening');
   }
 
@@ -41,10 +48,10 @@ export class RealIssuer implements AsyncDisposable {
   /** Publishes other keys, without a pause; the first of an algorithm signs. */
   publish(change: (keys: JWK[]) => JWK[]): void {
     this.#keys = change(this.#keys);
-    this.#server?.removeAllListeners('request').on('request', this.#answer());
+    this.#answer = this.#createAnswer();
   }
 
-  #answer() {
+  #createAnswer(): RequestListener {
     const getResourceServerInfo = (_context: unknown, resource: string) => ({
       scope: 'notes:read notes:write',
       audience: AUDIENCE,

@@ -119,7 +119,7 @@ test('What is no token of the issuer answers 401 INVALID_TOKEN', async (t) => {
     'no signature': `${header}.${payload}.`,
     'a part of the signature': token.slice(0, -4),
     'another payload': `${header}.${btoa('{"sub":"bob"}')}.${signature}`,
-    'a key that of another issuer': await forged.sign({ iss: issuer.url }),
+    'the key of another issuer': await forged.sign({ iss: issuer.url }),
     'an unknown key': await forged.signWithout('ES256', { iss: issuer.url }),
     'another type': await issuer.sign({}, { typ: 'logout+jwt' }),
     'a type that is no text': await issuer.sign({}, { typ: ['JWT'] }),
