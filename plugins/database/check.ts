@@ -5,17 +5,22 @@ import { findPendingMigrations } from './migrate.ts';
 /** The SQLSTATE of a server that answers, but has no connection to spare. */
 const TOO_MANY_CONNECTIONS = '53300';
 
-/** A database is up when it answers and has every migration; a pool that is busy says nothing of it. */
+/**
+ * A database is up when it answers and has every migration. That all connections are in use, whether the pool or the
+ * server has no other one, is no outage.
+ */
 export function createCheck<Tables>(
   db: Kysely<Tables>,
   migrations: string,
   pool?: Pool,
   spare: Kysely<Tables> = db,
 ): () => Promise<void> {
+  let used = 0;
+  pool?.on('acquire', () => used++).on('release', () => used--);
   return async () => {
-    const isBusy = pool && pool.idleCount === 0 && pool.totalCount >= pool.options.max;
-    const pending = await findPendingMigrations(isBusy ? spare : db, migrations).catch((error) =>
-      isBusy && error.code === TOO_MANY_CONNECTIONS ? [] : Promise.reject(error),
+    const isFull = pool && pool.idleCount === 0 && pool.totalCount >= pool.options.max;
+    const pending = await findPendingMigrations(isFull ? spare : db, migrations).catch((error) =>
+      used > 0 && error.code === TOO_MANY_CONNECTIONS ? [] : Promise.reject(error),
     );
     if (pending.length > 0)
       throw new Error(`Migrations are pending: ${pending.join(', ')}. Run npm run release.`);

@@ -125,13 +125,20 @@ test('A release through a pooler that allows no transaction names the setting th
 test('A pool full of slow queries is up, also where the server has no other connection', async (t) => {
   const server = await startPostgres(t);
   const admin = await server.connect();
-  const environment = { DATABASE_URL: server.url, DATABASE_POOL_MAX: '2' };
-  // The admin's own connection counts too, and of a superuser none is refused.
-  for (const limit of ['superuser', 'nosuperuser connection limit 3']) {
-    await admin.query(`alter role poort ${limit}`);
-    const app = await buildTestApp(t, environment);
-    const slow = Promise.all([1, 2, 3].map(() => sql`select pg_sleep(4)`.execute(app.db)));
-    await poll(() => app.databasePool?.waitingCount === 1);
+  const rows: [DATABASE_POOL_MAX: string, change?: string][] = [
+    ['2'],
+    // The admin's own connection counts too, and of a superuser none is refused.
+    ['2', 'alter role poort nosuperuser connection limit 3'],
+    ['10'],
+  ];
+  for (const [DATABASE_POOL_MAX, change] of rows) {
+    if (change) await admin.query(change);
+    const app = await buildTestApp(t, { DATABASE_URL: server.url, DATABASE_POOL_MAX });
+    const slow = Promise.all([1, 2].map(() => sql`select pg_sleep(4)`.execute(app.db)));
+    const sleeping = "select from pg_stat_activity where query ~ 'sleep.4' and state = 'active'";
+    await poll(
+      async () => (await admin.query(`${sleeping} and pid <> pg_backend_pid()`)).rowCount === 2,
+    );
     t.equal((await app.inject('/health/ready')).statusCode, 200);
     await slow;
     await app.close();
