@@ -39,7 +39,7 @@ interface RecordedRequest {
   span: Span;
   context: Context;
   startedAt: number;
-  reply?: FastifyReply;
+  reply: FastifyReply | undefined;
 }
 
 /** A server span and a duration for each request, but for routes with `config: { telemetry: false }`. */
@@ -56,13 +56,14 @@ export function recordRequests(app: FastifyInstance): void {
     const { name } = describeMethod(request.method);
     const span = tracer.startSpan(name, { kind: SpanKind.SERVER }, parent);
     const startedAt = performance.now();
-    const record: RecordedRequest = { span, context: trace.setSpan(parent, span), startedAt };
+    const scope = trace.setSpan(parent, span);
+    const record: RecordedRequest = { span, context: scope, startedAt, reply: undefined };
     open.set(request, record);
     // Before the request's line is logged.
     response.prependOnceListener('close', () => {
       // Another hook may have refused it.
-      const reply = record.reply ?? app.openRequests.get(request)?.reply;
-      finish(request, response, { ...record, ...(reply && { reply }) }, duration);
+      record.reply ??= app.openRequests.get(request)?.reply;
+      finish(request, response, record, duration);
     });
     return record;
   };
@@ -74,7 +75,10 @@ export function recordRequests(app: FastifyInstance): void {
 
   // Node reads a body outside of the context in which its reading began: the handler gets it again.
   app.addHook('onRequest', (request, reply, done) => enter(request, reply, done));
-  app.addHook('preValidation', (request, reply, done) => enter(request, reply, done));
+  app.addHook('preValidation', (request, reply, done) => {
+    if (request.body === undefined) done();
+    else enter(request, reply, done);
+  });
 
   function enter(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
     // The channel does not know a connection that is upgraded.
