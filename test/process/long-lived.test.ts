@@ -52,21 +52,20 @@ const ANSWERS = {
 const KINDS = Object.keys(ANSWERS) as (keyof typeof ANSWERS)[];
 
 test('contract 28: What is open is told to end when the port closes, and ends whole; exit code 0', async (t) => {
-  for (const workers of ['1', '2']) {
-    for (const kinds of [...KINDS.map((kind) => [kind]), KINDS]) {
-      await t.test(`${kinds.join(', ')} with WEB_CONCURRENCY=${workers}`, async (t) => {
-        const web = await start(t, { WEB_CONCURRENCY: workers });
-        const opened = await Promise.all(
-          kinds.map((kind) => ANSWERS[kind].open(`${web.url}/long-lived/${kind}`, web)),
-        );
-        web.signal('SIGTERM');
-        for (const [index, { rest }] of opened.entries())
-          t.match(await rest, ANSWERS[kinds[index]!].rest, `${kinds[index]}`);
-        t.equal(await web.exited, 0);
-        t.strictSame(web.noise, []);
-      });
-    }
-  }
+  const alone = KINDS.map((kind) => ({ kinds: [kind], workers: '1' }));
+  const together = ['1', '2'].map((workers) => ({ kinds: KINDS, workers }));
+  for (const { kinds, workers } of [...alone, ...together])
+    await t.test(`${kinds.join(', ')} with WEB_CONCURRENCY=${workers}`, async (t) => {
+      const web = await start(t, { WEB_CONCURRENCY: workers });
+      const opened = await Promise.all(
+        kinds.map((kind) => ANSWERS[kind].open(`${web.url}/long-lived/${kind}`, web)),
+      );
+      web.signal('SIGTERM');
+      for (const [index, { rest }] of opened.entries())
+        t.match(await rest, ANSWERS[kinds[index]!].rest, `${kinds[index]}`);
+      t.equal(await web.exited, 0);
+      t.strictSame(web.noise, []);
+    });
 });
 
 test('What ignores that it is told is named at SHUTDOWN_TIMEOUT_MS, exit code 1', async (t) => {
