@@ -8,6 +8,9 @@ import type { Config } from './env/index.ts';
 /** How long Redis may take to answer, in milliseconds, before it counts as away: it answers within one. */
 const ANSWER_TIMEOUT_MS = 500;
 
+/** How long it has to stay before it counts as back, in milliseconds: it may connect, and answer nothing. */
+const BACK_AFTER_MS = 2 * ANSWER_TIMEOUT_MS;
+
 /** How long a connection may take, in milliseconds: a server without TLS says nothing to one with it. */
 const CONNECT_TIMEOUT_MS = 2_000;
 
@@ -81,20 +84,26 @@ async function connect(url: string, tls: Config['REDIS_TLS']): Promise<Redis> {
 function logOutages(redis: Redis, log: FastifyBaseLogger): void {
   let isAway = false;
   let isReady = false;
+  let back: NodeJS.Timeout | undefined;
   const fail = (error: Error) => {
+    clearTimeout(back);
     if (!isAway)
       log.warn({ err: explainTls(error) }, 'Redis is away: it is asked again until it answers');
     isAway = true;
   };
   redis.on('error', fail);
   redis.on('close', () => {
+    clearTimeout(back);
     if (!isReady) fail(new Error('The connection was closed before Redis was ready'));
     isReady = false;
   });
   redis.on('ready', () => {
-    if (isAway) log.info('Redis is back');
-    isAway = false;
     isReady = true;
+    if (!isAway) return;
+    back = setTimeout(() => {
+      isAway = false;
+      log.info('Redis is back');
+    }, BACK_AFTER_MS).unref();
   });
 }
 

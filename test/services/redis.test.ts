@@ -38,7 +38,18 @@ const OUTAGES: Record<
 > = {
   'is killed and started again': [(redis) => redis.kill(), (redis) => redis.start()],
   'stands still and goes on': [(redis) => redis.pause(), (redis) => redis.resume()],
+  // A failover does that: connections are taken, and what writes waits.
+  'takes no writes for a while': [
+    (redis) => tell(redis, 'PAUSE', '600000', 'WRITE'),
+    (redis) => tell(redis, 'UNPAUSE'),
+  ],
 };
+
+async function tell(redis: RedisServer, ...command: string[]): Promise<void> {
+  const client = new Redis(redis.url);
+  await client.call('CLIENT', command);
+  client.disconnect();
+}
 
 for (const [outage, [begin, end]] of Object.entries(OUTAGES)) {
   test(`A Redis that ${outage} costs no request: each process counts meanwhile`, async (t) => {
