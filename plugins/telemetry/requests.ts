@@ -132,7 +132,8 @@ function describeAnswer(
   const reason = reply?.failure?.name ?? 'client_closed_request';
   return {
     'http.request.method': describeMethod(message.method).attribute,
-    'url.scheme': request?.protocol ?? 'http',
+    // A proxy may pass on what a client says.
+    'url.scheme': request?.protocol === 'https' ? 'https' : 'http',
     'network.protocol.version': message.httpVersion,
     ...(route && { 'http.route': route }),
     ...(status !== CLIENT_CLOSED_REQUEST && { 'http.response.status_code': status }),

@@ -13,6 +13,8 @@ export async function measureTelemetry({ rounds, seconds, postgres }: Setting): 
   const collector = createServer((request, response) => {
     request.resume().once('end', () => response.end());
   });
+  // A measurement that fails leaves it open: it does not keep the process.
+  collector.unref();
   await new Promise<void>((resolve) => void collector.listen(0, '127.0.0.1', resolve));
   const endpoint = `http://127.0.0.1:${(collector.address() as AddressInfo).port}`;
   const contestants = [

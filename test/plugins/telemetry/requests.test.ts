@@ -63,6 +63,12 @@ const REQUESTS: [string, number, string, Record<string, unknown>?][] = [
       'client.address': '9.9.9.9',
     },
   ],
+  [
+    'GET /ok/1 HTTP/1.1\r\nhost: a\r\nx-forwarded-proto: gopher',
+    200,
+    'GET /ok/:id',
+    { 'url.scheme': 'http' },
+  ],
   ['GET http://u:hunter2@a/ok/1 HTTP/1.1\r\nhost: a', 200, 'GET /ok/:id', { 'url.path': '/ok/1' }],
   ['GET /nowhere HTTP/1.1\r\nhost: a', 404, 'GET', { 'http.route': undefined }],
   ['DELETE /ok/1 HTTP/1.1\r\nhost: a', 405, 'DELETE', { 'http.route': undefined }],
@@ -117,7 +123,7 @@ test('Each request has a span by the conventions, whose ids are in its lines', a
     t.equal(span.status.code, span.attributes['error.type'] === undefined ? 0 : 2, title);
     for (const line of ofRequests[index] ?? []) t.match(line, { spanId, traceId }, title);
   }
-  t.equal(lines.filter(({ msg }) => msg === 'handled').length, 7);
+  t.equal(lines.filter(({ msg }) => msg === 'handled').length, 8);
   t.notMatch(JSON.stringify([collector.spans, collector.metrics]), 'hunter2');
 });
 
