@@ -75,5 +75,9 @@ test('A request that writes and sends a job, and its run, are one trace', async 
   t.equal(duration?.unit, 's');
   const points = duration?.points.map((point) => point.attributes as Record<string, string>);
   const ofWork = points?.filter((point) => point['messaging.destination.name'] === 'work') ?? [];
-  t.strictSame(ofWork.map((point) => point['job.outcome']).sort(), ['done', 'failed', 'retry']);
+  t.strictSame(ofWork.map((point) => [point['job.outcome'], 'error.type' in point]).sort(), [
+    ['done', false],
+    ['failed', true],
+    ['retry', true],
+  ]);
 });
