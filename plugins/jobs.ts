@@ -53,7 +53,7 @@ interface JobOptions {
   schedule?: string;
   /** How often it is tried again after it failed; 5 times by default. */
   retries?: number;
-  /** Before the first retry, in milliseconds, whole seconds; it doubles with each. 1,000 by default. */
+  /** Milliseconds before the first retry, whole seconds; doubled with each. 1,000 by default. */
   retryDelayMs?: number;
   /** How long one run may take, in milliseconds; 60,000 by default. */
   timeoutMs?: number;
@@ -82,7 +82,7 @@ export interface SendOptions {
   transaction?: Transaction<Tables>;
 }
 
-/** Work without a request: the jobs of jobs/, sent through the database and taken by `worker`, as `app.jobs`. */
+/** Work without a request as `app.jobs`: sent through the database, taken by `worker`. */
 export default fp(
   async (app, { jobs: folders }: { jobs: URL[] }) => {
     const queue = new JobQueue(app, await JobCatalog.load(folders));

@@ -2,16 +2,16 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import createError from '@fastify/error';
 import fp from 'fastify-plugin';
 
-/** How late the event loop may be, in milliseconds: where it is again and again, every answer is, and it gets worse. */
+/** How late the event loop may be, in milliseconds: every answer is so late, and it gets worse. */
 const MAX_DELAY_MS = 200;
 
 /** How often the delay is measured, in milliseconds. */
 const SAMPLE_MS = 250;
 
-/** How many samples in a row are an overload: one alone is a long piece of work, such as a database that opens. */
+/** How many samples in a row are an overload: one alone is a long piece of work. */
 const SAMPLES = 4;
 
-/** With fewer requests in a sample it is not they that make the process late: refusing them would help nobody. */
+/** Fewer requests in a sample do not make the process late: to refuse them would help nobody. */
 const MIN_REQUESTS = 10;
 
 const Overloaded = createError(
@@ -21,9 +21,9 @@ const Overloaded = createError(
 );
 
 /**
- * Refuses requests at once, with 503, while there are more than the process can answer, rather than answering all of
- * them too late. A route is left out by `config: { overload: false }`. @fastify/under-pressure was tried: it refuses
- * requests after any single block of the event loop.
+ * Refuses requests at once, with 503, while there are more than the process can answer, rather than
+ * answering all of them too late. A route is left out by `config: { overload: false }`.
+ * @fastify/under-pressure was tried: it refuses requests after any single block of the event loop.
  */
 export default fp(
   async (app) => {

@@ -1,10 +1,10 @@
 import type { FastifyBaseLogger } from 'fastify';
 import fp from 'fastify-plugin';
 
-/** How long one check may take, in milliseconds: all run at once, and the whole answer is due within a second. */
+/** How long one check may take, in milliseconds: all run at once, and a second is the limit. */
 const CHECK_TIMEOUT_MS = 800;
 
-/** How long a report is given again, in milliseconds, so that nobody can load the services by asking. */
+/** How long a report is given again, in milliseconds: asking often does not load the services. */
 const REPORT_AGE_MS = 1_000;
 
 /** A backing service as readiness sees it. */
@@ -14,7 +14,7 @@ export interface BackingService {
   required: boolean;
   /** Resolves when the service answers; what it rejects with is logged. */
   check(): Promise<unknown>;
-  /** What has to be done for it at each release; resolves with the names of the steps taken, for the log. */
+  /** What is to be done for it at each release; resolves with the names of the steps taken. */
   release?(): Promise<string[]>;
 }
 
@@ -29,7 +29,7 @@ declare module 'fastify' {
   }
 }
 
-/** Knows whether the app can serve: what is attached, whether it answers, and whether the process is stopping. */
+/** Knows whether the app can serve: do its services answer, and is the process stopping? */
 export class Readiness {
   /** Set once, when the process is told to stop. */
   draining = false;
@@ -48,7 +48,7 @@ export class Readiness {
     this.#services.push(service);
   }
 
-  /** Prepares all services for this version of the app, one after the other, and logs it: the `release` process. */
+  /** Prepares all services for this version of the app, in turn, and logs it: `release`. */
   async release(): Promise<string[]> {
     const applied: string[] = [];
     for (const service of this.#services) applied.push(...((await service.release?.()) ?? []));
@@ -59,7 +59,7 @@ export class Readiness {
     return applied;
   }
 
-  /** Asks all services, at most once a second, and says what it found. Takes less than a second and never rejects. */
+  /** Asks all services, once a second at most. Takes less than a second and never rejects. */
   async report(): Promise<ReadinessReport> {
     if (performance.now() - this.#checkedAt > REPORT_AGE_MS) {
       this.#checkedAt = performance.now();

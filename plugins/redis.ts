@@ -5,13 +5,13 @@ import { type Static, Type } from 'typebox';
 import manifest from '../package.json' with { type: 'json' };
 import type { Config } from './env/index.ts';
 
-/** How long Redis may take to answer, in milliseconds, before it counts as away: it answers within one. */
+/** How long Redis may take to answer, in milliseconds; it takes less than one. */
 const ANSWER_TIMEOUT_MS = 500;
 
-/** How long it has to stay before it counts as back, in milliseconds: it may connect, and answer nothing. */
+/** How long it stays before it counts as back, in milliseconds: it may connect without a word. */
 const BACK_AFTER_MS = 2 * ANSWER_TIMEOUT_MS;
 
-/** How long a connection may take, in milliseconds: a server without TLS says nothing to one with it. */
+/** How long connecting may take, in milliseconds: a server without TLS does not answer TLS. */
 const CONNECT_TIMEOUT_MS = 2_000;
 
 export const settings = Type.Object({
@@ -48,7 +48,7 @@ declare module 'fastify' {
   }
 }
 
-/** The Redis behind REDIS_URL as `app.redis`, where there is one. It is optional: nobody waits for it. */
+/** The Redis behind REDIS_URL as `app.redis`, where it is set. Nobody waits for it. */
 export default fp(
   async (app) => {
     const { REDIS_URL, REDIS_TLS } = app.config;
@@ -80,7 +80,7 @@ async function connect(url: string, tls: Config['REDIS_TLS']): Promise<Redis> {
   });
 }
 
-/** A line when it is away, and one when it is back. That Heroku closes idle connections is no outage. */
+/** A line when it is away, and one when it is back. An idle connection that is closed is none. */
 function logOutages(redis: Redis, log: FastifyBaseLogger): void {
   let isAway = false;
   let isReady = false;

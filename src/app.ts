@@ -18,12 +18,12 @@ const PLUGINS = new URL('../plugins/', import.meta.url);
 const ROUTES = new URL('../routes/', import.meta.url);
 const JOBS = new URL('../jobs/', import.meta.url);
 
-/** Compiling schemas blocks the process: those who wait for the port come first. In milliseconds. */
+/** Compiling schemas blocks the process: first comes who waits for the port. In milliseconds. */
 const WARM_UP_MS = 100;
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Aborted when the port has closed, before the preClose hooks: what never ends by itself has to end then. */
+    /** Aborted when the port has closed, before the preClose hooks: what is endless ends then. */
     stopping: AbortSignal;
     /** Compiles the schemas of all routes, which else happens when a request first needs one. */
     compileSchemas(): Promise<void>;
@@ -40,12 +40,13 @@ export interface AppOptions extends Omit<EnvironmentOptions, 'folders'> {
   routes?: URL[];
   /** Folders to load jobs from, each file in them named like its job. */
   jobs?: URL[];
-  /** The one path below which there are routes, such as /health/; all of them unless a process type says so. */
+  /** The one path that has routes below it, such as /health/; all of them by default. */
   only?: string;
 }
 
 /**
- * Builds the app as production runs it, with everything in plugins/ and routes/ loaded, and not listening yet.
+ * Builds the app as production runs it, with everything in plugins/ and routes/ loaded, and not
+ * listening yet.
  *
  * @throws {EnvironmentError} with every problem of the environment
  */
@@ -92,7 +93,7 @@ async function warmUp(app: FastifyInstance): Promise<void> {
   await app.compileSchemas().catch((err) => app.log.error({ err }, err.message));
 }
 
-/** Plugins add routes too, as the API's page. The hooks that give every answer its headers run before this one. */
+/** Plugins add routes too. The hooks that give every answer its headers run before this one. */
 function refuseOthers(app: FastifyInstance, only: string): void {
   app.addHook('preHandler', async ({ method, url }) => {
     if (!url.startsWith(only)) throw new RouteNotFound(method, readPath(url));

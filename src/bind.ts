@@ -7,7 +7,7 @@ export class BindError extends OperatorError {
   override name = 'BindError';
 }
 
-/** What binding `::` answers where IPv6 is switched off: in the kernel, for the interfaces, or in a sandbox. */
+/** What binding `::` answers where the kernel, the interfaces or a sandbox have no IPv6. */
 const WITHOUT_IPV6 = ['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL'];
 
 /**

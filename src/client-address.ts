@@ -1,7 +1,7 @@
 import { BlockList, isIP } from 'node:net';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 
-/** An address as proxies write it (Azure: 203.0.113.9:51234 and [2001:db8::1]:443), perhaps quoted, with a zone. */
+/** As proxies write it (203.0.113.9:51234, [2001:db8::1]:443), perhaps quoted, with a zone. */
 const WRITTEN = /^"?\[?(?:([\d.]+)(?::\d+)?|([\da-f:.]+)(?:%[^\]]*)?(?:\](?::\d+)?)?)"?$/i;
 
 /** An IPv4 address that is written as an IPv6 address, in both ways (RFC 4291, 2.5.5.2). */
@@ -11,7 +11,7 @@ const MAPPED = /^::ffff:(?:([\d.]+)|([\da-f]{1,4}):([\da-f]{1,4}))$/i;
 const RANGES: Record<string, string[]> = {
   loopback: ['127.0.0.0/8', '::1/128'],
   linklocal: ['169.254.0.0/16', 'fe80::/10'],
-  // 100.64.0.0/10 is for carriers (RFC 6598) and as private as the others: Railway's routers are there.
+  // 100.64.0.0/10 is for carriers (RFC 6598), as private as the others: Railway's routers.
   uniquelocal: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', 'fc00::/7'],
   // https://www.cloudflare.com/ips, as of 2026-02-11; the last change was in 2021.
   cloudflare: [
@@ -34,8 +34,9 @@ export function readAddress({ ip, socket }: Pick<FastifyRequest, 'ip' | 'socket'
 }
 
 /**
- * Lets the header of CLIENT_ADDRESS_HEADER stand for X-Forwarded-For, where a trusted proxy sends it: for platforms
- * whose own proxies have public addresses that nobody can list. Called before any other hook.
+ * Lets the header of CLIENT_ADDRESS_HEADER stand for X-Forwarded-For, where a trusted proxy sends
+ * it: for platforms whose own proxies have public addresses that nobody can list. Called before any
+ * other hook.
  */
 export function readClientHeader(app: FastifyInstance): void {
   const { CLIENT_ADDRESS_HEADER, TRUST_PROXY } = app.config;

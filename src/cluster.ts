@@ -10,20 +10,20 @@ import { onStop, STOP_SIGNALS } from './signals.ts';
 /** What a worker sends to the primary when it has crashed and takes no more requests. */
 export const CRASHED = 'crashed';
 
-/** A worker that lived shorter than this, in milliseconds, died at once: starting it again may not help. */
+/** A worker that lived shorter, in milliseconds, died at once: another one may not help. */
 const STABLE_MS = 5_000;
 
-/** The pause before a worker is started again, in milliseconds; it doubles with each that died at once. */
+/** The pause before the next worker, in milliseconds; it doubles with each that died at once. */
 const PAUSE_MS = 100;
 const MAX_PAUSE_MS = 10_000;
 
 /** How long what a worker has said may take after its end, in milliseconds. */
 const OUTPUT_TIMEOUT_MS = 1_000;
 
-/** How much longer than SHUTDOWN_TIMEOUT_MS a worker may take to stop, in milliseconds: it ends itself at that. */
+/** A worker ends itself at SHUTDOWN_TIMEOUT_MS. How long it may take for that, in milliseconds. */
 const STOP_MARGIN_MS = 1_000;
 
-/** After so many that died at once, one after the other, the process gives up and leaves it to the platform. */
+/** After so many in a row that died at once, the process gives up: the platform starts it again. */
 const MAX_DEATHS = 8;
 
 /** How many processes share the port: more than there are processors would only take turns. */
@@ -32,8 +32,8 @@ export function countWorkers({ WEB_CONCURRENCY }: Readonly<Config>): number {
 }
 
 /**
- * Keeps workers running, which run this same program and share its port. Told to stop, it tells them, and ends after
- * the last one; should it be killed, node:cluster ends them.
+ * Keeps workers running, which run this same program and share its port. Told to stop, it tells
+ * them, and ends after the last one; should it be killed, node:cluster ends them.
  */
 export class Primary {
   readonly #log: FastifyBaseLogger;
@@ -51,7 +51,7 @@ export class Primary {
     this.#stopTimeoutMs = SHUTDOWN_TIMEOUT_MS + STOP_MARGIN_MS;
   }
 
-  /** Starts one worker, and the others when it listens: what keeps all of them from starting is logged once. */
+  /** Starts one worker, and the others when it listens: what stops them all is logged once. */
   start(count: number): void {
     onStop(() => this.#stop());
     cluster.on('message', (worker, message) => message === CRASHED && this.#onCrash(worker));
@@ -118,7 +118,7 @@ export class Primary {
     this.#stop();
   }
 
-  /** Heroku signals all processes of a dyno, other platforms this one alone: a worker ignores the second signal. */
+  /** Heroku signals all processes of a dyno, others this one alone: a second signal is ignored. */
   #stop(): void {
     if (!this.#stopping) setTimeout(() => this.#kill(), this.#stopTimeoutMs);
     this.#stopping = true;

@@ -47,7 +47,7 @@ async function runLines(server: REPLServer): Promise<void> {
   if (code.trim()) throw new OperatorError(`This is not complete: ${code.trim()}`);
 }
 
-/** Rejects with an error; one that comes later, as of a promise, is written to the server's output. */
+/** Rejects with an error; a later one, as of a promise, is written to the server's output. */
 function evaluate(server: REPLServer, code: string): Promise<unknown> {
   return new Promise((resolve, reject) => {
     server.eval(code, server.context, 'console', (error, value) => {

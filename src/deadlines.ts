@@ -17,9 +17,10 @@ const SWEEP_MS = 1_000;
 const STALL_MS = 45_000;
 
 /**
- * Bounds the time until the first byte of an answer (REQUEST_TIMEOUT_MS, or `config: { timeout: false }` on a route),
- * the time in which a client reads nothing, and what waits to be sent. One timer does it for all requests: Fastify's
- * `handlerTimeout` has one for each, and ends a stream that has begun.
+ * Bounds the time until the first byte of an answer (REQUEST_TIMEOUT_MS, or `config: { timeout:
+ * false }` on a route), the time in which a client reads nothing, and what waits to be sent. One
+ * timer does it for all requests: Fastify's `handlerTimeout` has one for each, and ends a stream
+ * that has begun.
  */
 export function watchDeadlines(app: FastifyInstance): void {
   const { REQUEST_TIMEOUT_MS } = app.config;
@@ -51,7 +52,7 @@ function isLate(entry: OpenRequest, timeoutMs: number): boolean {
   return performance.now() - startedAt > timeoutMs;
 }
 
-/** What the handler still returns or throws is no answer; request.signal tells it that nobody waits. */
+/** What the handler still returns is no answer; request.signal tells it that nobody waits. */
 function answerLate(entry: OpenRequest, reply: FastifyReply, timeoutMs: number): void {
   entry.isLate = true;
   const err = new errorCodes.FST_ERR_HANDLER_TIMEOUT(timeoutMs, reply.request.routeOptions.url);

@@ -7,11 +7,12 @@ import type { Listener } from './process.ts';
 const CRASH_TIMEOUT_MS = 2_000;
 
 /**
- * Ends a process that serves so that no client notices: readiness says it, requests are taken for SHUTDOWN_DELAY_MS, the
- * port is closed, what is open is answered.
+ * Ends a process that serves so that no client notices: readiness says it, requests are taken for
+ * SHUTDOWN_DELAY_MS, the port is closed, what is open is answered.
  *
- * close-with-grace was tried: a second SIGTERM ends the process at once and cuts its open requests, and Dokku and
- * Heroku send more than one. Fastify's close() alone refuses what routers still send while they have not noticed.
+ * close-with-grace was tried: a second SIGTERM ends the process at once and cuts its open requests,
+ * and Dokku and Heroku send more than one. Fastify's close() alone refuses what routers still send
+ * while they have not noticed.
  */
 export class Drain {
   readonly #app: FastifyInstance;
@@ -27,13 +28,13 @@ export class Drain {
     this.#beforeExit = beforeExit;
   }
 
-  /** Ends with exit code 0, or 1 when that takes longer than SHUTDOWN_TIMEOUT_MS. A second call changes nothing. */
+  /** Exit code 0, or 1 after SHUTDOWN_TIMEOUT_MS. A second call does nothing. */
   stop(): void {
     const { SHUTDOWN_DELAY_MS, SHUTDOWN_TIMEOUT_MS } = this.#app.config;
     if (!this.#hasBegun) this.#begin(SHUTDOWN_DELAY_MS, SHUTDOWN_TIMEOUT_MS);
   }
 
-  /** Ends with exit code 1: nothing new is taken by a process that is in a state nobody thought of. */
+  /** Ends with exit code 1: a process in an unknown state takes nothing new. */
   crash(): void {
     this.#crashed.abort();
     this.#begin(0, CRASH_TIMEOUT_MS);

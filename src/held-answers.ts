@@ -5,10 +5,10 @@ import type { OpenRequest } from './open-requests.ts';
 /** The most bytes that are held for all clients together until they have read them. */
 const MAX_HELD = 40 * 1024 * 1024;
 
-/** What is held is looked at after each answer in pieces, and after so many bytes of smaller ones. */
+/** What is held is looked at after each answer in pieces, and so many bytes of others. */
 const LOOK_AFTER = MAX_HELD / 4;
 
-/** An answer of more bytes is sent in pieces of this size: how far its client has read can be seen. */
+/** A larger answer is sent in pieces of so many bytes: how far its client has read is seen. */
 const PIECE = 64 * 1024;
 
 /** Bounds what waits to be sent: past MAX_HELD, those who read slowest are cut off. */
@@ -37,7 +37,7 @@ function sendInPieces(entry: OpenRequest, reply: FastifyReply, payload: string |
   return Readable.from(cut(entry), { objectMode: false, highWaterMark: PIECE });
 }
 
-/** A text is cut as it is: a copy of its bytes would stay in memory until the garbage is collected. */
+/** A text is cut as it is: a copy of its bytes would stay in memory for a while. */
 function* cut(entry: OpenRequest): Generator<string | Buffer> {
   for (let start = 0, end = 0; start < entry.payload.length; start = end) {
     const { payload } = entry;
@@ -52,7 +52,7 @@ function isHighSurrogate(code: number): boolean {
   return code >= 0xd800 && code < 0xdc00;
 }
 
-/** Notes how much waits for the client, and when it was last seen to take something or had nothing to take. */
+/** Notes how much waits for the client, and when it last took something or had nothing to take. */
 export function observe(entry: OpenRequest): void {
   const { socket } = entry.request;
   const sent = socket.bytesWritten - socket.writableLength;
@@ -63,7 +63,7 @@ export function observe(entry: OpenRequest): void {
   entry.sent = sent;
 }
 
-/** Of the connections on which more than the average waits, those that were read from the longest ago go first. */
+/** Of the connections with more than the average waiting, those idle for longest go first. */
 export function cutOffSlowest(entries: OpenRequest[]): void {
   const unread = entries.filter(({ waiting }) => waiting > 0);
   const connections = [...Map.groupBy(unread, ({ request }) => request.socket).values()];
@@ -87,7 +87,7 @@ function sum(numbers: number[]): number {
   return numbers.reduce((total, number) => total + number, 0);
 }
 
-/** A connection closes at the end of the event loop's turn: until then a burst would hold all that it has asked for. */
+/** A connection closes at the end of the event loop's turn: what it holds is let go at once. */
 export function cutOff(entries: OpenRequest[]): void {
   for (const entry of entries) {
     const { socket } = entry.request;

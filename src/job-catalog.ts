@@ -16,7 +16,7 @@ const BadPayload = createError<[string, string]>(
   'The payload of the job %s does not fit: %s.',
 );
 
-/** What is checked of a job beside its types: 23 hours is what pg-boss allows, but for the time to say so. */
+/** What is checked of a job beside its types: 23 hours is nearly what pg-boss allows. */
 const JobLimits = Type.Object({
   schema: Type.Object({}),
   run: Type.Unknown(),

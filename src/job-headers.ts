@@ -1,6 +1,6 @@
 import type { Headers } from './job-run.ts';
 
-/** What the queue keeps of a job that has headers; of others it is the payload alone. No payload has such names. */
+/** What the queue keeps of a job with headers; of others it is the payload alone. */
 interface Envelope {
   '/headers': Headers;
   '/payload': object;
@@ -12,7 +12,7 @@ export function putHeaders(payload: object, headers: Headers): object {
   return { '/headers': headers, '/payload': payload } satisfies Envelope;
 }
 
-/** What putHeaders was given; a tick of the clock has no payload. What others have queued may be no object. */
+/** What putHeaders was given. A tick has no payload, what others queued may be no object. */
 export function readHeaders(data: unknown): { payload: unknown; headers: Headers } {
   if (typeof data !== 'object' || !data || !('/headers' in data))
     return { payload: data ?? {}, headers: {} };

@@ -3,10 +3,10 @@ import type { AppOptions } from './app.ts';
 import { openHttpListener } from './listener.ts';
 import { type Listener, startProcess } from './process.ts';
 
-/** What of web's settings does not concern a worker: one process, no router to wait for, jobs in any case. */
+/** Settings of web that do not concern a worker: one process, no router, jobs in any case. */
 const FIXED = { WEB_CONCURRENCY: '1', SHUTDOWN_DELAY_MS: '0', JOBS_IN_WEB: 'false' };
 
-/** Runs the process type `worker`: it takes jobs, and its port answers for its health and for nothing else. */
+/** Runs the process type `worker`: it takes jobs; its port answers for its health alone. */
 export function startWorker(options: Pick<AppOptions, 'jobs'> = {}): Promise<void> {
   const environment = { ...process.env, ...FIXED };
   return startProcess(openWorkerListener, { ...options, environment, only: '/health/' });

@@ -8,7 +8,7 @@ import { type JobObserver, logResult, type Run, runJob, UNOBSERVED } from './job
 import { JobSender } from './job-sender.ts';
 import { JobTaker } from './job-taker.ts';
 
-/** The app's jobs: sends them through the database, runs them, and takes them where that is asked for. */
+/** The app's jobs: sends them through the database, runs them, takes them where asked to. */
 export class JobQueue {
   readonly #app: FastifyInstance;
   readonly #catalog: JobCatalog;
@@ -26,7 +26,8 @@ export class JobQueue {
    * Queues a job for a worker.
    *
    * @returns its id, or null where one with the same key waits already
-   * @throws where there is no such job, or the payload or an option does not fit: nothing is queued then
+   * @throws where there is no such job, or the payload or an option does not fit: nothing is queued
+   * then
    */
   async send<Name extends keyof Jobs>(
     name: Name,
@@ -56,7 +57,7 @@ export class JobQueue {
     if (err) throw err;
   }
 
-  /** Shows each job that is sent or run from now on to an observer, in place of the one before it. */
+  /** Shows each job that is sent or run from now on to this observer, and to no other. */
   observe(observer: JobObserver): void {
     this.#observer = observer;
   }

@@ -9,8 +9,8 @@ const DAY_S = 24 * 60 * 60;
 const BUILD_POLL_MS = 250;
 
 /**
- * Makes pg-boss's tables, or brings them to its version, makes the jobs' queues and schedules, and removes those of
- * jobs that are gone. It may run twice, and at once.
+ * Makes pg-boss's tables, or brings them to its version, makes the jobs' queues and schedules, and
+ * removes those of jobs that are gone. It may run twice, and at once.
  *
  * @returns the names of the steps taken
  */
@@ -26,7 +26,7 @@ export async function prepareQueues(boss: PgBoss, jobs: Map<string, Job>): Promi
   return [...made.map((name) => `queue ${name}`), ...gone.map((name) => `no queue ${name}`)];
 }
 
-/** A migration of pg-boss leaves the building of large indexes to a process that may do it: no other one may. */
+/** pg-boss's migrations leave large indexes to a process that may build them: only this one may. */
 async function finishBuilds(boss: PgBoss): Promise<void> {
   for (;;) {
     const states = (await boss.getBamStatus()).map(({ status }) => status);

@@ -4,7 +4,7 @@ import type { Job } from '../plugins/jobs.ts';
 
 export type Headers = Record<string, string>;
 
-/** Sees each job that is sent or run here, as plugins/telemetry does; what it throws is thrown to the caller. */
+/** Sees each job that is sent or run here, as plugins/telemetry does; its errors are thrown. */
 export interface JobObserver {
   /** Calls `next` with what is kept with the job; it resolves with the job's id. */
   send(name: string, next: (headers: Headers) => Promise<string | null>): Promise<string | null>;
@@ -48,7 +48,7 @@ export interface Result {
 /** What a run is aborted with when its job is given back. */
 export const RETURNED = new Error('The worker stops and gives the job back');
 
-/** Runs a job until it ends, is late or is aborted; a job that does not heed the signal then goes on by itself. */
+/** Runs a job until it ends, is late or is aborted; one that ignores the signal goes on alone. */
 export async function runJob(run: Run): Promise<Result> {
   const { job, attempt } = run;
   const startedAt = performance.now();

@@ -40,7 +40,7 @@ export class JobSender {
     return this.#driver as DatabaseDriver;
   }
 
-  /** The embedded database calls this as it opens, before a transaction can hold its one connection. */
+  /** Called as the embedded database opens, before a transaction can hold its one connection. */
   use(driver: DatabaseDriver, boss: PgBoss): void {
     this.#driver = driver;
     this.#boss = Promise.resolve(boss);

@@ -17,13 +17,13 @@ export const CLOCK = '/clock';
 /** How long the queue keeps a job that was given up, in seconds; the others are kept for a day. */
 const FAILED_RETENTION_S = 7 * 24 * 60 * 60;
 
-/** How often a worker says that it still runs a job, in seconds; after three times in silence it counts as killed. */
+/** How often a worker says that it runs a job, in seconds; silent for three times, it is dead. */
 export const HEARTBEAT_S = 5;
 
-/** The worker counts the attempts, so that one that was given back is none. pg-boss shall never give up before. */
+/** The worker counts the attempts: one given back is none. pg-boss never gives up first. */
 export const RETRY_LIMIT = 100_000;
 
-/** Sends jobs, and asks the database for nothing in between. The tables are not its own: it changes none of them. */
+/** Sends jobs, and asks the database for nothing in between. It changes no table. */
 export const SENDER: ConstructorOptions = {
   migrate: false,
   reindex: false,
@@ -47,7 +47,7 @@ export const TAKER: ConstructorOptions = {
   cronWorkerIntervalSeconds: 2,
 };
 
-/** pg-boss on the app's own connections, with its tables in the schema `pgboss`; not started yet. */
+/** pg-boss on the app's own connections, its tables in the schema `pgboss`; not started yet. */
 export function createBoss(
   driver: DatabaseDriver,
   options: ConstructorOptions,
@@ -77,7 +77,7 @@ export function readJobName(queue: string): string {
   return queue.replace(CLOCK, '');
 }
 
-/** Tells the queue how a run ended. Of an error it keeps the name: its message may tell a secret, and is in the log. */
+/** Tells the queue how a run ended. It keeps an error's name: the message may tell a secret. */
 export async function settle(
   boss: PgBoss,
   db: Kysely<Tables>,
@@ -97,7 +97,7 @@ export async function settle(
     if (outcome !== 'failed') return;
     const limits = { retryLimit: retryCount, deleteAfterSeconds: FAILED_RETENTION_S };
     const { updated } = await update(limits);
-    // It waits for a retry now: as an attempt it would not be found. Another worker may have it since, too.
+    // It waits for a retry now, and is no attempt any more. Another worker may have it since.
     if (updated > 0) await boss.fail(name, id, output, inside);
   });
 }

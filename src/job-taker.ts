@@ -19,7 +19,7 @@ interface Taken {
   run: Run;
 }
 
-/** Takes jobs from all queues, as many at once as WORKER_CONCURRENCY says, and tells the queue how they ended. */
+/** Takes jobs from all queues, WORKER_CONCURRENCY at once, and tells the queue how they ended. */
 export class JobTaker {
   readonly #app: FastifyInstance;
   readonly #jobs: Map<string, Job>;
@@ -51,7 +51,8 @@ export class JobTaker {
   }
 
   /**
-   * Takes no more, and resolves when no job runs any more. What runs still after `withinMs` is given back.
+   * Takes no more, and resolves when no job runs any more. What runs still after `withinMs` is
+   * given back.
    *
    * @throws an error that says how many were given back
    */

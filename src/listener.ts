@@ -10,9 +10,10 @@ import type { Listener } from './process.ts';
 const LINGER_MS = 500;
 
 /**
- * HTTP on the app's port. Fastify and Node close idle connections together with the port, but a router's next request
- * may be on its way on one of them; and a connection that never sends a whole request would keep the process
- * forever. This listener knows what is open, answers that, and closes the rest a little later.
+ * HTTP on the app's port. Fastify and Node close idle connections together with the port, but a
+ * router's next request may be on its way on one of them; and a connection that never sends a whole
+ * request would keep the process forever. This listener knows what is open, answers that, and
+ * closes the rest a little later.
  */
 export function openHttpListener(app: FastifyInstance): Listener {
   const { server, openRequests } = app;
@@ -34,7 +35,7 @@ export function openHttpListener(app: FastifyInstance): Listener {
       // Without a delay there is no router to wait for, as in development.
       const lingerMs = app.config.SHUTDOWN_DELAY_MS === 0 ? 0 : LINGER_MS;
       const ended = once(server, 'close');
-      // Just after new connections were taken: those that wait for it when the port closes are reset.
+      // New connections were taken just now: those that wait when the port closes are reset.
       await setImmediate();
       // The method of http.Server would close idle connections too.
       net.Server.prototype.close.call(server);
@@ -46,21 +47,21 @@ export function openHttpListener(app: FastifyInstance): Listener {
         await openRequests.waitUntilAnswered();
         server.closeAllConnections();
       };
-      // Aborts app.stopping, runs the preClose hooks, waits for all connections, runs the onClose hooks.
+      // Aborts app.stopping, runs preClose hooks, waits for all connections, runs onClose hooks.
       await Promise.all([app.close(), closeConnections()]);
     },
     openRequests: () => openRequests.describe(),
   };
 }
 
-/** Sent from the signal on: a router that hears it only at the close has sent the next request already. */
+/** From the signal on: at the close, a router would have sent the next request already. */
 function askToReconnect(response: ServerResponse): void {
   if (!response.headersSent) response.setHeader('connection', 'close');
 }
 
 /**
- * `localhost` is two addresses. For the second, Fastify opens a server that lacks what plugins have added to the first;
- * here its connections become the first one's.
+ * `localhost` is two addresses. For the second, Fastify opens a server that lacks what plugins have
+ * added to the first; here its connections become the first one's.
  *
  * @returns undefined where there is no IPv6
  */

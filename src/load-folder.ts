@@ -3,8 +3,8 @@ import autoload from '@fastify/autoload';
 import type { FastifyInstance } from 'fastify';
 
 /**
- * Loads every plugin or route of a folder. @fastify/autoload passes over a file without a default export in silence,
- * and its route would be a 404 that nobody explains: here it is an error.
+ * Loads every plugin or route of a folder. @fastify/autoload passes over a file without a default
+ * export in silence, and its route would be a 404 that nobody explains: here it is an error.
  */
 export async function loadFolder(
   app: FastifyInstance,

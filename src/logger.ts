@@ -22,8 +22,8 @@ export function addLogFields(read: () => object | undefined): void {
 }
 
 /**
- * The logger of the whole process: JSON lines on stdout (twelve-factor XI), for Fastify and for what
- * runs before and after it.
+ * The logger of the whole process: JSON lines on stdout (twelve-factor XI), for Fastify and for
+ * what runs before and after it.
  */
 export function createLogger(destination: DestinationStream = { write: writeLines }): Logger {
   return pino(

@@ -21,7 +21,7 @@ export interface OpenRequest {
   startedAt: number;
   /** When its client was last seen to read, or had nothing to read. */
   progressAt: number;
-  /** Bytes on its connection that have left the process, and those of its answer that wait for that. */
+  /** Bytes on its connection that have left the process, and those of its answer that wait. */
   sent: number;
   waiting: number;
   /** The answer, where it is large, held until it is sent; its bytes, and `sent` when it began. */
@@ -63,7 +63,7 @@ export class OpenRequests {
     });
   }
 
-  /** Tracks connections that become WebSockets or the like. Where nobody listens, Node answers them as any request. */
+  /** Tracks connections that become WebSockets. Where nobody listens, Node answers as always. */
   trackUpgrades(server: Server): void {
     if (server.listenerCount('upgrade') === 0) return;
     server.prependListener('upgrade', (request, socket) => {

@@ -1,6 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify';
 
-/** An error whose message tells the operator all there is to know: it is logged without its stack. */
+/** An error whose message tells the operator everything: it is logged without its stack. */
 export class OperatorError extends Error {
   override name = 'OperatorError';
 }

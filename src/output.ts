@@ -14,9 +14,10 @@ const EXIT_WAIT_MS = 1_000;
 const LAST_WORDS = 16 * 1024;
 
 /**
- * Writes lines to stdout, those of one turn of the event loop at once: a write for each would be a third of what a
- * request costs. A reader that stands still, or a full disk, keeps the process from nothing: lines wait, then they are
- * lost and counted. At any exit what waits is written, or said on stderr.
+ * Writes lines to stdout, those of one turn of the event loop at once: a write for each would be a
+ * third of what a request costs. A reader that stands still, or a full disk, keeps the process from
+ * nothing: lines wait, then they are lost and counted. At any exit what waits is written, or said
+ * on stderr.
  */
 export class Output {
   readonly #onLoss: (lost: number) => void;
@@ -25,7 +26,7 @@ export class Output {
   #pauseMs = PAUSE_MS;
   #lost = 0;
 
-  /** @param onLoss called with the number of lines that are lost, when lines can be written again */
+  /** @param onLoss called with the number of lost lines, when lines can be written again */
   constructor(onLoss: (lost: number) => void) {
     this.#onLoss = onLoss;
     // Node makes pipes non-blocking when it opens these: a write would wait for the reader.

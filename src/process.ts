@@ -17,7 +17,7 @@ export interface Listener {
   listen(address: { host: string; port: number }): Promise<unknown>;
   /** Serves on, and asks each client that gets an answer to come back on another connection. */
   announceClose(): void;
-  /** Takes no connection any more, answers what is open, closes every connection and then the app. */
+  /** Takes no connection any more, answers what is open, closes all connections and the app. */
   close(): Promise<void>;
   /** What is still being answered, for the log. */
   openRequests(): object[];
@@ -29,8 +29,8 @@ let crash = (): void => process.exit(1);
 type OpenListener = (app: FastifyInstance) => Listener;
 
 /**
- * Runs a process type: checks the environment, builds the app, binds PORT, drains when told to stop. Exit codes: 0
- * after a signal, 1 after an error, which is the last line of the log.
+ * Runs a process type: checks the environment, builds the app, binds PORT, drains when told to
+ * stop. Exit codes: 0 after a signal, 1 after an error, which is the last line of the log.
  */
 export async function startProcess(
   openListener: OpenListener,
@@ -68,8 +68,9 @@ async function serve(
 }
 
 /**
- * The primary may have sent a connection before it heard that this worker takes none: it gets that back for another
- * worker, and answers only then. A worker that has just ended would leave the client waiting forever.
+ * The primary may have sent a connection before it heard that this worker takes none: it gets that
+ * back for another worker, and answers only then. A worker that has just ended would leave the
+ * client waiting forever.
  */
 async function returnConnections(): Promise<void> {
   if (!cluster.worker) return;

@@ -46,7 +46,7 @@ export class RequestLog extends LogController {
     reply.failure = error;
   }
 
-  /** The status was sent already: a line of its own says what broke, or that the client has gone. */
+  /** The status was sent already: another line says what broke, or that the client has gone. */
   override streamError(error: Error, request: FastifyRequest, reply: FastifyReply): void {
     // A late stream was answered with 503.
     if (reply.raw.writableEnded) return;

@@ -6,7 +6,7 @@ import { readRequestId } from '../plugins/request-id.ts';
 import { trustProxies } from './client-address.ts';
 import { RequestLog } from './request-log.ts';
 
-/** A plugin that never calls back is named after this; loading one may take long on a busy machine. In milliseconds. */
+/** A plugin that is not loaded by then is named. A busy machine takes long. In milliseconds. */
 export const PLUGIN_TIMEOUT_MS = 60_000;
 
 /** Every option of Fastify and of its server that the environment or this template sets. */
@@ -19,22 +19,22 @@ export function serverOptions(config: Readonly<Config>): FastifyHttpOptions<RawS
       logger.child(bindings, Object.keys(options).length > 0 ? options : undefined),
     genReqId: readRequestId,
     trustProxy: trustProxies(config.TRUST_PROXY),
-    // Else a folder's own URL is two routes for each method, which cost time at the start, and memory.
+    // Else a folder's own URL is two routes for each method, which cost time and memory.
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PATH_PART },
-    // The side that closes an idle connection first must be the router, or it sends a request into a closing one.
+    // The router must close an idle connection first, or it sends a request into a closing one.
     keepAliveTimeout: config.KEEP_ALIVE_TIMEOUT_MS,
-    // A client may take this long to send a request, headers and body; Fastify's default is for ever.
+    // How long a client may take to send a request with its body; Fastify's default is for ever.
     requestTimeout: 60_000,
     http: {
       headersTimeout: 15_000,
       connectionsCheckingInterval: 5_000,
-      // plugins/errors.ts refuses a request without a host in the shape of all errors, and one with two, joined here.
+      // plugins/errors refuses what has no host, or two of them (joined here), as all errors.
       requireHostHeader: false,
       joinDuplicateHeaders: true,
     },
     clientErrorHandler: answerClientError,
     rewriteUrl,
-    // While the process drains, the requests that still come are served, not refused: see src/drain.ts.
+    // While the process drains, requests that still come are served: see src/drain.ts.
     return503OnClosing: false,
   };
 }

@@ -1,7 +1,7 @@
-/** What asks a process to stop: platforms send SIGTERM, Ctrl-C SIGINT, a terminal that closes SIGHUP. */
+/** What stops a process: platforms send SIGTERM, Ctrl-C SIGINT, a terminal that closes SIGHUP. */
 export const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
-/** A second Ctrl-C counts from here on, in milliseconds: `node --watch` passes on the one that the terminal sent too. */
+/** A second Ctrl-C counts after so many milliseconds: `node --watch` repeats the first one. */
 const SECOND_INTERRUPT_MS = 100;
 
 let stop = (): void => process.exit(0);
@@ -15,7 +15,7 @@ process.on('SIGINT', () => {
 // Without a handler of ours, Node opens a debugger's port.
 process.on('SIGUSR1', () => undefined);
 
-/** Says what to do when the process is told to stop. Before that, it ends at once: nobody is served yet. */
+/** Says what to do at a signal to stop. Before, the process ends at once: it serves nobody yet. */
 export function onStop(run: () => void): void {
   stop = run;
 }

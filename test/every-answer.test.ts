@@ -118,7 +118,9 @@ for (const [folder, name, line] of OPTIONAL)
 /** Refusals of the parser, which knows no path and no origin. */
 const UNREADABLE = ['what is no HTTP', 'headers over the limit', 'a tunnel'];
 
-/** Without these there is no app, or other files cannot be loaded: a protected route is never open. */
+/**
+ * Without these there is no app, or other files cannot be loaded: a protected route is never open.
+ */
 const NEEDED = [
   'env',
   'errors',

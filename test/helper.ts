@@ -30,7 +30,10 @@ export interface LogLine extends Record<string, unknown> {
   msg: string;
 }
 
-/** The app as production builds it, on a database in memory (opened by its first query), closed after the test. */
+/**
+ * The app as production builds it, on a database in memory (opened by its first query), closed
+ * after the test.
+ */
 export async function buildTestApp(
   t: Test,
   environment: Environment = {},
@@ -47,7 +50,9 @@ export async function buildTestApp(
   return app;
 }
 
-/** The app with one more file of routes, whose code this is, and the lines that it logs from now on. */
+/**
+ * The app with one more file of routes, whose code this is, and the lines that it logs from now on.
+ */
 export async function buildAppWithRoutes(
   t: Test,
   code: string,
@@ -70,8 +75,9 @@ export function captureLog(): { logger: Logger; lines: LogLine[] } {
 
 export interface ProcessOptions {
   /**
-   * A process type of the Procfile; `fixture`: `web` with the routes of test/fixture beside the app's; `cluster`: the
-   * primary of src/cluster.ts, with workers of test/fixture; `job-worker` and `job-command`: `worker` and `job` with its jobs.
+   * A process type of the Procfile; `fixture`: `web` with the routes of test/fixture beside the
+   * app's; `cluster`: the primary of src/cluster.ts, with workers of test/fixture; `job-worker` and
+   * `job-command`: `worker` and `job` with its jobs.
    */
   entry:
     | 'web'
@@ -87,9 +93,15 @@ export interface ProcessOptions {
   mode?: string;
   /** What follows the file on the command line. */
   args?: string[];
-  /** All that the process gets, beside PORT=0 and HOST=127.0.0.1; an empty string is an unset variable. */
+  /**
+   * All that the process gets, beside PORT=0 and HOST=127.0.0.1; an empty string is an unset
+   * variable.
+   */
   environment: Environment;
-  /** `dist` is what production runs, in an environment that is empty otherwise; `src` is measured for coverage. */
+  /**
+   * `dist` is what production runs, in an environment that is empty otherwise; `src` is measured
+   * for coverage.
+   */
   source?: 'dist' | 'src';
   /** The Node to run, and what runs it. */
   node?: string[];
@@ -123,7 +135,10 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/** Starts a process; resolves when it listens or has ended. What still runs after the test is killed. */
+/**
+ * Starts a process; resolves when it listens or has ended. What still runs after the test is
+ * killed.
+ */
 export async function startProcess(t: Test, options: ProcessOptions): Promise<TestProcess> {
   const started = spawnProcess(t, options);
   const listening = await started.waitForLine('Server listening at').catch(() => undefined);
@@ -136,7 +151,8 @@ export function spawnProcess(t: Test, options: ProcessOptions): TestProcess {
   const variables = { PORT: '0', HOST: '127.0.0.1', ...environment };
   const node = options.node ?? [source === 'dist' ? NODE : process.execPath];
   const command = [...node, ...findEntry(options), ...(options.args ?? [])];
-  // tap adds its own variables to the environment of every child, to measure it: `env -i` takes them away again.
+  // tap adds its own variables to the environment of every child, to measure it: `env -i` takes
+  // them away again.
   const empty = [
     'env',
     '-i',
@@ -209,7 +225,9 @@ export async function createFolder(t: Test): Promise<string> {
   return folder;
 }
 
-/** How long a condition may take to come true, in milliseconds: a machine that is busy takes long. */
+/**
+ * How long a condition may take to come true, in milliseconds: a machine that is busy takes long.
+ */
 const POLL_MS = 120_000;
 
 /** Resolves when the condition holds, which is asked again and again. */

@@ -9,10 +9,10 @@ import { readPath } from '../../src/request-log.ts';
 /** The most bytes of an answer: a page of a hundred notes of the greatest size is five million. */
 const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
 
-/** How long an idle connection is kept, in milliseconds: less than the 125 s of the app that it goes to. */
+/** How long an idle connection is kept, in milliseconds: less than the other app's 125 s. */
 const KEEP_ALIVE_MS = 60_000;
 
-/** A connection was closed by the other side while it was idle, or the other app is just starting. */
+/** The other side has closed an idle connection, or is just starting. */
 const DISCONNECTED = ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'];
 
 type Reason = [string, ErrorOptions?];
@@ -71,7 +71,7 @@ export class BackingAppClient {
     return answer as Static<Schema>;
   }
 
-  /** GET `path` of the other app, once more where its connection was closed; rejects where it fails. */
+  /** GET `path` of the other app, twice where its connection was closed; rejects where it fails. */
   async ask(
     path: string,
     request?: FastifyRequest,

@@ -14,7 +14,7 @@ interface Setting {
   secret?: boolean;
 }
 
-/** The environment is not valid; the message has one line for each variable to mend, and no secret. */
+/** The environment is not valid; the message has a line for each variable, and no secret. */
 export class EnvironmentError extends OperatorError {
   override name = 'EnvironmentError';
   /** The variables to mend. */
@@ -50,7 +50,7 @@ function describeValues(name: string, { enum: names, minimum, maximum, below }: 
   return `an integer from ${minimum} to ${maximum}${unit}${below ? `, less than ${below}` : ''}`;
 }
 
-/** No setting's value begins with a quote; a shell or `.env` takes quotes away, others keep them. */
+/** No value begins with a quote: a shell or `.env` takes quotes away, others keep them. */
 export function isQuoted(value: string): boolean {
   return /^["']/.test(value);
 }

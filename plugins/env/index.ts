@@ -26,7 +26,8 @@ export interface EnvironmentOptions {
 }
 
 /**
- * Validates the environment with the settings of all plugins and decorates the app with `config`, typed and frozen.
+ * Validates the environment with the settings of all plugins and decorates the app with `config`,
+ * typed and frozen.
  *
  * @throws {EnvironmentError} with all problems at once
  */
@@ -87,7 +88,7 @@ function readValues(environment: NodeJS.ProcessEnv, properties: TProperties) {
   return Object.fromEntries(values);
 }
 
-/** Without coercion, and without a check of the schema itself, which would be a tenth of the start. */
+/** Without coercion, and without a check of the schema itself: a tenth of the start. */
 function createAjv(): Ajv {
   const isUri = addFormats.default.get('uri') as (text: string) => boolean;
   return new Ajv({
@@ -118,7 +119,7 @@ function isProxyList(list: string): boolean {
 const isBelow: SchemaValidateFunction = (other: string, value: number, _schema, context) =>
   !(value >= Number(context?.parentData[other]));
 
-/** The value of `requires` is another setting's name, which has to be set too: the error is its own. */
+/** `requires` names another setting, which has to be set too: the error is that one's. */
 const isOtherSet: SchemaValidateFunction = (other: string, _value, _schema, context) => {
   isOtherSet.errors = [{ params: { missingProperty: other } }];
   return context?.parentData[other] !== undefined;

@@ -1,10 +1,10 @@
 import { Type } from 'typebox';
 
 /**
- * Settings that belong to no capability. A plugin with settings of its own exports them in the same form:
- * `expected` completes "expected …" where the schema does not say it, `remedy` what to do, where that is not to set the
- * default; `secret` keeps the value out of every message, `below` names a setting that has to be greater, `requires`
- * one that has to be set too.
+ * Settings that belong to no capability. A plugin with settings of its own exports them in the same
+ * form: `expected` completes "expected …" where the schema does not say it, `remedy` what to do,
+ * where that is not to set the default; `secret` keeps the value out of every message, `below`
+ * names a setting that has to be greater, `requires` one that has to be set too.
  */
 export const settings = Type.Object({
   PORT: Type.Integer({

@@ -17,7 +17,7 @@ const ExpectationFailed = createError(
   417,
 );
 
-/** A name or an address with a port, or nothing (RFC 9112, 3.2); two of them are joined by a comma. */
+/** A name or an address with a port, or nothing (RFC 9112, 3.2); two are joined by a comma. */
 const HOST = /^(\[[\da-f:.]+\]|[\w.~%!$&'()*+;=-]*)(:\d*)?$/i;
 
 /**

@@ -110,7 +110,7 @@ function resolve(ajv: Ajv, root: AnySchemaObject, ref: string): AnySchemaObject 
   return keys.reduce((part: AnySchemaObject | undefined, key) => part?.[key], root);
 }
 
-/** ajv also reads 0x10, 1e2, " 5", +5 and 5.0 as integers, and passes over limit[], which is a limit to PHP. */
+/** ajv also reads 0x10, 1e2, " 5", +5 and 5.0 as integers, and passes over limit[] (PHP's form). */
 function findMisread(
   name: string,
   texts: unknown[],

@@ -13,7 +13,7 @@ const Readiness = Type.Object(
   { description: 'Whether requests should be sent here, and what is attached' },
 );
 
-/** What platforms and routers ask again and again: outside the request log, where only failures of theirs are seen. */
+/** What platforms and routers ask again and again: only its failures are in the request log. */
 const health: FastifyPluginAsyncTypebox = async (app) => {
   const options = {
     logLevel: 'warn',

@@ -82,8 +82,8 @@ function checkWords({ plural, singular }: Names): void {
 }
 
 /**
- * Replaces names wherever they stand in a text: as a URL, a table, a variable, a type, an error code,
- * and in a sentence.
+ * Replaces names wherever they stand in a text: as a URL, a table, a variable, a type, an error
+ * code, and in a sentence.
  */
 export function rename(text: string, from: Names, to: Names): string {
   const parts = ['plural', 'singular'] as const;

@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 
-/** Milliseconds are what JavaScript's Date holds: a finer column would give back another time than was stored. */
+/** Milliseconds, as in JavaScript's Date: a finer column would give back another time. */
 const timestamp = sql`timestamptz(3)`;
 
 export async function up(db: Kysely<unknown>): Promise<void> {

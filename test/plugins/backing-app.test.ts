@@ -201,8 +201,8 @@ const DELAYS: Record<string, RequestListener> = {
 };
 
 /**
- * Another app is late after four fifths of it: three seconds before the request's own end, which a busy
- * machine can need.
+ * Another app is late after four fifths of it: three seconds before the request's own end, which a
+ * busy machine can need.
  */
 const REQUEST_TIMEOUT_MS = '15000';
 

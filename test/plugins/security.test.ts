@@ -19,7 +19,10 @@ const routes = [
   new URL('../fixture/routes/', import.meta.url),
 ];
 
-/** What the app says instead of a page's policy: nothing may be loaded, framed or sent from an answer. */
+/**
+ * What the app says instead of a page's policy: nothing may be loaded, framed or sent from an
+ * answer.
+ */
 const POLICY = "default-src 'none';base-uri 'none';form-action 'none';frame-ancestors 'none'";
 
 /** Of helmet's headers those that concern an answer that is no page. */
