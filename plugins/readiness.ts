@@ -68,10 +68,8 @@ export class Readiness {
       );
     }
     await this.#checked;
-    const services = this.#services.map(({ name }) => [
-      name,
-      { status: this.#down.has(name) ? 'down' : 'up' },
-    ]);
+    const names = this.#services.map(({ name }) => name).sort();
+    const services = names.map((name) => [name, { status: this.#down.has(name) ? 'down' : 'up' }]);
     return { status: this.#status(), services: Object.fromEntries(services) };
   }
 

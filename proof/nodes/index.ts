@@ -62,7 +62,9 @@ function inspect(file: string): Installed {
 }
 
 async function proveTests(tree: string, { file, version, lts }: Installed): Promise<string> {
-  const environment = { PATH: process.env.PATH, HOME: process.env.HOME, TEST_NODE: file };
+  const { PATH, HOME } = process.env;
+  // tap's own limit of 30 s for a file is too short for a busy machine.
+  const environment = { PATH, HOME, TEST_NODE: file, TAP_TIMEOUT: '600' };
   for (const test of TESTS) await expectSuccess(tree, `node ${test}`, environment);
   return `${version}, ${lts ? `LTS ${lts}` : 'not an LTS by its own words'}, ${TESTS.length} files of tests`;
 }
