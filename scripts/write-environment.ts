@@ -55,12 +55,17 @@ export function writeRows(settings: Map<string, Setting>): string[] {
 }
 
 /**
- * .env.example without the settings that no plugin declares any more, and without what was said of
- * them.
+ * .env.example without the settings that no plugin declares any more, and with those that are new,
+ * as comments.
  */
 export function writeExample(example: string, settings: Map<string, Setting>): string {
   const kept = example.replace(ENTRY, (entry, name) => (settings.has(name) ? entry : ''));
-  return `${kept.replace(/\n{3,}/g, '\n\n').trim()}\n`;
+  const there = new Set([...kept.matchAll(ENTRY)].map(([, name]) => name));
+  const added = [...settings].filter(([name]) => !there.has(name));
+  const entries = added.map(
+    ([name, { description, default: value = '' }]) => `# ${description}\n# ${name}=${value}\n`,
+  );
+  return `${kept.replace(/\n{3,}/g, '\n\n').trim()}\n${entries.join('')}`;
 }
 
 /** The Procfile without the process types whose file was removed. */

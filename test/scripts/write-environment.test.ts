@@ -66,6 +66,9 @@ test('The settings of a capability that was removed go with npm run format', asy
   const example = writeExample(await read('.env.example'), settings);
   const added = `${example}\n# The cats: cats://,\n# or dogs\n# CATS_URL=\n# How many\nCATS=7\n`;
   t.equal(writeExample(added, settings), example);
+  const cats = { description: 'The cats', expected: '', default: 1 };
+  const more = new Map(settings).set('CATS_URL', cats);
+  t.equal(writeExample(example, more), `${example}# The cats\n# CATS_URL=1\n`);
 });
 
 test('Every setting says what it is', async (t) => {
