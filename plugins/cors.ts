@@ -51,5 +51,5 @@ export default fp(
       reply.code(204).send();
     });
   },
-  { name: 'cors' },
+  { name: 'cors', dependencies: ['errors'] },
 );

@@ -61,6 +61,10 @@ const ANSWERS: Record<string, [number, string]> = {
   'a hijacked answer': [200, ask('GET /hijacked')],
   'HTTP/1.0': [200, 'GET / HTTP/1.0\r\n\r\n'],
   'a preflight': [204, ask('OPTIONS /items', ['Access-Control-Request-Method: POST'])],
+  'a preflight whose path cannot be read': [
+    400,
+    ask('OPTIONS /notes/%zz', ['Access-Control-Request-Method: POST']),
+  ],
   'OPTIONS *': [405, ask('OPTIONS *')],
   'a schema that does not fit': [400, post('{}')],
   'malformed JSON': [400, post('{')],

@@ -5,7 +5,7 @@ import path from 'node:path';
 const RUNS_BUILD = /\b(start|spawn)Process\(|\bcopyBuild\(|services\//;
 
 /** What the build reads. */
-const SOURCES = '{src,plugins,routes,jobs}/**/*.ts';
+const SOURCES = '{package.json,tsconfig*.json,scripts/build.ts,{src,plugins,routes,jobs}/**/*.*}';
 
 /**
  * The test files of paths, folders and globs, each once.
