@@ -11,37 +11,56 @@ export const RESET =
   'Stop npm run dev and run npm run db:reset: it moves the database aside, deletes nothing, ' +
   'and the next start creates a new one.';
 
-/** Locks the folder for this process until its end, and creates what is not there. */
+/**
+ * Locks the folder for this process until its end, and creates what is not there.
+ *
+ * @throws {OperatorError} which says what to do
+ */
 export async function prepareFolder(
   folder: string,
   module: string,
   log: FastifyBaseLogger,
 ): Promise<void> {
-  await lockFolder(folder);
-  const files: string[] = await readdir(folder).catch(() => []);
-  if (files.includes('PG_VERSION')) return;
-  if (files.length > 0) throw new OperatorError(`${folder} is no whole database. ${RESET}`);
-  log.info(
-    `Creating the embedded database in ${folder}: what needs it waits for some seconds, once`,
-  );
-  await create(module, folder);
+  try {
+    await lockFolder(folder);
+    const files = await readdir(folder).catch(ignoreMissing);
+    if (files?.includes('PG_VERSION')) return;
+    if (files?.length) throw new OperatorError(`${folder} is no whole database. ${RESET}`);
+    log.info(
+      `Creating the embedded database in ${folder}: what needs it waits for some seconds, once`,
+    );
+    await create(module, folder);
+  } catch (cause) {
+    if (cause instanceof OperatorError) throw cause;
+    const reason = `The embedded database in ${folder} cannot be opened: ${(cause as Error).message}`;
+    throw new OperatorError(`${reason}. Correct that, or name another folder in DATABASE_URL.`, {
+      cause,
+    });
+  }
 }
 
 /** PGlite has no lock of its own, and two processes in one folder destroy what is in it. */
 export async function lockFolder(folder: string): Promise<void> {
   const file = `${folder}.lock`;
   await mkdir(path.dirname(file), { recursive: true });
-  const owner = Number(await readFile(file, 'utf8').catch(() => 0));
+  const found = await readFile(file, 'utf8').catch(ignoreMissing);
+  const owner = Number(found);
   // A database that cannot be opened is tried again and again.
   if (owner === process.pid) return;
-  if (owner && isAlive(owner)) {
+  if (owner > 0 && isAlive(owner)) {
     throw new OperatorError(
       `Process ${owner} has the embedded database in ${folder} open, which takes one process. ` +
         `Stop that first (npm run dev?). If it is another program by now, remove ${file}.`,
     );
   }
-  await writeFile(file, String(process.pid));
+  if (found !== undefined) await rm(file);
+  // Of two processes that start at once, one is refused.
+  await writeFile(file, String(process.pid), { flag: 'wx' });
   process.once('exit', () => rmSync(file, { force: true }));
+}
+
+function ignoreMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error;
 }
 
 function isAlive(pid: number): boolean {
@@ -59,9 +78,15 @@ function isAlive(pid: number): boolean {
 async function create(module: string, folder: string): Promise<void> {
   const unfinished = `${folder}.new`;
   await rm(unfinished, { recursive: true, force: true });
+  // PGlite's file system throws what is no Error and has no message.
   const script = `
     const { workerData } = require('node:worker_threads');
-    import(workerData.module).then(({ PGlite }) => PGlite.create(workerData.folder)).then((pglite) => pglite.close());
+    import(workerData.module)
+      .then(({ PGlite }) => PGlite.create(workerData.folder))
+      .then((pglite) => pglite.close())
+      .catch(({ message, errno }) => {
+        throw new Error(message ?? 'WASI error ' + errno + (errno === 51 ? ', no space is left' : ''));
+      });
   `;
   const worker = new Worker(script, { eval: true, workerData: { module, folder: unfinished } });
   await once(worker, 'exit');

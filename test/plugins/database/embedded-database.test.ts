@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { type ResolveFnOutput, registerHooks } from 'node:module';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -89,8 +89,28 @@ test('A database that could not be created is an error, and not taken for a data
     url: pathToFileURL(path.join(parent, 'full-disk.mjs')).href,
     shortCircuit: true,
   }));
-  await t.rejects(ask(openDatabase(t, folder).db), { message: 'full' });
+  await t.rejects(ask(openDatabase(t, folder).db), {
+    name: 'OperatorError',
+    message: `The embedded database in ${folder} cannot be opened: full. Correct that, or name another folder in DATABASE_URL.`,
+  });
   t.notOk(existsSync(folder));
+});
+
+test('What is no folder is told with what to do, and nothing is written beside it', async (t) => {
+  const parent = await createFolder(t);
+  await writeFiles(parent, { file: 'mine', 'locked.lock/file': '' });
+  const rows: [folder: string, reason: RegExp][] = [
+    ['file', /ENOTDIR: not a directory, scandir/],
+    ['file/data', /EEXIST|ENOTDIR/],
+    ['locked', /EISDIR/],
+  ];
+  for (const [name, reason] of rows) {
+    const { db } = openDatabase(t, path.join(parent, name));
+    const error = await ask(db).catch((error) => error);
+    t.match(error, { name: 'OperatorError', message: reason }, name);
+    t.match(error.message, /cannot be opened: .* name another folder in DATABASE_URL\.$/);
+  }
+  t.strictSame((await readdir(parent)).sort(), ['file', 'file.lock', 'locked.lock']);
 });
 
 test('A database in memory has no folder and no lock', async (t) => {
