@@ -2,7 +2,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import createError from '@fastify/error';
 import fp from 'fastify-plugin';
 
-/** How late the event loop may be, in milliseconds: every answer is so late, and it gets worse. */
+/** How late the event loop may be, in milliseconds: all answers are that late, and get later. */
 const MAX_DELAY_MS = 200;
 
 /** How often the delay is measured, in milliseconds. */

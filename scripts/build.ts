@@ -6,7 +6,8 @@ import { build } from 'esbuild';
 
 /*
  * `npm run build`: TypeScript compiles each file of src/, plugins/, routes/ and jobs/ to its place
- * in dist/, with a source map. Other files are copied. Packages stay in node_modules.
+ * in dist/, with a source map. Other files are copied. Packages stay in node_modules, but for those
+ * of PACKED.
  */
 
 /**

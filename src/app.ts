@@ -18,12 +18,12 @@ const PLUGINS = new URL('../plugins/', import.meta.url);
 const ROUTES = new URL('../routes/', import.meta.url);
 const JOBS = new URL('../jobs/', import.meta.url);
 
-/** Compiling schemas blocks the process: first comes who waits for the port. In milliseconds. */
+/** How long compiling waits after the port opens: it blocks requests. In milliseconds. */
 const WARM_UP_MS = 100;
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Aborted when the port has closed, before the preClose hooks: what is endless ends then. */
+    /** Aborted when the port has closed, before the preClose hooks: end streams and sockets then. */
     stopping: AbortSignal;
     /** Compiles the schemas of all routes, which else happens when a request first needs one. */
     compileSchemas(): Promise<void>;
@@ -69,9 +69,9 @@ export async function buildApp({
   app.decorate('config', config);
   readClientHeader(app);
   beginAnswers(app);
-  // Node alone would refuse what it cannot expect: plugins/errors does, as any other request.
+  // An unknown `Expect` is refused by plugins/errors: Node's own answer lacks the headers.
   app.server.on('checkExpectation', app.routing);
-  // Nor would Node answer who takes this for a proxy.
+  // Node alone would not answer a CONNECT.
   app.server.on('connect', (_request, socket) => answerClientError.call(app, {}, socket as Socket));
   app.decorate('openRequests', new OpenRequests());
   app.openRequests.watchHandlers(app);
@@ -88,7 +88,7 @@ export async function buildApp({
   return app;
 }
 
-/** The suite and a release refuse a schema that cannot be compiled; here its route answers 500. */
+/** Tests and a release fail on a schema that cannot be compiled; here its route answers 500. */
 async function warmUp(app: FastifyInstance): Promise<void> {
   await app.compileSchemas().catch((err) => app.log.error({ err }, err.message));
 }

@@ -25,8 +25,8 @@ const RANGES: Record<string, string[]> = {
 };
 
 /**
- * The client's address as the trusted proxies tell it in X-Forwarded-For, or that of the peer where
- * they tell none. Forwarded (RFC 7239) is not read: a router that writes it writes X-Forwarded-For
+ * The client's address from the X-Forwarded-For of trusted proxies; without one, the address of the
+ * connection. Forwarded (RFC 7239) is not read: a router that writes it writes X-Forwarded-For
  * too, all others pass on what a client wrote.
  */
 export function readAddress({ ip, socket }: Pick<FastifyRequest, 'ip' | 'socket'>): string {

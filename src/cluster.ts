@@ -17,10 +17,10 @@ const STABLE_MS = 5_000;
 const PAUSE_MS = 100;
 const MAX_PAUSE_MS = 10_000;
 
-/** How long what a worker has said may take after its end, in milliseconds. */
+/** How long a dead worker's last lines are waited for, in milliseconds. */
 const OUTPUT_TIMEOUT_MS = 1_000;
 
-/** A worker ends itself at SHUTDOWN_TIMEOUT_MS. How long it may take for that, in milliseconds. */
+/** A worker ends itself at SHUTDOWN_TIMEOUT_MS. So long after that it is killed, in milliseconds. */
 const STOP_MARGIN_MS = 1_000;
 
 /** After so many in a row that died at once, the process gives up: the platform starts it again. */

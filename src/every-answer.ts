@@ -11,9 +11,9 @@ export type Headers = Pick<FastifyReply, 'header'>;
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Sets headers of every answer, also where no hook runs. It runs for each request. */
+    /** Sets headers of every answer, at once: it runs for each request, also where no hook does. */
     addHeaders(set: (reply: Headers, caller: Caller) => void): void;
-    /** What only a browser heeds: headers for the answers that are pages. */
+    /** Headers for HTML pages, which only browsers read. */
     pageHeaders: Record<string, string>;
     /** The rate limit, where there is one: throws, or rejects, when the client asks too often. */
     countRequest?: (caller: Caller, reply: Headers) => Promise<void> | undefined;

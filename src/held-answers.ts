@@ -5,7 +5,7 @@ import type { OpenRequest } from './open-requests.ts';
 /** The most bytes that are held for all clients together until they have read them. */
 const MAX_HELD = 40 * 1024 * 1024;
 
-/** What is held is looked at after each answer in pieces, and so many bytes of others. */
+/** What is held is counted after each large answer, and after so many bytes of small ones. */
 const LOOK_AFTER = MAX_HELD / 4;
 
 /** A larger answer is sent in pieces of so many bytes: how far its client has read is seen. */
@@ -63,7 +63,7 @@ export function observe(entry: OpenRequest): void {
   entry.sent = sent;
 }
 
-/** Of the connections with more than the average waiting, those idle for longest go first. */
+/** Cuts connections with at least the average waiting, those first that read nothing for longest. */
 export function cutOffSlowest(entries: OpenRequest[]): void {
   const unread = entries.filter(({ waiting }) => waiting > 0);
   const connections = [...Map.groupBy(unread, ({ request }) => request.socket).values()];

@@ -16,7 +16,7 @@ const BadPayload = createError<[string, string]>(
   'The payload of the job %s does not fit: %s.',
 );
 
-/** What is checked of a job beside its types: 23 hours is nearly what pg-boss allows. */
+/** Limits that types cannot say. pg-boss allows a run 24 hours: 23 leave time for its end. */
 const JobLimits = Type.Object({
   schema: Type.Object({}),
   run: Type.Unknown(),

@@ -1,6 +1,6 @@
 import type { Headers } from './job-run.ts';
 
-/** What the queue keeps of a job with headers; of others it is the payload alone. */
+/** How a job with headers is stored; without headers it is the payload alone. */
 interface Envelope {
   '/headers': Headers;
   '/payload': object;

@@ -11,7 +11,7 @@ import type { DatabaseDriver, Tables } from '../plugins/database/index.ts';
 import type { Job } from '../plugins/jobs.ts';
 import type { Result } from './job-run.ts';
 
-/** Where the ticks of a job's clock wait: each of them is done, though they have no key. */
+/** The suffix of a job's second queue, for its schedule: each tick is run, without a key. */
 export const CLOCK = '/clock';
 
 /** How long the queue keeps a job that was given up, in seconds; the others are kept for a day. */
@@ -20,7 +20,7 @@ const FAILED_RETENTION_S = 7 * 24 * 60 * 60;
 /** How often a worker says that it runs a job, in seconds; silent for three times, it is dead. */
 export const HEARTBEAT_S = 5;
 
-/** The worker counts the attempts: one given back is none. pg-boss never gives up first. */
+/** The worker counts attempts: a job given back is none. So pg-boss never gives up first. */
 export const RETRY_LIMIT = 100_000;
 
 /** Sends jobs, and asks the database for nothing in between. It changes no table. */
@@ -97,7 +97,7 @@ export async function settle(
     if (outcome !== 'failed') return;
     const limits = { retryLimit: retryCount, deleteAfterSeconds: FAILED_RETENTION_S };
     const { updated } = await update(limits);
-    // It waits for a retry now, and is no attempt any more. Another worker may have it since.
+    // Now it waits for its retry, so find it by its id alone. Another worker may have it.
     if (updated > 0) await boss.fail(name, id, output, inside);
   });
 }

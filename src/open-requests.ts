@@ -21,12 +21,15 @@ export interface OpenRequest {
   startedAt: number;
   /** When its client was last seen to read, or had nothing to read. */
   progressAt: number;
-  /** Bytes on its connection that have left the process, and those of its answer that wait. */
+  /** Bytes of its connection that have left the process. */
   sent: number;
+  /** Bytes of its answer that have not. */
   waiting: number;
-  /** The answer, where it is large, held until it is sent; its bytes, and `sent` when it began. */
+  /** A large answer, kept until it is sent. */
   payload: string | Buffer;
+  /** The bytes of that. */
   size: number;
+  /** `sent` when that began. */
   sentBefore: number;
 }
 

@@ -28,7 +28,7 @@ export function serverOptions(config: Readonly<Config>): FastifyHttpOptions<RawS
     http: {
       headersTimeout: 15_000,
       connectionsCheckingInterval: 5_000,
-      // plugins/errors refuses what has no host, or two of them (joined here), as all errors.
+      // plugins/errors/ refuses what has no host, or two of them (joined here), as all errors.
       requireHostHeader: false,
       joinDuplicateHeaders: true,
     },

@@ -2,9 +2,13 @@ import { Type } from 'typebox';
 
 /**
  * Settings that belong to no capability. A plugin with settings of its own exports them in the same
- * form: `expected` completes "expected …" where the schema does not say it, `remedy` what to do,
- * where that is not to set the default; `secret` keeps the value out of every message, `below`
- * names a setting that has to be greater, `requires` one that has to be set too.
+ * form. A setting is a string, an enum or an integer.
+ *
+ * - `expected`: the words after "expected …", if the schema has none
+ * - `remedy`: what to do, if that is not to set the default
+ * - `secret`: keeps the value out of every message
+ * - `below`: another setting, which has to be greater
+ * - `requires`: another setting, which has to be set too
  */
 export const settings = Type.Object({
   PORT: Type.Integer({

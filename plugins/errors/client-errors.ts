@@ -56,7 +56,7 @@ export function answerClientError(
   socket.destroySoon();
 }
 
-/** The body of a request breaks off: whoever reads it answers, or the app when nobody does yet. */
+/** A body breaks off: its reader gets the error. If nothing reads it yet, the app answers. */
 function refuseBody(app: FastifyInstance, response: ServerResponse, refusal: FastifyError): void {
   const { req, headersSent } = response;
   const reply = app.openRequests.get(req)?.reply;

@@ -39,7 +39,7 @@ export const TREATMENTS: [RegExp, Treatment][] = [
   [/^npm run test:watch$/, inTest('test/scripts/test.test.ts', /test:watch/)],
   [/^npm run dev -- --inspect$/, inTest('test/process/dev-parents.test.ts', /--inspect/)],
   [
-    /^npm run proof (routing|bench|soak)$/,
+    /^npm run proof (routing|bench|soak)( -- --only \w+)?$/,
     {
       how: 'elsewhere',
       file: 'proof/{routing,bench,soak}/index.ts',

@@ -78,7 +78,8 @@ ${GATE}
 <h2>What to edit next</h2>
 <dl>
 <dt><code>routes/</code></dt><dd>your product: one folder for each resource, named like its URL</dd>
-<dt><code>plugins/</code></dt><dd>what every route gets: one file for each capability</dd>
+<dt><code>plugins/</code></dt><dd>what every route gets: one file or folder for each capability</dd>
+<dt><code>jobs/</code></dt><dd>work without a request: one file for each job</dd>
 <dt><code>.env</code></dt><dd>your own settings, over those of <code>.env.example</code></dd>
 </dl>
 </section>
