@@ -4,7 +4,6 @@ import env, { type Config, type EnvironmentOptions } from '../plugins/env/index.
 import { answerClientError } from '../plugins/errors/client-errors.ts';
 import { RouteNotFound } from '../plugins/errors/index.ts';
 import { LazyCompilers } from '../plugins/validation/compilers.ts';
-import { readClientHeader } from './client-address.ts';
 import { watchDeadlines } from './deadlines.ts';
 import { beginAnswers } from './every-answer.ts';
 import { loadFolder } from './load-folder.ts';
@@ -67,7 +66,6 @@ export async function buildApp({
   app.decorate('compileSchemas', () => compilers.compilePending());
   app.addHook('onListen', async () => void setTimeout(() => warmUp(app), WARM_UP_MS).unref());
   app.decorate('config', config);
-  readClientHeader(app);
   beginAnswers(app);
   // An unknown `Expect` is refused by plugins/errors: Node's own answer lacks the headers.
   app.server.on('checkExpectation', app.routing);

@@ -1,5 +1,7 @@
+import type { IncomingMessage } from 'node:http';
 import { BlockList, isIP } from 'node:net';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyRequest } from 'fastify';
+import type { Config } from '../plugins/env/index.ts';
 
 /** As proxies write it (203.0.113.9:51234, [2001:db8::1]:443), perhaps quoted, with a zone. */
 const WRITTEN = /^"?\[?(?:([\d.]+)(?::\d+)?|([\da-f:.]+)(?:%[^\]]*)?(?:\](?::\d+)?)?)"?$/i;
@@ -35,19 +37,20 @@ export function readAddress({ ip, socket }: Pick<FastifyRequest, 'ip' | 'socket'
 
 /**
  * Lets the header of CLIENT_ADDRESS_HEADER stand for X-Forwarded-For, where a trusted proxy sends
- * it: for platforms whose own proxies have public addresses that nobody can list. Called before any
- * other hook.
+ * it: for platforms whose own proxies have public addresses that nobody can list. Called with each
+ * request before anything reads its address.
  */
-export function readClientHeader(app: FastifyInstance): void {
-  const { CLIENT_ADDRESS_HEADER, TRUST_PROXY } = app.config;
-  if (!CLIENT_ADDRESS_HEADER) return;
+export function createHeaderReader({
+  CLIENT_ADDRESS_HEADER,
+  TRUST_PROXY,
+}: Readonly<Config>): (request: IncomingMessage) => void {
+  if (!CLIENT_ADDRESS_HEADER) return () => undefined;
   const name = CLIENT_ADDRESS_HEADER.toLowerCase();
   const isProxy = trustProxies(TRUST_PROXY);
-  app.addHook('onRequest', ({ raw: { headers, socket } }, _reply, done) => {
+  return ({ headers, socket }) => {
     if (headers[name] && isProxy(socket.remoteAddress ?? ''))
       headers['x-forwarded-for'] = `${headers[name]}`;
-    done();
-  });
+  };
 }
 
 /**

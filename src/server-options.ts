@@ -3,7 +3,7 @@ import type { Config } from '../plugins/env/index.ts';
 import { answerClientError } from '../plugins/errors/client-errors.ts';
 import { MAX_PATH_PART, rewriteUrl } from '../plugins/errors/refuse-request.ts';
 import { readRequestId } from '../plugins/request-id.ts';
-import { trustProxies } from './client-address.ts';
+import { createHeaderReader, trustProxies } from './client-address.ts';
 import { RequestLog } from './request-log.ts';
 
 /** A plugin that is not loaded by then is named. A busy machine takes long. In milliseconds. */
@@ -11,6 +11,7 @@ export const PLUGIN_TIMEOUT_MS = 60_000;
 
 /** Every option of Fastify and of its server that the environment or this template sets. */
 export function serverOptions(config: Readonly<Config>): FastifyHttpOptions<RawServerDefault> {
+  const readClientHeader = createHeaderReader(config);
   return {
     pluginTimeout: PLUGIN_TIMEOUT_MS,
     logController: new RequestLog(),
@@ -33,7 +34,11 @@ export function serverOptions(config: Readonly<Config>): FastifyHttpOptions<RawS
       joinDuplicateHeaders: true,
     },
     clientErrorHandler: answerClientError,
-    rewriteUrl,
+    // Fastify calls it before it makes the request.
+    rewriteUrl: (request) => {
+      readClientHeader(request);
+      return rewriteUrl(request);
+    },
     // While the process drains, requests that still come are served: see src/drain.ts.
     return503OnClosing: false,
   };

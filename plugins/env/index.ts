@@ -115,9 +115,9 @@ function isProxyList(list: string): boolean {
   }
 }
 
-/** The value of `below` is another setting's name, whose value has to be greater. */
+/** The value of `below` is another setting's name, whose value has to be greater where it is a number. */
 const isBelow: SchemaValidateFunction = (other: string, value: number, _schema, context) =>
-  !(value >= Number(context?.parentData[other]));
+  !(value >= Number(context?.parentData[other] ?? Number.NaN));
 
 /** `requires` names another setting, which has to be set too: the error is that one's. */
 const isOtherSet: SchemaValidateFunction = (other: string, _value, _schema, context) => {

@@ -65,7 +65,7 @@ const ROUTE = "export default async (app) => app.get('/ip', async ({ ip }) => ip
 
 test('A header of the platform stands for X-Forwarded-For, where a trusted proxy sends it', async (t) => {
   const ask = async (environment: Environment, remoteAddress: string, headers = {}) => {
-    const { app } = await buildAppWithRoutes(t, ROUTE, {
+    const { app, lines } = await buildAppWithRoutes(t, ROUTE, {
       CLIENT_ADDRESS_HEADER: 'X-Real-IP',
       ...environment,
     });
@@ -75,6 +75,7 @@ test('A header of the platform stands for X-Forwarded-For, where a trusted proxy
       remoteAddress,
       headers: { ...forwarded, ...headers },
     });
+    t.equal(lines.at(-1)?.address, answer.body, 'in the log too');
     return answer.body;
   };
   const real = { 'x-real-ip': '203.0.113.9' };

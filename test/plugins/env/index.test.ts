@@ -175,6 +175,11 @@ test('A quoted value is answered with that, whatever the setting, and is not sho
   }
 });
 
+test('A setting that has to be below another says nothing where that one is not valid', async (t) => {
+  for (const SHUTDOWN_TIMEOUT_MS of ['"1"', 'soon'])
+    t.notMatch(await readMessage({ SHUTDOWN_TIMEOUT_MS }), 'SHUTDOWN_DELAY_MS is');
+});
+
 test('A value of any setting that is refused is answered with what is expected and what to do', async (t) => {
   const names = Object.keys(await gatherSettings([new URL('../../../plugins/', import.meta.url)]));
   const message = await readMessage(Object.fromEntries(names.map((name) => [name, '?!'])));
