@@ -34,7 +34,7 @@ const inUpdating = {
 /** The first that matches counts. */
 export const TREATMENTS: [RegExp, Treatment][] = [
   [/^npm ci( --include=dev)?$/, inCi(/^npm ci$/m, PACKAGES)],
-  [/^npm test$/, inCi(/^npm test$/m, LONG)],
+  [/^npm test$/, inCi(/^twice npm test$/m, LONG)],
   [/^npm test -- test\/[\w/]+\.test\.ts$/, run],
   [/^npm run test:watch$/, inTest('test/scripts/test.test.ts', /test:watch/)],
   [/^npm run dev -- --inspect$/, inTest('test/process/dev-parents.test.ts', /--inspect/)],
@@ -59,8 +59,11 @@ export const TREATMENTS: [RegExp, Treatment][] = [
   ],
   [/^npm rebuild node$/, inTest('test/scripts/check-node.test.ts', /npm rebuild node/)],
   [/^npm run new( app.*)?$/, inTest('test/scripts/new-app.test.ts', /'app', /)],
-  [/^npm run check$/, inCi(/^npm test$(.*\n)*npm run lint\nnpm run typecheck$/m, 'its parts are')],
-  [/^npm run test:services$/, inCi(/^npm run test:services$/m, LONG)],
+  [
+    /^npm run check$/,
+    inCi(/^twice npm test$(.*\n)*npm run lint\nnpm run typecheck$/m, 'its parts are'),
+  ],
+  [/^npm run test:services$/, inCi(/^twice npm run test:services$/m, LONG)],
   [
     /^npm prune --omit=dev$/,
     { how: 'elsewhere', file: 'proof/buildpack/*.ts', says: /\bprune\b/, reason: PACKAGES },
