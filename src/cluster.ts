@@ -86,8 +86,9 @@ export class Primary {
     // A signal can come before the worker has a handler for it.
     const isFailure = signal ? !STOP_SIGNALS.some((name) => name === signal) : code !== 0;
     if (isFailure && (this.#stopping || !this.#hasListened)) this.#exitCode = 1;
+    const isReplaced = this.#crashed.delete(worker);
     if (this.#stopping || !this.#hasListened) this.#stop();
-    else if (!this.#crashed.delete(worker)) this.#replace(worker, { code, signal });
+    else if (!isReplaced) this.#replace(worker, { code, signal });
     // Its last lines may still be on their way, or another process may hold its stdout open.
     const forget = () => {
       this.#startedAt.delete(worker);

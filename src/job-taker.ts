@@ -138,12 +138,14 @@ export class JobTaker {
     storage: Storage,
   ): Run {
     const name = storage.readJobName(queue);
+    // Each time that a job was given back, one more retry was allowed.
+    const returns = retryLimit - storage.RETRY_LIMIT;
     return {
       app: this.#app,
       name,
       job: this.#jobs.get(name) as Job,
       id,
-      attempt: retryCount + 1 - (retryLimit - storage.RETRY_LIMIT),
+      attempt: retryCount + 1 - returns,
       ...readHeaders(data),
       log: this.#app.log.child({ job: name, id }),
       controller: new AbortController(),
