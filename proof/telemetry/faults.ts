@@ -138,9 +138,11 @@ async function proveReturn(): Promise<string> {
   receiver.fault = undefined;
   await app.process.waitForLine('The collector is back');
   await load(`${app.url}/`, 10);
-  await sleep(1_000);
+  app.process.signal('SIGTERM');
+  await app.process.ended;
   const said = listLines(app);
   assert.equal(said.length, 2, said.join('\n'));
+  assert(receiver.spans.length >= 10, `${receiver.spans.length} spans after it`);
   return `${receiver.spans.length} spans after it`;
 }
 
