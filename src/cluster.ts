@@ -20,7 +20,9 @@ const MAX_PAUSE_MS = 10_000;
 /** How long a dead worker's last lines are waited for, in milliseconds. */
 const OUTPUT_TIMEOUT_MS = 1_000;
 
-/** A worker ends itself at SHUTDOWN_TIMEOUT_MS. So long after that it is killed, in milliseconds. */
+/**
+ * A worker ends itself at SHUTDOWN_TIMEOUT_MS. So long after that it is killed, in milliseconds.
+ */
 const STOP_MARGIN_MS = 1_000;
 
 /** After so many in a row that died at once, the process gives up: the platform starts it again. */

@@ -63,7 +63,9 @@ export function observe(entry: OpenRequest): void {
   entry.sent = sent;
 }
 
-/** Cuts connections with at least the average waiting, those first that read nothing for longest. */
+/**
+ * Cuts connections with at least the average waiting, those first that read nothing for longest.
+ */
 export function cutOffSlowest(entries: OpenRequest[]): void {
   const unread = entries.filter(({ waiting }) => waiting > 0);
   const connections = [...Map.groupBy(unread, ({ request }) => request.socket).values()];

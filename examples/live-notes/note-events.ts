@@ -41,7 +41,8 @@ export class NoteEvents {
 
   /**
    * The event after which a client goes on: the one that it names, the newest where it names none.
-   * An id that is greater than the newest is of another database. Rejects while the database is away.
+   * An id that is greater than the newest is of another database. Rejects while the database is
+   * away.
    */
   async findPosition(after?: number): Promise<number> {
     await this.#start();

@@ -20,7 +20,8 @@ const TIMEOUT_MS = 5_000;
  * Listens for PostgreSQL's notifications on a connection of its own, and again whenever the server
  * was away.
  *
- * @param onNews is called for each notification, and each time that listening begins: what came before was missed
+ * @param onNews is called for each notification, and each time that listening begins: what came
+ * before was missed
  */
 export async function listenForNotes(app: FastifyInstance, onNews: () => void): Promise<void> {
   const { DATABASE_DIRECT_URL, DATABASE_URL, DATABASE_TLS } = app.config;

@@ -54,7 +54,7 @@ export async function verifyToken(
   return { id: sub, scopes: readScopes(payload), claims: payload };
 }
 
-/** jose takes spaces, padding and other last bits in a signature: one token would have many forms. */
+/** jose takes spaces, padding and spare bits in a signature: a token would have many forms. */
 function isCanonical(token: string): boolean {
   const signature = token.slice(token.lastIndexOf('.') + 1);
   return Buffer.from(signature, 'base64url').toString('base64url') === signature;

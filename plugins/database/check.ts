@@ -6,8 +6,8 @@ import { findPendingMigrations } from './migrate.ts';
 const TOO_MANY_CONNECTIONS = '53300';
 
 /**
- * A database is up when it answers and has every migration. That all connections are in use, whether the pool or the
- * server has no other one, is no outage.
+ * A database is up when it answers and has every migration. That all connections are in use,
+ * whether the pool or the server has no other one, is no outage.
  */
 export function createCheck<Tables>(
   db: Kysely<Tables>,

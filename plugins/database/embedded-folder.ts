@@ -72,8 +72,8 @@ function isAlive(pid: number): boolean {
 }
 
 /**
- * PGlite's creation blocks its thread, so it gets one of its own; and what a killed process leaves half done must not
- * be taken for a database, so it gets its name when it is whole.
+ * PGlite's creation blocks its thread, so it gets one of its own; and what a killed process leaves
+ * half done must not be taken for a database, so it gets its name when it is whole.
  */
 async function create(module: string, folder: string): Promise<void> {
   const unfinished = `${folder}.new`;

@@ -9,8 +9,8 @@ import { applyMigrations, listApplied } from './migrate.ts';
 import { listFiles, readMigrations } from './migration-files.ts';
 
 /**
- * Migrates the embedded database as a release does, and makes up for what happens in development: a migration that is
- * still being written is done again where no row is lost by that.
+ * Migrates the embedded database as a release does, and makes up for what happens in development: a
+ * migration that is still being written is done again where no row is lost by that.
  *
  * @returns the names of the migrations applied
  * @throws {OperatorError} which says what to do

@@ -13,7 +13,7 @@ import { type SqlError, translateError } from './translate-error.ts';
 import { DatabaseUnavailable } from './unavailable.ts';
 import { DATABASE_URL_PATTERN } from './url.ts';
 
-/** The embedded database blocks the process while it opens: who waits for the port comes first. In milliseconds. */
+/** The embedded database blocks the process as it opens: the port comes first. In milliseconds. */
 const WARM_UP_MS = 100;
 
 /** The SQLSTATE of what a pooler refuses. */
@@ -72,8 +72,9 @@ declare module 'fastify' {
   interface FastifyInstance {
     db: Kysely<Tables>;
     /**
-     * Adds what has to be in the database beside the migrations' tables, for a library with SQL of its own. `release`
-     * calls it after the migrations, the embedded database when it opens; it resolves with the names of its steps.
+     * Adds what has to be in the database beside the migrations' tables, for a library with SQL of
+     * its own. `release` calls it after the migrations, the embedded database when it opens; it
+     * resolves with the names of its steps.
      */
     prepareDatabase(step: PrepareStep): void;
     /** What is below `db`, for such a library; undefined where the database is the embedded one. */
@@ -94,13 +95,13 @@ export interface DatabaseOptions {
   migrations?: string;
 }
 
-/** The database behind DATABASE_URL as `app.db`: connected when it is first asked, and again whenever it was away. */
+/** The database behind DATABASE_URL as `app.db`: connected at the first query, and again. */
 export default fp(
   async (app, { migrations = MIGRATIONS }: DatabaseOptions) => {
     const steps: PrepareStep[] = [];
     const { connect, isSqlError } = await pickDriver(app, (pglite) => prepare(steps, { pglite }));
     const { DATABASE_POOL_MAX: max, REQUEST_TIMEOUT_MS } = app.config;
-    // Connecting (a tenth to a fifth), one statement and a tenth to cancel it end before the request does.
+    // Connecting (up to a fifth), a statement and a tenth to cancel it end before the request does.
     const statementTimeoutMs = REQUEST_TIMEOUT_MS * 0.6;
     const { dialect, pool } = connect({ max, statementTimeoutMs });
     const db = new Kysely<Tables>({ dialect, log: (event) => QUERIES.publish(event) });
@@ -152,7 +153,9 @@ async function migrate(
   }
 }
 
-/** A pooler's own refusal, such as PgBouncer's of a transaction in its statement mode, says what passes it by. */
+/**
+ * A pooler's refusal, as PgBouncer's of a transaction in statement mode, says how to pass it by.
+ */
 function explainPooler(error: SqlError): Error {
   if (error.code !== PROTOCOL_VIOLATION) return error;
   return new OperatorError(

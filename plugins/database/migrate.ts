@@ -5,15 +5,18 @@ import { Migrator } from 'kysely/migration';
 import { listFiles, MIGRATIONS, type Migrations, readMigrations } from './migration-files.ts';
 import type { SqlError } from './translate-error.ts';
 
-/** How long a migration waits for another session's lock, in milliseconds: traffic waits behind it. */
+/** How long a migration waits for another session, in milliseconds: traffic waits behind it. */
 const LOCK_TIMEOUT_MS = 5_000;
 
-/** A release that waits asks this often, in milliseconds. A blocking lock would stop a concurrent index of the other. */
+/**
+ * How often a waiting release asks, in milliseconds: a blocking lock would stop the other's index.
+ */
 const POLL_MS = 250;
 
 /**
- * Applies the migrations of src/migrations that the database does not have yet, in the order of their names: those in
- * transactions all or none, those without one by one. One caller at a time, by a lock that ends with its transaction.
+ * Applies the migrations of src/migrations that the database does not have yet, in the order of
+ * their names: those in transactions all or none, those without one by one. One caller at a time,
+ * by a lock that ends with its transaction.
  *
  * @returns the names of the migrations applied, in order
  * @throws the first migration's error, with its name in the message
@@ -113,7 +116,7 @@ async function run<Tables>(
 ): Promise<string[]> {
   const last = names.at(-1);
   if (!last) return [];
-  // Kysely refuses names that are not the code's: those of newer code, when a release is rolled back, or of a branch.
+  // Kysely refuses names that the code lacks: those of newer code or of another branch.
   const others = (await listApplied(db)).map((name) => [name, { up: async () => undefined }]);
   const provider = {
     getMigrations: async () => ({ ...Object.fromEntries(others), ...migrations }),

@@ -43,7 +43,7 @@ export function createPool(options: PostgresOptions): pg.Pool {
   return pool;
 }
 
-/** What is wrong in a URL, such as a file of certificates that is not there, would be an error of each query. */
+/** What is wrong in a URL, such as a missing file, would be an error of each query. */
 function checkUrl(connectionString: string): void {
   try {
     new pg.Client({ connectionString });
@@ -53,7 +53,7 @@ function checkUrl(connectionString: string): void {
   }
 }
 
-/** Kysely's dialect without its lock for migrations, which a session would keep: migrate.ts has its own. */
+/** Kysely's dialect without its lock for migrations, which a session keeps: see migrate.ts. */
 export function createPostgresDialect(pool: pg.Pool): PostgresDialect {
   return new (class extends PostgresDialect {
     override createAdapter() {
@@ -71,10 +71,10 @@ export function isSqlError(error: Error): error is SqlError {
   return error instanceof pg.DatabaseError;
 }
 
-/** How many requests may wait for each connection: those behind them would wait longer than a client does. */
+/** How many requests may wait for each connection: more would wait longer than a client does. */
 const QUEUE_PER_CONNECTION = 20;
 
-/** Under more load than the database can take, all requests would wait in the queue until they are too late. */
+/** Under more load than the database takes, all requests would wait until they are too late. */
 class ShortQueuePool extends pg.Pool {
   // biome-ignore lint/suspicious/noExplicitAny: pg overloads connect in two ways, both passed on.
   override connect(...args: any[]): any {
@@ -87,7 +87,7 @@ class ShortQueuePool extends pg.Pool {
     return connecting?.catch((error: Error) => Promise.reject(new DatabaseUnavailable(error)));
   }
 
-  /** For libraries with SQL of their own: pg's own way would not pass the client's errors on as ours. */
+  /** For libraries with SQL of their own: pg would not pass the client's errors on as ours. */
   // biome-ignore lint/suspicious/noExplicitAny: pg overloads query in ten ways, all passed on.
   override async query(...args: any[]): Promise<any> {
     const client = await this.connect();
@@ -98,12 +98,15 @@ class ShortQueuePool extends pg.Pool {
 /** What pg says of a query whose answer is too late. */
 const LATE = 'Query read timeout';
 
-/** SQLSTATEs after which a connection is of no use: broken, ended by the server, on a primary that is none any more. */
+/**
+ * SQLSTATEs of a useless connection: broken, ended by the server, on a primary that was demoted.
+ */
 const LAST = /^(08|57P|25006)/;
 
 /**
- * pg gives a connection back to its pool although the answer that came too late is still on its way: the next request
- * would wait for it. statement_timeout does not help: a pooler gives it to others, a stopped server keeps no time.
+ * pg gives a connection back to its pool although the answer that came too late is still on its
+ * way: the next request would wait for it. statement_timeout does not help: a pooler gives it to
+ * others, a stopped server keeps no time.
  */
 class ImpatientClient extends pg.Client {
   declare processID: number;
@@ -114,8 +117,8 @@ class ImpatientClient extends pg.Client {
   constructor(config: pg.PoolConfig = {}) {
     super(config);
     this.#cancelTimeoutMs = (config.connectionTimeoutMillis ?? 0) / 2;
-    // The pool listens to idle connections only. One that breaks in use rejects its query, and its event would end the
-    // process.
+    // The pool listens to idle connections only. One that breaks in use rejects its query, and its
+    // event would end the process.
     this.on('error', () => {
       this.#broken = true;
     });
@@ -137,7 +140,7 @@ class ImpatientClient extends pg.Client {
     throw isSql ? error : new DatabaseUnavailable(error);
   }
 
-  /** A CancelRequest, which a pooler passes on too (PostgreSQL, 55.2.8), unencrypted as libpq 16 sends it. */
+  /** A CancelRequest (PostgreSQL, 55.2.8): poolers pass it on. Not encrypted, as in libpq 16. */
   async #cancel(): Promise<void> {
     const { host, port, processID, secretKey } = this;
     const message = Buffer.alloc(16);

@@ -20,7 +20,7 @@ const TLS_REMEDY =
   'Set DATABASE_TLS=no-verify to connect without a check of the certificate ' +
   '(Heroku Postgres needs that), or DATABASE_TLS=off where the server speaks no TLS.';
 
-/** Node's codes of refused certificates, and pg's and the server's words where one of them has no TLS. */
+/** Node's codes of refused certificates, and the words of pg or a server without TLS. */
 function isTls({ code = '', message }: Error & { code?: string | undefined }): boolean {
   return (
     /CERT|^UNABLE_TO_VERIFY|^ERR_TLS|^ERR_SSL/.test(code) ||

@@ -115,7 +115,10 @@ function isProxyList(list: string): boolean {
   }
 }
 
-/** The value of `below` is another setting's name, whose value has to be greater where it is a number. */
+/**
+ * The value of `below` is another setting's name, whose value has to be greater where it is a
+ * number.
+ */
 const isBelow: SchemaValidateFunction = (other: string, value: number, _schema, context) =>
   !(value >= Number(context?.parentData[other] ?? Number.NaN));
 

@@ -25,7 +25,7 @@ interface Call {
   error: Error;
 }
 
-/** A client span for each call by undici or fetch within a trace; the called service continues the trace. */
+/** A client span for each call by undici or fetch within a trace, which the service continues. */
 export function recordCalls(app: FastifyInstance): void {
   const tracer = trace.getTracerProvider().getTracer(...SCOPE);
   const spans = new WeakMap<object, Span>();
@@ -49,7 +49,8 @@ export function recordCalls(app: FastifyInstance): void {
       };
       propagation.inject(trace.setSpan(context.active(), span), request, { set });
     },
-    // The body may never be read: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-client-span-duration
+    // The body may never be read:
+    // https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-client-span-duration
     'undici:request:headers': ({ request, response: { statusCode } }) => {
       const isInformational = statusCode < 200 && statusCode !== SWITCHING_PROTOCOLS;
       if (!isInformational) end(request, (span) => recordStatus(span, statusCode));

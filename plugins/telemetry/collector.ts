@@ -43,7 +43,7 @@ const FLUSH_TIMEOUT_MS = 2_000;
 /** The longest value of an attribute, in characters; a statement of the database can be longer. */
 const MAX_VALUE_LENGTH = 4_096;
 
-/** Starts the SDK, records requests, queries and calls, and sends what is left when the app closes. */
+/** Starts the SDK, records requests, queries and calls, sends the rest when the app closes. */
 export async function attachCollector(app: FastifyInstance): Promise<void> {
   const proxy = new ProxyTracerProvider();
   if (!trace.setGlobalTracerProvider(proxy)) {

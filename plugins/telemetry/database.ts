@@ -26,8 +26,8 @@ const QUERIES = 'kysely:query';
 const MAX_STATEMENT_LENGTH = 4_096;
 
 /**
- * What may hold values: texts (E'' has backslashes in it), texts between $tags$, comments and numbers. Names in quotes
- * come first and stay; $1 is a parameter, whose value is not in the text.
+ * What may hold values: texts (E'' has backslashes in it), texts between $tags$, comments and
+ * numbers. Names in quotes come first and stay; $1 is a parameter, whose value is not in the text.
  */
 const LITERALS = new RegExp(
   [

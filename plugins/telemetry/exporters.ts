@@ -9,10 +9,10 @@ import type { TelemetrySettings } from './index.ts';
 
 type Options = NonNullable<ConstructorParameters<typeof OTLPTraceExporter>[0]>;
 
-/** How many exports may wait for the collector at once: as many as the spans are that the SDK keeps. */
+/** How many exports may wait for the collector at once: as many as the SDK keeps spans for. */
 const CONCURRENCY = 5;
 
-/** OpenTelemetry's exporters, without those that are switched off: whatever they read by themselves is given to them. */
+/** OpenTelemetry's exporters, but for those switched off: what they would read is given. */
 export async function createExporters(
   config: TelemetrySettings,
 ): Promise<{ traces: SpanExporter[]; metrics: PushMetricExporter[] }> {

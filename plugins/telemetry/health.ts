@@ -22,7 +22,7 @@ export class CollectorHealth {
   #isDown = false;
   #warnedAt = Number.NEGATIVE_INFINITY;
   #pausedUntil = 0;
-  /** An answer that is no OTLP, or that refuses a part, counts as success and is only said to `diag`. */
+  /** An answer that is no OTLP, or refuses a part, counts as success; only `diag` hears of it. */
   #complaint: string | undefined;
 
   constructor(app: FastifyInstance) {
@@ -37,7 +37,7 @@ export class CollectorHealth {
     this.#watchAttempts(app);
   }
 
-  /** Sends nothing while the collector has asked for a pause, and takes note of how each export ends. */
+  /** Sends nothing in a pause that the collector asked for, and notes how each export ends. */
   guard(exporter: { export: Export }): void {
     const send = exporter.export.bind(exporter);
     exporter.export = (items, done) => {

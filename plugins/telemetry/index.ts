@@ -18,8 +18,8 @@ declare module 'fastify' {
 }
 
 /**
- * Traces and metrics for the collector at OTEL_EXPORTER_OTLP_ENDPOINT, by OpenTelemetry's own SDK. Without one,
- * nothing of it is loaded, and `trace` and `metrics` of @opentelemetry/api do nothing.
+ * Traces and metrics for the collector at OTEL_EXPORTER_OTLP_ENDPOINT, by OpenTelemetry's own SDK.
+ * Without one, nothing of it is loaded, and `trace` and `metrics` of @opentelemetry/api do nothing.
  */
 export default fp(
   async (app) => {

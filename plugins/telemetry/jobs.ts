@@ -34,7 +34,7 @@ interface Jobs {
   }): void;
 }
 
-/** A producer span for each job that is sent, and a consumer span, its child, for each run; their number and duration. */
+/** A producer span for each job sent, a consumer span, its child, for each run; and metrics. */
 export function recordJobs(app: FastifyInstance): void {
   const meter = metrics.getMeter(...conventions.SCOPE);
   const sent = meter.createCounter(conventions.JOBS_SENT, {

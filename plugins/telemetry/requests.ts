@@ -42,7 +42,7 @@ interface RecordedRequest {
   reply: FastifyReply | undefined;
 }
 
-/** A server span and a duration for each request, but for routes with `config: { telemetry: false }`. */
+/** A server span and a duration for each request, unless `config: { telemetry: false }`. */
 export function recordRequests(app: FastifyInstance): void {
   const tracer = trace.getTracerProvider().getTracer(...SCOPE);
   const duration = metrics.getMeter(...SCOPE).createHistogram('http.server.request.duration', {
@@ -142,7 +142,7 @@ function describeAnswer(
   };
 }
 
-/** Who asked whom for what, which the span alone has: the query may carry secrets, and is left out. */
+/** Who asked whom for what, for the span alone: the query may carry secrets, and is left out. */
 function describeClient(message: IncomingMessage, request?: FastifyRequest): Attributes {
   const { name } = describeMethod(message.method);
   const { 'user-agent': agent } = message.headers;

@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 
-/** A comma list of `name=value`, which OpenTelemetry would pass over without a word where it is none. */
+/** A comma list of `name=value`: OpenTelemetry would pass over any other without a word. */
 const PAIR = ' *[^\\s=,;]+ *=( *([^\\s,;%]|%[0-9A-Fa-f]{2}))+ *';
 const PAIRS = `^${PAIR}(,${PAIR})*$`;
 
@@ -111,7 +111,10 @@ function choose(names: string[], description: string) {
   });
 }
 
-/** An agent may know the others: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#exporter-selection */
+/**
+ * An agent may know the others:
+ * https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#exporter-selection
+ */
 function chooseExporters(description: string) {
   return Type.String({
     default: 'otlp',

@@ -1,4 +1,5 @@
-// Agents that instrument the process see the built app: OpenTelemetry's own instrumentations, a --require hook, a native addon
+// Agents that instrument the process see the built app: OpenTelemetry's own instrumentations, a
+// --require hook, a native addon
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { cp, mkdir, readdir, symlink, writeFile } from 'node:fs/promises';

@@ -1,4 +1,5 @@
-// Signals at every moment of the boot, stopped readers, a full disk, secrets in errors: bounded, and not logged
+// Signals at every moment of the boot, stopped readers, a full disk, secrets in errors: bounded,
+// and not logged
 import type { Tally } from '../tally.ts';
 import { proveLog } from './log.ts';
 import { proveReaders } from './readers.ts';

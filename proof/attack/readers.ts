@@ -67,7 +67,10 @@ function readMiB(pid: number): number {
   return Math.round(Number(kib) / 1024);
 }
 
-/** A reader that stands still hears of its end only by writing: TCP tells nothing to who does not read. */
+/**
+ * A reader that stands still hears of its end only by writing: TCP tells nothing to who does not
+ * read.
+ */
 async function ask(port: number): Promise<Socket> {
   const socket = connect(port, '127.0.0.1').on('error', () => socket.destroy());
   await once(socket, 'connect');

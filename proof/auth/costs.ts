@@ -2,7 +2,9 @@ import { Keys } from '../../plugins/auth/keys.ts';
 import { verifyToken } from '../../plugins/auth/token.ts';
 import { ALGORITHMS, AUDIENCE, type RealIssuer } from './issuer.ts';
 
-/** How many times a token is checked in a round; the best of the rounds counts on a busy machine. */
+/**
+ * How many times a token is checked in a round; the best of the rounds counts on a busy machine.
+ */
 const CHECKS = 1_000;
 const ROUNDS = 5;
 

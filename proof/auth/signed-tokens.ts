@@ -3,7 +3,9 @@ import type { JWK } from 'jose';
 
 export type Named = [name: string, token: string];
 
-/** What an attacker has: tokens for others, the public keys, and a server with keys of their own. */
+/**
+ * What an attacker has: tokens for others, the public keys, and a server with keys of their own.
+ */
 export interface Loot {
   /** A valid token that was signed with `key`. */
   valid: string;

@@ -12,7 +12,9 @@ const INSERT = 'one insert by pg';
 
 const SEND = 'app.jobs.send';
 
-/** What a job costs the process that sends it, beside a plain insert, and how many a worker does. */
+/**
+ * What a job costs the process that sends it, beside a plain insert, and how many a worker does.
+ */
 export async function measureJobs({ rounds }: Setting): Promise<Result[]> {
   await using scene = await Scene.create();
   await using app = await scene.buildApp();

@@ -1,4 +1,5 @@
-// The buildpacks' steps in their order: npm ci, build without a network, prune, then the Procfile's lines on what is left
+// The buildpacks' steps in their order: npm ci, build without a network, prune, then the Procfile's
+// lines on what is left
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';

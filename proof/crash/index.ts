@@ -1,4 +1,5 @@
-// SIGKILL at random moments: every acknowledged write is there, and the embedded database opens again a hundred times
+// SIGKILL at random moments: every acknowledged write is there, and the embedded database opens
+// again a hundred times
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';

@@ -1,4 +1,5 @@
-// The documentation: its commands run, its links and files are there, its tables are what the code says
+// The documentation: its commands run, its links and files are there, its tables are what the code
+// says
 import assert from 'node:assert/strict';
 import { globSync } from 'node:fs';
 import {

@@ -1,4 +1,5 @@
-// What is answered after SIGTERM: slow, streamed and uploading requests, idle connections, and a handler that hangs
+// What is answered after SIGTERM: slow, streamed and uploading requests, idle connections, and a
+// handler that hangs
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';

@@ -1,4 +1,5 @@
-// The examples, with real servers and clients: the notes over the Redis protocol and XMPP, and one app behind another
+// The examples, with real servers and clients: the notes over the Redis protocol and XMPP, and one
+// app behind another
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { globSync, readFileSync } from 'node:fs';

@@ -1,4 +1,5 @@
-// Hostile requests over raw sockets: each a 4xx in the common shape or a closed connection, and the app goes on
+// Hostile requests over raw sockets: each a 4xx in the common shape or a closed connection, and the
+// app goes on
 import assert from 'node:assert/strict';
 import { parseArgs } from 'node:util';
 import { type RunningApp, startApp } from '../app.ts';

@@ -1,4 +1,5 @@
-// deploy/Dockerfile: the image is built by buildah, and runs on a read-only root file system as process 1 of a user
+// deploy/Dockerfile: the image is built by buildah, and runs on a read-only root file system as
+// process 1 of a user
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import path from 'node:path';

@@ -1,4 +1,5 @@
-// Jobs on PostgreSQL: none is lost or done twice while workers are restarted and killed; transactions, ticks, an outage
+// Jobs on PostgreSQL: none is lost or done twice while workers are restarted and killed;
+// transactions, ticks, an outage
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -22,8 +23,8 @@ const MANY_MS = 600_000;
 const SETTINGS = { WORKER_CONCURRENCY: `${CONCURRENCY}` };
 
 /**
- * Flags: --jobs N (10000), how many are queued under load; --many N (2000), how many a worker does while its memory is
- * measured.
+ * Flags: --jobs N (10000), how many are queued under load; --many N (2000), how many a worker does
+ * while its memory is measured.
  */
 export async function prove(tally: Tally, flags: string[]): Promise<void> {
   const count = { type: 'string', default: '2000' } as const;
@@ -108,7 +109,9 @@ async function proveRestarts(scene: Scene, jobs: number): Promise<string> {
   );
 }
 
-/** Queues so many jobs through the API; a request that an overloaded process refuses is sent again. */
+/**
+ * Queues so many jobs through the API; a request that an overloaded process refuses is sent again.
+ */
 async function send(urls: string[], jobs: number): Promise<void> {
   let next = 0;
   const client = async () => {

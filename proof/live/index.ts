@@ -1,4 +1,5 @@
-// Live notes behind HAProxy, nginx, Apache httpd and Caddy: no event lost over restarts and outages, no socket left
+// Live notes behind HAProxy, nginx, Apache httpd and Caddy: no event lost over restarts and
+// outages, no socket left
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { PostgresServer } from '../postgres.ts';

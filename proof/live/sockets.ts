@@ -3,8 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * How long a server may take to notice that a client has gone, in milliseconds: Apache httpd does when it sends, a
- * heartbeat or two later.
+ * How long a server may take to notice that a client has gone, in milliseconds: Apache httpd does
+ * when it sends, a heartbeat or two later.
  */
 const CLOSE_MS = 40_000;
 
@@ -12,14 +12,19 @@ const CLOSE_MS = 40_000;
 const ESTABLISHED = '01';
 const CLOSE_WAIT = '08';
 
-/** Resolves when the server at this port of the machine holds no connection, nor anybody one to it. */
+/**
+ * Resolves when the server at this port of the machine holds no connection, nor anybody one to it.
+ */
 export async function waitUntilClosed(port: number): Promise<void> {
   const deadline = performance.now() + CLOSE_MS;
   while ((await countSockets(port)) > 0 && performance.now() < deadline) await sleep(100);
   assert.equal(await countSockets(port), 0, `sockets of port ${port} are left`);
 }
 
-/** Without those that a router keeps for later although the server behind it has closed them, as Apache httpd does. */
+/**
+ * Without those that a router keeps for later although the server behind it has closed them, as
+ * Apache httpd does.
+ */
 async function countSockets(port: number): Promise<number> {
   const tables = await Promise.all(
     ['tcp', 'tcp6'].map((name) => readFile(`/proc/net/${name}`, 'utf8')),

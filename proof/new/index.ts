@@ -1,4 +1,5 @@
-// npm run new resource: names that are near to what the generated code says itself give code that is sound
+// npm run new resource: names that are near to what the generated code says itself give code that
+// is sound
 import assert from 'node:assert/strict';
 import { PGlite } from '@electric-sql/pglite';
 import { SQL_WORDS } from '../../scripts/new/names.ts';

@@ -1,4 +1,5 @@
-// The built app on Node 22, 24 and 26 from npm, its tests as a process, and on the machine's own Node, with PostgreSQL
+// The built app on Node 22, 24 and 26 from npm, its tests as a process, and on the machine's own
+// Node, with PostgreSQL
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';

@@ -1,4 +1,5 @@
-// Removal: after each line of the README's table, and after all of them with a new name, what is left passes its checks
+// Removal: after each line of the README's table, and after all of them with a new name, what is
+// left passes its checks
 import assert from 'node:assert/strict';
 import { pickRemovals, type Removal, readRemovals } from '../../scripts/new/removals.ts';
 import { copyTree, ROOT } from '../docs/copy.ts';

@@ -1,4 +1,5 @@
-// Rolling restarts behind HAProxy, nginx, Apache httpd and Caddy, under load: nothing lost, nothing done twice
+// Rolling restarts behind HAProxy, nginx, Apache httpd and Caddy, under load: nothing lost, nothing
+// done twice
 import assert from 'node:assert/strict';
 import { parseArgs } from 'node:util';
 import { buildApp } from '../build.ts';

@@ -1,4 +1,5 @@
-// Debian's foreman, npm's foreman and npm start: ports, signals, exit codes, whole lines of the log, nothing left behind
+// Debian's foreman, npm's foreman and npm start: ports, signals, exit codes, whole lines of the
+// log, nothing left behind
 import assert from 'node:assert/strict';
 import { buildApp } from '../build.ts';
 import { PostgresServer } from '../postgres.ts';

@@ -1,4 +1,5 @@
-// Takes the pictures of docs/images: each page on a desktop and on a phone, light and dark, and npm run dev
+// Takes the pictures of docs/images: each page on a desktop and on a phone, light and dark, and npm
+// run dev
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { startApp } from '../app.ts';

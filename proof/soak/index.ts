@@ -1,4 +1,5 @@
-// A million mixed requests with failures in them: memory, sockets, timers and listeners stay what they were
+// A million mixed requests with failures in them: memory, sockets, timers and listeners stay what
+// they were
 import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';

@@ -9,7 +9,9 @@ import { attach, load, Scene } from './scene.ts';
 /** How many requests a process answers before it crashes. */
 const REQUESTS = 50;
 
-/** The flush takes 2 s at most, the end of a process another one on a busy machine; in milliseconds. */
+/**
+ * The flush takes 2 s at most, the end of a process another one on a busy machine; in milliseconds.
+ */
 const MAX_END_MS = 4_000;
 
 const LISTENING = 'Server listening';

@@ -25,7 +25,9 @@ function drip(response: ServerResponse): void {
   response.once('close', () => clearInterval(timer));
 }
 
-/** How a collector can fail. What is late is said when its time is over, and half an answer is one. */
+/**
+ * How a collector can fail. What is late is said when its time is over, and half an answer is one.
+ */
 const FAULTS: Record<string, Fault> = {
   'is away': { answer: (response) => void response.destroy(), lines: 1 },
   'refuses with 401': { answer: answer(401), lines: 1 },

@@ -1,4 +1,5 @@
-// Traces and metrics to a collector: complete, by the specification, without secrets, whatever the collector does
+// Traces and metrics to a collector: complete, by the specification, without secrets, whatever the
+// collector does
 import assert from 'node:assert/strict';
 import { startApp } from '../app.ts';
 import type { Tally } from '../tally.ts';

@@ -1,4 +1,5 @@
-// Taking a later version of the template into a changed app, as docs/updating.md says, with its history and without it
+// Taking a later version of the template into a changed app, as docs/updating.md says, with its
+// history and without it
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import path from 'node:path';

@@ -92,7 +92,8 @@ test('Connections that Redis closes because they were idle are no outage', async
   for (let time = 0; time < 3; time++) {
     await client.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
     t.equal((await fetch(app.url)).status, 200);
-    // A connection that is closed before it is ready would be an outage: Redis counts requests on one that is.
+    // A connection that is closed before it is ready would be an outage: Redis counts requests on
+    // one that is.
     await poll(
       async () => Number((await fetch(app.url)).headers.get('ratelimit-remaining')) < LIMIT,
     );

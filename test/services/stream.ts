@@ -1,8 +1,8 @@
 import { Agent, get } from 'node:http';
 
 /**
- * How often a stream asks, in milliseconds: often enough to see each moment, too seldom for an app on a slow machine
- * to take it for an overload.
+ * How often a stream asks, in milliseconds: often enough to see each moment, too seldom for an app
+ * on a slow machine to take it for an overload.
  */
 const INTERVAL_MS = 50;
 

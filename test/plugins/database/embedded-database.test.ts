@@ -151,7 +151,10 @@ function resolvePGlite(t: Test, answer: () => ResolveFnOutput): void {
   t.teardown(() => hooks.deregister());
 }
 
-/** What a process that was killed leaves: the lock of a process that is no more, and half a database. */
+/**
+ * What a process that was killed leaves: the lock of a process that is no more, and half a
+ * database.
+ */
 async function writeLeftovers(folder: string): Promise<void> {
   await mkdir(`${folder}.new`, { recursive: true });
   await writeFile(path.join(`${folder}.new`, 'PG_VERSION'), 'half');

@@ -5,7 +5,10 @@ import { type Test, test } from 'tap';
 import { createPool, type PostgresOptions } from '../../../plugins/database/postgres.ts';
 import { DatabaseUnavailable } from '../../../plugins/database/unavailable.ts';
 
-/** The first message of a client: what it is, in its second four bytes (PostgreSQL, 55.2.1 and 55.2.10). */
+/**
+ * The first message of a client: what it is, in its second four bytes (PostgreSQL, 55.2.1 and
+ * 55.2.10).
+ */
 const TLS_REQUEST = 80877103;
 const START = 196608;
 
@@ -36,7 +39,10 @@ async function openPort(
   };
 }
 
-/** A server that says nothing is waited for in vain, one that answers as long as a busy machine needs. */
+/**
+ * A server that says nothing is waited for in vain, one that answers as long as a busy machine
+ * needs.
+ */
 function connect(t: Test, url: string, options: Partial<PostgresOptions> = {}): Kysely<unknown> {
   const limits = {
     max: 1,
