@@ -4,20 +4,16 @@ import fp from 'fastify-plugin';
 import { Kysely } from 'kysely';
 import type { Pool } from 'pg';
 import { type Static, Type } from 'typebox';
-import { OperatorError } from '../../src/operator-error.ts';
 import { createCheck } from './check.ts';
-import { type Connections, pickDriver } from './driver.ts';
-import { applyMigrations, runLocked } from './migrate.ts';
+import { pickDriver } from './driver.ts';
 import { MIGRATIONS } from './migration-files.ts';
-import { type SqlError, translateError } from './translate-error.ts';
+import { migrate, prepare } from './release.ts';
+import { translateError } from './translate-error.ts';
 import { DatabaseUnavailable } from './unavailable.ts';
 import { DATABASE_URL_PATTERN } from './url.ts';
 
 /** The embedded database blocks the process as it opens: the port comes first. In milliseconds. */
 const WARM_UP_MS = 100;
-
-/** The SQLSTATE of what a pooler refuses. */
-const PROTOCOL_VIOLATION = '08P01';
 
 const EXPECTED_URL =
   'a postgres://, postgresql:// or pglite: URL with a user, one host (or ?host=/socket/folder) and ' +
@@ -88,7 +84,7 @@ const QUERIES = channel('kysely:query');
 /** The driver below Kysely. */
 export type DatabaseDriver = { pool: Pool } | { pglite: PGlite };
 
-type PrepareStep = (driver: DatabaseDriver) => Promise<string[]>;
+export type PrepareStep = (driver: DatabaseDriver) => Promise<string[]>;
 
 export interface DatabaseOptions {
   /** The folder of the migrations; src/migrations unless a test says otherwise. */
@@ -135,37 +131,3 @@ export default fp(
   },
   { name: 'database', dependencies: ['readiness', 'errors'] },
 );
-
-async function migrate(
-  { dialect, pool }: Connections,
-  migrations: string,
-  steps: PrepareStep[],
-): Promise<string[]> {
-  const db = new Kysely<Tables>({ dialect });
-  try {
-    const applied = await applyMigrations(db, migrations);
-    if (!pool) return applied;
-    return [...applied, ...(await runLocked(db, () => prepare(steps, { pool })))];
-  } catch (error) {
-    throw explainPooler(error as SqlError);
-  } finally {
-    await db.destroy();
-  }
-}
-
-/**
- * A pooler's refusal, as PgBouncer's of a transaction in statement mode, says how to pass it by.
- */
-function explainPooler(error: SqlError): Error {
-  if (error.code !== PROTOCOL_VIOLATION) return error;
-  return new OperatorError(
-    `${error.message}. Where DATABASE_URL is a pooler, set DATABASE_DIRECT_URL to the server itself`,
-    { cause: error },
-  );
-}
-
-async function prepare(steps: PrepareStep[], driver: DatabaseDriver): Promise<string[]> {
-  const names: string[] = [];
-  for (const step of steps) names.push(...(await step(driver)));
-  return names;
-}
