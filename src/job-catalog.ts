@@ -100,7 +100,7 @@ function findProblem(name: string, job: Job): string | undefined {
 function readPayload(name: string, payload: unknown): object {
   try {
     const data = JSON.parse(JSON.stringify(payload ?? {}, checkText));
-    if (typeof data !== 'object') throw new Error('it is no object');
+    if (typeof data !== 'object') throw new Error('payload must be object');
     return data;
   } catch (error) {
     throw new BadPayload(name, (error as Error).message);

@@ -50,10 +50,10 @@ const LARGE = 65_536;
 const MAX_GROWTH = 70;
 
 /** Nothing linear takes so long, in milliseconds: it is not measured again. */
-const HOPELESS_MS = 100;
+const HOPELESS_MS = 1_000;
 
 /** A busy machine makes nothing faster: one measurement of so many within the bound is enough. */
-const TRIES = 20;
+const TRIES = 200;
 
 function findExpressions(): Map<string, RegExp> {
   const found = new Map<string, RegExp>();
