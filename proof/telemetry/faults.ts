@@ -63,7 +63,7 @@ const RETRY_AFTER_S = 32;
 const REQUESTS = 5_000;
 
 /** How much memory may rise while nothing can be sent, in MiB. */
-const RISE_MIB = 80;
+const RISE_MIB = 150;
 
 export async function proveFaults(tally: Tally): Promise<void> {
   await tally.check('A collector that takes everything, to compare', () =>
