@@ -52,7 +52,10 @@ export async function attachCollector(app: FastifyInstance): Promise<void> {
     );
     return;
   }
-  const providers = await createProviders(app);
+  const providers = await createProviders(app).catch((error) => {
+    trace.disable();
+    throw error;
+  });
   proxy.setDelegate(providers[0]);
   metrics.setGlobalMeterProvider(providers[1]);
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());

@@ -1,3 +1,4 @@
+import { ProxyTracerProvider, trace } from '@opentelemetry/api';
 import { test } from 'tap';
 import { readConfig } from '../../../src/app.ts';
 import { startCollector } from '../../fixture/collector.ts';
@@ -153,4 +154,6 @@ test('A certificate that cannot be read is said at the start', async (t) => {
   };
   const message = /^OTEL_EXPORTER_OTLP_CERTIFICATE .*ENOENT/;
   await t.rejects(buildTestApp(t, environment), { name: 'OperatorError', message });
+  t.ok(trace.setGlobalTracerProvider(new ProxyTracerProvider()), 'nothing is left of the attempt');
+  trace.disable();
 });
