@@ -68,14 +68,15 @@ export function observe(entry: OpenRequest): void {
  */
 export function cutOffSlowest(entries: OpenRequest[]): void {
   const unread = entries.filter(({ waiting }) => waiting > 0);
+  let held = sum(unread.map(countHeld));
+  if (held <= MAX_HELD) return;
   const connections = [...Map.groupBy(unread, ({ request }) => request.socket).values()];
   const readers = connections.map((open) => ({
     open,
     waiting: sum(open.map(({ waiting }) => waiting)),
-    held: sum(open.map(({ size, waiting }) => Math.max(size, waiting))),
+    held: sum(open.map(countHeld)),
     progressAt: Math.max(...open.map(({ progressAt }) => progressAt)),
   }));
-  let held = sum(readers.map((reader) => reader.held));
   const average = sum(readers.map(({ waiting }) => waiting)) / readers.length;
   const slowest = readers.filter(({ waiting }) => waiting >= average);
   for (const reader of slowest.sort((one, other) => one.progressAt - other.progressAt)) {
@@ -83,6 +84,10 @@ export function cutOffSlowest(entries: OpenRequest[]): void {
     held -= reader.held;
     cutOff(reader.open);
   }
+}
+
+function countHeld({ size, waiting }: OpenRequest): number {
+  return Math.max(size, waiting);
 }
 
 function sum(numbers: number[]): number {

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import createError from '@fastify/error';
-import { Type } from 'typebox';
+import { type TSchema, Type } from 'typebox';
 import { listFiles } from '../plugins/env/index.ts';
 import type { Job } from '../plugins/jobs.ts';
 import { createAjv } from '../plugins/validation/checks.ts';
@@ -26,15 +26,16 @@ const JobLimits = Type.Object({
   timeoutMs: Type.Integer({ minimum: 1, maximum: 82_800_000 }),
 });
 
+const ajv = createAjv();
+
 const storable = new RegExp(STORABLE, 'u');
 
 /** The jobs of the app, by their names. */
 export class JobCatalog {
   readonly jobs: Map<string, Job>;
-  readonly #ajv = createAjv();
 
   private constructor(jobs: [string, Job][]) {
-    this.jobs = new Map(jobs.map(([name, job]) => [name, this.#checkRuns(name, job)]));
+    this.jobs = new Map(jobs.map(([name, job]) => [name, checkRuns(name, job)]));
   }
 
   /** @throws an error that names the file which exports no job, or one that is not valid */
@@ -56,23 +57,28 @@ export class JobCatalog {
     const job = this.jobs.get(name);
     if (!job) throw new UnknownJob(name, [...this.jobs.keys()].sort().join(', '));
     const data = readPayload(name, payload);
-    this.#checkPayload(name, job, data);
+    checkPayload(name, job, data);
     return { job, data };
   }
+}
 
-  #checkPayload(name: string, { schema }: Job, data: unknown): void {
-    if (this.#ajv.validate(schema, data)) return;
-    throw new BadPayload(name, this.#ajv.errorsText(this.#ajv.errors, { dataVar: 'payload' }));
-  }
+/** What does not fit the schema, in words; undefined where all does. */
+export function findMisfit(schema: TSchema, data: unknown, dataVar: string): string | undefined {
+  return ajv.validate(schema, data) ? undefined : ajv.errorsText(ajv.errors, { dataVar });
+}
 
-  /** A payload may come from an older version of its job. */
-  #checkRuns(name: string, job: Job): Job {
-    const run: Job['run'] = async (given) => {
-      this.#checkPayload(name, job, given.payload);
-      return job.run(given);
-    };
-    return { ...job, run };
-  }
+/** A payload may come from an older version of its job. */
+function checkRuns(name: string, job: Job): Job {
+  const run: Job['run'] = async (given) => {
+    checkPayload(name, job, given.payload);
+    return job.run(given);
+  };
+  return { ...job, run };
+}
+
+function checkPayload(name: string, { schema }: Job, data: unknown): void {
+  const misfit = findMisfit(schema, data, 'payload');
+  if (misfit) throw new BadPayload(name, misfit);
 }
 
 async function loadJob(file: URL): Promise<[string, Job]> {
@@ -87,13 +93,11 @@ async function loadJob(file: URL): Promise<[string, Job]> {
 }
 
 function findProblem(name: string, job: Job): string | undefined {
-  const ajv = createAjv();
-  const describe = (dataVar: string) => ajv.errorsText(ajv.errors, { dataVar });
   if (!/^[\w.-]+$/.test(name)) return 'a job is named with letters, digits, "_", "-" and "."';
-  if (!ajv.validate(JobLimits, job)) return describe('job');
-  if (job.schedule && !ajv.validate(job.schema, {}))
-    return `its schedule gives it {}, which does not fit its schema: ${describe('payload')}`;
-  return undefined;
+  const misfit = findMisfit(JobLimits, job, 'job');
+  if (misfit || !job.schedule) return misfit;
+  const missing = findMisfit(job.schema, {}, 'payload');
+  return missing && `its schedule gives it {}, which does not fit its schema: ${missing}`;
 }
 
 /** @throws where the payload is no JSON object, or has text that PostgreSQL does not store */

@@ -7,8 +7,8 @@ import type { PgBoss } from 'pg-boss';
 import { Type } from 'typebox';
 import type { DatabaseDriver } from '../plugins/database/index.ts';
 import type { SendOptions } from '../plugins/jobs.ts';
-import { createAjv } from '../plugins/validation/checks.ts';
 import { storableText } from '../plugins/validation/schemas.ts';
+import { findMisfit } from './job-catalog.ts';
 
 const BadOptions = createError<[string, string]>('BAD_OPTIONS', 'The job %s cannot be sent: %s.');
 
@@ -17,8 +17,6 @@ const Limits = Type.Object({
   after: Type.Number({ maximum: 10 * 365 * 24 * 60 * 60 * 1_000 }),
   key: storableText({ maxLength: 500 }),
 });
-
-const ajv = createAjv();
 
 /** How long a job waits for the embedded database's one connection, in milliseconds. */
 const CONNECTION_TIMEOUT_MS = 5_000;
@@ -97,6 +95,6 @@ async function startBoss(driver: DatabaseDriver, { log }: FastifyInstance): Prom
 
 function checkOptions(name: string, after: Date | number, key: string): void {
   const options = { after: after instanceof Date ? after.getTime() - Date.now() : after, key };
-  if (!ajv.validate(Limits, options))
-    throw new BadOptions(name, ajv.errorsText(ajv.errors, { dataVar: 'options' }));
+  const misfit = findMisfit(Limits, options, 'options');
+  if (misfit) throw new BadOptions(name, misfit);
 }

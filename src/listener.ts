@@ -21,8 +21,10 @@ export function openHttpListener(app: FastifyInstance): Listener {
   let localhost: net.Server | undefined;
   return {
     async listen({ host, port }) {
-      if (host !== 'localhost') return app.listen({ host, port, listenTextResolver });
-      await app.listen({ host: '127.0.0.1', port, listenTextResolver: readLocalhost });
+      if (host !== 'localhost')
+        return app.listen({ host, port, listenTextResolver: nameLocalhost('[::]') });
+      const listenTextResolver = nameLocalhost('127.0.0.1');
+      await app.listen({ host: '127.0.0.1', port, listenTextResolver });
       localhost = await listenOnIPv6(server);
     },
     announceClose() {
@@ -78,10 +80,7 @@ async function listenOnIPv6(server: Server): Promise<net.Server | undefined> {
   }
 }
 
-function readLocalhost(address: string): string {
-  return `Server listening at ${address.replace('127.0.0.1', 'localhost')}`;
-}
-
-function listenTextResolver(address: string): string {
-  return `Server listening at ${address.replace('[::]', 'localhost')}`;
+/** The line of the log, with `localhost` for an address that a browser need not know. */
+function nameLocalhost(shown: string): (address: string) => string {
+  return (address) => `Server listening at ${address.replace(shown, 'localhost')}`;
 }

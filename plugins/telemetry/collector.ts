@@ -30,6 +30,7 @@ import type { FastifyInstance } from 'fastify';
 import manifest from '../../package.json' with { type: 'json' };
 import { addLogFields } from '../../src/logger.ts';
 import { recordCalls } from './calls.ts';
+import { MAX_VALUE_LENGTH } from './conventions.ts';
 import { recordPool, recordQueries } from './database.ts';
 import { createExporters } from './exporters.ts';
 import { CollectorHealth } from './health.ts';
@@ -39,9 +40,6 @@ import { describeTrace, recordRequests } from './requests.ts';
 
 /** How long the drain waits for the collector, in milliseconds. */
 const FLUSH_TIMEOUT_MS = 2_000;
-
-/** The longest value of an attribute, in characters; a statement of the database can be longer. */
-const MAX_VALUE_LENGTH = 4_096;
 
 /** Starts the SDK, records requests, queries and calls, sends the rest when the app closes. */
 export async function attachCollector(app: FastifyInstance): Promise<void> {

@@ -26,6 +26,9 @@ export const JOBS_SENT = 'messaging.client.sent.messages';
 export const JOB_DURATION = 'messaging.process.duration';
 export const JOB_OUTCOME = 'job.outcome';
 
+/** The longest value of an attribute, in characters; a statement can be longer. */
+export const MAX_VALUE_LENGTH = 4_096;
+
 /** Buckets of durations in seconds, as the conventions of HTTP metrics advise. */
 export const DURATION_BUCKETS = [
   0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10,

@@ -10,6 +10,7 @@ import type { FastifyInstance } from 'fastify';
 import type { LogEvent } from 'kysely';
 import {
   describeServer,
+  MAX_VALUE_LENGTH,
   POOL_CONNECTIONS,
   POOL_NAME,
   POOL_STATE,
@@ -21,9 +22,6 @@ import { recordError } from './record-error.ts';
 
 /** plugins/database publishes what Kysely logs of each query. */
 const QUERIES = 'kysely:query';
-
-/** Longer statements are cut, in characters. */
-const MAX_STATEMENT_LENGTH = 4_096;
 
 /**
  * What may hold values: texts (E'' has backslashes in it), texts between $tags$, comments and
@@ -116,7 +114,7 @@ function describeDatabase(url = ''): Attributes {
 
 function describeStatement(sql: string) {
   const text = sql
-    .slice(0, MAX_STATEMENT_LENGTH)
+    .slice(0, MAX_VALUE_LENGTH)
     .replace(LITERALS, (_literal, name: string | undefined) => name ?? '?');
   const operation = /^\s*(\w+)/.exec(text)?.[1]?.toUpperCase();
   const collection = COLLECTION.exec(text)?.[1]?.replaceAll('"', '');
