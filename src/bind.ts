@@ -2,18 +2,13 @@ import type { Config } from '../plugins/env/index.ts';
 import { OperatorError } from './operator-error.ts';
 import type { Listener } from './process.ts';
 
-/** The port cannot be bound; the message says why and what to do. */
-export class BindError extends OperatorError {
-  override name = 'BindError';
-}
-
 /** What binding `::` answers where the kernel, the interfaces or a sandbox have no IPv6. */
 const WITHOUT_IPV6 = ['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL'];
 
 /**
  * Opens the listener on HOST and PORT; `::` means all interfaces, and falls back to IPv4's.
  *
- * @throws {BindError} where the port is taken or privileged or the address is not this machine's
+ * @throws {OperatorError} that says why the port cannot be bound, and what to do
  */
 export async function bind(
   listener: Listener,
@@ -25,7 +20,7 @@ export async function bind(
     const { code = '' } = error as NodeJS.ErrnoException;
     if (host === '::' && WITHOUT_IPV6.includes(code))
       return bind(listener, { HOST: '0.0.0.0', PORT: port } as Config);
-    throw new BindError(describe(code, host, port), { cause: error });
+    throw new OperatorError(describe(code, host, port), { cause: error });
   }
 }
 

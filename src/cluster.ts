@@ -13,6 +13,9 @@ export const CRASHED = 'crashed';
 /** A worker that lived shorter, in milliseconds, died at once: another one may not help. */
 const STABLE_MS = 5_000;
 
+/** After so many in a row that died at once, the process gives up: the platform starts it again. */
+const MAX_DEATHS = 8;
+
 /** The pause before the next worker, in milliseconds; it doubles with each that died at once. */
 const PAUSE_MS = 100;
 const MAX_PAUSE_MS = 10_000;
@@ -20,13 +23,8 @@ const MAX_PAUSE_MS = 10_000;
 /** How long a dead worker's last lines are waited for, in milliseconds. */
 const OUTPUT_TIMEOUT_MS = 1_000;
 
-/**
- * A worker ends itself at SHUTDOWN_TIMEOUT_MS. So long after that it is killed, in milliseconds.
- */
+/** How long after SHUTDOWN_TIMEOUT_MS, when a worker ends itself, it is killed, in milliseconds. */
 const STOP_MARGIN_MS = 1_000;
-
-/** After so many in a row that died at once, the process gives up: the platform starts it again. */
-const MAX_DEATHS = 8;
 
 /** How many processes share the port: more than there are processors would only take turns. */
 export function countWorkers({ WEB_CONCURRENCY }: Readonly<Config>): number {
@@ -42,7 +40,7 @@ export class Primary {
   readonly #stopTimeoutMs: number;
   /** When each worker was started, by performance.now(). */
   readonly #startedAt = new Map<Worker, number>();
-  readonly #crashed = new Set<Worker>();
+  readonly #crashed = new WeakSet<Worker>();
   #hasListened = false;
   #stopping = false;
   #exitCode = 0;
@@ -54,18 +52,16 @@ export class Primary {
   }
 
   /** Starts one worker, and the others when it listens: what stops them all is logged once. */
-  start(count: number): void {
+  start(workers: number): void {
     onStop(() => this.#stop());
     cluster.on('message', (worker, message) => message === CRASHED && this.#onCrash(worker));
     cluster.on('exit', (worker, code, signal) => this.#onExit(worker, code, signal));
     cluster.once('listening', () => {
       this.#hasListened = true;
-      for (let started = 1; started < count; started++) this.#fork();
+      for (let started = 1; started < workers; started++) this.#fork();
     });
-    this.#log.info(
-      { workers: count },
-      'Starting one worker for each of WEB_CONCURRENCY, at most one for each processor',
-    );
+    const message = 'Starting one worker for each of WEB_CONCURRENCY, at most one per processor';
+    this.#log.info({ workers }, message);
     // One process writes the log: two that share a pipe tear each other's lines.
     cluster.setupPrimary({ stdio: ['inherit', 'pipe', 'inherit', 'ipc'] });
     this.#fork();
@@ -85,12 +81,12 @@ export class Primary {
   }
 
   #onExit(worker: Worker, code: number | null, signal: string | null): void {
+    const isEnd = this.#stopping || !this.#hasListened;
     // A signal can come before the worker has a handler for it.
     const isFailure = signal ? !STOP_SIGNALS.some((name) => name === signal) : code !== 0;
-    if (isFailure && (this.#stopping || !this.#hasListened)) this.#exitCode = 1;
-    const isReplaced = this.#crashed.delete(worker);
-    if (this.#stopping || !this.#hasListened) this.#stop();
-    else if (!isReplaced) this.#replace(worker, { code, signal });
+    if (isEnd && isFailure) this.#exitCode = 1;
+    if (isEnd) this.#stop();
+    else if (!this.#crashed.has(worker)) this.#replace(worker, { code, signal });
     // Its last lines may still be on their way, or another process may hold its stdout open.
     const forget = () => {
       this.#startedAt.delete(worker);
@@ -101,22 +97,19 @@ export class Primary {
   }
 
   async #replace(worker: Worker, reason: object): Promise<void> {
-    const livedMs = performance.now() - (this.#startedAt.get(worker) as number);
+    const livedMs = performance.now() - this.#startedAt.get(worker)!;
     this.#deaths = livedMs < STABLE_MS ? this.#deaths + 1 : 0;
     if (this.#deaths >= MAX_DEATHS) return this.#giveUp();
     const pauseMs = this.#deaths === 0 ? 0 : Math.min(PAUSE_MS * 2 ** this.#deaths, MAX_PAUSE_MS);
-    this.#log.warn(
-      { worker: worker.process.pid, ...reason, pauseMs },
-      'A worker ended: another one takes its place',
-    );
+    const line = { worker: worker.process.pid, ...reason, pauseMs };
+    this.#log.warn(line, 'A worker ended: another one takes its place');
     await sleep(pauseMs);
     this.#fork();
   }
 
   #giveUp(): void {
-    this.#log.fatal(
-      `${MAX_DEATHS} workers in a row ended within ${STABLE_MS / 1_000} s: the process gives up`,
-    );
+    const reason = `${MAX_DEATHS} workers in a row ended within ${STABLE_MS / 1_000} s`;
+    this.#log.fatal(`${reason}: the process gives up`);
     this.#exitCode = 1;
     this.#stop();
   }
@@ -131,12 +124,10 @@ export class Primary {
 
   /** A worker whose event loop stands still hears no signal, and no timer of its own. */
   #kill(): void {
-    const workers = [...this.#startedAt.keys()];
-    this.#log.error(
-      { workers: workers.map((worker) => worker.process.pid) },
-      'Workers that do not stop are killed',
-    );
-    for (const worker of workers) worker.process.kill('SIGKILL');
+    const stuck = [...this.#startedAt.keys()].map((worker) => worker.process);
+    const workers = stuck.map(({ pid }) => pid);
+    this.#log.error({ workers }, 'Workers that do not stop are killed');
+    for (const worker of stuck) worker.kill('SIGKILL');
   }
 
   #exitAfterLast(): void {

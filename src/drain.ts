@@ -1,3 +1,5 @@
+import cluster from 'node:cluster';
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { exitWith } from './operator-error.ts';
@@ -17,15 +19,12 @@ const CRASH_TIMEOUT_MS = 2_000;
 export class Drain {
   readonly #app: FastifyInstance;
   readonly #listener: Listener;
-  readonly #beforeExit: () => Promise<void>;
   readonly #crashed = new AbortController();
   #hasBegun = false;
 
-  /** @param beforeExit what is left to do when all is closed */
-  constructor(app: FastifyInstance, listener: Listener, beforeExit: () => Promise<void>) {
+  constructor(app: FastifyInstance, listener: Listener) {
     this.#app = app;
     this.#listener = listener;
-    this.#beforeExit = beforeExit;
   }
 
   /** Exit code 0, or 1 after SHUTDOWN_TIMEOUT_MS. A second call does nothing. */
@@ -49,17 +48,16 @@ export class Drain {
   }
 
   async #drain(delayMs: number): Promise<void> {
+    const { log, readiness } = this.#app;
     const startedAt = performance.now();
-    this.#app.log.info(
-      { requests: this.#listener.openRequests().length },
-      'Draining: no new requests should come here',
-    );
-    this.#app.readiness.draining = true;
+    const requests = this.#listener.openRequests().length;
+    log.info({ requests }, 'Draining: no new requests should come here');
+    readiness.draining = true;
     this.#listener.announceClose();
     await sleep(delayMs, undefined, { signal: this.#crashed.signal }).catch(() => undefined);
     await this.#listener.close();
-    await this.#beforeExit();
-    this.#app.log.info({ durationMs: Math.round(performance.now() - startedAt) }, 'Drained');
+    await returnConnections();
+    log.info({ durationMs: Math.round(performance.now() - startedAt) }, 'Drained');
   }
 
   #forceExit(timeoutMs: number): never {
@@ -69,4 +67,15 @@ export class Drain {
     );
     process.exit(1);
   }
+}
+
+/**
+ * The primary may have sent a connection before it heard that this worker takes none: it gets that
+ * back for another worker, and answers only then. A worker that has just ended would leave the
+ * client waiting forever.
+ */
+async function returnConnections(): Promise<void> {
+  if (!cluster.worker) return;
+  cluster.worker.disconnect();
+  await once(cluster.worker, 'disconnect');
 }

@@ -1,38 +1,29 @@
 import { OperatorError } from './operator-error.ts';
 
 /** What an error has beside its message that says where it happened, and nothing of the data. */
-const SAFE = [
-  'code',
-  'statusCode',
-  'errno',
-  'syscall',
-  'address',
-  'port',
-  'severity',
-  'table',
-  'column',
-  'constraint',
-];
+const SAFE = 'code statusCode errno syscall address port severity table column constraint'.split(
+  ' ',
+);
 
 /** How many causes of causes are logged: a chain of them may be a circle. */
 const MAX_DEPTH = 4;
 
 /** An error for the log: nothing of it but what is known, for the rest may be secrets. */
-export function describeError(error: unknown, depth = 0): unknown {
+export function serializeError(error: unknown, depth = 0): unknown {
   try {
     if (!(error instanceof Error)) return { type: typeof error, message: String(error) };
     const { message, stack, cause } = error;
     const fields = SAFE.map((name) => [name, Reflect.get(error, name)]);
     const known = fields.filter(([, value]) => ['string', 'number'].includes(typeof value));
-    const causes = error instanceof AggregateError ? error.errors.slice(0, MAX_DEPTH) : undefined;
-    const describe = (other: unknown) => describeError(other, depth + 1);
+    const errors = error instanceof AggregateError ? error.errors.slice(0, MAX_DEPTH) : undefined;
+    const serialize = (other: unknown) => serializeError(other, depth + 1);
     return {
       type: error.constructor.name,
       message,
       ...(!(error instanceof OperatorError) && { stack }),
       ...Object.fromEntries(known),
-      ...(depth < MAX_DEPTH && cause !== undefined && { cause: describe(cause) }),
-      ...(depth < MAX_DEPTH && causes && { errors: causes.map(describe) }),
+      ...(depth < MAX_DEPTH && cause !== undefined && { cause: serialize(cause) }),
+      ...(depth < MAX_DEPTH && errors && { errors: errors.map(serialize) }),
     };
   } catch {
     return { type: 'Error', message: 'The error cannot be read: one of its properties throws.' };

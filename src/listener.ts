@@ -21,11 +21,13 @@ export function openHttpListener(app: FastifyInstance): Listener {
   let localhost: net.Server | undefined;
   return {
     async listen({ host, port }) {
-      if (host !== 'localhost')
-        return app.listen({ host, port, listenTextResolver: nameLocalhost('[::]') });
-      const listenTextResolver = nameLocalhost('127.0.0.1');
-      await app.listen({ host: '127.0.0.1', port, listenTextResolver });
-      localhost = await listenOnIPv6(server);
+      const isLocalhost = host === 'localhost';
+      // The line of the log has `localhost` for an address that a browser need not know.
+      const hidden = isLocalhost ? '127.0.0.1' : '[::]';
+      const listenTextResolver = (address: string) =>
+        `Server listening at ${address.replace(hidden, 'localhost')}`;
+      await app.listen({ host: isLocalhost ? '127.0.0.1' : host, port, listenTextResolver });
+      if (isLocalhost) localhost = await listenOnIPv6(server);
     },
     announceClose() {
       for (const { reply } of openRequests.list()) if (reply) askToReconnect(reply.raw);
@@ -78,9 +80,4 @@ async function listenOnIPv6(server: Server): Promise<net.Server | undefined> {
     if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') throw error;
     return undefined;
   }
-}
-
-/** The line of the log, with `localhost` for an address that a browser need not know. */
-function nameLocalhost(shown: string): (address: string) => string {
-  return (address) => `Server listening at ${address.replace(shown, 'localhost')}`;
 }

@@ -1,6 +1,6 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
 import manifest from '../package.json' with { type: 'json' };
-import { describeError } from './error-log.ts';
+import { serializeError } from './error-log.ts';
 import { Output } from './output.ts';
 import { hideSecretsInLine } from './redaction.ts';
 
@@ -29,7 +29,7 @@ export function createLogger(destination: DestinationStream = { write: writeLine
   return pino(
     {
       base: { name: manifest.name, pid: process.pid },
-      serializers: { err: describeError, error: describeError, reason: describeError },
+      serializers: { err: serializeError, error: serializeError, reason: serializeError },
       hooks: { streamWrite: hideSecretsInLine },
       mixin: () => readFields() as object,
       // pino would copy each line into an object of its own.

@@ -1,8 +1,5 @@
 import cluster from 'node:cluster';
-import { once } from 'node:events';
 import type { FastifyInstance } from 'fastify';
-import type { Logger } from 'pino';
-import type { Config } from '../plugins/env/index.ts';
 import { type AppOptions, buildApp, readConfig } from './app.ts';
 import { bind } from './bind.ts';
 import { CRASHED, countWorkers, Primary } from './cluster.ts';
@@ -23,10 +20,10 @@ export interface Listener {
   openRequests(): object[];
 }
 
+type OpenListener = (app: FastifyInstance) => Listener;
+
 /** What follows an exception that nobody caught: before the process serves, it ends at once. */
 let crash = (): void => process.exit(1);
-
-type OpenListener = (app: FastifyInstance) => Listener;
 
 /**
  * Runs a process type: checks the environment, builds the app, binds PORT, drains when told to
@@ -45,35 +42,20 @@ export async function startProcess(
     const config = await readConfig(options.environment, options.plugins);
     const workers = countWorkers(config);
     if (workers > 1 && cluster.isPrimary) new Primary(logger, config).start(workers);
-    else await serve(openListener, { ...options, config, logger });
+    else await serve(openListener, await buildApp({ ...options, config, logger }));
   } catch (error) {
     exitWith(error as Error, logger);
   }
 }
 
-async function serve(
-  openListener: OpenListener,
-  { logger, ...options }: AppOptions & { config: Readonly<Config>; logger: Logger },
-): Promise<void> {
-  const app = await buildApp({ ...options, logger });
+async function serve(openListener: OpenListener, app: FastifyInstance): Promise<void> {
   const listener = openListener(app);
-  const bound = bind(listener, options.config);
-  const drain = new Drain(app, listener, returnConnections);
+  const bound = bind(listener, app.config);
+  const drain = new Drain(app, listener);
   onStop(() => void bound.then(() => drain.stop()));
   crash = () => {
     cluster.worker?.send(CRASHED);
     bound.then(() => drain.crash());
   };
   await bound;
-}
-
-/**
- * The primary may have sent a connection before it heard that this worker takes none: it gets that
- * back for another worker, and answers only then. A worker that has just ended would leave the
- * client waiting forever.
- */
-async function returnConnections(): Promise<void> {
-  if (!cluster.worker) return;
-  cluster.worker.disconnect();
-  await once(cluster.worker, 'disconnect');
 }

@@ -1,8 +1,9 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { type Static, Type } from 'typebox';
 import manifest from '../../package.json' with { type: 'json' };
 import { addVary } from '../../src/every-answer.ts';
-import { contentSecurityPolicy, renderWelcomePage } from './page.ts';
 
 const Welcome = Type.Object(
   {
@@ -14,16 +15,21 @@ const Welcome = Type.Object(
   { description: 'Where to go from here' },
 );
 
+const PAGE = readFileSync(new URL('page.html', import.meta.url), 'utf8');
+const [, style = ''] = /<style>(.*)<\/style>/s.exec(PAGE) ?? [];
+
+/** Nothing but the page's own style and icon: it has no script, and nobody may put one into it. */
+const CONTENT_SECURITY_POLICY =
+  `default-src 'none';style-src 'sha256-${createHash('sha256').update(style).digest('base64')}';` +
+  "img-src data:;base-uri 'none';form-action 'none';frame-ancestors 'none'";
+
 /** GET / itself: the folder's name is not part of the URL. */
 export const prefixOverride = '';
 
 /** A page for a browser, JSON for everybody else. */
 const welcome: FastifyPluginAsyncTypebox = async (app) => {
-  const answer: Static<typeof Welcome> = {
-    name: manifest.name,
-    version: manifest.version,
-    health: '/health/ready',
-  };
+  const { name, version } = manifest;
+  const answer: Static<typeof Welcome> = { name, version, health: '/health/ready' };
   // All routes are known now, those of files that are loaded later too.
   app.addHook('onReady', async () => {
     if (app.hasRoute({ method: 'GET', url: '/docs' })) answer.docs = '/docs';
@@ -37,11 +43,18 @@ const welcome: FastifyPluginAsyncTypebox = async (app) => {
       reply
         .type('text/html; charset=utf-8')
         .headers(app.pageHeaders)
-        .header('content-security-policy', contentSecurityPolicy);
-      reply.serializer(String);
-      return reply.send(renderWelcomePage(answer) as never);
+        .header('content-security-policy', CONTENT_SECURITY_POLICY)
+        .serializer(String);
+      return reply.send(renderPage(answer) as never);
     },
   );
 };
+
+function renderPage({ name, version, docs }: Static<typeof Welcome>): string {
+  const link = docs ? `<a href=".${docs}">Try the API</a>` : '';
+  return PAGE.replaceAll('{{name}}', name)
+    .replace('{{version}}', version)
+    .replace('{{docs}}', link);
+}
 
 export default welcome;

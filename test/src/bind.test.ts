@@ -43,7 +43,7 @@ test('A taken port is an error that says what to do', async (t) => {
   await once(other.listen(0, '127.0.0.1'), 'listening');
   const { port } = other.address() as AddressInfo;
   const error = await readError(createListener(openPort(t)), '127.0.0.1', port);
-  t.match(error, { name: 'BindError', cause: { code: 'EADDRINUSE' } });
+  t.match(error, { name: 'OperatorError', cause: { code: 'EADDRINUSE' } });
   t.match(
     error.message,
     new RegExp(`^Port ${port} is taken by another process\\. Stop it, or set PORT`),
