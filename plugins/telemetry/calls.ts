@@ -9,9 +9,8 @@ import {
 } from '@opentelemetry/api';
 import type { FastifyInstance } from 'fastify';
 import { readPath, SWITCHING_PROTOCOLS } from '../../src/request-log.ts';
-import { describeMethod, describeServer, SCOPE } from './conventions.ts';
+import { describeMethod, describeServer, getTracer, recordError } from './conventions.ts';
 import { listen } from './listen.ts';
-import { recordError } from './record-error.ts';
 
 /** What undici's channels, which Node's fetch has too, tell of a request. */
 interface Call {
@@ -27,38 +26,35 @@ interface Call {
 
 /** A client span for each call by undici or fetch within a trace, which the service continues. */
 export function recordCalls(app: FastifyInstance): void {
-  const tracer = trace.getTracerProvider().getTracer(...SCOPE);
+  const tracer = getTracer();
   const spans = new WeakMap<object, Span>();
-  const end = (request: object, describe: (span: Span) => void) => {
-    const span = spans.get(request);
-    if (!span) return;
-    spans.delete(request);
-    describe(span);
-    span.end();
-  };
-  const listeners: Record<string, (call: Call) => void> = {
+  listen<Call>(app, {
     'undici:request:create': ({ request }) => {
       // What the app asks by itself, such as a health check, belongs to no trace.
       if (!trace.getActiveSpan()) return;
-      const attributes = describeCall(request);
       const { name } = describeMethod(request.method);
+      const attributes = describeCall(request);
       const span = tracer.startSpan(name, { kind: SpanKind.CLIENT, attributes });
       spans.set(request, span);
-      const set = (_carrier: unknown, header: string, value: string) => {
+      const set = (_carrier: unknown, header: string, value: string) =>
         request.addHeader(header, value);
-      };
       propagation.inject(trace.setSpan(context.active(), span), request, { set });
     },
     // The body may never be read:
     // https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-client-span-duration
     'undici:request:headers': ({ request, response: { statusCode } }) => {
-      const isInformational = statusCode < 200 && statusCode !== SWITCHING_PROTOCOLS;
-      if (!isInformational) end(request, (span) => recordStatus(span, statusCode));
+      if (statusCode < 200 && statusCode !== SWITCHING_PROTOCOLS) return;
+      const span = spans.get(request);
+      if (span) recordStatus(span, statusCode);
+      span?.end();
     },
-    'undici:request:error': ({ request, error }) =>
-      end(request, (span) => recordError(span, error)),
-  };
-  listen(app, listeners);
+    'undici:request:error': ({ request, error }) => {
+      const span = spans.get(request);
+      if (!span?.isRecording()) return;
+      recordError(span, error);
+      span.end();
+    },
+  });
 }
 
 function recordStatus(span: Span, statusCode: number): void {

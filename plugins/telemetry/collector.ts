@@ -1,13 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  context,
-  diag,
-  metrics,
-  ProxyTracerProvider,
-  propagation,
-  trace,
-} from '@opentelemetry/api';
+import { context, diag, metrics, propagation, trace } from '@opentelemetry/api';
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
 import {
   CompositePropagator,
@@ -18,8 +11,6 @@ import {
 import { defaultResource, type Resource, resourceFromAttributes } from '@opentelemetry/resources';
 import { MeterProvider, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics';
 import {
-  AlwaysOffSampler,
-  AlwaysOnSampler,
   BatchSpanProcessor,
   ParentBasedSampler,
   type Sampler,
@@ -41,46 +32,9 @@ import { describeTrace, recordRequests } from './requests.ts';
 /** How long the drain waits for the collector, in milliseconds. */
 const FLUSH_TIMEOUT_MS = 2_000;
 
-/** Starts the SDK, records requests, queries and calls, sends the rest when the app closes. */
+/** Starts the SDK, and records requests, queries, calls and jobs until the app closes. */
 export async function attachCollector(app: FastifyInstance): Promise<void> {
-  const proxy = new ProxyTracerProvider();
-  if (!trace.setGlobalTracerProvider(proxy)) {
-    app.log.warn(
-      'An agent has started OpenTelemetry in this process: it records, the app does not',
-    );
-    return;
-  }
-  const providers = await createProviders(app).catch((error) => {
-    trace.disable();
-    throw error;
-  });
-  proxy.setDelegate(providers[0]);
-  metrics.setGlobalMeterProvider(providers[1]);
-  context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
-  propagation.setGlobalPropagator(createPropagator(app.config));
-  addLogFields(() => describeActiveTrace());
-  recordRequests(app);
-  recordQueries(app);
-  recordPool(app);
-  recordCalls(app);
-  recordJobs(app);
-  // What is open may take longer than the process is given.
-  app.addHook(
-    'preClose',
-    async () => void Promise.allSettled(providers.map((provider) => provider.forceFlush())),
-  );
-  app.addHook('onClose', async () => {
-    const sent = Promise.allSettled(providers.map((provider) => provider.shutdown()));
-    await Promise.race([sent, sleep(FLUSH_TIMEOUT_MS, undefined, { ref: false })]);
-    addLogFields(() => undefined);
-    for (const api of [trace, metrics, context, propagation, diag]) api.disable();
-  });
-}
-
-async function createProviders(app: FastifyInstance): Promise<[TracerProvider, MeterProvider]> {
   const exporters = await createExporters(app.config);
-  const health = new CollectorHealth(app);
-  for (const exporter of [...exporters.traces, ...exporters.metrics]) health.guard(exporter);
   const resource = describeProcess(app.config);
   const tracerProvider = new TracerProvider({
     resource,
@@ -88,16 +42,23 @@ async function createProviders(app: FastifyInstance): Promise<[TracerProvider, M
     spanLimits: { attributeValueLengthLimit: MAX_VALUE_LENGTH },
     spanProcessors: exporters.traces.map((exporter) => new BatchSpanProcessor({ exporter })),
   });
+  if (!trace.setGlobalTracerProvider(tracerProvider))
+    return app.log.warn(
+      'An agent has started OpenTelemetry in this process: it records, the app does not',
+    );
+  new CollectorHealth(app).guard([...exporters.traces, ...exporters.metrics]);
   const exportIntervalMillis = app.config.OTEL_METRIC_EXPORT_INTERVAL;
   const readers = exporters.metrics.map(
     (exporter) => new PeriodicExportingMetricReader({ exporter, exportIntervalMillis }),
   );
-  return [tracerProvider, new MeterProvider({ resource, readers })];
-}
-
-function describeActiveTrace(): object {
-  const span = trace.getActiveSpan();
-  return span ? describeTrace(span) : {};
+  const meterProvider = new MeterProvider({ resource, readers });
+  metrics.setGlobalMeterProvider(meterProvider);
+  context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
+  propagation.setGlobalPropagator(createPropagator(app.config));
+  addLogFields(() => describeTrace(trace.getActiveSpan()));
+  for (const record of [recordRequests, recordQueries, recordPool, recordCalls, recordJobs])
+    record(app);
+  flushAtClose(app, [tracerProvider, meterProvider]);
 }
 
 /** Each process is an instance of its own: workers of one machine are told apart. */
@@ -115,19 +76,30 @@ function describeProcess(config: TelemetrySettings): Resource {
 
 function createSampler(config: TelemetrySettings): Sampler {
   const name = config.OTEL_TRACES_SAMPLER.toLowerCase();
-  let root: Sampler = new AlwaysOnSampler();
-  if (name.endsWith('always_off')) root = new AlwaysOffSampler();
-  if (name.endsWith('traceidratio'))
-    root = new TraceIdRatioBasedSampler(Number(config.OTEL_TRACES_SAMPLER_ARG));
+  const always = { always_on: 1, always_off: 0 }[name.replace('parentbased_', '')];
+  const root = new TraceIdRatioBasedSampler(always ?? Number(config.OTEL_TRACES_SAMPLER_ARG));
   return name.startsWith('parentbased_') ? new ParentBasedSampler({ root }) : root;
 }
 
 function createPropagator({ OTEL_PROPAGATORS }: TelemetrySettings): CompositePropagator {
   const names = OTEL_PROPAGATORS.toLowerCase();
-  return new CompositePropagator({
-    propagators: [
-      ...(names.includes('tracecontext') ? [new W3CTraceContextPropagator()] : []),
-      ...(names.includes('baggage') ? [new W3CBaggagePropagator()] : []),
-    ],
+  const propagators = [
+    ...(names.includes('tracecontext') ? [new W3CTraceContextPropagator()] : []),
+    ...(names.includes('baggage') ? [new W3CBaggagePropagator()] : []),
+  ];
+  return new CompositePropagator({ propagators });
+}
+
+/** Sends what is left, and leaves nothing of the SDK for the next app of this process. */
+function flushAtClose(app: FastifyInstance, providers: (TracerProvider | MeterProvider)[]): void {
+  // What is open may take longer than the process is given.
+  app.addHook('preClose', async () => {
+    for (const provider of providers) provider.forceFlush().catch(() => undefined);
+  });
+  app.addHook('onClose', async () => {
+    const sent = Promise.allSettled(providers.map((provider) => provider.shutdown()));
+    await Promise.race([sent, sleep(FLUSH_TIMEOUT_MS, undefined, { ref: false })]);
+    addLogFields(() => undefined);
+    for (const api of [trace, metrics, context, propagation, diag]) api.disable();
   });
 }

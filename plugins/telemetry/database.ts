@@ -1,24 +1,18 @@
-import {
-  type Attributes,
-  type BatchObservableResult,
-  metrics,
-  SpanKind,
-  trace,
-  ValueType,
-} from '@opentelemetry/api';
+import { type Attributes, SpanKind, trace, ValueType } from '@opentelemetry/api';
 import type { FastifyInstance } from 'fastify';
 import type { LogEvent } from 'kysely';
 import {
   describeServer,
+  getMeter,
+  getTracer,
   MAX_VALUE_LENGTH,
   POOL_CONNECTIONS,
   POOL_NAME,
   POOL_STATE,
   POOL_WAITING,
-  SCOPE,
+  recordError,
 } from './conventions.ts';
 import { listen } from './listen.ts';
-import { recordError } from './record-error.ts';
 
 /** plugins/database publishes what Kysely logs of each query. */
 const QUERIES = 'kysely:query';
@@ -56,48 +50,45 @@ interface Pool {
 
 /** A client span for each query within a trace: what a health check asks makes none. */
 export function recordQueries(app: FastifyInstance): void {
-  const tracer = trace.getTracerProvider().getTracer(...SCOPE);
+  const tracer = getTracer();
   const database = describeDatabase(Reflect.get(app.config, 'DATABASE_URL'));
-  const record = (message: unknown) => {
+  const record = ({ query, queryDurationMillis, ...event }: LogEvent) => {
     // What is not sampled is not described either.
     if (!trace.getActiveSpan()?.isRecording()) return;
-    const { query, queryDurationMillis, ...event } = message as LogEvent;
-    const { operation, collection, ...attributes } = describeStatement(query.sql);
-    const target = collection ?? database['db.namespace'];
-    const span = tracer.startSpan([operation, target].filter(Boolean).join(' ') || SYSTEM, {
-      kind: SpanKind.CLIENT,
-      attributes: { ...database, ...attributes },
-      startTime: Date.now() - queryDurationMillis,
-    });
+    const statement = describeStatement(query.sql);
+    const target = statement['db.collection.name'] ?? database['db.namespace'];
+    const name = [statement['db.operation.name'], target].filter(Boolean).join(' ') || SYSTEM;
+    const attributes = { ...database, ...statement };
+    const startTime = Date.now() - queryDurationMillis;
+    const span = tracer.startSpan(name, { kind: SpanKind.CLIENT, attributes, startTime });
     if (event.level === 'error') {
       const error = event.error as Error & { code?: string };
       recordError(span, error);
-      if (SQLSTATE.test(error.code ?? ''))
-        span.setAttribute('db.response.status_code', error.code as string);
+      if (SQLSTATE.test(error.code ?? '')) span.setAttribute('db.response.status_code', error.code);
     }
     span.end();
   };
-  listen(app, { [QUERIES]: record });
+  listen<LogEvent>(app, { [QUERIES]: record });
 }
 
 /** The connections of the pool, in use and idle, and the queries that wait for one. */
 export function recordPool(app: FastifyInstance): void {
-  const meter = metrics.getMeter(...SCOPE);
-  const create = (name: string, unit: string) =>
-    meter.createObservableUpDownCounter(name, { unit, valueType: ValueType.INT });
-  const connections = create(POOL_CONNECTIONS, '{connection}');
-  const waiting = create(POOL_WAITING, '{request}');
-  // The embedded database has no pool, and an app can do without a database.
-  const readPool = (): Pool | undefined => Reflect.get(app, 'databasePool');
-  const pool = { [POOL_NAME]: 'database' };
-  const observe = (result: BatchObservableResult) => {
-    const { totalCount, idleCount, waitingCount } = readPool() as Pool;
-    result.observe(connections, idleCount, { ...pool, [POOL_STATE]: 'idle' });
-    result.observe(connections, totalCount - idleCount, { ...pool, [POOL_STATE]: 'used' });
-    result.observe(waiting, waitingCount, pool);
-  };
+  const meter = getMeter();
+  const attributes = { [POOL_NAME]: 'database' };
   app.addHook('onReady', async () => {
-    if (readPool()) meter.addBatchObservableCallback(observe, [connections, waiting]);
+    // The embedded database has no pool, and an app can do without a database.
+    const pool: Pool | undefined = Reflect.get(app, 'databasePool');
+    if (!pool) return;
+    const create = (name: string, unit: string) =>
+      meter.createObservableUpDownCounter(name, { unit, valueType: ValueType.INT });
+    create(POOL_CONNECTIONS, '{connection}').addCallback((result) => {
+      const { totalCount, idleCount } = pool;
+      result.observe(idleCount, { ...attributes, [POOL_STATE]: 'idle' });
+      result.observe(totalCount - idleCount, { ...attributes, [POOL_STATE]: 'used' });
+    });
+    create(POOL_WAITING, '{request}').addCallback((result) =>
+      result.observe(pool.waitingCount, attributes),
+    );
   });
 }
 
@@ -112,15 +103,13 @@ function describeDatabase(url = ''): Attributes {
   };
 }
 
-function describeStatement(sql: string) {
+function describeStatement(sql: string): Attributes {
   const text = sql
     .slice(0, MAX_VALUE_LENGTH)
     .replace(LITERALS, (_literal, name: string | undefined) => name ?? '?');
   const operation = /^\s*(\w+)/.exec(text)?.[1]?.toUpperCase();
   const collection = COLLECTION.exec(text)?.[1]?.replaceAll('"', '');
   return {
-    operation,
-    collection,
     'db.query.text': text,
     ...(operation && { 'db.operation.name': operation }),
     ...(collection && { 'db.collection.name': collection }),

@@ -2,8 +2,6 @@ import { readFile } from 'node:fs/promises';
 import { parseKeyPairsIntoRecord } from '@opentelemetry/core';
 import { AggregationTemporalityPreference } from '@opentelemetry/exporter-metrics-otlp-http';
 import type { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
-import type { PushMetricExporter } from '@opentelemetry/sdk-metrics';
-import type { SpanExporter } from '@opentelemetry/sdk-trace';
 import { OperatorError } from '../../src/operator-error.ts';
 import type { TelemetrySettings } from './index.ts';
 
@@ -13,22 +11,19 @@ type Options = NonNullable<ConstructorParameters<typeof OTLPTraceExporter>[0]>;
 const CONCURRENCY = 5;
 
 /** OpenTelemetry's exporters, but for those switched off: what they would read is given. */
-export async function createExporters(
-  config: TelemetrySettings,
-): Promise<{ traces: SpanExporter[]; metrics: PushMetricExporter[] }> {
+export async function createExporters(config: TelemetrySettings) {
   const { OTLPTraceExporter, OTLPMetricExporter } = await loadExporters(config);
   const options = await readOptions(config);
-  const { OTEL_METRICS_EXPORTER, OTEL_TRACES_EXPORTER, OTEL_EXPORTER_OTLP_ENDPOINT } = config;
-  const endpoint = OTEL_EXPORTER_OTLP_ENDPOINT?.replace(/\/?$/, '/v1');
+  const endpoint = config.OTEL_EXPORTER_OTLP_ENDPOINT?.replace(/\/?$/, '/v1');
   const preference = config.OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE.toUpperCase();
   const temporalityPreference =
     AggregationTemporalityPreference[preference as keyof typeof AggregationTemporalityPreference];
-  const traces = () => new OTLPTraceExporter({ ...options, url: `${endpoint}/traces` });
-  const metrics = () =>
-    new OTLPMetricExporter({ ...options, url: `${endpoint}/metrics`, temporalityPreference });
+  const traces = new OTLPTraceExporter({ ...options, url: `${endpoint}/traces` });
+  const forMetrics = { ...options, url: `${endpoint}/metrics`, temporalityPreference };
+  const metrics = new OTLPMetricExporter(forMetrics);
   return {
-    traces: /\botlp\b/i.test(OTEL_TRACES_EXPORTER) ? [traces()] : [],
-    metrics: /\botlp\b/i.test(OTEL_METRICS_EXPORTER) ? [metrics()] : [],
+    traces: /\botlp\b/i.test(config.OTEL_TRACES_EXPORTER) ? [traces] : [],
+    metrics: /\botlp\b/i.test(config.OTEL_METRICS_EXPORTER) ? [metrics] : [],
   };
 }
 
@@ -44,30 +39,32 @@ async function loadExporters({ OTEL_EXPORTER_OTLP_PROTOCOL: protocol }: Telemetr
       };
 }
 
+/** @throws {OperatorError} where a file cannot be read */
 async function readOptions(config: TelemetrySettings): Promise<Options> {
-  const [ca, cert, key] = await Promise.all(
-    (['CERTIFICATE', 'CLIENT_CERTIFICATE', 'CLIENT_KEY'] as const).map((name) =>
-      readSettingFile(config, `OTEL_EXPORTER_OTLP_${name}`),
-    ),
-  );
+  const read = async (
+    name: `OTEL_EXPORTER_OTLP_${'CERTIFICATE' | `CLIENT_${'CERTIFICATE' | 'KEY'}`}`,
+  ) => {
+    const path = config[name];
+    return (
+      path &&
+      readFile(path).catch(({ code }) => {
+        throw new OperatorError(
+          `${name} is no file that can be read (${code}). Set it to a PEM file.`,
+        );
+      })
+    );
+  };
+  const compression = config.OTEL_EXPORTER_OTLP_COMPRESSION.toLowerCase();
   return {
     headers: parseKeyPairsIntoRecord(config.OTEL_EXPORTER_OTLP_HEADERS),
     timeoutMillis: config.OTEL_EXPORTER_OTLP_TIMEOUT,
-    compression:
-      config.OTEL_EXPORTER_OTLP_COMPRESSION.toLowerCase() as Required<Options>['compression'],
+    compression: compression as Required<Options>['compression'],
     concurrencyLimit: CONCURRENCY,
-    httpAgentOptions: { keepAlive: true, ca, cert, key },
+    httpAgentOptions: {
+      keepAlive: true,
+      ca: await read('OTEL_EXPORTER_OTLP_CERTIFICATE'),
+      cert: await read('OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE'),
+      key: await read('OTEL_EXPORTER_OTLP_CLIENT_KEY'),
+    },
   };
-}
-
-/** @throws {OperatorError} where the file cannot be read */
-async function readSettingFile(
-  config: TelemetrySettings,
-  name: `OTEL_EXPORTER_OTLP_${'CERTIFICATE' | 'CLIENT_CERTIFICATE' | 'CLIENT_KEY'}`,
-): Promise<Buffer | undefined> {
-  const path = config[name];
-  if (!path) return undefined;
-  return readFile(path).catch(({ code }) => {
-    throw new OperatorError(`${name} is no file that can be read (${code}). Set it to a PEM file.`);
-  });
 }

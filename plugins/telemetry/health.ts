@@ -23,13 +23,13 @@ export class CollectorHealth {
   #warnedAt = Number.NEGATIVE_INFINITY;
   #pausedUntil = 0;
   /** An answer that is no OTLP, or refuses a part, counts as success; only `diag` hears of it. */
-  #complaint: string | undefined;
+  #complaint: Error | undefined;
 
   constructor(app: FastifyInstance) {
     this.#log = app.log;
     const silent = () => undefined;
     const warn = (...parts: unknown[]) => {
-      this.#complaint = parts.slice(0, 3).join(' ');
+      this.#complaint = new Error(parts.slice(0, 3).join(' '));
     };
     const logger = { warn, error: silent, info: silent, debug: silent, verbose: silent };
     diag.setLogger(logger, { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
@@ -37,20 +37,21 @@ export class CollectorHealth {
     this.#watchAttempts(app);
   }
 
-  /** Sends nothing in a pause that the collector asked for, and notes how each export ends. */
-  guard(exporter: { export: Export }): void {
-    const send = exporter.export.bind(exporter);
-    exporter.export = (items, done) => {
-      if (Date.now() < this.#pausedUntil) done({ code: ExportResultCode.FAILED });
-      else
+  /** Lets exporters send nothing in a pause that the collector asked for, and notes each end. */
+  guard(exporters: { export: Export }[]): void {
+    for (const exporter of exporters) {
+      const send = exporter.export.bind(exporter);
+      exporter.export = (items, done) => {
+        if (Date.now() < this.#pausedUntil) return done({ code: ExportResultCode.FAILED });
         send(items, (result) => {
-          this.#noteResult(result);
+          this.#noteResult(result.error ?? this.#complaint);
           done(result);
         });
-    };
+      };
+    }
   }
 
-  /** An exporter tells only how its last attempt ended. All of them are known by its user agent. */
+  /** An exporter tells only how its last attempt ended. All of them are known by their agent. */
   #watchAttempts(app: FastifyInstance): void {
     const watch = (note: (attempt: Attempt) => void) => (attempt: Attempt) => {
       const agent = String(attempt.request.getHeader('user-agent'));
@@ -65,17 +66,14 @@ export class CollectorHealth {
   #noteAnswer({ statusCode = 0, headers: { 'retry-after': retryAfter } }: IncomingMessage): void {
     if (statusCode >= 400) this.#noteFailure(new Error(`It answered ${statusCode}`));
     if (!retryAfter) return;
+    const date = Date.parse(retryAfter);
     const seconds = Number(retryAfter);
-    this.#pausedUntil = Number.isNaN(seconds)
-      ? Date.parse(retryAfter)
-      : Date.now() + seconds * 1_000;
+    this.#pausedUntil = Number.isNaN(seconds) ? date : Date.now() + seconds * 1_000;
   }
 
-  #noteResult({ code, error }: ExportResult): void {
-    const complaint = this.#complaint;
+  #noteResult(error: Error | undefined): void {
     this.#complaint = undefined;
-    if (error || complaint || code === ExportResultCode.FAILED)
-      this.#noteFailure(error ?? new Error(complaint ?? 'It refused what was sent'));
+    if (error) this.#noteFailure(error);
     else if (this.#isDown) {
       this.#isDown = false;
       this.#log.info('The collector is back');

@@ -1,8 +1,18 @@
-import { Type } from 'typebox';
+import { type TStringOptions, Type } from 'typebox';
 
 /** A comma list of `name=value`: OpenTelemetry would pass over any other without a word. */
 const PAIR = ' *[^\\s=,;]+ *=( *([^\\s,;%]|%[0-9A-Fa-f]{2}))+ *';
-const PAIRS = `^${PAIR}(,${PAIR})*$`;
+const PAIRS = {
+  pattern: `^${PAIR}(,${PAIR})*$`,
+  expected: 'a comma list of name=value, with percent-encoded values',
+};
+
+/** An agent may know the others (#exporter-selection of the page below). */
+const EXPORTERS = {
+  pattern: ignoreCase(list('otlp|none|console|logging|prometheus|zipkin')),
+  default: 'otlp',
+  expected: 'otlp, none, or a comma list of exporters of which the app has otlp',
+};
 
 /** How long a time may be, in milliseconds. */
 const TIME = { minimum: 1, maximum: 3_600_000 };
@@ -12,30 +22,25 @@ const TIME = { minimum: 1, maximum: 3_600_000 };
  * https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
  */
 export const settings = Type.Object({
-  OTEL_EXPORTER_OTLP_ENDPOINT: Type.Optional(
-    Type.String({
+  OTEL_EXPORTER_OTLP_ENDPOINT: optional(
+    'The collector of traces and metrics (OTLP over HTTP); not attached when not set',
+    {
       format: 'uri',
       pattern: '^https?://[^/?#]+(/[^?#]*)?$',
       secret: true,
-      description:
-        'The collector of traces and metrics (OTLP over HTTP); not attached when not set',
       expected: 'an http:// or https:// URL without a query',
       remedy: 'Set OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318, or leave it out',
-    }),
+    },
   ),
   OTEL_EXPORTER_OTLP_PROTOCOL: choose(
     ['http/protobuf', 'http/json'],
     'How traces and metrics are sent to the collector; grpc is not supported',
   ),
-  OTEL_EXPORTER_OTLP_HEADERS: Type.Optional(
-    Type.String({
-      pattern: PAIRS,
-      secret: true,
-      description: 'Headers for the collector, such as its key',
-      expected: 'a comma list of name=value, with percent-encoded values',
-      remedy: 'Set OTEL_EXPORTER_OTLP_HEADERS=api-key=abc, or leave it out',
-    }),
-  ),
+  OTEL_EXPORTER_OTLP_HEADERS: optional('Headers for the collector, such as its key', {
+    ...PAIRS,
+    secret: true,
+    remedy: 'Set OTEL_EXPORTER_OTLP_HEADERS=api-key=abc, or leave it out',
+  }),
   OTEL_EXPORTER_OTLP_COMPRESSION: choose(
     ['none', 'gzip'],
     'How what is sent to the collector is compressed',
@@ -46,38 +51,32 @@ export const settings = Type.Object({
     default: 30_000,
     description: 'How long one export may take with its retries; in milliseconds',
   }),
-  OTEL_EXPORTER_OTLP_CERTIFICATE: Type.Optional(
-    Type.String({ description: "A file with the certificates that the collector's is checked by" }),
+  OTEL_EXPORTER_OTLP_CERTIFICATE: optional(
+    "A file with the certificates that the collector's is checked by",
   ),
-  OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: Type.Optional(
-    Type.String({ description: 'A file with the certificate that the collector asks for' }),
+  OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: optional(
+    'A file with the certificate that the collector asks for',
   ),
-  OTEL_EXPORTER_OTLP_CLIENT_KEY: Type.Optional(
-    Type.String({ description: "A file with that certificate's key" }),
-  ),
+  OTEL_EXPORTER_OTLP_CLIENT_KEY: optional("A file with that certificate's key"),
   OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: choose(
     ['cumulative', 'delta', 'lowmemory'],
     'Whether sums count from the start of the process, or from the last export',
   ),
-  OTEL_TRACES_EXPORTER: chooseExporters('Traces are sent where this has otlp in it'),
-  OTEL_METRICS_EXPORTER: chooseExporters('Metrics are sent where this has otlp in it'),
-  OTEL_SERVICE_NAME: Type.Optional(
-    Type.String({
-      description: "The app's name in traces and metrics; package.json's when not set",
-    }),
-  ),
-  OTEL_RESOURCE_ATTRIBUTES: Type.Optional(
-    Type.String({
-      pattern: PAIRS,
-      description: 'What all traces and metrics say of this process',
-      expected: 'a comma list of name=value, with percent-encoded values',
-      remedy: 'Set OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=staging, or leave it out',
-    }),
-  ),
+  OTEL_TRACES_EXPORTER: Type.String({
+    ...EXPORTERS,
+    description: 'Traces are sent where this has otlp in it',
+  }),
+  OTEL_METRICS_EXPORTER: Type.String({
+    ...EXPORTERS,
+    description: 'Metrics are sent where this has otlp in it',
+  }),
+  OTEL_SERVICE_NAME: optional("The app's name in traces and metrics; package.json's when not set"),
+  OTEL_RESOURCE_ATTRIBUTES: optional('What all traces and metrics say of this process', {
+    ...PAIRS,
+    remedy: 'Set OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=staging, or leave it out',
+  }),
   OTEL_TRACES_SAMPLER: choose(
-    ['parentbased_always_on', 'parentbased_always_off', 'parentbased_traceidratio'].flatMap(
-      (name) => [name, name.replace('parentbased_', '')],
-    ),
+    ['always_on', 'always_off', 'traceidratio'].flatMap((name) => [`parentbased_${name}`, name]),
     'Which traces are recorded; parentbased_ ones follow the caller',
   ),
   OTEL_TRACES_SAMPLER_ARG: Type.String({
@@ -94,40 +93,31 @@ export const settings = Type.Object({
   }),
   OTEL_PROPAGATORS: Type.String({
     default: 'tracecontext,baggage',
-    pattern: ignoreCase(`^(none|${list('(tracecontext|baggage)')})$`),
+    pattern: ignoreCase(`none|${list('tracecontext|baggage')}`),
     description: 'The headers that join traces of several services: tracecontext, baggage, none',
     expected: 'a comma list of tracecontext and baggage, or none',
   }),
   OTEL_SDK_DISABLED: choose(['false', 'true'], 'true switches traces and metrics off'),
 });
 
+function optional(description: string, options: TStringOptions = {}) {
+  return Type.Optional(Type.String({ ...options, description }));
+}
+
 /** One of these, in any case; the first one is the default. */
 function choose(names: string[], description: string) {
   return Type.String({
     default: names[0],
-    pattern: ignoreCase(`^(${names.join('|')})$`),
+    pattern: ignoreCase(names.join('|')),
     description,
     expected: names.join(', ').replace(/, ([^,]+)$/, ' or $1'),
   });
 }
 
-/**
- * An agent may know the others:
- * https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#exporter-selection
- */
-function chooseExporters(description: string) {
-  return Type.String({
-    default: 'otlp',
-    pattern: ignoreCase(`^${list('(otlp|none|console|logging|prometheus|zipkin)')}$`),
-    description,
-    expected: 'otlp, none, or a comma list of exporters of which the app has otlp',
-  });
-}
-
-function list(item: string): string {
-  return `${item}( *, *${item})*`;
+function list(names: string): string {
+  return `(${names})( *, *(${names}))*`;
 }
 
 function ignoreCase(pattern: string): string {
-  return pattern.replace(/[a-z]/g, (letter) => `[${letter}${letter.toUpperCase()}]`);
+  return `^(${pattern.replace(/[a-z]/g, (letter) => `[${letter}${letter.toUpperCase()}]`)})$`;
 }
