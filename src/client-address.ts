@@ -10,6 +10,9 @@ const WRITTEN =
 /** An IPv4 address that is written as an IPv6 address, in both ways (RFC 4291, 2.5.5.2). */
 const MAPPED = /^::ffff:(?:(?<dotted>[\d.]+)|(?<high>[\da-f]{1,4}):(?<low>[\da-f]{1,4}))$/i;
 
+/** How many proxies in a row are believed: a client may write thousands of them into a header. */
+const MAX_PROXIES = 20;
+
 /** What TRUST_PROXY may name beside addresses and CIDRs. */
 const RANGES: Record<string, string> = {
   loopback: '127.0.0.0/8 ::1',
@@ -48,16 +51,17 @@ export function createHeaderReader(config: Readonly<Config>): (request: Incoming
 }
 
 /**
- * Whether an address is one of the proxies in the list, as Fastify's `trustProxy` asks it.
+ * Whether an address is one of the proxies in the list, as Fastify's `trustProxy` asks it: first of
+ * the connection's own, whose distance is 0, then of the one before it, until one is none.
  *
  * @throws where the list is not valid
  */
-export function trustProxies(list: string): (address: string) => boolean {
+export function trustProxies(list: string): (address: string, distance?: number) => boolean {
   const proxies = new BlockList();
   for (const item of list.split(',').map((text) => text.trim()))
     for (const range of RANGES[item]?.split(' ') ?? [item]) addRange(proxies, range);
-  return (text) => {
-    const address = cleanAddress(text);
+  return (text, distance = 0) => {
+    const address = distance < MAX_PROXIES ? cleanAddress(text) : undefined;
     return address !== undefined && proxies.check(address, readFamily(address));
   };
 }

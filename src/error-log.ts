@@ -1,4 +1,5 @@
 import { OperatorError } from './operator-error.ts';
+import { shorten } from './redaction.ts';
 
 /** What an error has beside its message that says where it happened, and nothing of the data. */
 const SAFE = 'code statusCode errno syscall address port severity table column constraint'.split(
@@ -11,7 +12,7 @@ const MAX_DEPTH = 4;
 /** An error for the log: nothing of it but what is known, for the rest may be secrets. */
 export function serializeError(error: unknown, depth = 0): unknown {
   try {
-    if (!(error instanceof Error)) return { type: typeof error, message: String(error) };
+    if (!(error instanceof Error)) return { type: typeof error, message: shorten(String(error)) };
     const { message, stack, cause } = error;
     const fields = SAFE.map((name) => [name, Reflect.get(error, name)]);
     const known = fields.filter(([, value]) => ['string', 'number'].includes(typeof value));
@@ -19,8 +20,8 @@ export function serializeError(error: unknown, depth = 0): unknown {
     const serialize = (other: unknown) => serializeError(other, depth + 1);
     return {
       type: error.constructor.name,
-      message,
-      ...(!(error instanceof OperatorError) && { stack }),
+      message: shorten(`${message}`),
+      ...(stack && !(error instanceof OperatorError) && { stack: shorten(`${stack}`) }),
       ...Object.fromEntries(known),
       ...(depth < MAX_DEPTH && cause !== undefined && { cause: serialize(cause) }),
       ...(depth < MAX_DEPTH && errors && { errors: errors.map(serialize) }),

@@ -5,7 +5,7 @@ const SECRET_KEY =
 /** The headers that may be logged; all others may be credentials. */
 const SAFE_HEADERS = ['accept', 'content-length', 'content-type', 'host', 'user-agent'];
 
-/** In small letters: a line without any of this has no secret that could be recognized. */
+/** In small letters: a text without any of this has no secret that could be recognized. */
 const SUSPICIOUS =
   /auth|cookie|passw|pwd|secret|token|key|credential|session|signature|args|detail|where|param|header|packet|body|payload|buffer|bearer|basic|input syntax|:\/\/|\?/;
 
@@ -20,27 +20,58 @@ const UNNAMED_SECRET =
 /** The most of one text that is logged, in characters. */
 const MAX_TEXT = 8_192;
 
+/** How many values within one field of a line are logged: each has to be searched. */
+const MAX_VALUES = 500;
+
+/** Stands for the values that are too many. */
+const CUT = '…';
+
 /** A line of the log without the secrets in it. Each step is linear in its length. */
 export function hideSecretsInLine(line: string): string {
-  if (line.length <= MAX_TEXT && !SUSPICIOUS.test(line.toLowerCase())) return line;
-  return `${JSON.stringify(JSON.parse(line, hideValue))}\n`;
+  if (line.length <= MAX_TEXT && !isSuspicious(line)) return line;
+  const fields = Object.entries(JSON.parse(line));
+  const hidden = fields.map(([key, value]) => [key, hideByKey(key, value, { left: MAX_VALUES })]);
+  return `${JSON.stringify(Object.fromEntries(hidden))}\n`;
 }
 
 /** Text without the credentials and queries of URLs, and without secrets that it names. */
 export function hideSecrets(text: string): string {
-  const bounded = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
+  const bounded = shorten(text);
+  if (!isSuspicious(bounded)) return bounded;
   return bounded
     .replace(/[^\s"]+/g, hideInWord)
     .replace(NAMED_SECRET, '$1$2***')
     .replace(UNNAMED_SECRET, '$1$2***');
 }
 
-function hideValue(key: string, value: unknown): unknown {
-  if (typeof value === 'string' && !SECRET_KEY.test(key)) return hideSecrets(value);
-  if (key === 'headers' && value && typeof value === 'object') return pickHeaders(value);
+function isSuspicious(text: string): boolean {
+  return SUSPICIOUS.test(text.toLowerCase());
+}
+
+/** As much of a text as is logged. Half of a surrogate pair would be an escape that costs time. */
+export function shorten(text: string): string {
+  const isLong = text.length > MAX_TEXT;
+  return (isLong ? text.slice(0, MAX_TEXT) + CUT : text).toWellFormed();
+}
+
+function hideByKey(key: string, value: unknown, values: { left: number }): unknown {
   if (SECRET_KEY.test(key)) return '[Redacted]';
-  const isBuffer = (value as { type?: unknown } | null)?.type === 'Buffer';
-  return isBuffer ? '[Buffer]' : value;
+  const isHeaders = key === 'headers' && typeof value === 'object' && value !== null;
+  return hideInValue(isHeaders ? pickHeaders(value) : value, values);
+}
+
+function hideInValue(value: unknown, values: { left: number }): unknown {
+  if (typeof value === 'string') return hideSecrets(value);
+  if (typeof value !== 'object' || value === null) return value;
+  if (Reflect.get(value, 'type') === 'Buffer') return '[Buffer]';
+  const most = values.left + 1;
+  const items = Object.entries(Array.isArray(value) ? value.slice(0, most) : value);
+  const hidden = items.slice(0, most).map(([key, item]): [string, unknown] => {
+    if (values.left === 0) return [key, CUT];
+    values.left--;
+    return [key, hideByKey(key, item, values)];
+  });
+  return Array.isArray(value) ? hidden.map(([, item]) => item) : Object.fromEntries(hidden);
 }
 
 function pickHeaders(headers: object): object {

@@ -32,11 +32,14 @@ export function translateError(error: SqlError): ClientError | undefined {
   return undefined;
 }
 
+/** As long is the message of a foreign key at most, in characters: a name has 63 bytes. */
+const MAX_MESSAGE = 1_000;
+
 /**
  * A parent that is missing and one that is still referred to have one code, and no field tells them
  * apart. In every language of the server, the message of the first quotes two names (child,
  * constraint), the other three.
  */
 function isOfChild(message: string): boolean {
-  return (message.match(/["«»„“”]/g) ?? []).length === 4;
+  return (message.slice(0, MAX_MESSAGE).match(/["«»„“”]/g) ?? []).length === 4;
 }

@@ -103,7 +103,8 @@ function describeDatabase(url = ''): Attributes {
   };
 }
 
-function describeStatement(sql: string): Attributes {
+/** A statement as a span has it: its first table, and its text without the values in it. */
+export function describeStatement(sql: string): Attributes {
   const text = sql
     .slice(0, MAX_VALUE_LENGTH)
     .replace(LITERALS, (_literal, name: string | undefined) => name ?? '?');

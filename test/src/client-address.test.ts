@@ -88,3 +88,13 @@ test('A header of the platform stands for X-Forwarded-For, where a trusted proxy
   t.equal(await ask({}, '100.64.0.3'), '152.233.33.7', 'without the header');
   t.equal(await ask({ CLIENT_ADDRESS_HEADER: '' }, '100.64.0.3', real), '152.233.33.7');
 });
+
+test('GET /ip believes a few proxies in a row, not the thousands that a client may write', async (t) => {
+  const { app } = await buildAppWithRoutes(t, ROUTE);
+  const ask = async (proxies: number) => {
+    const chain = `203.0.113.9${', 10.0.0.1'.repeat(proxies)}`;
+    return (await app.inject({ url: '/ip', headers: { 'x-forwarded-for': chain } })).body;
+  };
+  t.equal(await ask(10), '203.0.113.9');
+  t.equal(await ask(1_000), '10.0.0.1');
+});

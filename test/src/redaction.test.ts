@@ -74,3 +74,21 @@ test('Secrets in a text are hidden by where they stand', (t) => {
   t.ok(hideSecrets('a'.repeat(100_000)).length < 10_000);
   t.end();
 });
+
+test('Whatever is logged becomes a line: too deep, too long, half of a surrogate pair', (t) => {
+  const { logger, lines } = captureLog();
+  const deep = JSON.parse(`${'{"a":['.repeat(2_000)}"hunter2"${']}'.repeat(2_000)}`);
+  const long = Array.from({ length: 10_000 }, () => ({ id: 1, token: 'hunter2' }));
+  const broken = 'a\ud800'.repeat(10_000);
+  const err = new Error(broken, { cause: new Error(broken) });
+  for (const value of [{ deep }, { long }, { broken }, { err }, { err: broken }])
+    logger.warn(value, 'It has a token');
+  t.equal(lines.length, 5);
+  t.notMatch(JSON.stringify(lines), 'hunter2');
+  t.match(JSON.stringify(lines[0]), '…');
+  for (const line of lines.slice(2)) {
+    const text = JSON.stringify(line);
+    t.ok(text.isWellFormed() && !text.includes('ud800') && text.length < 50_000, `${text.length}`);
+  }
+  t.end();
+});

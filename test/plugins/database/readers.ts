@@ -1,0 +1,13 @@
+import { translateError } from '../../../plugins/database/translate-error.ts';
+import { DatabaseUnavailable } from '../../../plugins/database/unavailable.ts';
+import type { Readers } from '../../src/readers.ts';
+
+export const readers: Readers = {
+  'translateError of a message': [(text) => translate(text, '23503')],
+  'translateError of a code': [(code) => translate('', code)],
+  DatabaseUnavailable: [(text) => new DatabaseUnavailable(new Error(text))],
+};
+
+function translate(message: string, code: string): unknown {
+  return translateError(Object.assign(new Error(message), { code }));
+}

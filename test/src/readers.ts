@@ -1,0 +1,95 @@
+import { globSync } from 'node:fs';
+import { type IncomingMessage, maxHeaderSize } from 'node:http';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import { refuseRequest, rewriteUrl } from '../../plugins/errors/refuse-request.ts';
+import { readRequestId } from '../../plugins/request-id.ts';
+import { compileBody, compileText, createAjv } from '../../plugins/validation/checks.ts';
+import { STORABLE, storableText } from '../../plugins/validation/schemas.ts';
+import { cleanAddress } from '../../src/client-address.ts';
+import { locate } from '../../src/location.ts';
+import { createLogger } from '../../src/logger.ts';
+import { hideSecrets, hideSecretsInLine } from '../../src/redaction.ts';
+import { readPath } from '../../src/request-log.ts';
+
+type Read = (text: string) => unknown;
+
+/** Functions that see bytes of clients or servers, and what makes their input where it is no text. */
+export type Readers = Record<string, [read: Read, prepare?: (text: string) => string]>;
+
+const logger = createLogger({ write: () => undefined });
+
+const storable = new RegExp(STORABLE, 'u');
+
+const checkQuery = compileText(
+  createAjv({ allErrors: true, coerceTypes: 'array' }),
+  Type.Object({ limit: Type.Integer(), after: Type.String({ format: 'uuid' }) }),
+);
+
+const all = createAjv({ allErrors: true });
+
+const checkBody = compileBody(
+  createAjv(),
+  () => all,
+  Type.Object({ title: storableText({ maxLength: 200 }) }, { additionalProperties: false }),
+);
+
+/** Node refuses a request whose first line and headers are longer together. */
+export function inHeaders(read: Read): Read {
+  return (text) => read(text.slice(0, maxHeaderSize));
+}
+
+function rewrite(url: string): string {
+  return rewriteUrl({ method: 'GET', url } as IncomingMessage);
+}
+
+function refuse(headers: object): unknown {
+  const raw = { httpVersion: '1.1', httpVersionMajor: 1 };
+  return refuseRequest({ headers, raw, url: '/', originalUrl: '/' } as unknown as FastifyRequest);
+}
+
+/** A line of the log that is as long as the text: of an escape, which is longer, fewer fit. */
+function writeLine(text: string): string {
+  const escaped = JSON.stringify(text).slice(1, 1 + text.length);
+  return `{"token":1,"a":"${escaped.replace(/\\(u[\da-f]{0,3})?$/, '')}"}\n`;
+}
+
+function writeList(text: string): string {
+  return `{"token":1,"a":[${'"?",'.repeat(text.length / 4)}1]}\n`;
+}
+
+/** Those of the app itself, as they are called, with what bounds their input. */
+export const readers: Readers = {
+  'rewriteUrl of a path': [inHeaders((url) => rewrite(`/${url}`))],
+  'rewriteUrl of a URL': [inHeaders((url) => rewrite(`http://${url}`))],
+  'refuseRequest of Host': [inHeaders((host) => refuse({ host }))],
+  'refuseRequest of Expect': [inHeaders((expect) => refuse({ host: '', expect }))],
+  readRequestId: [inHeaders((id) => readRequestId({ headers: { 'x-request-id': id } }))],
+  cleanAddress: [inHeaders(cleanAddress)],
+  'compileText of an integer': [inHeaders((limit) => checkQuery({ limit }))],
+  'compileText of an id': [inHeaders((after) => checkQuery({ after }))],
+  'compileText of a name': [inHeaders((name) => checkQuery({ [name]: '1' }))],
+  'compileBody of a text': [(title) => checkBody({ title })],
+  'compileBody of a name': [(name) => checkBody({ [name]: 1 })],
+  STORABLE: [(text) => storable.test(text)],
+  locate: [inHeaders((path) => locate({ url: `/${path}` }, '1'))],
+  readPath: [inHeaders(readPath)],
+  hideSecrets: [hideSecrets],
+  'hideSecretsInLine of a text': [hideSecretsInLine, writeLine],
+  'hideSecretsInLine of a list': [hideSecretsInLine, writeList],
+  'the log of an error': [(text) => logger.error({ err: new Error(text) }, 'request failed')],
+};
+
+/** Those of the plugins too: each goes with its plugin. */
+export async function findReaders(): Promise<[name: string, ...Readers[string]][]> {
+  const folder = path.join(import.meta.dirname, '..');
+  const files = globSync('**/readers.ts', { cwd: folder }).map((file) => path.join(folder, file));
+  const found: [string, ...Readers[string]][] = [];
+  for (const file of files) {
+    const module: { readers: Readers } = await import(pathToFileURL(file).href);
+    for (const [name, reader] of Object.entries(module.readers)) found.push([name, ...reader]);
+  }
+  return found;
+}
