@@ -14,10 +14,8 @@ export const settings = Type.Object({
   ),
 });
 
-type ExpirySettings = Static<typeof settings>;
-
 declare module '../plugins/env/index.ts' {
-  interface Config extends ExpirySettings {}
+  interface Config extends Static<typeof settings> {}
 }
 
 const DAY_MS = 24 * 60 * 60 * 1_000;

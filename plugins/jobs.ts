@@ -2,7 +2,7 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Transaction } from 'kysely';
 import { type Static, type TSchema, Type } from 'typebox';
-import { JobCatalog } from '../src/job-catalog.ts';
+import { loadJobs } from '../src/job-catalog.ts';
 import { JobQueue } from '../src/job-queue.ts';
 import type { Tables } from './database/index.ts';
 
@@ -19,10 +19,8 @@ export const settings = Type.Object({
   }),
 });
 
-type JobSettings = Static<typeof settings>;
-
 declare module './env/index.ts' {
-  interface Config extends JobSettings {}
+  interface Config extends Static<typeof settings> {}
 }
 
 /** The payload of each job by its name; each file of jobs/ merges its own into it. */
@@ -85,7 +83,7 @@ export interface SendOptions {
 /** Work without a request as `app.jobs`: sent through the database, taken by `worker`. */
 export default fp(
   async (app, { jobs: folders }: { jobs: URL[] }) => {
-    const queue = new JobQueue(app, await JobCatalog.load(folders));
+    const queue = new JobQueue(app, await loadJobs(folders));
     app.decorate('jobs', queue);
     app.prepareDatabase((driver) => queue.prepare(driver));
     if (app.config.JOBS_IN_WEB === 'true') app.addHook('onListen', async () => queue.take());

@@ -5,16 +5,13 @@ import { type TSchema, Type } from 'typebox';
 import { listFiles } from '../plugins/env/index.ts';
 import type { Job } from '../plugins/jobs.ts';
 import { createAjv } from '../plugins/validation/checks.ts';
-import { STORABLE } from '../plugins/validation/schemas.ts';
+import { STORABLE, storableText } from '../plugins/validation/schemas.ts';
 
-const UnknownJob = createError<[string, string]>(
-  'UNKNOWN_JOB',
-  'There is no job named %s. These are there: %s.',
-);
 const BadPayload = createError<[string, string]>(
   'BAD_PAYLOAD',
   'The payload of the job %s does not fit: %s.',
 );
+const BadOptions = createError<[string, string]>('BAD_OPTIONS', 'The job %s cannot be sent: %s.');
 
 /** Limits that types cannot say. pg-boss allows a run 24 hours: 23 leave time for its end. */
 const JobLimits = Type.Object({
@@ -26,70 +23,35 @@ const JobLimits = Type.Object({
   timeoutMs: Type.Integer({ minimum: 1, maximum: 82_800_000 }),
 });
 
+/** What a job can be sent with: it begins in ten years at most, and its key fits into an index. */
+const SendLimits = Type.Object({
+  after: Type.Number({ maximum: 10 * 365 * 24 * 60 * 60 * 1_000 }),
+  key: storableText({ maxLength: 500 }),
+});
+
 const ajv = createAjv();
 
 const storable = new RegExp(STORABLE, 'u');
 
-/** The jobs of the app, by their names. */
-export class JobCatalog {
-  readonly jobs: Map<string, Job>;
-
-  private constructor(jobs: [string, Job][]) {
-    this.jobs = new Map(jobs.map(([name, job]) => [name, checkRuns(name, job)]));
+/**
+ * The jobs of these folders, by their names.
+ *
+ * @throws an error that names the file which exports no job, or one that is not valid
+ */
+export async function loadJobs(folders: URL[]): Promise<Map<string, Job>> {
+  const jobs = new Map<string, Job>();
+  for (const file of (await Promise.all(folders.map(listFiles))).flat()) {
+    const place = fileURLToPath(file);
+    const name = path.basename(place.replace(/(\/index)?\.[jt]s$/, ''));
+    const { default: job } = await import(file.href);
+    if (!job?.run)
+      throw new Error(`${place} exports no job: add "export default defineJob({ … })", or move it`);
+    const problem = findProblem(name, job);
+    if (problem) throw new Error(`${place}: ${problem}`);
+    if (jobs.has(name)) throw new Error(`Two files of jobs/ are named ${name}: rename one`);
+    jobs.set(name, job);
   }
-
-  /** @throws an error that names the file which exports no job, or one that is not valid */
-  static async load(folders: URL[]): Promise<JobCatalog> {
-    const files = (await Promise.all(folders.map(listFiles))).flat();
-    const jobs = await Promise.all(files.map(loadJob));
-    const names = jobs.map(([name]) => name);
-    const twice = names.find((name, index) => names.indexOf(name) !== index);
-    if (twice) throw new Error(`Two files of jobs/ are named ${twice}: rename one`);
-    return new JobCatalog(jobs);
-  }
-
-  /**
-   * The job of this name, and its payload as the queue keeps it.
-   *
-   * @throws where there is no such job, or the payload does not fit
-   */
-  check(name: string, payload: unknown): { job: Job; data: object } {
-    const job = this.jobs.get(name);
-    if (!job) throw new UnknownJob(name, [...this.jobs.keys()].sort().join(', '));
-    const data = readPayload(name, payload);
-    checkPayload(name, job, data);
-    return { job, data };
-  }
-}
-
-/** What does not fit the schema, in words; undefined where all does. */
-export function findMisfit(schema: TSchema, data: unknown, dataVar: string): string | undefined {
-  return ajv.validate(schema, data) ? undefined : ajv.errorsText(ajv.errors, { dataVar });
-}
-
-/** A payload may come from an older version of its job. */
-function checkRuns(name: string, job: Job): Job {
-  const run: Job['run'] = async (given) => {
-    checkPayload(name, job, given.payload);
-    return job.run(given);
-  };
-  return { ...job, run };
-}
-
-function checkPayload(name: string, { schema }: Job, data: unknown): void {
-  const misfit = findMisfit(schema, data, 'payload');
-  if (misfit) throw new BadPayload(name, misfit);
-}
-
-async function loadJob(file: URL): Promise<[string, Job]> {
-  const { default: job } = await import(file.href);
-  const place = fileURLToPath(file);
-  if (!job?.run)
-    throw new Error(`${place} exports no job: add "export default defineJob({ … })", or move it`);
-  const name = path.basename(place.replace(/(\/index)?\.[jt]s$/, ''));
-  const problem = findProblem(name, job);
-  if (problem) throw new Error(`${place}: ${problem}`);
-  return [name, job];
+  return jobs;
 }
 
 function findProblem(name: string, job: Job): string | undefined {
@@ -100,15 +62,39 @@ function findProblem(name: string, job: Job): string | undefined {
   return missing && `its schedule gives it {}, which does not fit its schema: ${missing}`;
 }
 
-/** @throws where the payload is no JSON object, or has text that PostgreSQL does not store */
-function readPayload(name: string, payload: unknown): object {
+/**
+ * A payload as the queue keeps it.
+ *
+ * @throws where it does not fit, is no JSON object, or has text that PostgreSQL does not store
+ */
+export function readPayload(name: string, job: Job, payload: unknown): object {
+  let data: unknown;
   try {
-    const data = JSON.parse(JSON.stringify(payload ?? {}, checkText));
-    if (typeof data !== 'object') throw new Error('payload must be object');
-    return data;
+    data = JSON.parse(JSON.stringify(payload ?? {}, checkText));
   } catch (error) {
     throw new BadPayload(name, (error as Error).message);
   }
+  if (typeof data !== 'object') throw new BadPayload(name, 'payload must be object');
+  checkPayload(name, job, data);
+  return data as object;
+}
+
+/** @throws where the payload does not fit the job's schema */
+export function checkPayload(name: string, { schema }: Job, payload: unknown): void {
+  const misfit = findMisfit(schema, payload, 'payload');
+  if (misfit) throw new BadPayload(name, misfit);
+}
+
+/** @throws where a job cannot be sent with these: a time as SendOptions has it, a key */
+export function checkOptions(name: string, after: Date | number, key: string): void {
+  const options = { after: after instanceof Date ? after.getTime() - Date.now() : after, key };
+  const misfit = findMisfit(SendLimits, options, 'options');
+  if (misfit) throw new BadOptions(name, misfit);
+}
+
+/** What does not fit the schema, in words; undefined where all does. */
+function findMisfit(schema: TSchema, data: unknown, dataVar: string): string | undefined {
+  return ajv.validate(schema, data) ? undefined : ajv.errorsText(ajv.errors, { dataVar });
 }
 
 function checkText(_key: string, value: unknown): unknown {

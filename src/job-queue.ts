@@ -1,25 +1,41 @@
 import { randomUUID } from 'node:crypto';
+import createError from '@fastify/error';
 import type { FastifyInstance } from 'fastify';
+import { sql } from 'kysely';
+import type { PgBoss } from 'pg-boss';
 import type { DatabaseDriver } from '../plugins/database/index.ts';
-import type { Jobs, SendOptions } from '../plugins/jobs.ts';
-import type { JobCatalog } from './job-catalog.ts';
-import { putHeaders } from './job-headers.ts';
-import { type JobObserver, logResult, type Run, runJob, UNOBSERVED } from './job-run.ts';
-import { JobSender } from './job-sender.ts';
+import type { Job, Jobs, SendOptions } from '../plugins/jobs.ts';
+import { checkOptions, readPayload } from './job-catalog.ts';
+import { prepareQueues } from './job-release.ts';
+import { createRun, type JobObserver, runJob, UNOBSERVED } from './job-run.ts';
+import {
+  OWNER,
+  putHeaders,
+  SENDER,
+  startBoss,
+  stopBoss,
+  waitForConnection,
+} from './job-storage.ts';
 import { JobTaker } from './job-taker.ts';
+
+const UnknownJob = createError<[string, string]>(
+  'UNKNOWN_JOB',
+  'There is no job named %s. These are there: %s.',
+);
 
 /** The app's jobs: sends them through the database, runs them, takes them where asked to. */
 export class JobQueue {
   readonly #app: FastifyInstance;
-  readonly #catalog: JobCatalog;
-  readonly #sender: JobSender;
+  readonly #jobs: Map<string, Job>;
+  #driver: DatabaseDriver | undefined;
+  #boss: Promise<PgBoss> | undefined;
   #taker: JobTaker | undefined;
   #observer = UNOBSERVED;
 
-  constructor(app: FastifyInstance, catalog: JobCatalog) {
+  constructor(app: FastifyInstance, jobs: Map<string, Job>) {
     this.#app = app;
-    this.#catalog = catalog;
-    this.#sender = new JobSender(app);
+    this.#jobs = jobs;
+    this.#driver = app.databasePool && { pool: app.databasePool };
   }
 
   /**
@@ -32,29 +48,42 @@ export class JobQueue {
   async send<Name extends keyof Jobs>(
     name: Name,
     payload: Jobs[Name],
-    options: SendOptions = {},
+    // Of the jobs without a key, the queue would let one wait.
+    { after = 0, key = randomUUID(), transaction }: SendOptions = {},
   ): Promise<string | null> {
-    const { data } = this.#catalog.check(name, payload);
-    return this.#observer.send(name, (headers) =>
-      this.#sender.send(name, putHeaders(data, headers), options),
-    );
+    const { data } = this.check(name, payload);
+    checkOptions(name, after, key);
+    return this.#observer.send(name, async (headers) => {
+      const boss = await this.#openBoss();
+      if (!transaction) await waitForConnection(await this.#openDatabase());
+      const { fromKysely } = await import('pg-boss');
+      return boss.send(name, putHeaders(data, headers), {
+        singletonKey: key,
+        startAfter: after instanceof Date ? after : after / 1_000,
+        ...(transaction && { db: fromKysely(transaction) }),
+      });
+    });
   }
 
   /** Runs a job here, once, and rejects with what it throws. Nothing is queued. */
   async run<Name extends keyof Jobs>(name: Name, payload: Jobs[Name]): Promise<void> {
-    const { job, data } = this.#catalog.check(name, payload);
-    const id = randomUUID();
-    const log = this.#app.log.child({ job: name, id });
-    const controller = new AbortController();
+    const { job, data } = this.check(name, payload);
     const once = { ...job, retries: 0 };
-    const given = { app: this.#app, name, job: once, id, payload: data, headers: {} };
-    const run: Run = { ...given, attempt: 1, log, controller };
-    const { err } = await this.#observer.run(run, async () => {
-      const result = await runJob(run);
-      logResult(run, result);
-      return result;
-    });
+    const given = { name, job: once, id: randomUUID(), attempt: 1, payload: data, headers: {} };
+    const run = createRun(this.#app, given);
+    const { err } = await this.#observer.run(run, () => runJob(run));
     if (err) throw err;
+  }
+
+  /**
+   * The job of this name, and its payload as the queue keeps it.
+   *
+   * @throws where there is no such job, or the payload does not fit
+   */
+  check(name: string, payload: unknown): { job: Job; data: object } {
+    const job = this.#jobs.get(name);
+    if (!job) throw new UnknownJob(name, [...this.#jobs.keys()].sort().join(', '));
+    return { job, data: readPayload(name, job, payload) };
   }
 
   /** Shows each job that is sent or run from now on to this observer, and to no other. */
@@ -64,12 +93,7 @@ export class JobQueue {
 
   /** Takes jobs from now on, until the app is closed. */
   take(): void {
-    this.#taker ??= new JobTaker(
-      this.#app,
-      this.#catalog.jobs,
-      () => this.#sender.open(),
-      (run, next) => this.#observer.run(run, next),
-    );
+    this.#taker ??= new JobTaker(this.#app, this.#jobs, this.#observer, () => this.#openDatabase());
   }
 
   /** What runs here, for the log. */
@@ -87,25 +111,38 @@ export class JobQueue {
     // In a fifth of the time, or two seconds, the queue can be told what was not done.
     const spareMs = Math.min(2_000, SHUTDOWN_TIMEOUT_MS / 5);
     await this.#taker?.close(SHUTDOWN_TIMEOUT_MS - SHUTDOWN_DELAY_MS - spareMs);
-    await this.#sender.close();
+    await stopBoss(await this.#boss);
   }
 
-  /** Makes the queues in the database: see src/job-release.ts. */
+  /** Makes the queues in the database: at a release, and as the embedded database opens. */
   async prepare(driver: DatabaseDriver): Promise<string[]> {
-    const { createBoss, OWNER } = await import('./job-storage.ts');
-    const { prepareQueues } = await import('./job-release.ts');
-    const boss = createBoss(driver, OWNER, (err) => this.#app.log.error({ err }, err.message));
+    const { log } = this.#app;
+    const boss = await startBoss(driver, OWNER, (err) => log.error({ err }, err.message));
     const isEmbedded = 'pglite' in driver;
-    if (isEmbedded) this.#sender.use(driver, boss);
+    // Later, a transaction can hold the one connection that pg-boss needs to start.
+    if (isEmbedded) [this.#driver, this.#boss] = [driver, Promise.resolve(boss)];
     try {
-      return await prepareQueues(boss, this.#catalog.jobs);
+      return await prepareQueues(boss, this.#jobs);
     } finally {
-      if (!isEmbedded) await boss.stop({ graceful: false, close: false });
+      if (!isEmbedded) await stopBoss(boss);
     }
   }
 
-  /** @throws where there is no such job, or the payload does not fit */
-  check(name: string, payload: unknown): void {
-    this.#catalog.check(name, payload);
+  /** pg-boss, which is loaded when the first job is sent. */
+  async #openBoss(): Promise<PgBoss> {
+    const driver = await this.#openDatabase();
+    const { log } = this.#app;
+    const start = () => startBoss(driver, SENDER, (err) => log.debug({ err }, err.message));
+    this.#boss ??= start().catch((error) => {
+      this.#boss = undefined;
+      throw error;
+    });
+    return this.#boss;
+  }
+
+  /** The embedded database is there when its first query was answered. */
+  async #openDatabase(): Promise<DatabaseDriver> {
+    if (!this.#driver) await sql`select 1`.execute(this.#app.db);
+    return this.#driver as DatabaseDriver;
   }
 }

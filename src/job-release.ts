@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { PgBoss, QueuePolicy } from 'pg-boss';
+import type { PgBoss } from 'pg-boss';
 import type { Job } from '../plugins/jobs.ts';
 import { CLOCK, HEARTBEAT_S, listQueues, RETRY_LIMIT } from './job-storage.ts';
 
@@ -9,20 +9,19 @@ const DAY_S = 24 * 60 * 60;
 const BUILD_POLL_MS = 250;
 
 /**
- * Makes pg-boss's tables, or brings them to its version, makes the jobs' queues and schedules, and
- * removes those of jobs that are gone. It may run twice, and at once.
+ * Makes the jobs' queues and schedules, and removes those of jobs that are gone: pg-boss made its
+ * tables, or brought them to its version, as it started. It may run twice, and at once.
  *
  * @returns the names of the steps taken
  */
 export async function prepareQueues(boss: PgBoss, jobs: Map<string, Job>): Promise<string[]> {
-  await boss.start();
   await finishBuilds(boss);
-  const found = new Set((await boss.getQueues()).map(({ name }) => name));
-  for (const [name, job] of jobs) await saveJob(boss, name, job, found);
-  const wanted = [...jobs].flatMap(listQueues);
-  const gone = [...found].filter((name) => !wanted.includes(name) && !name.startsWith('__'));
+  const found = (await boss.getQueues()).map(({ name }) => name);
+  for (const [name, job] of jobs) await saveJob(boss, name, job);
+  const wanted = listQueues(jobs);
+  const gone = found.filter((name) => !wanted.includes(name) && !name.startsWith('__'));
   for (const name of gone) await boss.deleteQueue(name);
-  const made = wanted.filter((name) => !found.has(name));
+  const made = wanted.filter((name) => !found.includes(name));
   return [...made.map((name) => `queue ${name}`), ...gone.map((name) => `no queue ${name}`)];
 }
 
@@ -37,12 +36,8 @@ async function finishBuilds(boss: PgBoss): Promise<void> {
   }
 }
 
-async function saveJob(
-  boss: PgBoss,
-  name: string,
-  { schedule, retryDelayMs, timeoutMs }: Job,
-  found: Set<string>,
-): Promise<void> {
+async function saveJob(boss: PgBoss, name: string, job: Job): Promise<void> {
+  const { schedule, retryDelayMs, timeoutMs } = job;
   const options = {
     retryLimit: RETRY_LIMIT,
     retryDelay: retryDelayMs / 1_000,
@@ -53,14 +48,12 @@ async function saveJob(
     retentionSeconds: 365 * DAY_S,
     deleteAfterSeconds: DAY_S,
   };
-  const save = (queue: string, policy: QueuePolicy) =>
-    found.has(queue)
-      ? boss.updateQueue(queue, options)
-      : boss.createQueue(queue, { ...options, policy });
-  // Of the jobs with one key, `short` lets one wait.
-  await save(name, 'short');
+  // Of the jobs with one key, `short` lets one wait. A queue that is there keeps its policy.
+  await boss.createQueue(name, { ...options, policy: 'short' });
+  await boss.updateQueue(name, options);
   if (!schedule) return;
-  await save(name + CLOCK, 'standard');
+  await boss.createQueue(name + CLOCK, options);
+  await boss.updateQueue(name + CLOCK, options);
   await boss.schedule(name + CLOCK, schedule).catch((error: Error) => {
     throw new Error(`The job ${name} cannot have the schedule "${schedule}": ${error.message}`);
   });

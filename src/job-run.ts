@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
-import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
-import type { Job } from '../plugins/jobs.ts';
+import type { FastifyInstance } from 'fastify';
+import type { Job, JobRun } from '../plugins/jobs.ts';
+import { checkPayload } from './job-catalog.ts';
 
 export type Headers = Record<string, string>;
 
@@ -19,18 +20,11 @@ export const UNOBSERVED: JobObserver = {
 };
 
 /** One run of a job. */
-export interface Run {
-  app: FastifyInstance;
+export interface Run extends Omit<JobRun<unknown>, 'signal'> {
   name: string;
   job: Job;
-  id: string;
-  /** Counted from 1. */
-  attempt: number;
-  payload: unknown;
   /** What an observer of its sender kept with it. */
   headers: Headers;
-  /** With the job's name and id. */
-  log: FastifyBaseLogger;
   /** Aborted with RETURNED where the worker cannot wait for the end. */
   controller: AbortController;
 }
@@ -48,33 +42,40 @@ export interface Result {
 /** What a run is aborted with when its job is given back. */
 export const RETURNED = new Error('The worker stops and gives the job back');
 
-/** Runs a job until it ends, is late or is aborted; one that ignores the signal goes on alone. */
-export async function runJob(run: Run): Promise<Result> {
-  const { job, attempt } = run;
+/** A run of a job that has not begun. */
+export function createRun(
+  app: FastifyInstance,
+  given: Pick<Run, 'name' | 'job' | 'id' | 'attempt' | 'payload' | 'headers'>,
+): Run {
+  const log = app.log.child({ job: given.name, id: given.id });
+  return { ...given, app, log, controller: new AbortController() };
+}
+
+/**
+ * Runs a job until it ends, is late or is aborted; one that ignores the signal goes on alone. A
+ * line of the log sums it up, after `settle` was told how it ended.
+ */
+export async function runJob(
+  run: Run,
+  settle?: (result: Result) => Promise<unknown>,
+): Promise<Result> {
   const startedAt = performance.now();
-  const end = (outcome: Result['outcome']) => {
-    return { outcome, durationMs: Math.round(performance.now() - startedAt) };
-  };
-  try {
-    if (attempt > job.retries + 1) throw new Error('The worker was killed at the last attempt');
-    await waitForEnd(run);
-    return end('done');
-  } catch (thrown) {
-    if (thrown === RETURNED) return end('returned');
-    return { ...end(attempt > job.retries ? 'failed' : 'retry'), err: readError(thrown) };
-  }
+  const end = await waitForEnd(run).then(
+    () => ({ outcome: 'done' as const }),
+    (thrown) => describeFailure(run, thrown),
+  );
+  const result = { ...end, durationMs: Math.round(performance.now() - startedAt) };
+  await settle?.(result);
+  const { log, attempt } = run;
+  log[LEVELS[result.outcome]]({ attempt, ...result }, `job ${result.outcome}`);
+  return result;
 }
 
-/** A job may throw anything, also what fails when it is looked at. */
-function readError(thrown: unknown): Error {
-  try {
-    return thrown instanceof Error ? thrown : new Error(`The job threw ${inspect(thrown)}`);
-  } catch {
-    return new Error('The job threw what cannot be read');
-  }
-}
-
-async function waitForEnd({ job, controller, ...run }: Run): Promise<void> {
+async function waitForEnd({ controller, ...run }: Run): Promise<void> {
+  const { name, job, attempt, payload } = run;
+  if (attempt > job.retries + 1) throw new Error('The worker was killed at the last attempt');
+  // It may come from an older version of the job.
+  checkPayload(name, job, payload);
   const { signal } = controller;
   const late = new DOMException(`The job took longer than ${job.timeoutMs} ms`, 'TimeoutError');
   const timer = setTimeout(() => controller.abort(late), job.timeoutMs);
@@ -88,7 +89,16 @@ async function waitForEnd({ job, controller, ...run }: Run): Promise<void> {
   }
 }
 
-/** The line of the log that sums up a run. */
-export function logResult({ log, attempt }: Run, { outcome, ...result }: Result): void {
-  log[LEVELS[outcome]]({ attempt, outcome, ...result }, `job ${outcome}`);
+function describeFailure({ job, attempt }: Run, thrown: unknown): Omit<Result, 'durationMs'> {
+  if (thrown === RETURNED) return { outcome: 'returned' };
+  return { outcome: attempt > job.retries ? 'failed' : 'retry', err: readError(thrown) };
+}
+
+/** A job may throw anything, also what fails when it is looked at. */
+function readError(thrown: unknown): Error {
+  try {
+    return thrown instanceof Error ? thrown : new Error(`The job threw ${inspect(thrown)}`);
+  } catch {
+    return new Error('The job threw what cannot be read');
+  }
 }

@@ -1,15 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Kysely } from 'kysely';
-import {
-  type ConstructorOptions,
-  fromKysely,
-  fromPglite,
-  type JobWithMetadata,
-  PgBoss,
-  type UpdateOptions,
-} from 'pg-boss';
+import type { ConstructorOptions, JobWithMetadata, PgBoss, UpdateOptions } from 'pg-boss';
 import type { DatabaseDriver, Tables } from '../plugins/database/index.ts';
 import type { Job } from '../plugins/jobs.ts';
-import type { Result } from './job-run.ts';
+import type { Headers, Result } from './job-run.ts';
 
 /** The suffix of a job's second queue, for its schedule: each tick is run, without a key. */
 export const CLOCK = '/clock';
@@ -22,6 +16,9 @@ export const HEARTBEAT_S = 5;
 
 /** The worker counts attempts: a job given back is none. So pg-boss never gives up first. */
 export const RETRY_LIMIT = 100_000;
+
+/** How long a job waits for the embedded database's one connection, in milliseconds. */
+const CONNECTION_TIMEOUT_MS = 5_000;
 
 /** Sends jobs, and asks the database for nothing in between. It changes no table. */
 export const SENDER: ConstructorOptions = {
@@ -47,12 +44,13 @@ export const TAKER: ConstructorOptions = {
   cronWorkerIntervalSeconds: 2,
 };
 
-/** pg-boss on the app's own connections, its tables in the schema `pgboss`; not started yet. */
-export function createBoss(
+/** Starts pg-boss on the app's own connections, its tables in the schema `pgboss`. */
+export async function startBoss(
   driver: DatabaseDriver,
   options: ConstructorOptions,
   onError: (error: Error) => void,
-): PgBoss {
+): Promise<PgBoss> {
+  const { fromPglite, PgBoss } = await import('pg-boss');
   const isEmbedded = 'pglite' in driver;
   const boss = new PgBoss({
     backend: isEmbedded ? 'pglite' : 'postgres',
@@ -63,18 +61,50 @@ export function createBoss(
     monitorVacuum: false,
     openTelemetry: { enabled: false },
     ...options,
+  }).on('error', onError);
+  return boss.start().catch(async (error) => {
+    await stopBoss(boss);
+    throw error;
   });
-  return boss.on('error', onError);
 }
 
-/** The queues that a job is taken from. */
-export function listQueues([name, { schedule }]: [string, Job]): string[] {
-  return schedule ? [name, name + CLOCK] : [name];
+/** Leaves the app's connections open. */
+export async function stopBoss(boss: PgBoss | undefined): Promise<void> {
+  await boss?.stop({ graceful: false, close: false });
 }
 
-/** The job that is taken from a queue. */
-export function readJobName(queue: string): string {
-  return queue.replace(CLOCK, '');
+/** A send inside a transaction, but not as a part of it, would wait for itself. */
+export async function waitForConnection(driver: DatabaseDriver): Promise<void> {
+  if (!('pglite' in driver)) return;
+  const late = sleep(CONNECTION_TIMEOUT_MS, undefined, { ref: false }).then(() => {
+    throw new Error(
+      'A transaction holds the one connection of the embedded database. Inside it, send the job with { transaction }.',
+    );
+  });
+  await Promise.race([driver.pglite.query('select 1'), late]);
+}
+
+/** The queues that jobs are taken from. */
+export function listQueues(jobs: Map<string, Job>): string[] {
+  return [...jobs].flatMap(([name, { schedule }]) => (schedule ? [name, name + CLOCK] : [name]));
+}
+
+/** What the queue keeps of a job; without headers it is the payload alone. */
+export function putHeaders(payload: object, headers: Headers): object {
+  if (Object.keys(headers).length === 0) return payload;
+  return { '/headers': headers, '/payload': payload };
+}
+
+/** A job that was taken. A tick has no payload, what others queued may be no object. */
+export function readQueued({ id, name, data, retryCount, retryLimit }: JobWithMetadata<unknown>) {
+  const { '/headers': headers, '/payload': payload } = Object(data);
+  return {
+    id,
+    name: name.replace(CLOCK, ''),
+    // Each time that a job was given back, one more retry was allowed.
+    attempt: retryCount + 1 - (retryLimit - RETRY_LIMIT),
+    ...(headers ? { headers, payload } : { headers: {}, payload: data ?? {} }),
+  };
 }
 
 /** Tells the queue how a run ended. It keeps an error's name: the message may tell a secret. */
@@ -86,6 +116,7 @@ export async function settle(
 ): Promise<void> {
   const attempt = { id, retryCount };
   if (outcome === 'done') return void (await boss.complete(name, attempt));
+  const { fromKysely } = await import('pg-boss');
   // No other worker may take the job between two of these steps.
   await db.transaction().execute(async (transaction) => {
     const inside = { db: fromKysely(transaction) };

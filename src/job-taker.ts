@@ -4,50 +4,51 @@ import type { FastifyInstance } from 'fastify';
 import type { JobWithMetadata, PgBoss } from 'pg-boss';
 import type { DatabaseDriver } from '../plugins/database/index.ts';
 import type { Job } from '../plugins/jobs.ts';
-import { readHeaders } from './job-headers.ts';
 import { JobOutage } from './job-outage.ts';
-import { type JobObserver, logResult, RETURNED, type Run, runJob } from './job-run.ts';
+import { createRun, type JobObserver, RETURNED, type Run, runJob } from './job-run.ts';
+import {
+  HEARTBEAT_S,
+  listQueues,
+  readQueued,
+  settle,
+  startBoss,
+  stopBoss,
+  TAKER,
+} from './job-storage.ts';
 import { OperatorError } from './operator-error.ts';
 
 /** How long the queues are left alone when nothing is in them, in milliseconds. */
 const POLL_MS = 1_000;
 
-type Storage = typeof import('./job-storage.ts');
-
-interface Taken {
-  queued: JobWithMetadata;
-  run: Run;
-}
-
 /** Takes jobs from all queues, WORKER_CONCURRENCY at once, and tells the queue how they ended. */
 export class JobTaker {
   readonly #app: FastifyInstance;
   readonly #jobs: Map<string, Job>;
-  readonly #observe: JobObserver['run'];
-  readonly #taken = new Map<string, Taken>();
+  readonly #observer: JobObserver;
+  readonly #runs = new Set<Run>();
   readonly #events = new EventEmitter();
   readonly #stop = new AbortController();
-  readonly #ended: Promise<unknown>;
   readonly #outage: JobOutage;
+  readonly #ended: Promise<void>;
   #returned = 0;
   #isLate = false;
 
   constructor(
     app: FastifyInstance,
     jobs: Map<string, Job>,
+    observer: JobObserver,
     openDatabase: () => Promise<DatabaseDriver>,
-    observe: JobObserver['run'],
   ) {
     this.#app = app;
     this.#jobs = jobs;
-    this.#observe = observe;
+    this.#observer = observer;
     this.#outage = new JobOutage(app.log);
-    this.#ended = this.#start(openDatabase);
+    this.#ended = this.#takeUntilStopped(openDatabase);
   }
 
   /** The jobs that run. */
   list(): object[] {
-    return [...this.#taken.values()].map(({ queued: { name, id } }) => ({ job: name, id }));
+    return Array.from(this.#runs, ({ name, id }) => ({ job: name, id }));
   }
 
   /**
@@ -58,32 +59,24 @@ export class JobTaker {
    */
   async close(withinMs: number): Promise<void> {
     this.#stop.abort();
-    const timer = setTimeout(() => this.#giveUp(), withinMs);
+    const timer = setTimeout(() => {
+      this.#isLate = true;
+      for (const { controller } of this.#runs) controller.abort(RETURNED);
+    }, withinMs);
     await this.#ended;
     clearTimeout(timer);
     const message = `Jobs given back, which took longer than SHUTDOWN_TIMEOUT_MS: ${this.#returned}`;
-    const isComplete = this.#returned === 0;
+    if (this.#returned === 0) return;
     this.#returned = 0;
-    if (!isComplete) throw new OperatorError(message);
+    throw new OperatorError(message);
   }
 
-  #giveUp(): void {
-    this.#isLate = true;
-    for (const { run } of this.#taken.values()) run.controller.abort(RETURNED);
-  }
-
-  async #start(openDatabase: () => Promise<DatabaseDriver>): Promise<void> {
-    const storage = await import('./job-storage.ts');
-    const queues = [...this.#jobs].flatMap(storage.listQueues);
-    const driver = await this.#persist(openDatabase);
-    if (!driver) return;
-    const boss = storage.createBoss(driver, storage.TAKER, (error) => this.#outage.report(error));
-    await this.#persist(() => boss.start());
-    const beat = setInterval(() => this.#beat(boss, queues), storage.HEARTBEAT_S * 1_000);
-    while (!this.#isStopping()) await this.#takeAll(boss, storage, queues);
-    while (this.#taken.size > 0) await once(this.#events, 'ended');
-    clearInterval(beat);
-    await boss.stop({ graceful: false, close: false });
+  async #takeUntilStopped(openDatabase: () => Promise<DatabaseDriver>): Promise<void> {
+    const report = (error: Error) => this.#outage.report(error);
+    const boss = await this.#persist(async () => startBoss(await openDatabase(), TAKER, report));
+    while (boss && !this.#isStopping()) await this.#takeAll(boss);
+    while (this.#runs.size > 0) await once(this.#events, 'ended');
+    await stopBoss(boss);
   }
 
   #isStopping(): boolean {
@@ -91,21 +84,21 @@ export class JobTaker {
   }
 
   /** Goes through the queues once, and waits a moment where they are empty. */
-  async #takeAll(boss: PgBoss, storage: Storage, queues: string[]): Promise<void> {
+  async #takeAll(boss: PgBoss): Promise<void> {
     let taken = 0;
-    let problem: unknown;
-    for (const queue of queues) {
-      const free = await this.#waitForSlot();
+    let problem: Error | undefined;
+    for (const queue of listQueues(this.#jobs)) {
+      const batchSize = await this.#waitForSlot();
       if (this.#isStopping()) return;
-      const options = { batchSize: free, includeMetadata: true } as const;
+      const options = { batchSize, includeMetadata: true } as const;
       const found = await boss.fetch<object>(queue, options).catch((error) => {
         problem = error;
         return [];
       });
       taken += found.length;
-      for (const queued of found) void this.#perform(boss, storage, queued);
+      for (const queued of found) void this.#perform(boss, queued);
     }
-    this.#outage.report(problem as Error | undefined);
+    this.#outage.report(problem);
     const { signal } = this.#stop;
     if (taken === 0) await sleep(POLL_MS, undefined, { signal }).catch(() => undefined);
   }
@@ -114,55 +107,29 @@ export class JobTaker {
   async #waitForSlot(): Promise<number> {
     const { signal } = this.#stop;
     const { WORKER_CONCURRENCY } = this.#app.config;
-    while (this.#taken.size >= WORKER_CONCURRENCY && !signal.aborted)
+    while (this.#runs.size >= WORKER_CONCURRENCY && !signal.aborted)
       await once(this.#events, 'ended', { signal }).catch(() => undefined);
-    return WORKER_CONCURRENCY - this.#taken.size;
+    return WORKER_CONCURRENCY - this.#runs.size;
   }
 
-  async #perform(boss: PgBoss, storage: Storage, queued: JobWithMetadata): Promise<void> {
-    const run = this.#describe(queued, storage);
-    this.#taken.set(run.id, { queued, run });
-    const result = await this.#observe(run, async () => {
-      const result = await runJob(run);
-      await this.#persist(() => storage.settle(boss, this.#app.db, queued, result));
-      logResult(run, result);
-      return result;
-    });
-    if (result.outcome === 'returned') this.#returned += 1;
-    this.#taken.delete(run.id);
+  async #perform(boss: PgBoss, queued: JobWithMetadata<object>): Promise<void> {
+    const taken = readQueued(queued);
+    const run = createRun(this.#app, { ...taken, job: this.#jobs.get(taken.name) as Job });
+    this.#runs.add(run);
+    const touch = () =>
+      boss.touch(queued.name, queued).catch((error) => this.#outage.report(error));
+    const beat = setInterval(touch, HEARTBEAT_S * 1_000);
+    const { outcome } = await this.#observer.run(run, () =>
+      runJob(run, (result) => this.#persist(() => settle(boss, this.#app.db, queued, result))),
+    );
+    clearInterval(beat);
+    if (outcome === 'returned') this.#returned += 1;
+    this.#runs.delete(run);
     this.#events.emit('ended');
   }
 
-  #describe(
-    { id, name: queue, data, retryCount, retryLimit }: JobWithMetadata<object>,
-    storage: Storage,
-  ): Run {
-    const name = storage.readJobName(queue);
-    // Each time that a job was given back, one more retry was allowed.
-    const returns = retryLimit - storage.RETRY_LIMIT;
-    return {
-      app: this.#app,
-      name,
-      job: this.#jobs.get(name) as Job,
-      id,
-      attempt: retryCount + 1 - returns,
-      ...readHeaders(data),
-      log: this.#app.log.child({ job: name, id }),
-      controller: new AbortController(),
-    };
-  }
-
-  /** Says that the worker still runs its jobs. */
-  async #beat(boss: PgBoss, queues: string[]): Promise<void> {
-    const taken = [...this.#taken.values()].map(({ queued }) => queued);
-    for (const queue of queues) {
-      const own = taken.filter(({ name }) => name === queue);
-      if (own.length > 0) await boss.touch(queue, own).catch((error) => this.#outage.report(error));
-    }
-  }
-
   #persist<Result>(attempt: () => Promise<Result>): Promise<Result | undefined> {
-    const isAwaited = () => !this.#isLate && (this.#taken.size > 0 || !this.#stop.signal.aborted);
+    const isAwaited = () => !this.#isLate && (this.#runs.size > 0 || !this.#stop.signal.aborted);
     return this.#outage.persist(attempt, isAwaited);
   }
 }
