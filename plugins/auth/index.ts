@@ -46,11 +46,7 @@ declare module 'fastify' {
 
 const Unauthenticated = createError('UNAUTHENTICATED', 'This needs a bearer token.', 401);
 const InvalidToken = createError('INVALID_TOKEN', 'The bearer token is not valid.', 401);
-const InsufficientScope = createError<[string]>(
-  'INSUFFICIENT_SCOPE',
-  'The bearer token does not have the scope %s.',
-  403,
-);
+const InsufficientScope = createError('INSUFFICIENT_SCOPE', 'The token lacks the scope %s.', 403);
 const NotAttached = createError('AUTH_NOT_ATTACHED', 'AUTH_ISSUER_URL is not set', 503);
 
 /**
@@ -70,10 +66,8 @@ export default fp(
       if (!verify) throw new NotAttached();
       request.user = await verify(readToken(request, reply)).catch((error) => {
         if (error.statusCode) throw error;
-        request.log.debug(
-          { cause: error.code || error.message, claim: error.claim },
-          'Bearer token refused',
-        );
+        const reason = { cause: error.code || error.message, claim: error.claim };
+        request.log.debug(reason, 'Bearer token refused');
         return challenge(reply, new InvalidToken(), ' error="invalid_token"');
       });
       request.logFields = { ...request.logFields, user: request.user.id };
@@ -85,13 +79,11 @@ export default fp(
 
 /** @returns what checks a token; it rejects with an error that has a status code, or says why */
 async function attachIssuer(app: FastifyInstance, url: string, audience: string) {
-  const { Keys } = await import('./keys.ts');
-  const { openIssuer } = await import('./issuer.ts');
+  const { fetchIssuerKeys, Keys } = await import('./keys.ts');
   const { verifyToken } = await import('./token.ts');
-  const issuer = url.startsWith('local:')
-    ? (await import(LOCAL_ISSUER.href)).openLocalIssuer(url)
-    : openIssuer(url);
-  const keys = new Keys(issuer);
+  const isLocal = url.startsWith('local:');
+  const fetchKeys = isLocal ? (await import(LOCAL_ISSUER.href)).readLocalKeys : fetchIssuerKeys;
+  const keys = new Keys(() => fetchKeys(url));
   app.readiness.attach({ name: 'auth', required: false, check: keys.fetch });
   return (token: string) => verifyToken(token, keys, { issuer: url, audience });
 }
@@ -107,11 +99,8 @@ function readToken({ headers, raw }: FastifyRequest, reply: FastifyReply): strin
 
 function checkScopes({ user, routeOptions }: FastifyRequest, reply: FastifyReply): void {
   const { auth } = routeOptions.config;
-  if (
-    typeof auth !== 'object' ||
-    auth.scope.split(' ').every((scope) => user.scopes.includes(scope))
-  )
-    return;
+  if (typeof auth !== 'object') return;
+  if (auth.scope.split(' ').every((scope) => user.scopes.includes(scope))) return;
   const parameters = ` error="insufficient_scope", scope="${auth.scope}"`;
   challenge(reply, new InsufficientScope(auth.scope), parameters);
 }

@@ -3,8 +3,8 @@ import type { Static } from 'typebox';
 import type { ClientError, ErrorAnswer } from './index.ts';
 
 // An import of values from node:http would load all of fetch.
-export const { STATUS_CODES } = process.getBuiltinModule('node:http');
-const { validateHeaderName, validateHeaderValue } = process.getBuiltinModule('node:http');
+const { STATUS_CODES, validateHeaderName, validateHeaderValue } =
+  process.getBuiltinModule('node:http');
 
 export const JSON_TYPE = 'application/json; charset=utf-8';
 
@@ -12,27 +12,15 @@ export const JSON_TYPE = 'application/json; charset=utf-8';
 const OF_THE_CONTENT =
   /^(content-(encoding|disposition|range|language)|etag|last-modified|trailer|transfer-encoding)$/;
 
+type Body = Static<typeof ErrorAnswer>;
+
 /** The answer for an error; of a 5xx only the app's own code is told, never Fastify's. */
-export function describeError(
-  statusCode: number,
-  { code, message, errors }: Partial<ClientError> = {},
-): Static<typeof ErrorAnswer> {
+export function describeError(statusCode: number, told: Partial<ClientError> = {}): Body {
   const error = STATUS_CODES[statusCode] ?? 'Error';
-  const kind = error.toUpperCase().replaceAll(/\W+/g, '_');
-  if (statusCode < 500)
-    return {
-      statusCode,
-      code: code ?? kind,
-      error,
-      message: message ?? error,
-      ...(errors && { errors }),
-    };
-  return {
-    statusCode,
-    code: code && !code.startsWith('FST_') ? code : kind,
-    error,
-    message: error,
-  };
+  const { code = error.toUpperCase().replaceAll(/\W+/g, '_'), message = error, errors } = told;
+  if (statusCode < 500) return { statusCode, code, error, message, ...(errors && { errors }) };
+  if (code.startsWith('FST_')) return describeError(statusCode);
+  return { statusCode, code, error, message: error };
 }
 
 /**
@@ -43,14 +31,14 @@ export function describeError(
  */
 export function sendError(
   reply: FastifyReply,
-  body: Static<typeof ErrorAnswer>,
-  describeFailure: (thrown: unknown) => Static<typeof ErrorAnswer>,
+  body: Body,
+  describeFailure: (thrown: unknown) => Body,
 ): void {
   if (reply.raw.headersSent) return void reply.raw.destroy();
   for (const [name, value] of Object.entries(reply.getHeaders()))
     if (OF_THE_CONTENT.test(name) || !isValid(name, value)) reply.removeHeader(name);
   reply.code(body.statusCode).type(JSON_TYPE).serializer(String);
-  const headers = { ...reply.getHeaders() };
+  const headers = reply.getHeaders();
   if (body.statusCode >= 500) return void sendPastHooks(reply, body, headers);
   const { send } = reply;
   // Fastify sends what an onSend hook throws, in a shape of its own, or ends the process.
@@ -62,11 +50,7 @@ export function sendError(
   send.call(reply, JSON.stringify(body));
 }
 
-function sendPastHooks(
-  reply: FastifyReply,
-  body: Static<typeof ErrorAnswer>,
-  headers: object,
-): void {
+function sendPastHooks(reply: FastifyReply, body: Body, headers: object): void {
   const text = JSON.stringify(body);
   const length = { 'content-length': Buffer.byteLength(text), 'cache-control': 'no-store' };
   reply.hijack();

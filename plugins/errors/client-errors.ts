@@ -8,24 +8,19 @@ import { logUnreadable } from '../../src/request-log.ts';
 import { describeError, JSON_TYPE } from './answer.ts';
 
 const BadRequest = createError('BAD_REQUEST', 'The request is not valid HTTP.', 400);
+const TooLate = createError('REQUEST_TIMEOUT', 'The request took too long to arrive.', 408);
+const LongChunks = createError('PAYLOAD_TOO_LARGE', 'The chunk extensions are too long.', 413);
+const LongHeaders = createError(
+  'REQUEST_HEADER_FIELDS_TOO_LARGE',
+  'The headers are too long.',
+  431,
+);
 
 /** What Node's parser found; everything else that is no HTTP is a 400. */
 const REFUSALS: Record<string, new () => FastifyError> = {
-  ERR_HTTP_REQUEST_TIMEOUT: createError(
-    'REQUEST_TIMEOUT',
-    'The request took too long to arrive.',
-    408,
-  ),
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: createError(
-    'PAYLOAD_TOO_LARGE',
-    'The chunk extensions are too long.',
-    413,
-  ),
-  HPE_HEADER_OVERFLOW: createError(
-    'REQUEST_HEADER_FIELDS_TOO_LARGE',
-    'The headers are too long.',
-    431,
-  ),
+  ERR_HTTP_REQUEST_TIMEOUT: TooLate,
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: LongChunks,
+  HPE_HEADER_OVERFLOW: LongHeaders,
 };
 
 /** What Node knows of a connection: the answer being sent on it, and the request being read. */
@@ -46,13 +41,15 @@ export function answerClientError(
   const { _httpMessage: response, parser } = socket;
   const request = parser?.incoming;
   const refusal = new (REFUSALS[code] ?? BadRequest)();
+  const hasGone = code === 'ECONNRESET';
   if (response) {
     response.once('close', () => socket.destroySoon());
-    if (request === response.req && code !== 'ECONNRESET') refuseBody(this, response, refusal);
+    if (request === response.req && !hasGone) refuseBody(this, response, refusal);
     return;
   }
+  // A request whose body is still read, and which has no response any more, was answered.
   const isAnswered = request?.complete === false;
-  if (code !== 'ECONNRESET' && socket.writable && !isAnswered) refuse(this, refusal, socket);
+  if (socket.writable && !hasGone && !isAnswered) refuse(this, refusal, socket);
   socket.destroySoon();
 }
 
@@ -80,9 +77,8 @@ function refuse(app: FastifyInstance, refusal: FastifyError, socket: Socket): vo
   header('content-type', JSON_TYPE);
   header('content-length', Buffer.byteLength(body));
   header('connection', 'close');
-  socket.write(
-    `HTTP/1.1 ${answer.statusCode} ${answer.error}\r\n${fields.join('\r\n')}\r\n\r\n${body}`,
-  );
+  const head = [`HTTP/1.1 ${answer.statusCode} ${answer.error}`, ...fields].join('\r\n');
+  socket.write(`${head}\r\n\r\n${body}`);
   logUnreadable(app.log, caller, answer.statusCode);
 }
 

@@ -40,9 +40,11 @@ declare module 'fastify' {
      * Tells clients what an error of a backing service means. Each plugin that attaches one
      * recognizes only what that service itself threw, and gives undefined for all other errors.
      */
-    answerErrors(translate: (error: Error) => ClientError | undefined): void;
+    answerErrors(translate: Translate): void;
   }
 }
+
+type Translate = (error: Error) => ClientError | undefined;
 
 /** When a client may come back after a 503, in seconds: by then a restart or a rush is over. */
 const RETRY_AFTER_S = 5;
@@ -55,7 +57,7 @@ const MethodNotAllowed = createError('METHOD_NOT_ALLOWED', '%s is not allowed on
 /** One handler and one shape for every error: a 5xx says nothing, and is logged whole. */
 export default fp(
   async (app) => {
-    const translations: ((error: Error) => ClientError | undefined)[] = [];
+    const translations: Translate[] = [];
     app.decorate('answerErrors', (translate) => void translations.push(translate));
     app.decorateRequest('logFields');
     app.decorateReply('failure');
@@ -64,9 +66,9 @@ export default fp(
       if (refusal) reply.header('connection', 'close');
       done(refusal);
     });
-    app.setErrorHandler<unknown>((thrown, request, reply) => {
+    app.setErrorHandler<unknown>((thrown, _request, reply) => {
       const describe = (failure: unknown) => {
-        const made = findClientError(failure, request, reply, translations);
+        const made = findClientError(failure, reply, translations);
         const statusCode = made?.statusCode ?? 500;
         if (made instanceof BodyTooLate) reply.header('connection', 'close');
         if (statusCode >= 500) reply.failure = toError(failure);
@@ -83,9 +85,8 @@ export default fp(
 /** What a client may be told of whatever was thrown; without it, the answer is a bare 500. */
 function findClientError(
   thrown: unknown,
-  { raw }: FastifyRequest,
-  { statusCode }: FastifyReply,
-  translations: ((error: Error) => ClientError | undefined)[],
+  { request: { raw }, statusCode }: FastifyReply,
+  translations: Translate[],
 ): Partial<ClientError> | undefined {
   try {
     const error = thrown as FastifyError;
@@ -113,9 +114,8 @@ function toError(thrown: unknown): Error {
   } catch {
     // A getter of it throws: here, rather than in the log.
   }
-  return new Error(
-    `No error that can be read was thrown, but ${thrown === null ? null : typeof thrown}`,
-  );
+  const kind = thrown === null ? null : typeof thrown;
+  return new Error(`No error that can be read was thrown, but ${kind}`);
 }
 
 function isErrorStatus(status: unknown): boolean {

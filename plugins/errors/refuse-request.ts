@@ -50,7 +50,6 @@ function isTooLong(url: string): boolean {
 
 function isReadable(url: string): boolean {
   if (!url.startsWith('/') && url !== '*' && !isAbsolute(url)) return false;
-  if (!url.includes('%')) return true;
   try {
     decodeURIComponent(readRoute(url));
     return true;
@@ -65,6 +64,5 @@ function isAbsolute(url: string): boolean {
 }
 
 function readRoute(url: string): string {
-  const end = url.search(/[?#]/);
-  return end === -1 ? url : url.slice(0, end);
+  return url.split(/[?#]/, 1)[0]!;
 }

@@ -1,15 +1,21 @@
-import { Ajv, type AnySchemaObject, type ErrorObject, type Options } from 'ajv';
+import { Ajv, type ErrorObject, type Options, type ValidateFunction } from 'ajv';
 import addFormats from 'ajv-formats';
 import { MAX_PROBLEMS } from './problems.ts';
 
-/**
- * How many values of a body are searched for problems, so that a large one costs no more than its
- * parsing.
- */
+/** How many values of a body are searched for problems: that costs no more than its parsing. */
 const MAX_VALUES = 1_000;
 
 /** What an object or a list of which only the first values are there may seem to lack. */
 const LACKS = ['required', 'minItems', 'minProperties', 'contains', 'dependentRequired'];
+
+/** Reads a text as another type. ajv's own coercion also takes 0x10, 1e2, " 5", +5 and 5.0. */
+const READERS: Record<string, (text: string) => unknown> = {
+  integer: (text) => (/^-?\d+$/.test(text) ? Number(text) : undefined),
+  number: (text) => (/^-?\d+(\.\d+)?$/.test(text) ? Number(text) : undefined),
+  boolean: (text) => (/^(true|false)$/.test(text) ? text === 'true' : undefined),
+  null: (text) => (text === '' ? null : undefined),
+  array: (text) => [text],
+};
 
 export type Schemas = Record<string, object>;
 
@@ -35,96 +41,77 @@ export function createAjv(options: Options = {}, schemas: Schemas = {}): Ajv {
  */
 export function compileBody(ajv: Ajv, all: () => Ajv, schema: object): Check {
   const validate = ajv.compile(schema);
-  return (body) => (validate(body) ? null : listProblems(body, validate.errors!, all, schema));
+  return (body) => {
+    if (validate(body)) return null;
+    const problems = listProblems(body, all().compile(schema));
+    return problems.length > 0 ? problems : validate.errors!;
+  };
 }
 
-function listProblems(body: unknown, first: ErrorObject[], all: () => Ajv, schema: object) {
+function listProblems(body: unknown, validate: ValidateFunction): ErrorObject[] {
   const copied = { values: 0 };
-  const validate = all().compile(schema);
   validate(copyFirst(body, copied));
   const isWhole = copied.values <= MAX_VALUES;
-  const found = (validate.errors ?? []).filter(
-    ({ keyword }) => isWhole || !LACKS.includes(keyword),
-  );
-  return (found.length > 0 ? found : first).slice(0, MAX_PROBLEMS);
+  const problems = validate.errors ?? [];
+  return problems
+    .filter(({ keyword }) => isWhole || !LACKS.includes(keyword))
+    .slice(0, MAX_PROBLEMS);
 }
 
 function copyFirst(value: unknown, copied: { values: number }): unknown {
   if (typeof value !== 'object' || value === null) return value;
   const copy = Array.isArray(value) ? [] : {};
-  for (const name of Array.isArray(value) ? value.keys() : Object.keys(value)) {
+  const first = Array.isArray(value) ? value.slice(0, MAX_VALUES + 1) : value;
+  for (const [name, part] of Object.entries(first)) {
     if (++copied.values > MAX_VALUES) break;
-    Reflect.set(copy, name, copyFirst(Reflect.get(value, name), copied));
+    Reflect.set(copy, name, copyFirst(part, copied));
   }
   return copy;
 }
 
 /**
- * Paths, queries and headers carry only text: numbers and lists are read from it, into the value
- * itself.
+ * Paths, queries and headers carry only text: where the schema wants another type, the text is read
+ * as that, into the value itself.
  *
- * @param ajv with `coerceTypes` and `allErrors`
+ * @param ajv with `allErrors`
  */
-export function compileText(ajv: Ajv, schema: AnySchemaObject): Check {
-  const validate = ajv.compile<Record<string, unknown>>(schema);
-  const properties = listParts(ajv, schema, schema).flatMap((part) =>
-    Object.entries<AnySchemaObject>(part.properties ?? {}),
-  );
-  const isInteger = new Map<string, boolean>();
-  for (const [name, property] of properties) {
-    const types = listParts(ajv, schema, property).flatMap(({ type = [] }) => type);
-    isInteger.set(name, types.includes('integer') && !types.includes('number'));
-  }
-  return (value) => {
-    const values = value as Record<string, unknown>;
-    // Copied: ajv reads the values of a list into the list itself.
-    const texts = Object.entries(values).map(([name, text]) => [name, [text].flat()] as const);
-    const found = validate(values) ? [] : validate.errors!;
-    const misread = texts.flatMap(([name, given]) =>
-      findMisread(name, given, values[name], isInteger),
-    );
-    return found.length + misread.length > 0 ? [...found, ...misread].slice(0, MAX_PROBLEMS) : null;
+export function compileText(ajv: Ajv, schema: object): Check {
+  const validate = ajv.compile(schema) as ValidateFunction<Texts>;
+  const check = (values: Texts): ErrorObject[] | null => {
+    if (validate(values)) return findBrackets(values, validate);
+    const problems = validate.errors!;
+    const wasRead = problems.filter((problem) => readText(values, problem));
+    return wasRead.length > 0 ? check(values) : problems.slice(0, MAX_PROBLEMS);
   };
+  return (values) => check(values as Texts);
 }
 
-/** A schema and those of which it consists, as `$ref` and `anyOf` name them. */
-function listParts(
-  ajv: Ajv,
-  root: AnySchemaObject,
-  schema: AnySchemaObject,
-  parts = new Set<AnySchemaObject>(),
-): AnySchemaObject[] {
-  if (parts.has(schema)) return [];
-  parts.add(schema);
-  const { $ref, items, allOf = [], anyOf = [], oneOf = [] } = schema;
-  const referred = $ref && resolve(ajv, root, $ref);
-  for (const part of [referred, items, ...allOf, ...anyOf, ...oneOf])
-    if (part) listParts(ajv, root, part, parts);
-  return [...parts];
+type Texts = Record<string, unknown>;
+
+/** @returns whether the problem was a text of the type that is wanted; it is none any more */
+function readText(values: Texts, { keyword, params, instancePath }: ErrorObject): boolean {
+  if (keyword !== 'type') return false;
+  const keys = instancePath
+    .split('/')
+    .map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'));
+  const [, name = '', index] = keys;
+  const parent = index === undefined ? values : (values[name] as Texts);
+  const text = parent[index ?? name];
+  if (typeof text !== 'string') return false;
+  const types: string[] = [params.type].flat();
+  const value = types.map((type) => READERS[type]?.(text)).find((read) => read !== undefined);
+  if (value !== undefined) parent[index ?? name] = value;
+  return value !== undefined;
 }
 
-/** What a `$ref` names: a part of the schema itself, or a schema that the app has added. */
-function resolve(ajv: Ajv, root: AnySchemaObject, ref: string): AnySchemaObject | undefined {
-  if (!ref.startsWith('#/')) return ajv.getSchema(ref)?.schema as AnySchemaObject | undefined;
-  const keys = ref.slice(2).split('/');
-  return keys.reduce((part: AnySchemaObject | undefined, key) => part?.[key], root);
-}
-
-/** ajv also reads 0x10, 1e2, " 5", +5 and 5.0 as integers, and passes over limit[] (PHP's form). */
-function findMisread(
-  name: string,
-  texts: unknown[],
-  value: unknown,
-  isInteger: Map<string, boolean>,
-): ErrorObject[] {
-  const form = isInteger.get(name) ? /^-?\d+$/ : /^-?\d+(\.\d+)?$/;
-  if ([value].flat().some((one, at) => typeof one === 'number' && !form.test(`${texts[at]}`)))
-    return [describe(`/${name}`, `must be ${isInteger.get(name) ? 'integer' : 'number'}`)];
-  const [base = ''] = name.split('[');
-  if (base === name || !isInteger.has(base)) return [];
-  return [describe('', `must have ${base} without brackets, again for each value of a list`)];
-}
-
-function describe(instancePath: string, message: string): ErrorObject {
-  return { instancePath, message, keyword: 'type', schemaPath: '', params: {} };
+/** A schema passes over `limit[]`, which is PHP's form of a list. */
+function findBrackets(values: Texts, validate: ValidateFunction): ErrorObject[] | null {
+  const names = Object.keys(values).filter((name) => name.includes('['));
+  if (names.length === 0) return null;
+  // What a schema knows has a type, and no type has symbols.
+  const symbols = names.map((name) => [name.split('[', 1)[0], Symbol()]);
+  if (validate({ ...values, ...Object.fromEntries(symbols) })) return null;
+  const name = validate.errors![0]!.instancePath.slice(1);
+  const message = `must have ${name} without brackets, again for each value of a list`;
+  return [{ instancePath: '', message, keyword: 'type', schemaPath: '', params: {} }];
 }

@@ -35,10 +35,9 @@ export class LazyCompilers {
   #buildValidator(schemas: Schemas): FastifySchemaCompiler<object> {
     const exact = this.#delay(() => createAjv({}, schemas));
     const all = this.#delay(() => createAjv({ allErrors: true }, schemas));
-    const text = this.#delay(() => createAjv({ allErrors: true, coerceTypes: 'array' }, schemas));
     return ({ schema, ...place }) => {
       const compile = (): Check =>
-        place.httpPart === 'body' ? compileBody(exact(), all, schema) : compileText(text(), schema);
+        place.httpPart === 'body' ? compileBody(exact(), all, schema) : compileText(all(), schema);
       const check = this.#delay(() => compileAt(place, compile));
       const validate: ReturnType<FastifySchemaCompiler<object>> = (value) => {
         validate.errors = check()(value);

@@ -9,8 +9,6 @@ import { InvalidRequest } from './problems.ts';
 /** A media type, whatever its parameters (RFC 9110, 8.3.1). */
 const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(;|$)/;
 
-type Done = (error: Error | null, body?: unknown) => void;
-
 const NotUtf8 = createError('NOT_UTF8', 'JSON is UTF-8 (RFC 8259, 8.1).', 400);
 const UnsupportedType = createError(
   'FST_ERR_CTP_INVALID_MEDIA_TYPE',
@@ -45,7 +43,7 @@ export default fp(
         else parseJson(request, body.toString(), done);
       },
     );
-    app.addContentTypeParser('*', refuseBody);
+    app.addContentTypeParser('*', refuseType);
   },
   { name: 'validation' },
 );
@@ -64,7 +62,11 @@ function isPlainUtf8(headers: IncomingHttpHeaders): boolean {
 }
 
 /** Waits for the first byte at most: what has a type that nobody knows is not read. */
-function refuseBody(request: FastifyRequest, payload: NodeJS.ReadableStream, done: Done): void {
+function refuseType(
+  request: FastifyRequest,
+  payload: NodeJS.ReadableStream,
+  done: (error: Error | null) => void,
+): void {
   const refuse = () => done(new UnsupportedType());
   if (request.is404) done(null);
   else if (Number(request.headers['content-length']) > 0) refuse();
