@@ -5,10 +5,10 @@ import {
   exportJWK,
   generateKeyPair,
   importJWK,
+  type JSONWebKeySet,
   type JWK,
   SignJWT,
 } from 'jose';
-import type { Issuer } from '../plugins/auth/keys.ts';
 import { readConfig } from '../src/app.ts';
 import { createLogger } from '../src/logger.ts';
 import { exitWith, OperatorError } from '../src/operator-error.ts';
@@ -30,14 +30,10 @@ async function printToken([id = 'developer', ...scopes]: string[]): Promise<void
   console.log(await signToken(url, audience, id, scopes));
 }
 
-/** The issuer of development: a key in the folder that the URL names, `local:FOLDER`. */
-export function openLocalIssuer(url: string): Issuer {
-  return {
-    fetchKeys: async () => {
-      const { d: _private, ...key } = await readKey(url);
-      return { keys: [key] };
-    },
-  };
+/** The keys of the issuer of development: one, in the folder that the URL names, `local:FOLDER`. */
+export async function fetchKeys(url: string): Promise<JSONWebKeySet> {
+  const { d: _private, ...key } = await readKey(url);
+  return { keys: [key] };
 }
 
 /** A token for `aud` that lasts an hour. */

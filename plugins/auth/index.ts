@@ -46,7 +46,11 @@ declare module 'fastify' {
 
 const Unauthenticated = createError('UNAUTHENTICATED', 'This needs a bearer token.', 401);
 const InvalidToken = createError('INVALID_TOKEN', 'The bearer token is not valid.', 401);
-const InsufficientScope = createError('INSUFFICIENT_SCOPE', 'The token lacks the scope %s.', 403);
+const InsufficientScope = createError<[string]>(
+  'INSUFFICIENT_SCOPE',
+  'The bearer token does not have the scope %s.',
+  403,
+);
 const NotAttached = createError('AUTH_NOT_ATTACHED', 'AUTH_ISSUER_URL is not set', 503);
 
 /**
@@ -79,10 +83,11 @@ export default fp(
 
 /** @returns what checks a token; it rejects with an error that has a status code, or says why */
 async function attachIssuer(app: FastifyInstance, url: string, audience: string) {
-  const { fetchIssuerKeys, Keys } = await import('./keys.ts');
+  const { Keys } = await import('./keys.ts');
   const { verifyToken } = await import('./token.ts');
-  const isLocal = url.startsWith('local:');
-  const fetchKeys = isLocal ? (await import(LOCAL_ISSUER.href)).readLocalKeys : fetchIssuerKeys;
+  const { fetchKeys } = url.startsWith('local:')
+    ? await import(LOCAL_ISSUER.href)
+    : await import('./issuer.ts');
   const keys = new Keys(() => fetchKeys(url));
   app.readiness.attach({ name: 'auth', required: false, check: keys.fetch });
   return (token: string) => verifyToken(token, keys, { issuer: url, audience });

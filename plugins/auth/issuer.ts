@@ -1,28 +1,20 @@
 import type { JSONWebKeySet } from 'jose';
-import type { Issuer } from './keys.ts';
 
 /** How long an answer of the issuer may take, in milliseconds, and how long it may be, in bytes. */
 const TIMEOUT_MS = 2_000;
 const MAX_BYTES = 512 * 1024;
 
-/** An issuer as OpenID Connect Discovery 1.0 describes it. */
-export function openIssuer(url: string): Issuer {
-  return {
-    fetchKeys: async () => (await fetchJson(await discoverKeys(url))) as unknown as JSONWebKeySet,
-  };
-}
-
-/** @returns the URL of the issuer's keys */
-async function discoverKeys(url: string): Promise<string> {
+/** The keys of an issuer, as OpenID Connect Discovery 1.0 describes it. */
+export async function fetchKeys(url: string): Promise<JSONWebKeySet> {
   const place = `${url.replace(/\/$/, '')}/.well-known/openid-configuration`;
   const { issuer, jwks_uri: keys } = await fetchJson(place);
-  if (issuer !== url)
-    throw new Error(
-      `${place} is of the issuer ${JSON.stringify(issuer)}: set AUTH_ISSUER_URL to it`,
-    );
+  if (issuer !== url) {
+    const named = JSON.stringify(issuer);
+    throw new Error(`${place} is of the issuer ${named}: set AUTH_ISSUER_URL to it`);
+  }
   if (typeof keys !== 'string' || !isSafe(keys, url))
     throw new Error(`${place} has no https: URL as jwks_uri`);
-  return keys;
+  return (await fetchJson(keys)) as unknown as JSONWebKeySet;
 }
 
 /** Plain HTTP stays on this machine. */

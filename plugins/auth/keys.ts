@@ -8,22 +8,14 @@ const MAX_AGE_MS = 600_000;
 const PAUSE_MS = 30_000;
 const FAILURE_PAUSE_MS = 2_000;
 
-const Unavailable = createError<[ErrorOptions]>(
-  'AUTH_UNAVAILABLE',
-  'The issuer cannot be reached',
-  503,
-);
-
-export interface Issuer {
-  fetchKeys(): Promise<JSONWebKeySet>;
-}
+const Unavailable = createError('AUTH_UNAVAILABLE', 'The issuer cannot be reached', 503);
 
 /**
  * The keys of an issuer, fetched when they are needed and kept. jose's createRemoteJWKSet forgets
  * them while the issuer is away, and takes an answer of any size.
  */
 export class Keys {
-  readonly #issuer: Issuer;
+  readonly #fetchKeys: () => Promise<JSONWebKeySet>;
   #known: JWTVerifyGetKey = () => Promise.reject(new errors.JWKSNoMatchingKey());
   #asking: Promise<void> | undefined;
   #failure: Error | undefined;
@@ -31,12 +23,12 @@ export class Keys {
   #nextAt = 0;
   #staleAt = Number.POSITIVE_INFINITY;
 
-  constructor(issuer: Issuer) {
-    this.#issuer = issuer;
+  constructor(fetchKeys: () => Promise<JSONWebKeySet>) {
+    this.#fetchKeys = fetchKeys;
   }
 
   /** Rejects with why the issuer cannot be reached. */
-  readonly fetch = async () => createLocalJWKSet(await this.#issuer.fetchKeys());
+  readonly fetch = async () => createLocalJWKSet(await this.#fetchKeys());
 
   /**
    * What `check` resolves with by these keys, or by newer ones where it rejects because none is the

@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely';
+import { Kysely, PostgresDialect } from 'kysely';
 import type { Pool } from 'pg';
 import { findPendingMigrations } from './migrate.ts';
 
@@ -8,18 +8,22 @@ const TOO_MANY_CONNECTIONS = '53300';
 /**
  * A database is up when it answers and has every migration. That all connections are in use,
  * whether the pool or the server has no other one, is no outage.
+ *
+ * @param spare is asked where the pool is full
  */
 export function createCheck<Tables>(
   db: Kysely<Tables>,
   migrations: string,
   pool?: Pool,
-  spare: Kysely<Tables> = db,
+  spare?: Pool,
 ): () => Promise<void> {
   let used = 0;
   pool?.on('acquire', () => used++).on('release', () => used--);
+  const beside = spare && new Kysely<Tables>({ dialect: new PostgresDialect({ pool: spare }) });
   return async () => {
     const isFull = pool && pool.idleCount === 0 && pool.totalCount >= pool.options.max;
-    const pending = await findPendingMigrations(isFull ? spare : db, migrations).catch((error) =>
+    const asked = (isFull && beside) || db;
+    const pending = await findPendingMigrations(asked, migrations).catch((error) =>
       used > 0 && error.code === TOO_MANY_CONNECTIONS ? [] : Promise.reject(error),
     );
     if (pending.length > 0)

@@ -1,27 +1,17 @@
 import type { PGlite } from '@electric-sql/pglite';
 import type { FastifyInstance } from 'fastify';
-import type { Dialect } from 'kysely';
+import { type Dialect, PostgresDialect } from 'kysely';
 import type { Pool } from 'pg';
 import { createEmbeddedDatabase } from './embedded-database.ts';
 import type { SqlError } from './translate-error.ts';
 
-export interface Connections {
-  dialect: Dialect;
-  pool?: Pool;
-}
-
-interface ConnectOptions {
-  /** Whether to pass by a pooler. */
-  isDirect?: boolean;
-  /** The most connections. */
-  max: number;
-  /** How long a statement may take, in milliseconds; 0 forever. */
-  statementTimeoutMs: number;
-}
-
 export interface Driver {
-  connect(options: ConnectOptions): Connections;
+  dialect: Dialect;
   isSqlError(error: Error): error is SqlError;
+  /** The app's connections; undefined where the database is the embedded one, which has one. */
+  pool?: Pool;
+  /** Opens connections beside those, past a pooler; a statement may take 0 milliseconds: forever. */
+  openPool?(max: number, statementTimeoutMs?: number): Pool;
 }
 
 /** Loads the driver that the URL's scheme asks for, and only that one. */
@@ -30,19 +20,19 @@ export async function pickDriver(
   prepare: (pglite: PGlite) => Promise<string[]>,
 ): Promise<Driver> {
   const { DATABASE_URL: url, DATABASE_DIRECT_URL: directUrl = url, DATABASE_TLS: tls } = config;
-  if (url.startsWith('pglite:')) {
-    const database = createEmbeddedDatabase(url, log, prepare);
-    return { connect: () => database, isSqlError: database.isSqlError };
-  }
-  const { createPool, createPostgresDialect, isSqlError } = await import('./postgres.ts');
+  if (url.startsWith('pglite:')) return createEmbeddedDatabase(url, log, prepare);
+  const { createPool, isSqlError } = await import('./postgres.ts');
+  // Connecting, a statement and a tenth to cancel it end before the request does.
   const connectTimeoutMs = Math.min(5_000, config.REQUEST_TIMEOUT_MS * 0.2);
+  const timeoutMs = config.REQUEST_TIMEOUT_MS * 0.6;
   const onIdleError = (err: Error) => log.warn({ err }, 'A connection to the database broke');
+  const open = (url: string, max: number, statementTimeoutMs: number) =>
+    createPool({ url, tls, max, connectTimeoutMs, statementTimeoutMs, onIdleError });
+  const pool = open(url, config.DATABASE_POOL_MAX, timeoutMs);
   return {
-    connect: ({ isDirect, ...limits }) => {
-      const address = { url: isDirect ? directUrl : url, tls, connectTimeoutMs, onIdleError };
-      const pool = createPool({ ...address, ...limits });
-      return { pool, dialect: createPostgresDialect(pool) };
-    },
+    dialect: new PostgresDialect({ pool }),
     isSqlError,
+    pool,
+    openPool: (max, statementTimeoutMs = timeoutMs) => open(directUrl, max, statementTimeoutMs),
   };
 }

@@ -11,6 +11,11 @@ export const RESET =
   'Stop npm run dev and run npm run db:reset: it moves the database aside, deletes nothing, ' +
   'and the next start creates a new one.';
 
+export function cannotOpen(folder: string, cause: Error, remedy: string): OperatorError {
+  const reason = `The embedded database in ${folder} cannot be opened: ${cause.message}`;
+  return new OperatorError(`${reason}. ${remedy}`, { cause });
+}
+
 /**
  * Locks the folder for this process until its end, and creates what is not there.
  *
@@ -26,16 +31,13 @@ export async function prepareFolder(
     const files = await readdir(folder).catch(ignoreMissing);
     if (files?.includes('PG_VERSION')) return;
     if (files?.length) throw new OperatorError(`${folder} is no whole database. ${RESET}`);
-    log.info(
-      `Creating the embedded database in ${folder}: what needs it waits for some seconds, once`,
-    );
+    const news = `Creating the embedded database in ${folder}`;
+    log.info(`${news}: what needs it waits for some seconds, once`);
     await create(module, folder);
-  } catch (cause) {
-    if (cause instanceof OperatorError) throw cause;
-    const reason = `The embedded database in ${folder} cannot be opened: ${(cause as Error).message}`;
-    throw new OperatorError(`${reason}. Correct that, or name another folder in DATABASE_URL.`, {
-      cause,
-    });
+  } catch (error) {
+    if (error instanceof OperatorError) throw error;
+    const remedy = 'Correct that, or name another folder in DATABASE_URL.';
+    throw cannotOpen(folder, error as Error, remedy);
   }
 }
 

@@ -7,13 +7,13 @@ import { type Static, Type } from 'typebox';
 import { createCheck } from './check.ts';
 import { pickDriver } from './driver.ts';
 import { MIGRATIONS } from './migration-files.ts';
-import { migrate, prepare } from './release.ts';
+import { release } from './release.ts';
 import { translateError } from './translate-error.ts';
 import { DatabaseUnavailable } from './unavailable.ts';
 import { DATABASE_URL_PATTERN } from './url.ts';
 
 /** The embedded database blocks the process as it opens: the port comes first. In milliseconds. */
-const WARM_UP_MS = 100;
+const CONNECT_DELAY_MS = 100;
 
 const EXPECTED_URL =
   'a postgres://, postgresql:// or pglite: URL with a user, one host (or ?host=/socket/folder) and ' +
@@ -95,39 +95,41 @@ export interface DatabaseOptions {
 export default fp(
   async (app, { migrations = MIGRATIONS }: DatabaseOptions) => {
     const steps: PrepareStep[] = [];
-    const { connect, isSqlError } = await pickDriver(app, (pglite) => prepare(steps, { pglite }));
-    const { DATABASE_POOL_MAX: max, REQUEST_TIMEOUT_MS } = app.config;
-    // Connecting (up to a fifth), a statement and a tenth to cancel it end before the request does.
-    const statementTimeoutMs = REQUEST_TIMEOUT_MS * 0.6;
-    const { dialect, pool } = connect({ max, statementTimeoutMs });
+    const driver = await pickDriver(app, (pglite) => prepare(steps, { pglite }));
+    const { dialect, pool, openPool, isSqlError } = driver;
     const db = new Kysely<Tables>({ dialect, log: (event) => QUERIES.publish(event) });
-    const spare = pool ? connect({ isDirect: true, max: 1, statementTimeoutMs }) : undefined;
-    const check = createCheck(db, migrations, pool, spare && new Kysely<Tables>(spare));
+    const spare = openPool?.(1);
+    const check = createCheck(db, migrations, pool, spare);
     app.decorate('db', db);
+    app.decorate('databasePool', pool);
+    app.decorate('prepareDatabase', (step) => void steps.push(step));
     app.answerErrors((error) =>
       error instanceof DatabaseUnavailable || isSqlError(error) ? translateError(error) : undefined,
     );
-    app.decorate('databasePool', pool);
-    app.decorate('prepareDatabase', (step) => void steps.push(step));
     app.readiness.attach({
       name: 'database',
       required: true,
       check,
-      release: () =>
-        pool
-          ? migrate(connect({ isDirect: true, max: 2, statementTimeoutMs: 0 }), migrations, steps)
-          : check().then(() => []),
+      async release() {
+        const pool = openPool?.(2, 0);
+        if (pool) return release(pool, migrations, () => prepare(steps, { pool }));
+        await check();
+        return [];
+      },
     });
     // Connect now: the first request is faster, and a missing database is logged at once.
-    const warmUp = () =>
+    const connect = () =>
       check().catch(
         (err) => app.readiness.draining || app.log.warn({ err }, 'The database is not ready'),
       );
-    app.addHook('onListen', async () => void setTimeout(warmUp, WARM_UP_MS).unref());
-    app.addHook(
-      'onClose',
-      async () => void (await Promise.all([db.destroy(), spare?.pool?.end()])),
-    );
+    app.addHook('onListen', async () => void setTimeout(connect, CONNECT_DELAY_MS).unref());
+    app.addHook('onClose', async () => void (await Promise.all([db.destroy(), spare?.end()])));
   },
   { name: 'database', dependencies: ['readiness', 'errors'] },
 );
+
+async function prepare(steps: PrepareStep[], driver: DatabaseDriver): Promise<string[]> {
+  const names: string[] = [];
+  for (const step of steps) names.push(...(await step(driver)));
+  return names;
+}

@@ -1,8 +1,6 @@
-import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Kysely, sql } from 'kysely';
-import { Migrator } from 'kysely/migration';
-import { listFiles, MIGRATIONS, type Migrations, readMigrations } from './migration-files.ts';
+import { type AppMigration, listMigrations, loadMigration, MIGRATIONS } from './migration-files.ts';
 import type { SqlError } from './translate-error.ts';
 
 /** How long a migration waits for another session, in milliseconds: traffic waits behind it. */
@@ -13,10 +11,14 @@ const LOCK_TIMEOUT_MS = 5_000;
  */
 const POLL_MS = 250;
 
+/** Any number that no other lock of the app has: this is "poort" in ASCII. */
+const LOCK_ID = 0x706f6f7274;
+
 /**
  * Applies the migrations of src/migrations that the database does not have yet, in the order of
  * their names: those in transactions all or none, those without one by one. One caller at a time,
- * by a lock that ends with its transaction.
+ * by a lock that ends with its transaction: that of Kysely's Migrator stays with the session, which
+ * a pooler gives to others.
  *
  * @returns the names of the migrations applied, in order
  * @throws the first migration's error, with its name in the message
@@ -25,7 +27,9 @@ export async function applyMigrations<Tables>(
   db: Kysely<Tables>,
   folder = MIGRATIONS,
 ): Promise<string[]> {
-  const migrations = await readMigrations(folder);
+  const migrations: Migrations = new Map();
+  for (const [name, file] of await listMigrations(folder))
+    migrations.set(name, await loadMigration(file));
   const applied: string[] = [];
   for (;;) {
     const names = await applyNext(db, migrations);
@@ -34,50 +38,52 @@ export async function applyMigrations<Tables>(
   }
 }
 
+type Migrations = Map<string, AppMigration>;
+
 /** The names of the migrations that the database does not have yet, in order. */
 export async function findPendingMigrations<Tables>(
   db: Kysely<Tables>,
   folder = MIGRATIONS,
 ): Promise<string[]> {
-  const names = (await listFiles(folder)).map((file) => path.parse(file).name);
-  return findPending(db, names);
+  return findPending(db, await listMigrations(folder));
 }
 
-async function findPending<Tables>(db: Kysely<Tables>, names: string[]): Promise<string[]> {
-  const applied = new Set(await listApplied(db));
-  return names.filter((name) => !applied.has(name)).sort();
-}
-
-/** The names of the migrations that the database has, whether they are the code's or not. */
-export async function listApplied<Tables>(db: Kysely<Tables>): Promise<string[]> {
+async function findPending<Tables>(
+  db: Kysely<Tables>,
+  migrations: Map<string, unknown>,
+): Promise<string[]> {
   const { rows } = await sql`select to_regclass('kysely_migration') as found`.execute(db);
-  if (!(rows[0] as { found: unknown }).found) return [];
-  const applied = await sql<{ name: string }>`select name from kysely_migration`.execute(db);
-  return applied.rows.map(({ name }) => name);
+  const hasTable = (rows[0] as { found: unknown }).found !== null;
+  const applied = hasTable ? await readApplied(db) : [];
+  const names = new Set(applied.map(({ name }) => name));
+  return [...migrations.keys()].filter((name) => !names.has(name)).sort();
+}
+
+/** The migrations that the database has, whether they are the code's or not. */
+export async function readApplied<Tables>(db: Kysely<Tables>): Promise<Applied[]> {
+  return (await sql<Applied>`select * from kysely_migration`.execute(db)).rows;
+}
+
+interface Applied {
+  name: string;
+  /** A hash of its code, in the embedded database. */
+  source?: string | null;
 }
 
 /** Applies the next ones that belong together; none where none is left. */
 async function applyNext<Tables>(db: Kysely<Tables>, migrations: Migrations): Promise<string[]> {
-  const next = await findNext(db, migrations);
+  const isAlone = (name: string) => migrations.get(name)?.transaction === false;
+  const [next] = await findPending(db, migrations);
+  if (next === undefined) return [];
   const { supportsMultipleConnections } = db.getExecutor().adapter;
   // The embedded database has one connection, and one process.
-  if (next.length === 0 || (isAlone(next, migrations) && !supportsMultipleConnections))
-    return run(db, migrations, next);
+  if (isAlone(next) && !supportsMultipleConnections) return run(db, migrations, [next]);
   return runLocked(db, async (transaction) => {
-    const names = await findNext(transaction, migrations);
-    return run(isAlone(names, migrations) ? db : transaction, migrations, names);
+    const pending = await findPending(transaction, migrations);
+    const alone = pending.findIndex(isAlone);
+    if (alone === 0) return run(db, migrations, pending.slice(0, 1));
+    return run(transaction, migrations, pending.slice(0, alone < 0 ? undefined : alone));
   });
-}
-
-/** The pending ones up to the next without a transaction, or that one alone. */
-async function findNext<Tables>(db: Kysely<Tables>, migrations: Migrations): Promise<string[]> {
-  const names = await findPending(db, Object.keys(migrations));
-  const alone = names.findIndex((name) => isAlone([name], migrations));
-  return alone < 0 ? names : names.slice(0, Math.max(alone, 1));
-}
-
-function isAlone([name = '']: string[], migrations: Migrations): boolean {
-  return migrations[name]?.transaction === false;
 }
 
 /** Runs what two releases must not do at once, in a transaction that has the lock. */
@@ -106,45 +112,39 @@ async function lock<Tables>(transaction: Kysely<Tables>): Promise<boolean> {
   return rows[0]?.locked === true;
 }
 
-/** Any number that no other lock of the app has: this is "poort" in ASCII. */
-const LOCK_ID = 0x706f6f7274;
-
 async function run<Tables>(
   db: Kysely<Tables>,
   migrations: Migrations,
   names: string[],
 ): Promise<string[]> {
-  const last = names.at(-1);
-  if (!last) return [];
-  // Kysely refuses names that the code lacks: those of newer code or of another branch.
-  const others = (await listApplied(db)).map((name) => [name, { up: async () => undefined }]);
-  const provider = {
-    getMigrations: async () => ({ ...Object.fromEntries(others), ...migrations }),
-  };
-  const migrator = new Migrator({
-    db,
-    provider,
-    allowUnorderedMigrations: true,
-    disableTransactions: !db.isTransaction,
-  });
-  const { error, results = [] } = await migrator.migrateTo(last);
-  const failed = results.find(({ status }) => status === 'Error')?.migrationName;
-  if (failed) throw describeFailure(failed, error, db.isTransaction);
-  if (error) throw error;
+  for (const name of names) {
+    await createTable(db);
+    try {
+      await migrations.get(name)!.up(db);
+    } catch (cause) {
+      throw describeFailure(name, cause, db.isTransaction);
+    }
+    const row = sql`${name}, ${new Date().toISOString()}`;
+    await sql`insert into kysely_migration values (${row})`.execute(db);
+  }
   return names;
+}
+
+/** The table of Kysely's Migrator, so that its other tools know what was applied. */
+export async function createTable<Tables>(db: Kysely<Tables>): Promise<void> {
+  await sql`create table if not exists kysely_migration
+    (name varchar(255) primary key, "timestamp" varchar(255) not null)`.execute(db);
 }
 
 function describeFailure(name: string, cause: unknown, isUndone: boolean): Error {
   // A migration can throw anything.
   const { code, message = cause } = (cause ?? {}) as Partial<SqlError>;
-  const isLock = code === '55P03';
-  const reason = isLock
-    ? `waited ${LOCK_TIMEOUT_MS} ms for a lock of another session`
-    : `failed: ${message}`;
-  const rest = isUndone
+  const end = isUndone
     ? 'the schema is as before'
     : 'it runs without a transaction, see what it left';
-  return new Error(`Migration ${name} ${reason}; ${rest}${isLock ? '. Run it again' : ''}`, {
-    cause,
-  });
+  const reason =
+    code === '55P03'
+      ? `waited ${LOCK_TIMEOUT_MS} ms for a lock of another session; ${end}. Run it again`
+      : `failed: ${message}; ${end}`;
+  return new Error(`Migration ${name} ${reason}`, { cause });
 }

@@ -11,29 +11,20 @@ export interface AppMigration extends Migration {
   transaction?: boolean;
 }
 
-/** By name: the file's name without its ending. */
-export type Migrations = Record<string, AppMigration>;
-
 /**
- * The files of a folder, but for what an editor hides beside them.
- * An app whose last migration was removed has no folder any more: git keeps no empty ones.
+ * The files of a folder by their names without the ending, but for what an editor hides beside
+ * them. An app whose last migration was removed has no folder any more: git keeps no empty ones.
  */
-export async function listFiles(folder: string): Promise<string[]> {
+export async function listMigrations(folder: string): Promise<Map<string, string>> {
   const files = await readdir(folder).catch((error) =>
     error.code === 'ENOENT' ? [] : Promise.reject(error),
   );
-  return files.filter((file) => /^[^.].*(?<!\.d)\.m?[jt]s$/.test(file));
-}
-
-export async function readMigrations(folder: string): Promise<Migrations> {
-  const migrations: Migrations = {};
-  for (const file of await listFiles(folder))
-    migrations[path.parse(file).name] = await load(path.join(folder, file));
-  return migrations;
+  const own = files.filter((file) => /^[^.].*(?<!\.d)\.m?[jt]s$/.test(file));
+  return new Map(own.map((file) => [path.parse(file).name, path.join(folder, file)]));
 }
 
 /** Node does not say in which file a mistake is. */
-async function load(file: string): Promise<AppMigration> {
+export async function loadMigration(file: string): Promise<AppMigration> {
   try {
     return await import(pathToFileURL(file).href);
   } catch (cause) {

@@ -1,6 +1,5 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { PostgresAdapter, PostgresDialect } from 'kysely';
 import pg from 'pg';
 import manifest from '../../package.json' with { type: 'json' };
 import { OperatorError } from '../../src/operator-error.ts';
@@ -53,20 +52,6 @@ function checkUrl(connectionString: string): void {
   }
 }
 
-/** Kysely's dialect without its lock for migrations, which a session keeps: see migrate.ts. */
-export function createPostgresDialect(pool: pg.Pool): PostgresDialect {
-  return new (class extends PostgresDialect {
-    override createAdapter() {
-      return new LockFreeAdapter();
-    }
-  })({ pool });
-}
-
-class LockFreeAdapter extends PostgresAdapter {
-  override async acquireMigrationLock(): Promise<void> {}
-  override async releaseMigrationLock(): Promise<void> {}
-}
-
 export function isSqlError(error: Error): error is SqlError {
   return error instanceof pg.DatabaseError;
 }
@@ -79,10 +64,10 @@ class ShortQueuePool extends pg.Pool {
   // biome-ignore lint/suspicious/noExplicitAny: pg overloads connect in two ways, both passed on.
   override connect(...args: any[]): any {
     const { waitingCount, options } = this;
-    if (waitingCount >= options.max * QUEUE_PER_CONNECTION)
-      throw new DatabaseUnavailable(
-        new Error(`${waitingCount} requests wait for a connection already`),
-      );
+    if (waitingCount >= options.max * QUEUE_PER_CONNECTION) {
+      const reason = `${waitingCount} requests wait for a connection already`;
+      throw new DatabaseUnavailable(new Error(reason));
+    }
     const connecting = Reflect.apply(super.connect, this, args);
     return connecting?.catch((error: Error) => Promise.reject(new DatabaseUnavailable(error)));
   }

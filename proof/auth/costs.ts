@@ -14,7 +14,7 @@ export async function measureCosts(issuer: RealIssuer): Promise<string> {
   for (const alg of ALGORITHMS) {
     const token = await issuer.ask(alg);
     const { d: _private, ...key } = issuer.findKey(alg);
-    const keys = new Keys({ fetchKeys: async () => ({ keys: [key] }) });
+    const keys = new Keys(async () => ({ keys: [key] }));
     const check = () => verifyToken(token, keys, { issuer: issuer.url, audience: AUDIENCE });
     const rounds: number[] = [];
     for (let round = 0; round < ROUNDS; round++) {

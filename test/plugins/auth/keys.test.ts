@@ -12,7 +12,7 @@ async function openKeys(t: Test) {
     if (state.isAway) throw new Error('away');
     return { keys: [...state.published] };
   };
-  const keys = new Keys({ fetchKeys });
+  const keys = new Keys(fetchKeys);
   const find = (kid: string) =>
     keys.try(async (known) => known({ alg: 'ES256', kid }, { payload: '', signature: '' }));
   return { state, keys, find };

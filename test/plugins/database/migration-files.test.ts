@@ -1,7 +1,7 @@
 import { globSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'tap';
-import { listFiles } from '../../../plugins/database/migration-files.ts';
+import { listMigrations } from '../../../plugins/database/migration-files.ts';
 import { createFolder, ROOT, writeFiles } from '../../helper.ts';
 
 test('Each migration of the app has a name of its own, which begins with its place in the order', (t) => {
@@ -17,5 +17,5 @@ test('A folder of migrations may have other files beside them', async (t) => {
   const others = ['a.js.map', 'a.d.ts', '.#b.ts', '.b.ts.swp', 'b.ts~', 'README.md', 'b.sql'];
   const files = ['a.js', 'b.ts', 'c.mjs', ...others];
   await writeFiles(folder, Object.fromEntries(files.map((file) => [file, ''])));
-  t.strictSame((await listFiles(folder)).sort(), ['a.js', 'b.ts', 'c.mjs']);
+  t.strictSame([...(await listMigrations(folder)).keys()].sort(), ['a', 'b', 'c']);
 });
