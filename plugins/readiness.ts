@@ -37,7 +37,7 @@ export class Readiness {
   readonly #down = new Set<string>();
   readonly #log: FastifyBaseLogger;
   #checkedAt = Number.NEGATIVE_INFINITY;
-  #checked: Promise<void> = Promise.resolve();
+  #checked: Promise<unknown> | undefined;
 
   constructor(log: FastifyBaseLogger) {
     this.#log = log;
@@ -52,10 +52,8 @@ export class Readiness {
   async release(): Promise<string[]> {
     const applied: string[] = [];
     for (const service of this.#services) applied.push(...((await service.release?.()) ?? []));
-    this.#log.info(
-      { applied },
-      applied.length > 0 ? `Applied ${applied.join(', ')}` : 'Nothing to apply',
-    );
+    const steps = applied.join(', ');
+    this.#log.info({ applied }, steps ? `Applied ${steps}` : 'Nothing to apply');
     return applied;
   }
 
@@ -63,9 +61,7 @@ export class Readiness {
   async report(): Promise<ReadinessReport> {
     if (performance.now() - this.#checkedAt > REPORT_AGE_MS) {
       this.#checkedAt = performance.now();
-      this.#checked = Promise.all(this.#services.map((service) => this.#check(service))).then(
-        () => undefined,
-      );
+      this.#checked = Promise.all(this.#services.map((service) => this.#check(service)));
     }
     await this.#checked;
     const names = this.#services.map(({ name }) => name).sort();
@@ -92,13 +88,9 @@ export class Readiness {
 }
 
 async function withTimeout(check: Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise((_resolve, reject) => {
-    timer = setTimeout(
-      () => reject(new Error(`No answer within ${CHECK_TIMEOUT_MS} ms`)),
-      CHECK_TIMEOUT_MS,
-    );
-  });
+  const { promise: late, reject } = Promise.withResolvers();
+  const error = new Error(`No answer within ${CHECK_TIMEOUT_MS} ms`);
+  const timer = setTimeout(reject, CHECK_TIMEOUT_MS, error);
   await Promise.race([check, late]).finally(() => clearTimeout(timer));
 }
 

@@ -3,7 +3,6 @@ import fp from 'fastify-plugin';
 import type { Redis } from 'ioredis';
 import { type Static, Type } from 'typebox';
 import manifest from '../package.json' with { type: 'json' };
-import type { Config } from './env/index.ts';
 
 /** How long Redis may take to answer, in milliseconds; it takes less than one. */
 const ANSWER_TIMEOUT_MS = 500;
@@ -52,9 +51,20 @@ declare module 'fastify' {
 export default fp(
   async (app) => {
     const { REDIS_URL, REDIS_TLS } = app.config;
-    const redis = REDIS_URL ? await connect(REDIS_URL, REDIS_TLS) : undefined;
+    if (!REDIS_URL) return void app.decorate('redis', undefined);
+    const { Redis } = await import('ioredis');
+    const redis = new Redis(REDIS_URL, {
+      // While Redis is away, a command fails at once instead of waiting for it in a queue.
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 0,
+      // The connection to a Redis that stands still is given up, and what waits for it with it.
+      socketTimeout: ANSWER_TIMEOUT_MS,
+      connectTimeout: CONNECT_TIMEOUT_MS,
+      ...(REDIS_URL.startsWith('rediss:') && {
+        tls: { rejectUnauthorized: REDIS_TLS !== 'no-verify' },
+      }),
+    });
     app.decorate('redis', redis);
-    if (!redis) return;
     logOutages(redis, app.log);
     app.readiness.attach({
       name: 'redis',
@@ -67,23 +77,10 @@ export default fp(
   { name: 'redis', dependencies: ['readiness'] },
 );
 
-async function connect(url: string, tls: Config['REDIS_TLS']): Promise<Redis> {
-  const { Redis } = await import('ioredis');
-  return new Redis(url, {
-    // While Redis is away, a command fails at once instead of waiting for it in a queue.
-    enableOfflineQueue: false,
-    maxRetriesPerRequest: 0,
-    // The connection to a Redis that stands still is given up, and what waits for it with it.
-    socketTimeout: ANSWER_TIMEOUT_MS,
-    connectTimeout: CONNECT_TIMEOUT_MS,
-    ...(url.startsWith('rediss:') && { tls: { rejectUnauthorized: tls !== 'no-verify' } }),
-  });
-}
-
 /** A line when it is away, and one when it is back. An idle connection that is closed is none. */
 function logOutages(redis: Redis, log: FastifyBaseLogger): void {
   let isAway = false;
-  let isReady = false;
+  let wasReady = false;
   let back: NodeJS.Timeout | undefined;
   const fail = (error: Error) => {
     clearTimeout(back);
@@ -94,15 +91,14 @@ function logOutages(redis: Redis, log: FastifyBaseLogger): void {
   redis.on('error', fail);
   redis.on('close', () => {
     clearTimeout(back);
-    if (!isReady) fail(new Error('The connection was closed before Redis was ready'));
-    isReady = false;
+    if (!wasReady) fail(new Error('The connection was closed before Redis was ready'));
+    wasReady = false;
   });
   redis.on('ready', () => {
-    isReady = true;
-    if (!isAway) return;
+    wasReady = true;
     back = setTimeout(() => {
+      if (isAway) log.info('Redis is back');
       isAway = false;
-      log.info('Redis is back');
     }, BACK_AFTER_MS).unref();
   });
 }

@@ -79,9 +79,8 @@ async function waitForEnd({ controller, ...run }: Run): Promise<void> {
   const { signal } = controller;
   const late = new DOMException(`The job took longer than ${job.timeoutMs} ms`, 'TimeoutError');
   const timer = setTimeout(() => controller.abort(late), job.timeoutMs);
-  const aborted = new Promise((_resolve, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
+  const { promise: aborted, reject } = Promise.withResolvers();
+  signal.addEventListener('abort', () => reject(signal.reason), { once: true });
   try {
     await Promise.race([job.run({ ...run, signal }), aborted]);
   } finally {

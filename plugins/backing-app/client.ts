@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import createError from '@fastify/error';
 import type { FastifyRequest } from 'fastify';
 import type { Static, TSchema } from 'typebox';
-import type { Dispatcher, Pool } from 'undici';
+import { type Dispatcher, Pool } from 'undici';
 import manifest from '../../package.json' with { type: 'json' };
 import { readPath } from '../../src/request-log.ts';
 
@@ -29,22 +29,16 @@ export class BackingAppClient {
   readonly #timeoutMs: number;
   readonly pool: Pool;
 
-  constructor(
-    PoolOfConnections: typeof Pool,
-    { origin, pathname, username, password }: URL,
-    timeoutMs: number,
-  ) {
+  constructor({ origin, pathname, username, password }: URL, timeoutMs: number) {
     this.pseudonym = `${manifest.name}-${hash('sha256', origin + pathname).slice(0, 16)}`;
     this.#path = pathname.replace(/\/$/, '');
     const credentials = [username, password].map(decodeURIComponent).join(':');
     if (credentials !== ':')
       this.#credentials = `Basic ${Buffer.from(credentials).toString('base64')}`;
     this.#timeoutMs = timeoutMs;
-    this.pool = new PoolOfConnections(origin, {
+    this.pool = new Pool(origin, {
       connections: 50,
       connect: { timeout: timeoutMs / 4 },
-      headersTimeout: timeoutMs,
-      bodyTimeout: timeoutMs,
       keepAliveTimeout: KEEP_ALIVE_MS,
       maxResponseSize: MAX_ANSWER_BYTES,
     });
@@ -89,11 +83,10 @@ export class BackingAppClient {
         ...(request && { 'x-request-id': request.id }),
       },
     };
-    const { statusCode, body } = await this.pool
-      .request(options)
-      .catch((error) =>
-        DISCONNECTED.includes(error.code) ? this.pool.request(options) : Promise.reject(error),
-      );
+    const { statusCode, body } = await this.pool.request(options).catch((error) => {
+      if (!DISCONNECTED.includes(error.code)) throw error;
+      return this.pool.request(options);
+    });
     if (statusCode === 200) return body.json();
     await body.dump();
     throw new Error(`it answered ${statusCode} to GET ${readPath(path)}`);

@@ -1,7 +1,7 @@
 import createError from '@fastify/error';
 import fp from 'fastify-plugin';
 import { type Static, Type } from 'typebox';
-import { BackingAppClient } from './client.ts';
+import type { BackingAppClient } from './client.ts';
 
 export const settings = Type.Object({
   BACKING_APP_URL: Type.Optional(
@@ -37,8 +37,8 @@ export default fp(
     if (!BACKING_APP_URL)
       return void app.decorate('backingApp', { get: () => Promise.reject(new NotAttached()) });
 
-    const { Pool } = await import('undici');
-    const client = new BackingAppClient(Pool, new URL(BACKING_APP_URL), REQUEST_TIMEOUT_MS * 0.8);
+    const { BackingAppClient } = await import('./client.ts');
+    const client = new BackingAppClient(new URL(BACKING_APP_URL), REQUEST_TIMEOUT_MS * 0.8);
     app.decorate('backingApp', client);
     app.readiness.attach({
       name: 'backing-app',

@@ -10,10 +10,7 @@ type OpenApi = NonNullable<FastifyDynamicSwaggerOptions['openapi']>;
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /**
-     * What the OpenAPI document has beside the routes; a plugin adds to it before the first
-     * request.
-     */
+    /** The OpenAPI document beside the routes; a plugin adds to it before the first request. */
     openapi: OpenApi;
   }
 }
@@ -27,9 +24,7 @@ const FILES = {
   'swagger-ui.css': new URL(import.meta.resolve('swagger-ui-dist/swagger-ui.css')),
 };
 
-/**
- * For the page alone: it loads what the app serves, and icons that Swagger UI draws from data URLs.
- */
+/** For the page alone: it loads what the app serves, and Swagger UI's icons from data URLs. */
 const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -46,29 +41,26 @@ const BEARER = { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } as const;
 
 const HIDDEN = { schema: { hide: true } };
 
-/**
- * The API's page at /docs and its OpenAPI document at /openapi.json, from the routes' own schemas.
- */
+/** The API's page at /docs, its OpenAPI document at /openapi.json, from the routes' schemas. */
 export default fp(
   async (app) => {
     const { name: title, version, description } = manifest;
-    // Relative to the document: right behind every prefix, and no header of a request can change
-    // it.
-    const servers = [{ url: './' }];
     const info = { title, version, description };
+    // Relative to the document: right behind every prefix, and no header can change it.
+    const servers = [{ url: './' }];
     app.decorate('openapi', { openapi: '3.1.0', info, servers, components: {} });
     await app.register(swagger, {
       openapi: app.openapi,
       stripBasePath: false,
-      transform: ({ schema, url, route }) => ({
-        schema: { ...addErrors(schema), ...describeDemand(route.config) },
+      transform: ({ schema, url, route: { config } }) => ({
+        schema: { ...addErrors(schema), ...describeDemand(config) },
         url,
       }),
     });
     app.addHook('onReady', async () => {
       const { components = {} } = app.openapi;
-      if (app.authenticate)
-        components.securitySchemes = { ...components.securitySchemes, bearer: BEARER };
+      const schemes = components.securitySchemes;
+      if (app.authenticate) components.securitySchemes = { ...schemes, bearer: BEARER };
     });
     app.get('/openapi.json', HIDDEN, async () => app.swagger());
     app.get('/docs', HIDDEN, async (request, reply) => {
