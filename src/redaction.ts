@@ -1,21 +1,45 @@
+/** What the names of secrets have in them, in a key as in a text. */
+const NAMES =
+  'passw(?:or)?d|passphrase|passcode|pwd|secret|token|(?:api|access|private|signing|encryption)[-_]?key|' +
+  'credential|session|signature|csrf|xsrf|jwt';
+
 /** Keys whose values never reach the log, however deep they are: `args` is a command of Redis. */
-const SECRET_KEY =
-  /auth(?!ors?$)|cookie|passw|pwd|secret|token|api[-_]?key|private[-_]?key|credential|session|signature|^(args|detail|where|parameters|rawHeaders|rawPacket|body|payload)$/i;
+const SECRET_KEY = new RegExp(
+  `auth(?!ors?$)|cookie|${NAMES}|` +
+    'pass$|^(?:args|detail|where|parameters|rawHeaders|rawPacket|body|payload)$',
+  'i',
+);
 
 /** The headers that may be logged; all others may be credentials. */
 const SAFE_HEADERS = ['accept', 'content-length', 'content-type', 'host', 'user-agent'];
 
 /** In small letters: a text without any of this has no secret that could be recognized. */
 const SUSPICIOUS =
-  /auth|cookie|passw|pwd|secret|token|key|credential|session|signature|args|detail|where|param|header|packet|body|payload|buffer|bearer|basic|input syntax|:\/\/|\?/;
+  /auth|cookie|pass|pwd|secret|token|key|credential|session|signature|csrf|xsrf|jwt|eyj|args|detail|where|param|header|packet|body|payload|buffer|bearer|basic|invalid input|out of range|:\/\/|\?/;
 
-/** `password=…`, `"client_secret":"…"` or `Authorization: Bearer …` in a text. */
-const NAMED_SECRET =
-  /(authorization|cookie|passw(?:or)?d|pwd|secret|token|api[-_]?key)(\\?["']?[=:] ?)(?:\\?"[^"]*"|'[^']*'|(?:(?:bearer|basic) )?[^\s"',;&]+)/gi;
+/** JSON that stands in a JSON text has a backslash before its quotes. */
+const QUOTED = `\\\\"[^"]*"|"(?:[^"\\\\]|\\\\.)*"|'[^']*'`;
+
+/**
+ * `password=…`, `"client_secret":"…"` in a text, and the whole line of `Authorization: …`, whose
+ * schemes are many.
+ */
+const NAMED_SECRET = new RegExp(
+  `((?:authorization|cookie)\\\\?["']?[=:] ?)(?:${QUOTED}|[^\\r\\n]+)|` +
+    `((?:pass|${NAMES})(?:s|[-_]?id)?\\\\?["']?[=:] ?)(?:${QUOTED}|[^\\s"',;&]+)`,
+  'gi',
+);
 
 /** Credentials without a name before them, and values that Redis and PostgreSQL repeat. */
-const UNNAMED_SECRET =
-  /\b((?:bearer|basic) )[\w.~+/=-]{16,}|(args beginning with: |invalid input syntax for type [\w ]{1,40}: ).+/gi;
+const UNNAMED_SECRET = new RegExp(
+  [
+    '\\b((?:bearer|basic):?[ \\t])[\\w.~+/=-]{16,}',
+    '(?<![\\w-])(eyJ)[\\w-]+\\.[\\w.-]+',
+    '(BEGIN [A-Z ]{0,20}PRIVATE KEY-----)[^]*?(?=-----END|$)',
+    '(args beginning with: |invalid input [\\w ]{1,60}: |out of range: ).+',
+  ].join('|'),
+  'gi',
+);
 
 /** The most of one text that is logged, in characters. */
 const MAX_TEXT = 8_192;
@@ -41,7 +65,7 @@ export function hideSecrets(text: string): string {
   return bounded
     .replace(/[^\s"]+/g, hideInWord)
     .replace(NAMED_SECRET, '$1$2***')
-    .replace(UNNAMED_SECRET, '$1$2***');
+    .replace(UNNAMED_SECRET, '$1$2$3$4***');
 }
 
 function isSuspicious(text: string): boolean {

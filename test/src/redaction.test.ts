@@ -64,6 +64,15 @@ test('Secrets in a text are hidden by where they stand', (t) => {
     "{ password: 'hunter2 two' }": '{ password: *** }',
     'PGPASSWORD=hunter2 #access_token=hunter2&a=1': 'PGPASSWORD=*** #access_token=***&a=1',
     'It refused "Bearer hunter2hunter2hunter2"': 'It refused "Bearer ***"',
+    'Authorization: Digest username="a", response="hunter2"\nnext': 'Authorization: ***\nnext',
+    'set-cookie: sid=hunter2; theme=dark': 'set-cookie: ***',
+    '{"pass":"hun\\"ter2","id":1}': '{"pass":***,"id":1}',
+    'session_id=hunter2 csrf: hunter2': 'session_id=*** csrf: ***',
+    'sent eyJhbGciOiJI.eyJzdWIi.hunter2 to it': 'sent eyJ*** to it',
+    '-----BEGIN RSA PRIVATE KEY-----\nhunter2\n-----END':
+      '-----BEGIN RSA PRIVATE KEY-----***-----END',
+    'invalid input value for enum color: "hunter2"': 'invalid input value for enum color: ***',
+    'It took 3 passes, the session ended': 'It took 3 passes, the session ended',
     'Basic authentication is asked for': 'Basic authentication is asked for',
     'invalid input syntax for type double precision: "hun ter2"':
       'invalid input syntax for type double precision: ***',

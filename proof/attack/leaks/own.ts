@@ -21,6 +21,12 @@ const KEYS = [
   'x-hub-signature',
   'args',
   'parameters',
+  'pass',
+  'passphrase',
+  'accessKeyId',
+  'signing-key',
+  'csrfToken',
+  'jwt',
 ];
 
 /** What somebody may log by mistake. */
@@ -46,6 +52,15 @@ export const ownLeaks: Leaks = {
   'Authorization in a text': (secret) => `Authorization: Bearer ${secret}`,
   'Basic in a text': (secret) =>
     `Proxy-Authorization: Basic ${Buffer.from(`app:${secret}`).toString('base64')}`,
+  'another scheme in a text': (secret) =>
+    `Authorization: Digest username="a", response="${secret}"`,
+  'a cookie in a text': (secret) => `Cookie: theme=dark; sid=${secret}`,
+  'a token of no name': (secret) => `It was sent eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.${secret}`,
+  'a private key in a text': (secret) => `-----BEGIN PRIVATE KEY-----\n${secret}\n-----END`,
+  'a session in a text': (secret) => `session_id=${secret} has ended`,
+  'a short name in a text': (secret) => `{"user":"app","pass":"${secret}"}`,
+  'a quote in JSON': (secret) => `{"password":"a \\" ${secret}"}`,
+  'JSON in JSON': (secret) => `{\\"token\\":\\"${secret}\\"}`,
   'a header for curl': (secret) => `curl -H "X-Api-Key: ${secret}"`,
   'Bearer in a text': (secret) => `It was sent Bearer ${secret} and refused it`,
   'a variable in a text': (secret) => `PGPASSWORD=${secret} pg_dump`,
