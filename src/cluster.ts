@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyBaseLogger } from 'fastify';
 import type { Config } from '../plugins/env/index.ts';
+import { watchBeats } from './heartbeat.ts';
 import { writeLines } from './logger.ts';
 import { onStop, STOP_SIGNALS } from './signals.ts';
 
@@ -56,6 +57,7 @@ export class Primary {
     onStop(() => this.#stop());
     cluster.on('message', (worker, message) => message === CRASHED && this.#onCrash(worker));
     cluster.on('exit', (worker, code, signal) => this.#onExit(worker, code, signal));
+    watchBeats((worker) => this.#killSilent(worker));
     cluster.once('listening', () => {
       this.#hasListened = true;
       for (let started = 1; started < workers; started++) this.#fork();
@@ -78,6 +80,12 @@ export class Primary {
   #onCrash(worker: Worker): void {
     this.#crashed.add(worker);
     this.#replace(worker, { code: 1 });
+  }
+
+  /** The platform may not notice: whichever worker it asks for its health, the others answer. */
+  #killSilent({ process: { pid } }: Worker): void {
+    this.#log.error({ worker: pid }, 'A worker whose event loop stands still is killed');
+    process.kill(pid!, 'SIGKILL');
   }
 
   #onExit(worker: Worker, code: number | null, signal: string | null): void {

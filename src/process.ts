@@ -4,6 +4,7 @@ import { type AppOptions, buildApp, readConfig } from './app.ts';
 import { bind } from './bind.ts';
 import { CRASHED, countWorkers, Primary } from './cluster.ts';
 import { Drain } from './drain.ts';
+import { beat } from './heartbeat.ts';
 import { createLogger } from './logger.ts';
 import { exitWith } from './operator-error.ts';
 import { onStop } from './signals.ts';
@@ -58,4 +59,5 @@ async function serve(openListener: OpenListener, app: FastifyInstance): Promise<
     bound.then(() => drain.crash());
   };
   await bound;
+  beat();
 }

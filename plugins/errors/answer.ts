@@ -37,6 +37,8 @@ export function sendError(
   if (reply.raw.headersSent) return void reply.raw.destroy();
   for (const [name, value] of Object.entries(reply.getHeaders()))
     if (OF_THE_CONTENT.test(name) || !isValid(name, value)) reply.removeHeader(name);
+  // How long the answer could have been kept says nothing of the error.
+  if (reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');
   reply.code(body.statusCode).type(JSON_TYPE).serializer(String);
   const headers = reply.getHeaders();
   if (body.statusCode >= 500) return void sendPastHooks(reply, body, headers);

@@ -82,3 +82,13 @@ test('A worker that has crashed is replaced while it still answers', async (t) =
   primary.signal('SIGTERM');
   t.equal(await primary.exited, 0);
 });
+
+test('A worker whose event loop stands still is killed and replaced', async (t) => {
+  const primary = startPrimary(t, 'silent');
+  await poll(() => listWorkers(primary).length === 3);
+  const [silent] = listWorkers(primary);
+  t.match(await primary.waitForLine('stands still'), { level: 50, worker: silent });
+  t.match(await primary.waitForLine('A worker ended'), { worker: silent, signal: 'SIGKILL' });
+  primary.signal('SIGTERM');
+  t.equal(await primary.exited, 0);
+});

@@ -20,6 +20,8 @@ const FAILING = `
     app.get('/odd', async () => { throw new Odd() });
     app.get('/wrong', async () => { throw Object.assign(new Error('hunter2'), { statusCode: 200 }) });
     app.get('/library', async () => { throw Object.assign(new Error('hunter2'), { statusCode: 404, code: 'E_HUNTER2' }) });
+    app.get('/invalid', async () => { throw Object.assign(new Error('hunter2'), { statusCode: 400, validation: [{ message: 'hunter2' }] }) });
+    app.get('/kept', async (request, reply) => { reply.header('cache-control', 'public, max-age=60'); throw new Taken() });
     app.get('/down', async () => { throw new Down() });
     app.get('/coded', async (request, reply) => { reply.code(503); throw new Error('hunter2') });
     app.get('/away', async () => { throw new Error('away') });
@@ -32,9 +34,16 @@ const FAILING = `
   };
 `;
 
+test('GET /kept: an error is not kept by caches, whatever its route says of its answers', async (t) => {
+  const { app } = await buildAppWithRoutes(t, FAILING);
+  const answer = await app.inject('/kept');
+  t.match(answer, { statusCode: 409, headers: { 'cache-control': 'no-store' } });
+  t.notOk((await app.inject('/named')).headers['cache-control']);
+});
+
 test('An error of the code answers 500, says nothing to the client and everything to the log', async (t) => {
   const { app, lines } = await buildAppWithRoutes(t, FAILING);
-  for (const url of ['/bug', '/text', '/wrong', '/library']) {
+  for (const url of ['/bug', '/text', '/wrong', '/library', '/invalid']) {
     const answer = await app.inject(url);
     t.equal(answer.statusCode, 500);
     t.match(answer.headers['content-type'], 'application/json');
@@ -56,8 +65,9 @@ test('An error of the code answers 500, says nothing to the client and everythin
     { level: 50, path: '/text', status: 500, err: { message: 'hunter2' } },
     { level: 50, path: '/wrong', status: 500, err: { message: 'hunter2' } },
     { level: 50, path: '/library', status: 500, err: { message: 'hunter2', code: 'E_HUNTER2' } },
+    { level: 50, path: '/invalid', status: 500, err: { message: 'hunter2' } },
   ]);
-  t.equal(lines.length, 4, 'one line for each request');
+  t.equal(lines.length, 5, 'one line for each request');
 });
 
 /** What a route can throw or set that nobody can read or send. */
