@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { errorCodes, type FastifyInstance, type FastifyReply } from 'fastify';
 import { boundHeldAnswers, cutOff, cutOffSlowest, observe } from './held-answers.ts';
+import { cutOffSlowestSenders } from './held-bodies.ts';
 import type { OpenRequest } from './open-requests.ts';
 
 declare module 'fastify' {
@@ -18,9 +19,9 @@ const STALL_MS = 45_000;
 
 /**
  * Bounds the time until the first byte of an answer (REQUEST_TIMEOUT_MS, or `config: { timeout:
- * false }` on a route), the time in which a client reads nothing, and what waits to be sent. One
- * timer does it for all requests: Fastify's `handlerTimeout` has one for each, and ends a stream
- * that has begun.
+ * false }` on a route), the time in which a client reads nothing, what waits to be sent, and what
+ * waits to be complete. One timer does it for all requests: Fastify's `handlerTimeout` has one for
+ * each, and ends a stream that has begun.
  */
 export function watchDeadlines(app: FastifyInstance): void {
   const { REQUEST_TIMEOUT_MS } = app.config;
@@ -32,6 +33,7 @@ export function watchDeadlines(app: FastifyInstance): void {
       else if (performance.now() - entry.progressAt > STALL_MS) cutOff([entry]);
     }
     cutOffSlowest(entries);
+    cutOffSlowestSenders(entries);
   };
   const timer = setInterval(sweep, Math.min(SWEEP_MS, REQUEST_TIMEOUT_MS / 4)).unref();
   app.addHook('onClose', async () => clearInterval(timer));

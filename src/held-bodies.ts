@@ -1,0 +1,52 @@
+import type { IncomingMessage } from 'node:http';
+import type { OpenRequest } from './open-requests.ts';
+
+/** The most bytes of bodies that are not complete, for all clients together. */
+const MAX_HELD = 96 * 1024 * 1024;
+
+interface Progress {
+  bytesRead: number;
+  /** By performance.now(). */
+  at: number;
+}
+
+/** What was read of each connection when a request on it was last looked at. */
+const seen = new WeakMap<IncomingMessage, Progress>();
+
+/**
+ * Bounds what is held of bodies until they are complete: past MAX_HELD, clients that have sent at
+ * least the average are cut off, those first that have sent nothing for longest. Of a body that a
+ * route reads as a stream, no more is counted than its limit for others.
+ */
+export function cutOffSlowestSenders(entries: OpenRequest[]): void {
+  const senders = entries
+    .filter(({ request }) => !request.complete && !request.socket.destroyed)
+    .map((entry) => ({ entry, bytes: countHeld(entry), sentAt: observe(entry.request) }));
+  let held = senders.reduce((total, { bytes }) => total + bytes, 0);
+  if (held <= MAX_HELD) return;
+  const average = held / senders.length;
+  const slowest = senders.filter(({ bytes }) => bytes >= average);
+  for (const { entry, bytes } of slowest.sort((one, other) => one.sentAt - other.sentAt)) {
+    if (held <= MAX_HELD) return;
+    held -= bytes;
+    entry.reply?.log.warn('The client does not send the rest of its body: it is cut off');
+    entry.request.socket.destroy();
+  }
+}
+
+/** The connection may have had other requests before, so it is no more than the body will have. */
+function countHeld({ request, reply }: OpenRequest): number {
+  const length = Number(request.headers['content-length'] ?? Number.POSITIVE_INFINITY);
+  const limit = reply?.request.routeOptions.bodyLimit ?? 0;
+  return Math.min(request.socket.bytesRead, length, limit);
+}
+
+/** @returns when it was last seen to send something */
+function observe(request: IncomingMessage): number {
+  const { bytesRead } = request.socket;
+  const last = seen.get(request);
+  if (last?.bytesRead === bytesRead) return last.at;
+  const at = performance.now();
+  seen.set(request, { bytesRead, at });
+  return at;
+}

@@ -1,0 +1,40 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { test } from 'tap';
+import { buildAppWithRoutes } from '../helper.ts';
+
+const ROUTES = "export default async (app) => app.post('/items', async ({ body }) => body.length);";
+
+const BODY = JSON.stringify('a'.repeat(1_000_000));
+const HEAD = `POST /items HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n`;
+
+/** Together more than is held of bodies that are not complete. */
+const CLIENTS = 150;
+
+test('Clients that stop within their bodies are cut off when these are too many, others are served', async (t) => {
+  const { app, lines } = await buildAppWithRoutes(t, ROUTES);
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = app.server.address() as AddressInfo;
+  const open = (text: string): Socket => {
+    const socket = connect(port, '127.0.0.1')
+      .on('error', () => undefined)
+      .resume();
+    socket.write(`${HEAD}Content-Length: ${BODY.length}\r\nConnection: close\r\n\r\n${text}`);
+    t.teardown(() => socket.destroy());
+    return socket;
+  };
+  const stopped = Array.from({ length: CLIENTS }, () => open(BODY.slice(0, -1)));
+  const steady = open(BODY.slice(0, -20));
+  const answered = once(steady, 'data');
+  const isCut = ({ msg }: { msg: string }) => msg.includes('the rest of its body');
+  for (let sent = -20; sent < -1 || !lines.some(isCut); sent++) {
+    if (sent < -1) steady.write(BODY.at(sent)!);
+    await sleep(100);
+  }
+  steady.write(BODY.at(-1)!);
+  t.match(`${await answered}`, 'HTTP/1.1 200 OK');
+  const closed = stopped.filter((socket) => socket.closed).length;
+  t.ok(closed > 0 && closed < 100, `${closed} are cut off`);
+  t.equal(lines.filter(isCut).length, closed);
+});
