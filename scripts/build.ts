@@ -7,7 +7,7 @@ import { build } from 'esbuild';
 /*
  * `npm run build`: TypeScript compiles each file of src/, plugins/, routes/ and jobs/ to its place
  * in dist/, with a source map. Other files are copied. Packages stay in node_modules, but for those
- * of PACKED.
+ * of PACKED. Flags are the compiler's: `npm run build -- --noCheck`
  */
 
 /**
@@ -36,7 +36,8 @@ function findFile(name: string, file: string): string {
 }
 
 function compile(): void {
-  const args = [findFile('typescript', 'bin/tsc'), '--project', 'tsconfig.build.json'];
+  const tsc = findFile('typescript', 'bin/tsc');
+  const args = [tsc, '--project', 'tsconfig.build.json', ...process.argv.slice(2)];
   const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' });
   if (status !== 0) process.exit(1);
 }

@@ -1,4 +1,4 @@
 import { runTests } from './group.ts';
 
 // These start processes of their own, and wait for them.
-await runTests(['process/!(build|dev|dev-*).test.ts', 'src/{cluster,process}.test.ts'], 4);
+await runTests(['process/*.test.ts', 'src/{cluster,*process}.test.ts'], 4);

@@ -36,8 +36,8 @@ export const TREATMENTS: [RegExp, Treatment][] = [
   [/^npm ci( --include=dev)?$/, inCi(/^npm ci$/m, PACKAGES)],
   [/^npm test$/, inCi(/^twice npm test$/m, LONG)],
   [/^npm test -- test\/[\w/]+\.test\.ts$/, run],
-  [/^npm run test:watch$/, inTest('test/scripts/test.test.ts', /test:watch/)],
-  [/^npm run dev -- --inspect$/, inTest('test/process/dev-parents.test.ts', /--inspect/)],
+  [/^npm run test:watch$/, inTest('proof/contract/test-script.test.ts', /test:watch/)],
+  [/^npm run dev -- --inspect$/, inTest('proof/contract/dev-parents.test.ts', /--inspect/)],
   [
     /^npm run proof (routing|bench|soak)( -- --only \w+)?$/,
     {
@@ -48,17 +48,17 @@ export const TREATMENTS: [RegExp, Treatment][] = [
     },
   ],
   [/^npm run (token|job seed)$/, run],
-  [/^npm run job( NAME '{}')?$/, inTest('test/process/jobs.test.ts', /entry: 'job'/)],
+  [/^npm run job( NAME '{}')?$/, inTest('proof/contract/jobs.test.ts', /entry: 'job'/)],
   [/^npm run console$/, run],
   [/^npm run db:reset$/, inTest('test/scripts/db-reset.test.ts', /npm run db:reset/)],
-  [/^npm run new resource$/, inTest('test/scripts/new.test.ts', /npm run new resource/)],
+  [/^npm run new resource$/, inTest('proof/contract/new-resource.test.ts', /npm run new resource/)],
   [/^npm run$/, run],
   [
     /^npm ci --ignore-scripts$/,
     { how: 'elsewhere', file: 'proof/buildpack/*.ts', says: /ignore-scripts/, reason: PACKAGES },
   ],
   [/^npm rebuild node$/, inTest('test/scripts/check-node.test.ts', /npm rebuild node/)],
-  [/^npm run new( app.*)?$/, inTest('test/scripts/new-app.test.ts', /'app', /)],
+  [/^npm run new( app.*)?$/, inTest('proof/contract/new-app.test.ts', /'app', /)],
   [
     /^npm run check$/,
     inCi(/^twice npm test$(.*\n)*npm run lint\nnpm run typecheck$/m, 'its parts are'),
@@ -72,7 +72,7 @@ export const TREATMENTS: [RegExp, Treatment][] = [
   [/^npm (run dev|(run )?start)$/, serve],
   [/^node dist\/src\/web\.js$/, serve],
   [/^node dist\/src\/release\.js$/, run],
-  [/^node dist\/src\/worker\.js$/, inTest('test/process/jobs.test.ts', /entry: 'worker'/)],
+  [/^node dist\/src\/worker\.js$/, inTest('proof/contract/jobs.test.ts', /entry: 'worker'/)],
   [/^npm run (build|release|format|proof|new resource \w+|token alice notes:write)$/, run],
   [
     /^(git rm -r|npm uninstall) /,

@@ -17,7 +17,7 @@ import type { Tally } from '../tally.ts';
 const VERSIONS = ['22', '24', manifest.engines.node];
 
 /** What starts the built app as a process, stops it and reads its log. */
-const TESTS = ['start', 'stop', 'log'].map((name) => `test/process/${name}.test.ts`);
+const TESTS = ['start', 'stop', 'log'].map((name) => `proof/contract/${name}.test.ts`);
 
 interface Installed {
   file: string;

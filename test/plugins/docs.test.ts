@@ -3,14 +3,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { test } from 'tap';
 import docs from '../../plugins/docs/index.ts';
-import {
-  buildAppWithRoutes,
-  buildTestApp,
-  createFolder,
-  DOWN,
-  startProcess,
-  writeFiles,
-} from '../helper.ts';
+import { buildAppWithRoutes, buildTestApp, createFolder, DOWN, writeFiles } from '../helper.ts';
 
 interface Operation {
   summary?: string;
@@ -181,18 +174,6 @@ test('The files of Swagger UI are as its package has them', async (t) => {
   }
   t.equal((await app.inject('/docs/swagger-ui.js')).statusCode, 404);
   t.equal((await app.inject('/docs/..%2f..%2fpackage.json')).statusCode, 404);
-});
-
-test('What is built has files of its own, where Swagger UI is not installed', async (t) => {
-  const { url } = await startProcess(t, { entry: 'web', environment: { DATABASE_URL: DOWN } });
-  for (const name of ['swagger-ui.css', 'swagger-ui-bundle.js']) {
-    const answer = await fetch(`${url}/docs/${name}`);
-    t.equal(answer.status, 200);
-    const built = await readFile(
-      new URL(`../../dist/node_modules/swagger-ui-dist/${name}`, import.meta.url),
-    );
-    t.ok(built.equals(Buffer.from(await answer.arrayBuffer())), name);
-  }
 });
 
 test('GET /openapi.json says which routes ask for a token, and for which scopes', async (t) => {

@@ -1,6 +1,6 @@
 import { request } from 'node:http';
 import { test } from 'tap';
-import { DOWN, findFreePort, poll, waitForClosedPort, writeFiles } from '../helper.ts';
+import { DOWN, findFreePort, poll, waitForClosedPort, writeFiles } from '../../test/helper.ts';
 import { copySources, findProcess, startDev } from './dev-process.ts';
 
 const isServed = (url: string) =>

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { type Test, test } from 'tap';
-import { DOWN, type Environment, poll, startProcess, type TestProcess } from '../helper.ts';
+import { DOWN, type Environment, poll, startProcess, type TestProcess } from '../../test/helper.ts';
 
 const start = async (t: Test, environment: Environment = {}): Promise<TestProcess> => {
   const variables = { DATABASE_URL: DOWN, SHUTDOWN_DELAY_MS: '0', ...environment };

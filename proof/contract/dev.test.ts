@@ -1,5 +1,5 @@
 import { test } from 'tap';
-import { DOWN, findFreePort, poll, writeFiles } from '../helper.ts';
+import { DOWN, findFreePort, poll, writeFiles } from '../../test/helper.ts';
 import { copySources, isRunning, startDev } from './dev-process.ts';
 
 /** Resolves when the app answers with this, however often it refuses until then. */

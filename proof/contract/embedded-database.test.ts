@@ -1,6 +1,6 @@
 import { type Test, test } from 'tap';
-import { createEmbeddedDatabase } from '../fixture/embedded-database.ts';
-import { type Environment, startProcess, type TestProcess } from '../helper.ts';
+import { createEmbeddedDatabase } from '../../test/fixture/embedded-database.ts';
+import { type Environment, startProcess, type TestProcess } from '../../test/helper.ts';
 
 const startFixture = (t: Test, environment: Environment) =>
   startProcess(t, {

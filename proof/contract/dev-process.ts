@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { cp, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import type { Test } from 'tap';
-import { createFolder, ROOT } from '../helper.ts';
+import { createFolder, ROOT } from '../../test/helper.ts';
 
 const SOURCES = ['src', 'plugins', 'routes', 'scripts', 'package.json', '.env.example'];
 

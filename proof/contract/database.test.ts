@@ -1,6 +1,6 @@
 import { test } from 'tap';
-import { DOWN, type Environment, startProcess } from '../helper.ts';
-import { copyBuild } from './copy-build.ts';
+import { DOWN, type Environment, startProcess } from '../../test/helper.ts';
+import { copyBuild } from '../../test/process/copy-build.ts';
 import { readFailure } from './read-failure.ts';
 
 test('While the database is down the built app serves, and readiness says so', async (t) => {

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { type Test, test } from 'tap';
-import manifest from '../package.json' with { type: 'json' };
-import { createEmbeddedDatabase } from './fixture/embedded-database.ts';
-import { openPostgresPort } from './fixture/postgres-port.ts';
+import manifest from '../../package.json' with { type: 'json' };
+import { createEmbeddedDatabase } from '../../test/fixture/embedded-database.ts';
+import { openPostgresPort } from '../../test/fixture/postgres-port.ts';
 import {
   type Environment,
   findFreePort,
@@ -15,8 +15,8 @@ import {
   startProcess,
   type TestProcess,
   writeFiles,
-} from './helper.ts';
-import { copyBuild } from './process/copy-build.ts';
+} from '../../test/helper.ts';
+import { copyBuild } from '../../test/process/copy-build.ts';
 
 /** Who asks, as a router says it. */
 const CLIENT = '192.0.2.1';

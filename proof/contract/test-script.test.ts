@@ -3,7 +3,7 @@ import { cp, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { type Test, test } from 'tap';
-import { createFolder, poll, ROOT, writeFiles } from '../helper.ts';
+import { createFolder, poll, ROOT, writeFiles } from '../../test/helper.ts';
 
 const PASSES = `import { test } from 'tap';
 test('One is one', async (t) => t.equal(1, 1));

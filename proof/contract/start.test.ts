@@ -5,8 +5,15 @@ import os from 'node:os';
 import { type Test, test } from 'tap';
 import manifest from '../../package.json' with { type: 'json' };
 import { readConfig } from '../../src/app.ts';
-import { DOWN, type Environment, findFreePort, NODE, startProcess, writeFiles } from '../helper.ts';
-import { copyBuild } from './copy-build.ts';
+import {
+  DOWN,
+  type Environment,
+  findFreePort,
+  NODE,
+  startProcess,
+  writeFiles,
+} from '../../test/helper.ts';
+import { copyBuild } from '../../test/process/copy-build.ts';
 import { readFailure } from './read-failure.ts';
 
 const DATABASE = { DATABASE_URL: DOWN };

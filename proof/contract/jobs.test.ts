@@ -1,7 +1,13 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { type Test, test } from 'tap';
-import { DOWN, findFreePort, type ProcessOptions, spawnProcess, startProcess } from '../helper.ts';
+import {
+  DOWN,
+  findFreePort,
+  type ProcessOptions,
+  spawnProcess,
+  startProcess,
+} from '../../test/helper.ts';
 
 const environment = { DATABASE_URL: DOWN, LOG_LEVEL: 'info' };
 

@@ -10,7 +10,7 @@ import {
   startProcess,
   type TestProcess,
   waitForClosedPort,
-} from '../helper.ts';
+} from '../../test/helper.ts';
 
 const startFixture = (t: Test, environment: Environment = {}) =>
   startProcess(t, {

@@ -1,5 +1,5 @@
 import type { Test } from 'tap';
-import type { TestProcess } from '../helper.ts';
+import type { TestProcess } from '../../test/helper.ts';
 
 /** Says that the process ended with exit code 1 and one line about it, and gives its message. */
 export async function readFailure(t: Test, failed: TestProcess): Promise<string> {

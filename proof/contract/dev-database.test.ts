@@ -1,8 +1,8 @@
 import { mkdir, readdir, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'tap';
-import { createEmbeddedDatabase } from '../fixture/embedded-database.ts';
-import { findFreePort, poll, writeFiles } from '../helper.ts';
+import { createEmbeddedDatabase } from '../../test/fixture/embedded-database.ts';
+import { findFreePort, poll, writeFiles } from '../../test/helper.ts';
 import { copySources, isRunning, startDev } from './dev-process.ts';
 
 test("npm run dev has the database of .env, which wins over .env.example's, and keeps it through changes", async (t) => {

@@ -1,5 +1,11 @@
 import { type Test, test } from 'tap';
-import { DOWN, poll, startProcess, type TestProcess, waitForClosedPort } from '../helper.ts';
+import {
+  DOWN,
+  poll,
+  startProcess,
+  type TestProcess,
+  waitForClosedPort,
+} from '../../test/helper.ts';
 
 const listWorkers = ({ lines }: TestProcess): number[] =>
   lines.filter(({ msg }) => msg.startsWith('Server listening')).map(({ pid }) => Number(pid));

@@ -3,8 +3,8 @@ import { cp, readFile, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { type Test, test } from 'tap';
 import manifest from '../../package.json' with { type: 'json' };
-import { createFolder, DOWN, ROOT, startProcess } from '../helper.ts';
-import { SOURCES } from '../process/copy-build.ts';
+import { createFolder, DOWN, ROOT, startProcess } from '../../test/helper.ts';
+import { SOURCES } from '../../test/process/copy-build.ts';
 
 /** What is built and what is written from package.json. */
 const NEEDED = [...SOURCES, 'test', 'Procfile', 'app.json', 'README.md'];

@@ -11,7 +11,7 @@ import {
   spawnProcess,
   startProcess,
   waitForClosedPort,
-} from '../helper.ts';
+} from '../../test/helper.ts';
 
 const options = (environment: Environment = {}): ProcessOptions => ({
   entry: 'fixture',

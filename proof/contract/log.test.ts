@@ -1,6 +1,6 @@
 import { request as ask } from 'node:http';
 import { test } from 'tap';
-import { DOWN, poll, startProcess } from '../helper.ts';
+import { DOWN, poll, startProcess } from '../../test/helper.ts';
 
 /** All that a line of the log says of a request. */
 const FIELDS = [

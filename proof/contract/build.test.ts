@@ -1,10 +1,17 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { cp, mkdir, rename } from 'node:fs/promises';
+import { cp, mkdir, readFile, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { type Test, test } from 'tap';
-import { createFolder, DOWN, ROOT, startProcess, writeFiles } from '../helper.ts';
-import { copyBuild } from './copy-build.ts';
+import {
+  createFolder,
+  DOWN,
+  ROOT,
+  spawnProcess,
+  startProcess,
+  writeFiles,
+} from '../../test/helper.ts';
+import { copyBuild } from '../../test/process/copy-build.ts';
 
 /** What an owner adds: packages, and a route of them. */
 interface Addition {
@@ -170,4 +177,31 @@ test('The built app runs in a workspace, below a folder of any name', async (t) 
   const hasPage = existsSync(path.join(ROOT, 'plugins/docs'));
   for (const url of ['/health/live', ...(hasPage ? ['/docs/swagger-ui.css'] : [])])
     t.equal((await fetch(web.url + url)).status, 200, url);
+});
+
+test('What is built has files of its own, where Swagger UI is not installed', async (t) => {
+  if (!existsSync(path.join(ROOT, 'plugins/docs'))) return;
+  const folder = await copyBuild(t, ['swagger-ui-dist']);
+  const web = await startProcess(t, { entry: 'web', folder, environment: { DATABASE_URL: DOWN } });
+  for (const name of ['swagger-ui.css', 'swagger-ui-bundle.js']) {
+    const answer = await fetch(`${web.url}/docs/${name}`);
+    t.equal(answer.status, 200);
+    const built = await readFile(path.join(ROOT, 'dist/node_modules/swagger-ui-dist', name));
+    t.ok(built.equals(Buffer.from(await answer.arrayBuffer())), name);
+  }
+});
+
+test('The built app does not have the issuer of development, and says so', async (t) => {
+  if (!existsSync(path.join(ROOT, 'plugins/auth'))) return;
+  const environment = {
+    DATABASE_URL: DOWN,
+    AUTH_ISSUER_URL: 'local:.data/issuer',
+    AUTH_AUDIENCE: 'poort',
+  };
+  for (const entry of ['web', 'worker', 'release'] as const) {
+    if (!existsSync(path.join(ROOT, `src/${entry}.ts`))) continue;
+    const { exited, lines, noise } = spawnProcess(t, { entry, environment });
+    t.equal(await exited, 1, entry);
+    t.match(JSON.stringify([lines, noise]), /AUTH_ISSUER_URL is.*the built app does not have it/);
+  }
 });

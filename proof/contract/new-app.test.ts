@@ -1,0 +1,86 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { cp, readdir, symlink } from 'node:fs/promises';
+import path from 'node:path';
+import { type Test, test } from 'tap';
+import { readRemovals } from '../../scripts/new/removals.ts';
+import { createFolder, ROOT, writeFiles } from '../../test/helper.ts';
+
+/** What a clone does not have. */
+const OWN = ['node_modules', '.git', 'dist', '.data', '.tap', '.env'];
+
+/** A clone of the template, all of it committed. */
+async function createClone(t: Test): Promise<string> {
+  const folder = await createFolder(t);
+  for (const name of (await readdir(ROOT)).filter((name) => !OWN.includes(name)))
+    await cp(path.join(ROOT, name), path.join(folder, name), {
+      recursive: true,
+      filter: (source) => !source.includes('node_modules'),
+    });
+  await symlink(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'));
+  run(folder, 'git', 'init', '--quiet');
+  await writeFiles(folder, { '.git/info/exclude': 'node_modules\n' });
+  run(folder, 'git', 'add', '--all');
+  run(folder, 'git', 'commit', '--quiet', '--message', 'Begin');
+  return folder;
+}
+
+/** `env -i` takes away what tap adds to the environment of every child, to measure it. */
+function run(folder: string, ...command: string[]) {
+  const names = [
+    'GIT_AUTHOR_NAME',
+    'GIT_COMMITTER_NAME',
+    'GIT_AUTHOR_EMAIL',
+    'GIT_COMMITTER_EMAIL',
+  ];
+  const variables = [`PATH=${process.env.PATH}`, `HOME=${folder}`];
+  const args = [
+    '-i',
+    ...variables,
+    ...names.map((name) => `${name}=owner@example.com`),
+    ...command,
+  ];
+  return spawnSync('env', args, { cwd: folder, encoding: 'utf8' });
+}
+
+const create = (folder: string, ...parameters: string[]) =>
+  run(folder, process.execPath, 'scripts/new.ts', 'app', ...parameters);
+
+test('npm run new app NAME without CAPABILITIES', async (t) => {
+  const folder = await createClone(t);
+  const read = (file: string) => readFileSync(path.join(folder, file), 'utf8');
+
+  await t.test('refuses a name, a word and a capability that it does not know', async (t) => {
+    for (const name of ['Book', '1st', 'book-', '../x'])
+      t.match(create(folder, name), { status: 1, stderr: `"${name}" is not a name for an app` });
+    t.match(create(folder, 'book-shop', 'redis'), { status: 1, stderr: '"redis" is not known' });
+    const unknown = create(folder, 'book-shop', 'without', 'redis', 'kafka');
+    t.match(unknown, { status: 1, stderr: /^"kafka" cannot be removed\. What can: .*redis/ });
+    t.equal(run(folder, 'git', 'status', '--porcelain').stdout, '', 'nothing is changed');
+  });
+
+  await t.test('refuses a tree with changes', async (t) => {
+    await writeFiles(folder, { 'note.txt': 'mine' });
+    t.match(create(folder, 'book-shop'), { status: 1, stderr: /not committed[\s\S]*note\.txt/ });
+    run(folder, 'git', 'clean', '--quiet', '--force');
+  });
+
+  await t.test('writes the name everywhere, and removes what is named', async (t) => {
+    const names = readRemovals(read('README.md')).map(({ name }) => name);
+    const [first = '', last = ''] = [names.at(0), names.at(-1)];
+    // One of them was removed by hand.
+    run(folder, 'git', 'rm', '-r', '--quiet', '--ignore-unmatch', 'examples');
+    run(folder, 'git', 'commit', '--quiet', '--message', 'Remove the examples');
+    t.match(create(folder, 'book-shop', 'without', first, last), { status: 0, stderr: '' });
+    for (const file of ['package.json', 'package-lock.json', 'app.json'])
+      t.equal(JSON.parse(read(file)).name, 'book-shop', file);
+    t.equal(JSON.parse(read('package-lock.json')).packages[''].name, 'book-shop');
+    t.match(read('README.md'), /^# book-shop\n/);
+    t.notMatch(read('CHANGELOG.md'), 'Poort');
+    const left = readRemovals(read('README.md')).map(({ name }) => name);
+    t.strictSame(left, names.slice(1, -1));
+    for (const script of Object.values(JSON.parse(read('package.json')).scripts))
+      for (const file of String(script).match(/(scripts|proof)\/[\w-]+\.ts/g) ?? [])
+        t.ok(existsSync(path.join(folder, file)), file);
+  });
+});

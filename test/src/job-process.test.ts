@@ -1,0 +1,82 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { type Test, test } from 'tap';
+import { DOWN, findFreePort, type ProcessOptions, spawnProcess, startProcess } from '../helper.ts';
+
+/*
+ * The process types of jobs as sources, each way once; `npm run proof contract` has all of it.
+ */
+const environment = { DATABASE_URL: DOWN, LOG_LEVEL: 'info' };
+
+/** Runs a process type to its end, with these lines on its stdin. */
+async function run(t: Test, options: Pick<ProcessOptions, 'entry' | 'args' | 'node'>, input = '') {
+  const started = spawnProcess(t, { environment, source: 'src', ...options });
+  started.write(input);
+  started.end();
+  const code = await started.exited;
+  return { code, last: started.lines.at(-1), said: started.noise.join('\n') };
+}
+
+test('The worker answers for its health and for nothing else, with the database away', async (t) => {
+  const worker = await startProcess(t, { entry: 'worker', environment, source: 'src' });
+  await worker.waitForLine('The job queue is away');
+  t.equal((await fetch(`${worker.url}/health/live`)).status, 200);
+  t.equal((await fetch(`${worker.url}/health/ready`)).status, 503);
+  t.equal((await fetch(worker.url)).status, 404);
+  worker.signal('SIGTERM');
+  t.equal(await worker.exited, 0);
+});
+
+test('Where its port is taken, the worker warns and works on', async (t) => {
+  const port = await findFreePort();
+  const server = createServer().listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const { waitForLine, signal, exited } = spawnProcess(t, {
+    entry: 'worker',
+    environment: { ...environment, PORT: `${port}`, WEB_CONCURRENCY: '2' },
+    source: 'src',
+  });
+  t.match(await waitForLine(`Port ${port} is taken`), { level: 40 });
+  signal('SIGTERM');
+  t.equal(await exited, 0);
+});
+
+test('A worker whose address is not of this machine ends with 1', async (t) => {
+  const worker = spawnProcess(t, {
+    entry: 'worker',
+    environment: { ...environment, HOST: '192.0.2.1' },
+    source: 'src',
+  });
+  t.equal(await worker.exited, 1);
+  t.match(worker.lines.at(-1)?.msg, /HOST is 192\.0\.2\.1, which is no address of this machine/);
+});
+
+test('job runs one job in the foreground, and ends with 1 where it fails or is not known', async (t) => {
+  const job = (...args: string[]) => run(t, { entry: 'job-command', args });
+  t.match(await job('work', '{"how":"end"}'), { code: 0, last: { job: 'work', outcome: 'done' } });
+  t.match(await job('work', '{"how":"throw"}'), { code: 1, last: { outcome: 'failed' } });
+  t.match(await job('work', '{'), { code: 1, last: { msg: /^Give a job's name and its/ } });
+  const usage = { code: 1, last: { level: 60, msg: /^Give a job's name/ } };
+  t.match(await run(t, { entry: 'job' }), usage);
+});
+
+test('console runs the lines of a pipe, and ends with 1 at an error', async (t) => {
+  const open = (input: string) => run(t, { entry: 'console' }, input);
+  const lines = 'const one = await Promise.resolve(1)\nfunction add(more) {\nreturn one + more }\n';
+  const done = await open(`${lines}add(2)\ntypeof jobs.send + typeof db + typeof sql\n`);
+  t.match(done, { code: 0, said: /^3$[\s\S]*^'functionobjectfunction'$/m });
+  const failed = await open('await jobs.send("cats", {})\n"never"\n');
+  t.match(failed, { code: 1, said: /There is no job named cats/ });
+  t.notMatch(failed.said, /never/);
+  t.match(await open('function add() {\n'), {
+    code: 1,
+    said: /This is not complete: function add/,
+  });
+});
+
+test('console is a REPL in a terminal, and ends with it', async (t) => {
+  const node = [process.execPath, '--import', 'data:text/javascript,process.stdin.isTTY=true'];
+  const repl = await run(t, { entry: 'console', node }, 'await Promise.resolve(6) * 7\n');
+  t.match(repl, { code: 0, said: /poort> 42\n/ });
+});
