@@ -1,5 +1,5 @@
 import type { Collector, Span } from '../../fixture/collector.ts';
-import type { Environment, TestProcess } from '../../helper.ts';
+import type { Environment } from '../../helper.ts';
 
 /** What attaches a collector, sends metrics often, and stops without a delay. */
 export function attach({ url }: Pick<Collector, 'url'>): Environment {
@@ -10,12 +10,6 @@ export function attach({ url }: Pick<Collector, 'url'>): Environment {
     SHUTDOWN_DELAY_MS: '0',
     RATE_LIMIT_MAX: '0',
   };
-}
-
-/** Resolves when the process has drained, and so has sent what was left. */
-export async function stop(web: TestProcess): Promise<number | string> {
-  web.signal('SIGTERM');
-  return web.exited;
 }
 
 export const [SERVER, CLIENT] = [2, 3];

@@ -1,30 +1,28 @@
+import { execFile } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { metrics, trace } from '@opentelemetry/api';
 import { TracerProvider } from '@opentelemetry/sdk-trace';
-import { test } from 'tap';
+import { type Test, test } from 'tap';
 import { startCollector } from '../../fixture/collector.ts';
-import {
-  buildTestApp,
-  captureLog,
-  DOWN,
-  type Environment,
-  poll,
-  startProcess,
-} from '../../helper.ts';
-import { attach, stop } from './attach.ts';
+import { buildTestApp, captureLog, DOWN, type Environment, poll } from '../../helper.ts';
+import { attach } from './attach.ts';
 
-test('Metrics tell of requests and of the pool, each worker by itself', async (t) => {
+/** The app, which serves and sends to the collector. */
+async function start(t: Test, environment: Environment) {
+  const { logger, lines } = captureLog();
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN, ...environment }, { logger });
+  return { app, lines, url: await app.listen({ host: '127.0.0.1', port: 0 }) };
+}
+
+test('Metrics tell of requests and of the pool, each process by itself', async (t) => {
   const collector = await startCollector(t);
-  const environment = {
-    ...attach(collector),
-    DATABASE_URL: DOWN,
-    OTEL_TRACES_SAMPLER: 'always_off',
-  };
-  const web = await startProcess(t, { entry: 'web', source: 'src', environment });
-  const again = await startProcess(t, { entry: 'web', environment });
-  await fetch(`${web.url}/`);
-  await fetch(`${again.url}/nowhere`);
-  await Promise.all([stop(web), stop(again)]);
+  const environment = { ...attach(collector), OTEL_TRACES_SAMPLER: 'always_off' };
+  for (const path of ['/', '/nowhere']) {
+    const { app, url } = await start(t, environment);
+    await fetch(url + path);
+    await app.close();
+  }
 
   const find = (name: string) => collector.metrics.filter((metric) => metric.name === name);
   const [duration] = find('http.server.request.duration');
@@ -50,22 +48,24 @@ test('A collector that fails is said once, and once more when it is back', async
       .writeHead(status, { 'content-type': 'application/json', 'retry-after': '1' })
       .end(body);
   };
-  const environment = { ...attach(collector), DATABASE_URL: DOWN };
-  const web = await startProcess(t, { entry: 'web', source: 'src', environment });
-  for (let count = 0; count < 5; count++) await fetch(`${web.url}/`);
-  await web.waitForLine('The collector is back');
-  await stop(web);
-  const said = web.lines.filter(({ msg }) => msg.startsWith('The collector'));
+  const { app, lines, url } = await start(t, attach(collector));
+  for (let count = 0; count < 5; count++) await fetch(url);
+  await poll(() => lines.some(({ msg }) => msg === 'The collector is back'));
+  await app.close();
+  const said = lines.filter(({ msg }) => msg.startsWith('The collector'));
   t.match(said, [{ level: 40, err: {} }, { level: 30 }]);
 });
 
 test('A collector that is away is said at the first attempt', async (t) => {
-  const environment = { ...attach({ url: 'http://127.0.0.1:1' }), DATABASE_URL: DOWN };
-  const web = await startProcess(t, { entry: 'web', source: 'src', environment });
   const startedAt = performance.now();
-  await web.waitForLine('The collector fails');
+  const environment = {
+    ...attach({ url: 'http://127.0.0.1:1' }),
+    OTEL_EXPORTER_OTLP_TIMEOUT: '1000',
+  };
+  const { app, lines } = await start(t, environment);
+  await poll(() => lines.some(({ msg }) => msg.startsWith('The collector fails')));
   t.ok(performance.now() - startedAt < 5_000);
-  t.equal(await stop(web), 0);
+  await app.close();
 });
 
 test('Retry-After is honoured where it is longer than an export may take', async (t) => {
@@ -75,14 +75,14 @@ test('Retry-After is honoured where it is longer than an export may take', async
     collector.answer = (response) => response.writeHead(429, { 'retry-after': retryAfter }).end();
     const environment = {
       ...attach(collector),
-      DATABASE_URL: DOWN,
+      OTEL_METRIC_EXPORT_INTERVAL: '100',
       OTEL_EXPORTER_OTLP_TIMEOUT: '1000',
       OTEL_TRACES_SAMPLER: 'always_off',
     };
-    const web = await startProcess(t, { entry: 'web', source: 'src', environment });
-    await web.waitForLine('The collector fails');
-    await sleep(2_000);
-    t.equal(await stop(web), 0);
+    const { app, lines } = await start(t, environment);
+    await poll(() => lines.some(({ msg }) => msg.startsWith('The collector fails')));
+    await sleep(500);
+    await app.close();
     t.equal(collector.requests.length, 1, retryAfter);
   }
 });
@@ -90,11 +90,13 @@ test('Retry-After is honoured where it is longer than an export may take', async
 test('A collector that does not answer keeps nobody', async (t) => {
   const collector = await startCollector(t);
   collector.answer = () => undefined;
-  const environment = { ...attach(collector), DATABASE_URL: DOWN };
-  const web = await startProcess(t, { entry: 'web', source: 'src', environment });
-  t.equal((await fetch(`${web.url}/`)).status, 200);
+  const environment = { ...attach(collector), OTEL_EXPORTER_OTLP_TIMEOUT: '3000' };
+  const { app, url } = await start(t, environment);
+  t.equal((await fetch(url)).status, 200);
   await poll(() => collector.requests.length > 0);
-  t.equal(await stop(web), 0);
+  const startedAt = performance.now();
+  await app.close();
+  t.ok(performance.now() - startedAt < 10_000);
 });
 
 test('By protobuf, sampled in part, under any name', async (t) => {
@@ -106,11 +108,10 @@ test('By protobuf, sampled in part, under any name', async (t) => {
     OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
     OTEL_TRACES_SAMPLER_ARG: '1.0',
     OTEL_PROPAGATORS: 'none',
-    DATABASE_URL: DOWN,
   };
-  const web = await startProcess(t, { entry: 'web', source: 'src', environment });
-  await fetch(`${web.url}/`);
-  await stop(web);
+  const { app, url } = await start(t, environment);
+  await fetch(url);
+  await app.close();
   t.ok(collector.requests.includes('/v1/traces'));
   t.ok(collector.requests.includes('/v1/metrics'));
 });
@@ -140,27 +141,36 @@ test('Without a collector, or with OTEL_SDK_DISABLED, the API does nothing', asy
   }
 });
 
-/** Writes the address of each module of OpenTelemetry to stderr when it is loaded. */
-const HOOK = `
+/** Builds an app under each environment, and prints which packages of OpenTelemetry each loads. */
+const BUILD_APPS = `
   import { registerHooks } from 'node:module';
+  let packages = [];
   registerHooks({
     load(url, context, next) {
-      if (url.includes('/@opentelemetry/')) process.stderr.write(url + '\\n');
+      packages.push(/@opentelemetry\\/([\\w-]+)/.exec(url)?.[1]);
       return next(url, context);
     },
-  });`;
+  });
+  const { buildApp } = await import('${import.meta.resolve('../../../src/app.ts')}');
+  for (const environment of JSON.parse(process.argv[1])) {
+    await buildApp({ environment });
+    console.log(JSON.stringify([...new Set(packages)]));
+    packages = [];
+  }
+  process.exit();`;
+
+/** Routes may use the API, whose functions do nothing by themselves. */
+const isPackage = (name: string | null) => name && name !== 'api';
 
 test('Without a collector, or with OTEL_SDK_DISABLED, no SDK is loaded', async (t) => {
-  const collector = await startCollector(t);
-  const listPackages = async (environment: Environment) => {
-    const node = [process.execPath, '--import', `data:text/javascript,${encodeURIComponent(HOOK)}`];
-    const settings = { DATABASE_URL: DOWN, SHUTDOWN_DELAY_MS: '0', ...environment };
-    const web = await startProcess(t, { entry: 'web', source: 'src', node, environment: settings });
-    t.equal((await fetch(`${web.url}/`)).status, 200);
-    await stop(web);
-    const names = web.noise.map((line) => /@opentelemetry\/([\w-]+)/.exec(line)?.[1]);
-    return [...new Set(names)].filter((name) => name !== 'api');
-  };
-  for (const environment of UNATTACHED) t.strictSame(await listPackages(environment), []);
-  t.ok((await listPackages(attach(collector))).includes('sdk-trace'));
+  const environments = [...UNATTACHED, attach({ url: 'http://127.0.0.1:1' })].map((settings) => ({
+    DATABASE_URL: DOWN,
+    LOG_LEVEL: 'silent',
+    ...settings,
+  }));
+  const args = ['--input-type=module', '-e', BUILD_APPS, JSON.stringify(environments)];
+  const { stdout } = await promisify(execFile)(process.execPath, args);
+  const [first, second, attached] = stdout.split('\n', 3).map((line) => JSON.parse(line));
+  for (const packages of [first, second]) t.strictSame(packages.filter(isPackage), []);
+  t.ok(attached.includes('sdk-trace'));
 });

@@ -1,49 +1,54 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { test } from 'tap';
 import { startCollector } from '../../fixture/collector.ts';
 import { createEmbeddedDatabase } from '../../fixture/embedded-database.ts';
-import { DOWN, startProcess } from '../../helper.ts';
-import { attach, CLIENT, findSpan, stop } from './attach.ts';
+import { buildTestApp, captureLog, DOWN, poll } from '../../helper.ts';
+import { attach, CLIENT, findSpan } from './attach.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const PARENT = { traceparent: `00-${TRACE}-b7ad6b7169203331-01` };
 
-test('A request, its query and the call to another app are one trace over both', async (t) => {
-  const collector = await startCollector(t);
-  const other = await startProcess(t, {
-    entry: 'web',
-    source: 'src',
-    environment: {
-      ...attach(collector),
-      DATABASE_URL: `pglite:${await createEmbeddedDatabase(t)}`,
-      OTEL_SERVICE_NAME: 'other',
-    },
-  });
-  const web = await startProcess(t, {
-    entry: 'web',
-    source: 'src',
-    environment: { ...attach(collector), DATABASE_URL: DOWN, BACKING_APP_URL: other.url },
-  });
-  await fetch(`${web.url}/health/ready`);
-  const answer = await fetch(`${web.url}/backing-app/notes?limit=3`, { headers: PARENT });
-  t.equal(answer.status, 200);
-  await Promise.all([stop(web), stop(other)]);
+/*
+ * `npm run proof telemetry` has the trace over two apps, each a process of its own.
+ */
 
-  t.match(findSpan(collector, 'GET /backing-app/notes'), {
+test('A request, its query and the call to another app are one trace', async (t) => {
+  const collector = await startCollector(t);
+  const asked: unknown[] = [];
+  const other = createServer(({ headers }, response) => {
+    asked.push(headers.traceparent);
+    response.end('{"items":[],"next":null}');
+  });
+  await once(other.listen(0, '127.0.0.1'), 'listening');
+  t.teardown(() => other.close().closeAllConnections());
+  const { logger, lines } = captureLog();
+  const environment = {
+    ...attach(collector),
+    DATABASE_URL: `pglite:${await createEmbeddedDatabase(t)}`,
+    BACKING_APP_URL: `http://127.0.0.1:${(other.address() as AddressInfo).port}`,
+  };
+  const app = await buildTestApp(t, environment, { logger });
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  for (const path of ['/health/ready', '/notes?limit=3', '/backing-app/notes?limit=3'])
+    await (await fetch(url + path, { headers: PARENT })).text();
+  await poll(() => lines.some(({ path }) => path === '/backing-app/notes'));
+  await app.close();
+
+  const ofNotes = findSpan(collector, 'GET /notes');
+  t.match(ofNotes, {
     parentSpanId: 'b7ad6b7169203331',
     resource: { 'service.name': 'poort' },
     attributes: {
       'http.request.method': 'GET',
-      'http.route': '/backing-app/notes',
+      'http.route': '/notes',
       'http.response.status_code': 200,
-      'url.path': '/backing-app/notes',
+      'url.path': '/notes',
     },
   });
-  const call = findSpan(collector, 'GET', CLIENT);
-  t.match(call.attributes, { 'url.full': `${other.url}/notes`, 'http.response.status_code': 200 });
-  const inner = findSpan(collector, 'GET /notes');
-  t.match(inner, { parentSpanId: call.spanId, resource: { 'service.name': 'other' } });
   t.match(findSpan(collector, 'SELECT notes', CLIENT), {
-    parentSpanId: inner.spanId,
+    parentSpanId: ofNotes.spanId,
     attributes: {
       'db.system.name': 'postgresql',
       'db.query.text': /^select "id".* limit \$1$/,
@@ -51,27 +56,48 @@ test('A request, its query and the call to another app are one trace over both',
       'db.collection.name': 'notes',
     },
   });
-  t.equal(collector.spans.length, 4, 'a health check makes none');
-  for (const { traceId } of collector.spans) t.equal(traceId, TRACE);
-  const line = other.lines.find(({ path }) => path === '/notes');
-  t.match(line, { traceId: TRACE, spanId: inner.spanId });
+  const call = findSpan(collector, 'GET', CLIENT);
+  t.match(call, {
+    parentSpanId: findSpan(collector, 'GET /backing-app/notes').spanId,
+    attributes: {
+      'url.full': `${environment.BACKING_APP_URL}/notes`,
+      'http.response.status_code': 200,
+    },
+  });
+  t.equal(asked.at(-1), `00-${TRACE}-${call.spanId}-01`);
+  const ofTrace = collector.spans.filter(({ traceId }) => traceId === TRACE);
+  t.equal(ofTrace.length, 4, 'a health check makes none');
+  const line = lines.find(({ path }) => path === '/notes');
+  t.match(line, { traceId: TRACE, spanId: ofNotes.spanId });
   t.notMatch(JSON.stringify(collector.spans), 'limit=3');
 });
 
 test('What failed is recorded, without a secret', async (t) => {
   const collector = await startCollector(t);
-  const BACKING_APP_URL = 'http://127.0.0.1:1';
-  const environment = { ...attach(collector), DATABASE_URL: DOWN, BACKING_APP_URL };
-  const web = await startProcess(t, { entry: 'fixture', source: 'src', environment });
-  await fetch(`${web.url}/notes?token=hunter2`);
-  await fetch(`${web.url}/backing-app/notes`);
-  await fetch(`${web.url}/nowhere`, { method: 'PROPFIND' });
-  const held = new AbortController();
-  const given = fetch(`${web.url}/fixture/held`, { signal: held.signal });
-  await web.waitForLine('held');
-  held.abort();
+  const { logger, lines } = captureLog();
+  const environment = {
+    ...attach(collector),
+    DATABASE_URL: DOWN,
+    BACKING_APP_URL: 'http://127.0.0.1:1',
+  };
+  const app = await buildTestApp(t, environment, {
+    logger,
+    routes: [
+      new URL('../../../routes/', import.meta.url),
+      new URL('../../fixture/routes/', import.meta.url),
+    ],
+  });
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  await fetch(`${url}/notes?token=hunter2`);
+  await fetch(`${url}/backing-app/notes`);
+  await fetch(`${url}/nowhere`, { method: 'PROPFIND' });
+  const hung = new AbortController();
+  const given = fetch(`${url}/fixture/hung`, { signal: hung.signal });
+  await poll(() => lines.some(({ msg }) => msg === 'hung'));
+  hung.abort();
   await t.rejects(given);
-  await stop(web);
+  await poll(() => lines.some(({ path }) => path === '/fixture/hung'));
+  await app.close();
 
   const failed = findSpan(collector, 'GET /notes');
   t.match(failed, {
@@ -81,7 +107,7 @@ test('What failed is recorded, without a secret', async (t) => {
   });
   t.match(findSpan(collector, 'GET', CLIENT).attributes, { 'error.type': 'ECONNREFUSED' });
   t.match(findSpan(collector, 'HTTP').attributes, { 'http.request.method': '_OTHER' });
-  t.match(findSpan(collector, 'GET /fixture/held').attributes, {
+  t.match(findSpan(collector, 'GET /fixture/hung').attributes, {
     'error.type': 'client_closed_request',
   });
   t.notMatch(JSON.stringify(collector.spans), 'hunter2');
