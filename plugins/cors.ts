@@ -16,10 +16,8 @@ export const settings = Type.Object({
   ),
 });
 
-type CorsSettings = Static<typeof settings>;
-
 declare module './env/index.ts' {
-  interface Config extends CorsSettings {}
+  interface Config extends Static<typeof settings> {}
 }
 
 const EXPOSED =

@@ -2,7 +2,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import createError from '@fastify/error';
 import fp from 'fastify-plugin';
 
-/** How late the event loop may be, in milliseconds: all answers are that late, and get later. */
+/** How late the event loop may be, in milliseconds: all answers are that late. */
 const MAX_DELAY_MS = 200;
 
 /** How often the delay is measured, in milliseconds. */
@@ -14,16 +14,12 @@ const SAMPLES = 4;
 /** Fewer requests in a sample do not make the process late: to refuse them would help nobody. */
 const MIN_REQUESTS = 10;
 
-const Overloaded = createError(
-  'SERVICE_UNAVAILABLE',
-  'The event loop is more than %d ms late',
-  503,
-);
+const Overloaded = createError('SERVICE_UNAVAILABLE', 'The event loop is over %d ms late', 503);
 
 /**
  * Refuses requests at once, with 503, while there are more than the process can answer, rather than
- * answering all of them too late. A route is left out by `config: { overload: false }`.
- * @fastify/under-pressure was tried: it refuses requests after any single block of the event loop.
+ * answering all too late. @fastify/under-pressure was tried: it does so after any single block of
+ * the event loop.
  */
 export default fp(
   async (app) => {

@@ -28,9 +28,9 @@ const RANGES: Record<string, string> = {
 };
 
 /**
- * The client's address from the X-Forwarded-For of trusted proxies; without one, the address of the
- * connection. Forwarded (RFC 7239) is not read: a router that writes it writes X-Forwarded-For
- * too, all others pass on what a client wrote.
+ * The client's address by the X-Forwarded-For of trusted proxies, or the connection's. Forwarded
+ * (RFC 7239) is not read: a router that writes it writes X-Forwarded-For too, all others pass on
+ * what a client wrote.
  */
 export function readAddress({ ip, socket }: Pick<FastifyRequest, 'ip' | 'socket'>): string {
   return cleanAddress(ip) ?? cleanAddress(socket.remoteAddress) ?? '';
@@ -38,8 +38,7 @@ export function readAddress({ ip, socket }: Pick<FastifyRequest, 'ip' | 'socket'
 
 /**
  * Lets the header of CLIENT_ADDRESS_HEADER stand for X-Forwarded-For, where a trusted proxy sends
- * it: for platforms whose own proxies have public addresses that nobody can list. Called with each
- * request before anything reads its address.
+ * it: for platforms whose own proxies have public addresses that nobody can list.
  */
 export function createHeaderReader(config: Readonly<Config>): (request: IncomingMessage) => void {
   const name = config.CLIENT_ADDRESS_HEADER?.toLowerCase();

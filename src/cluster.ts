@@ -14,7 +14,7 @@ export const CRASHED = 'crashed';
 /** A worker that lived shorter, in milliseconds, died at once: another one may not help. */
 const STABLE_MS = 5_000;
 
-/** After so many in a row that died at once, the process gives up: the platform starts it again. */
+/** After so many in a row, the process gives up: the platform starts it again. */
 const MAX_DEATHS = 8;
 
 /** The pause before the next worker, in milliseconds; it doubles with each that died at once. */

@@ -10,11 +10,9 @@ const CRASH_TIMEOUT_MS = 2_000;
 
 /**
  * Ends a process that serves so that no client notices: readiness says it, requests are taken for
- * SHUTDOWN_DELAY_MS, the port is closed, what is open is answered.
- *
- * close-with-grace was tried: a second SIGTERM ends the process at once and cuts its open requests,
- * and Dokku and Heroku send more than one. Fastify's close() alone refuses what routers still send
- * while they have not noticed.
+ * SHUTDOWN_DELAY_MS, the port is closed, what is open is answered. Fastify's close() alone refuses
+ * what routers still send. close-with-grace was tried: a second SIGTERM, as Dokku and Heroku send
+ * it, cuts the open requests.
  */
 export class Drain {
   readonly #app: FastifyInstance;
@@ -70,9 +68,8 @@ export class Drain {
 }
 
 /**
- * The primary may have sent a connection before it heard that this worker takes none: it gets that
- * back for another worker, and answers only then. A worker that has just ended would leave the
- * client waiting forever.
+ * The primary may have sent a connection before it heard that this worker takes none. It gets that
+ * back for another worker, and answers only then; else the client would wait forever.
  */
 async function returnConnections(): Promise<void> {
   if (!cluster.worker) return;

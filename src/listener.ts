@@ -11,9 +11,8 @@ const LINGER_MS = 500;
 
 /**
  * HTTP on the app's port. Fastify and Node close idle connections together with the port, but a
- * router's next request may be on its way on one of them; and a connection that never sends a whole
- * request would keep the process forever. This listener knows what is open, answers that, and
- * closes the rest a little later.
+ * router's next request may be on its way on one of them, and one that never sends a whole request
+ * would keep the process forever: here what is open is answered, and the rest closed a little later.
  */
 export function openHttpListener(app: FastifyInstance): Listener {
   const { server, openRequests } = app;
@@ -30,9 +29,12 @@ export function openHttpListener(app: FastifyInstance): Listener {
       if (isLocalhost) localhost = await listenOnIPv6(server);
     },
     announceClose() {
-      for (const { reply } of openRequests.list()) if (reply) askToReconnect(reply.raw);
+      const announce = (response: ServerResponse) => {
+        if (!response.headersSent) response.setHeader('connection', 'close');
+      };
+      for (const { reply } of openRequests.list()) if (reply) announce(reply.raw);
       subscribe('http.server.request.start', (message) =>
-        askToReconnect((message as { response: ServerResponse }).response),
+        announce((message as { response: ServerResponse }).response),
       );
     },
     async close() {
@@ -58,26 +60,16 @@ export function openHttpListener(app: FastifyInstance): Listener {
   };
 }
 
-/** From the signal on: at the close, a router would have sent the next request already. */
-function askToReconnect(response: ServerResponse): void {
-  if (!response.headersSent) response.setHeader('connection', 'close');
-}
-
 /**
- * `localhost` is two addresses. For the second, Fastify opens a server that lacks what plugins have
- * added to the first; here its connections become the first one's.
- *
- * @returns undefined where there is no IPv6
+ * `localhost` is two addresses. For the second, Fastify would open a server that lacks what plugins
+ * have added to the first: here its connections become the first one's, where there is IPv6.
  */
-async function listenOnIPv6(server: Server): Promise<net.Server | undefined> {
+async function listenOnIPv6(server: Server): Promise<net.Server> {
   const { port } = server.address() as net.AddressInfo;
   const options = { allowHalfOpen: true, noDelay: true };
   const second = net.createServer(options, (socket) => void server.emit('connection', socket));
-  try {
-    await once(second.listen(port, '::1'), 'listening');
-    return second;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') throw error;
-    return undefined;
-  }
+  await once(second.listen(port, '::1'), 'listening').catch((error) => {
+    if (error.code === 'EADDRINUSE') throw error;
+  });
+  return second;
 }

@@ -11,7 +11,6 @@ import { onStop } from './signals.ts';
 
 /** How a process type answers on its port, in whatever protocol it speaks. */
 export interface Listener {
-  /** Takes connections from now on. */
   listen(address: { host: string; port: number }): Promise<unknown>;
   /** Serves on, and asks each client that gets an answer to come back on another connection. */
   announceClose(): void;

@@ -18,9 +18,7 @@ const SCOPES = /^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$/;
 
 /**
  * Collects the routes from now on. What it returns protects those that ask for a token, before any
- * hook of their own and after those of the app, wherever and in whatever order they were made.
- *
- * @throws {OperatorError} from what it returns, for a route that would be open
+ * hook of their own and after those of the app; it throws for a route that would be open.
  */
 export function collectRoutes(app: FastifyInstance): () => void {
   const routes: RouteOptions[] = [];
@@ -38,10 +36,11 @@ function isProtected({ method, url, config }: RouteOptions): boolean {
 }
 
 function protect(route: RouteOptions, authenticate: FastifyInstance['authenticate']): void {
+  const { method, url, onRequest = [] } = route;
   if (!authenticate)
     throw new OperatorError(
-      `${route.method} ${route.url} asks who is calling, but plugins/auth is not there. ` +
+      `${method} ${url} asks who is calling, but plugins/auth is not there. ` +
         "Put it back, or remove auth from the route's config: then the route is open.",
     );
-  route.onRequest = [authenticate, route.onRequest ?? []].flat();
+  route.onRequest = [authenticate, onRequest].flat();
 }

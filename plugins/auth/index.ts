@@ -31,10 +31,8 @@ export const settings = Type.Object({
   ),
 });
 
-type AuthSettings = Static<typeof settings>;
-
 declare module '../env/index.ts' {
-  interface Config extends AuthSettings {}
+  interface Config extends Static<typeof settings> {}
 }
 
 declare module 'fastify' {

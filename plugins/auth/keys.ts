@@ -11,8 +11,8 @@ const FAILURE_PAUSE_MS = 2_000;
 const Unavailable = createError('AUTH_UNAVAILABLE', 'The issuer cannot be reached', 503);
 
 /**
- * The keys of an issuer, fetched when they are needed and kept. jose's createRemoteJWKSet forgets
- * them while the issuer is away, and takes an answer of any size.
+ * The keys of an issuer, fetched when they are needed and kept: jose's createRemoteJWKSet forgets
+ * them while the issuer is away.
  */
 export class Keys {
   readonly #fetchKeys: () => Promise<JSONWebKeySet>;
@@ -31,8 +31,8 @@ export class Keys {
   readonly fetch = async () => createLocalJWKSet(await this.#fetchKeys());
 
   /**
-   * What `check` resolves with by these keys, or by newer ones where it rejects because none is the
-   * token's. Rejects with 503 where newer ones are needed and the issuer is away.
+   * Runs `check` with these keys, or with newer ones where none of them is the token's. Rejects with
+   * 503 where newer ones are needed and the issuer is away.
    */
   async try<Result>(check: (find: JWTVerifyGetKey) => Promise<Result>): Promise<Result> {
     if (performance.now() > this.#staleAt) this.#refresh().catch(() => undefined);

@@ -17,10 +17,7 @@ const TYPES = ['jwt', 'at+jwt', 'application/jwt', 'application/at+jwt'];
 /** How far the issuer's clock may be from this one's, in seconds. */
 const CLOCK_SKEW_S = 5;
 
-/**
- * How many keys are tried for a token that names none: each takes a third of a millisecond, and an
- * issuer with several names them (OpenID Connect Core 1.0, 10.1).
- */
+/** How many keys are tried for a token that names none: each takes a third of a millisecond. */
 const MAX_TRIES = 10;
 
 export interface User {
@@ -37,12 +34,8 @@ export async function verifyToken(
   keys: Keys,
   expected: { issuer: string; audience: string },
 ): Promise<User> {
-  const options = {
-    ...expected,
-    algorithms: ALGORITHMS,
-    clockTolerance: CLOCK_SKEW_S,
-    requiredClaims: ['exp'],
-  };
+  const limits = { algorithms: ALGORITHMS, clockTolerance: CLOCK_SKEW_S, requiredClaims: ['exp'] };
+  const options = { ...expected, ...limits };
   const { payload, protectedHeader } = await keys.try((find) => verifyByAny(token, find, options));
   const { typ = 'JWT', kid = '', crit } = protectedHeader;
   const { sub, exp } = payload;
@@ -60,10 +53,7 @@ function isCanonical(token: string): boolean {
   return Buffer.from(signature, 'base64url').toString('base64url') === signature;
 }
 
-/**
- * A token that names no key may be signed by any of the issuer's that fit. Where it is by none of
- * them, its key is unknown, as one that a token names.
- */
+/** A token that names no key may be signed by any of the issuer's, or else by an unknown one. */
 async function verifyByAny(token: string, find: JWTVerifyGetKey, options: JWTVerifyOptions) {
   try {
     return await jwtVerify(token, find, options);

@@ -15,27 +15,27 @@ import { DATABASE_URL_PATTERN } from './url.ts';
 /** The embedded database blocks the process as it opens: the port comes first. In milliseconds. */
 const CONNECT_DELAY_MS = 100;
 
-const EXPECTED_URL =
-  'a postgres://, postgresql:// or pglite: URL with a user, one host (or ?host=/socket/folder) and ' +
-  'a database, special characters percent-encoded';
+const URL_FORM = {
+  pattern: DATABASE_URL_PATTERN,
+  secret: true,
+  expected:
+    'a postgres://, postgresql:// or pglite: URL with a user, one host (or ?host=/socket/folder) ' +
+    'and a database, special characters percent-encoded',
+};
 
 export const settings = Type.Object({
   DATABASE_URL: Type.String({
-    pattern: DATABASE_URL_PATTERN,
-    secret: true,
+    ...URL_FORM,
     description: 'The database: postgres://, or pglite: for the embedded one of development',
-    expected: EXPECTED_URL,
     remedy:
       'In development, start with npm run dev, which reads .env.example; ' +
       'on Heroku, run heroku addons:create heroku-postgresql:essential-0',
   }),
   DATABASE_DIRECT_URL: Type.Optional(
     Type.String({
-      pattern: DATABASE_URL_PATTERN,
-      secret: true,
+      ...URL_FORM,
       description:
         'Where DATABASE_URL is a transaction pooler, the server itself: for release and LISTEN',
-      expected: EXPECTED_URL,
       remedy: 'Leave it out where DATABASE_URL is the server itself',
     }),
   ),
@@ -54,10 +54,8 @@ export const settings = Type.Object({
   }),
 });
 
-type DatabaseSettings = Static<typeof settings>;
-
 declare module '../env/index.ts' {
-  interface Config extends DatabaseSettings {}
+  interface Config extends Static<typeof settings> {}
 }
 
 /** The tables of the database; each resource's store.ts merges its own into it. */
@@ -68,13 +66,12 @@ declare module 'fastify' {
   interface FastifyInstance {
     db: Kysely<Tables>;
     /**
-     * Adds what has to be in the database beside the migrations' tables, for a library with SQL of
-     * its own. `release` calls it after the migrations, the embedded database when it opens; it
-     * resolves with the names of its steps.
+     * What is below `db`, for a library with SQL of its own; undefined where the database is the
+     * embedded one.
      */
-    prepareDatabase(step: PrepareStep): void;
-    /** What is below `db`, for such a library; undefined where the database is the embedded one. */
     databasePool: Pool | undefined;
+    /** Makes what such a library needs, after the migrations: each step names what it has done. */
+    prepareDatabase(step: PrepareStep): void;
   }
 }
 
@@ -86,14 +83,9 @@ export type DatabaseDriver = { pool: Pool } | { pglite: PGlite };
 
 export type PrepareStep = (driver: DatabaseDriver) => Promise<string[]>;
 
-export interface DatabaseOptions {
-  /** The folder of the migrations; src/migrations unless a test says otherwise. */
-  migrations?: string;
-}
-
 /** The database behind DATABASE_URL as `app.db`: connected at the first query, and again. */
 export default fp(
-  async (app, { migrations = MIGRATIONS }: DatabaseOptions) => {
+  async (app, { migrations = MIGRATIONS }: { migrations?: string }) => {
     const steps: PrepareStep[] = [];
     const driver = await pickDriver(app, (pglite) => prepare(steps, { pglite }));
     const { dialect, pool, openPool, isSqlError } = driver;
@@ -122,8 +114,12 @@ export default fp(
       check().catch(
         (err) => app.readiness.draining || app.log.warn({ err }, 'The database is not ready'),
       );
-    app.addHook('onListen', async () => void setTimeout(connect, CONNECT_DELAY_MS).unref());
-    app.addHook('onClose', async () => void (await Promise.all([db.destroy(), spare?.end()])));
+    app.addHook('onListen', async () => {
+      setTimeout(connect, CONNECT_DELAY_MS).unref();
+    });
+    app.addHook('onClose', async () => {
+      await Promise.all([db.destroy(), spare?.end()]);
+    });
   },
   { name: 'database', dependencies: ['readiness', 'errors'] },
 );

@@ -1,32 +1,32 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Kysely, sql } from 'kysely';
-import { type AppMigration, listMigrations, loadMigration, MIGRATIONS } from './migration-files.ts';
+import { type AppMigration, listMigrations, loadMigration } from './migration-files.ts';
 import type { SqlError } from './translate-error.ts';
 
 /** How long a migration waits for another session, in milliseconds: traffic waits behind it. */
 const LOCK_TIMEOUT_MS = 5_000;
 
-/**
- * How often a waiting release asks, in milliseconds: a blocking lock would stop the other's index.
- */
+/** How often a waiting release asks, in milliseconds: to block would stop the other's index. */
 const POLL_MS = 250;
 
 /** Any number that no other lock of the app has: this is "poort" in ASCII. */
 const LOCK_ID = 0x706f6f7274;
 
+/** Whatever its tables are. */
+// biome-ignore lint/suspicious/noExplicitAny: a Kysely of other tables is no Kysely<unknown>.
+export type Database = Kysely<any>;
+
+type Migrations = Map<string, AppMigration>;
+
 /**
- * Applies the migrations of src/migrations that the database does not have yet, in the order of
- * their names: those in transactions all or none, those without one by one. One caller at a time,
- * by a lock that ends with its transaction: that of Kysely's Migrator stays with the session, which
- * a pooler gives to others.
+ * Applies the migrations that the database does not have yet, in the order of their names: those in
+ * transactions all or none, those without one by one. One caller at a time, by a lock that ends
+ * with its transaction: Kysely's Migrator leaves its own to the session, which poolers share.
  *
  * @returns the names of the migrations applied, in order
  * @throws the first migration's error, with its name in the message
  */
-export async function applyMigrations<Tables>(
-  db: Kysely<Tables>,
-  folder = MIGRATIONS,
-): Promise<string[]> {
+export async function applyMigrations(db: Database, folder: string): Promise<string[]> {
   const migrations: Migrations = new Map();
   for (const [name, file] of await listMigrations(folder))
     migrations.set(name, await loadMigration(file));
@@ -38,18 +38,9 @@ export async function applyMigrations<Tables>(
   }
 }
 
-type Migrations = Map<string, AppMigration>;
-
-/** The names of the migrations that the database does not have yet, in order. */
-export async function findPendingMigrations<Tables>(
-  db: Kysely<Tables>,
-  folder = MIGRATIONS,
-): Promise<string[]> {
-  return findPending(db, await listMigrations(folder));
-}
-
-async function findPending<Tables>(
-  db: Kysely<Tables>,
+/** The names of those that the database does not have yet, in order. */
+export async function findPending(
+  db: Database,
   migrations: Map<string, unknown>,
 ): Promise<string[]> {
   const { rows } = await sql`select to_regclass('kysely_migration') as found`.execute(db);
@@ -60,7 +51,7 @@ async function findPending<Tables>(
 }
 
 /** The migrations that the database has, whether they are the code's or not. */
-export async function readApplied<Tables>(db: Kysely<Tables>): Promise<Applied[]> {
+export async function readApplied(db: Database): Promise<Applied[]> {
   return (await sql<Applied>`select * from kysely_migration`.execute(db)).rows;
 }
 
@@ -71,7 +62,7 @@ interface Applied {
 }
 
 /** Applies the next ones that belong together; none where none is left. */
-async function applyNext<Tables>(db: Kysely<Tables>, migrations: Migrations): Promise<string[]> {
+async function applyNext(db: Database, migrations: Migrations): Promise<string[]> {
   const isAlone = (name: string) => migrations.get(name)?.transaction === false;
   const [next] = await findPending(db, migrations);
   if (next === undefined) return [];
@@ -87,23 +78,21 @@ async function applyNext<Tables>(db: Kysely<Tables>, migrations: Migrations): Pr
 }
 
 /** Runs what two releases must not do at once, in a transaction that has the lock. */
-export async function runLocked<Tables, Result>(
-  db: Kysely<Tables>,
-  work: (transaction: Kysely<Tables>) => Promise<Result>,
-): Promise<Result> {
+export async function runLocked(
+  db: Database,
+  work: (transaction: Database) => Promise<string[]>,
+): Promise<string[]> {
   for (;;) {
     const done = await db
       .transaction()
-      .execute(async (transaction) =>
-        (await lock(transaction)) ? { result: await work(transaction) } : undefined,
-      );
-    if (done) return done.result;
+      .execute(async (transaction) => ((await lock(transaction)) ? work(transaction) : undefined));
+    if (done) return done;
     await sleep(POLL_MS);
   }
 }
 
 /** All that is set ends with the transaction: behind a pooler, the session is another one's too. */
-async function lock<Tables>(transaction: Kysely<Tables>): Promise<boolean> {
+async function lock(transaction: Database): Promise<boolean> {
   const { rows } = await sql<{ locked: boolean }>`
     select pg_try_advisory_xact_lock(${sql.lit(LOCK_ID)}) as locked,
       set_config('lock_timeout', ${String(LOCK_TIMEOUT_MS)}, true),
@@ -112,11 +101,7 @@ async function lock<Tables>(transaction: Kysely<Tables>): Promise<boolean> {
   return rows[0]?.locked === true;
 }
 
-async function run<Tables>(
-  db: Kysely<Tables>,
-  migrations: Migrations,
-  names: string[],
-): Promise<string[]> {
+async function run(db: Database, migrations: Migrations, names: string[]): Promise<string[]> {
   for (const name of names) {
     await createTable(db);
     try {
@@ -131,7 +116,7 @@ async function run<Tables>(
 }
 
 /** The table of Kysely's Migrator, so that its other tools know what was applied. */
-export async function createTable<Tables>(db: Kysely<Tables>): Promise<void> {
+export async function createTable(db: Database): Promise<void> {
   await sql`create table if not exists kysely_migration
     (name varchar(255) primary key, "timestamp" varchar(255) not null)`.execute(db);
 }

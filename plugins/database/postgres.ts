@@ -13,9 +13,8 @@ export interface PostgresOptions {
   tls?: Tls | undefined;
   /** The most connections. */
   max: number;
-  /** How long a connection may take, in milliseconds. */
   connectTimeoutMs: number;
-  /** How long a statement may take, in milliseconds; 0 forever. */
+  /** 0 is forever. */
   statementTimeoutMs: number;
   /** Hears of connections that broke while nobody used them. */
   onIdleError(error: Error): void;
@@ -47,8 +46,9 @@ function checkUrl(connectionString: string): void {
   try {
     new pg.Client({ connectionString });
   } catch (cause) {
-    const message = `DATABASE_URL or DATABASE_DIRECT_URL cannot be used: ${(cause as Error).message}`;
-    throw new OperatorError(message, { cause });
+    const { message } = cause as Error;
+    const reason = `DATABASE_URL or DATABASE_DIRECT_URL cannot be used: ${message}`;
+    throw new OperatorError(reason, { cause });
   }
 }
 
@@ -72,7 +72,7 @@ class ShortQueuePool extends pg.Pool {
     return connecting?.catch((error: Error) => Promise.reject(new DatabaseUnavailable(error)));
   }
 
-  /** For libraries with SQL of their own: pg would not pass the client's errors on as ours. */
+  /** For libraries with SQL of their own: pg's would pass by the errors of ImpatientClient. */
   // biome-ignore lint/suspicious/noExplicitAny: pg overloads query in ten ways, all passed on.
   override async query(...args: any[]): Promise<any> {
     const client = await this.connect();
@@ -83,9 +83,7 @@ class ShortQueuePool extends pg.Pool {
 /** What pg says of a query whose answer is too late. */
 const LATE = 'Query read timeout';
 
-/**
- * SQLSTATEs of a useless connection: broken, ended by the server, on a primary that was demoted.
- */
+/** SQLSTATEs of a connection of no more use: broken, ended, of a primary that was demoted. */
 const LAST = /^(08|57P|25006)/;
 
 /**
@@ -102,8 +100,7 @@ class ImpatientClient extends pg.Client {
   constructor(config: pg.PoolConfig = {}) {
     super(config);
     this.#cancelTimeoutMs = (config.connectionTimeoutMillis ?? 0) / 2;
-    // The pool listens to idle connections only. One that breaks in use rejects its query, and its
-    // event would end the process.
+    // The pool listens to idle connections only: in use, the event would end the process.
     this.on('error', () => {
       this.#broken = true;
     });

@@ -1,7 +1,6 @@
 import { Kysely, PostgresDialect } from 'kysely';
 import type { Pool } from 'pg';
 import { OperatorError } from '../../src/operator-error.ts';
-import type { Tables } from './index.ts';
 import { applyMigrations, runLocked } from './migrate.ts';
 import type { SqlError } from './translate-error.ts';
 
@@ -18,7 +17,7 @@ export async function release(
   migrations: string,
   prepare: () => Promise<string[]>,
 ): Promise<string[]> {
-  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
   try {
     return [...(await applyMigrations(db, migrations)), ...(await runLocked(db, prepare))];
   } catch (cause) {

@@ -17,21 +17,19 @@ interface Setting {
 /** The environment is not valid; the message has a line for each variable, and no secret. */
 export class EnvironmentError extends OperatorError {
   override name = 'EnvironmentError';
-  /** The variables to mend. */
   readonly variables: string[];
 
   constructor(errors: ErrorObject[], environment: NodeJS.ProcessEnv, properties: TProperties) {
-    const variables = [...new Set(errors.map(findVariable))];
+    const names = errors.map(
+      ({ params, instancePath }) => params.missingProperty ?? instancePath.slice(1),
+    );
+    const variables: string[] = [...new Set(names)];
     const problems = variables.map((name) =>
       describeProblem(name, environment[name]?.trim(), properties[name] as Setting),
     );
-    super(`The environment is not valid:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+    super(['The environment is not valid:', ...problems].join('\n  '));
     this.variables = variables;
   }
-}
-
-function findVariable({ params, instancePath }: ErrorObject): string {
-  return params.missingProperty ?? instancePath.slice(1);
 }
 
 function describeProblem(name: string, value: string | undefined, setting: Setting): string {
@@ -40,7 +38,8 @@ function describeProblem(name: string, value: string | undefined, setting: Setti
   if (!value) return `${name} is missing; ${expected}. ${remedy}.`;
   if (isQuoted(value))
     return `${name} is not valid: the value begins with a quote; ${expected}. Write it without quotes, which "docker run --env-file" keeps.`;
-  return `${name} is ${setting.secret ? 'set to something else' : quote(value)}; ${expected}. ${remedy}.`;
+  const shown = setting.secret ? 'set to something else' : quote(value);
+  return `${name} is ${shown}; ${expected}. ${remedy}.`;
 }
 
 /** The values of an enumeration or an integer, whose unit is the last part of the name. */

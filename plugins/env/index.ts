@@ -2,7 +2,6 @@ import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import fastifyEnv from '@fastify/env';
 import { Ajv, type ErrorObject, type SchemaValidateFunction } from 'ajv';
-import addFormats from 'ajv-formats';
 import fp from 'fastify-plugin';
 import { type Static, type TProperties, Type } from 'typebox';
 import { trustProxies } from '../../src/client-address.ts';
@@ -19,15 +18,14 @@ declare module 'fastify' {
 }
 
 export interface EnvironmentOptions {
-  /** What to validate; the process's own environment unless a test says otherwise. */
+  /** The process's own by default. */
   environment?: NodeJS.ProcessEnv;
   /** Folders whose files may export `settings`. */
   folders?: URL[];
 }
 
 /**
- * Validates the environment with the settings of all plugins and decorates the app with `config`,
- * typed and frozen.
+ * Decorates the app with `config`: the environment, validated with the settings of all plugins.
  *
  * @throws {EnvironmentError} with all problems at once
  */
@@ -42,7 +40,7 @@ export default fp(
         schema: Type.Object(properties),
         data: readValues(environment, properties),
         env: false,
-        ajv: createAjv(),
+        ajv: createSettingsAjv(),
       });
     } catch (error) {
       const { errors } = error as { errors: ErrorObject[] };
@@ -73,14 +71,12 @@ export async function listFiles(folder: URL): Promise<URL[]> {
     .map((name) => new URL(name, folder));
 }
 
-/**
- * The values as the schema's types. An empty string is an unset variable (a shell cannot always
- * unset one). Only decimal digits are an integer: ajv would also take 0x1388 and 5e3. A quoted
- * value is null, which no setting accepts.
- */
+/** The values as the schema's types. Only decimal digits are an integer: ajv also takes 5e3. */
 function readValues(environment: NodeJS.ProcessEnv, properties: TProperties) {
   const values = Object.entries(properties).map(([name, schema]) => {
+    // A shell cannot always unset a variable.
     const value = environment[name]?.trim() || undefined;
+    // No setting accepts null.
     if (value && isQuoted(value)) return [name, null];
     const isInteger = 'type' in schema && schema.type === 'integer';
     return [name, isInteger && /^-?\d+$/.test(value ?? '') ? Number(value) : value];
@@ -89,14 +85,12 @@ function readValues(environment: NodeJS.ProcessEnv, properties: TProperties) {
 }
 
 /** Without coercion, and without a check of the schema itself: a tenth of the start. */
-function createAjv(): Ajv {
-  const isUri = addFormats.default.get('uri') as (text: string) => boolean;
+function createSettingsAjv(): Ajv {
   return new Ajv({
     allErrors: true,
-    removeAdditional: true,
     useDefaults: true,
     validateSchema: false,
-    formats: { uri: (text: string) => isUri(text) && URL.canParse(text), proxies: isProxyList },
+    formats: { uri: URL.canParse, proxies: isProxyList },
     keywords: [
       'expected',
       'remedy',
@@ -115,12 +109,11 @@ function isProxyList(list: string): boolean {
   }
 }
 
-/**
- * The value of `below` is another setting's name, whose value has to be greater where it is a
- * number.
- */
-const isBelow: SchemaValidateFunction = (other: string, value: number, _schema, context) =>
-  !(value >= Number(context?.parentData[other] ?? Number.NaN));
+/** `below` names another setting, which has to be greater; what is no number has its own error. */
+const isBelow: SchemaValidateFunction = (other: string, value: number, _schema, context) => {
+  const limit: unknown = context?.parentData[other];
+  return typeof limit !== 'number' || value < limit;
+};
 
 /** `requires` names another setting, which has to be set too: the error is that one's. */
 const isOtherSet: SchemaValidateFunction = (other: string, _value, _schema, context) => {

@@ -1,8 +1,8 @@
 import { Type } from 'typebox';
 
 /**
- * Settings that belong to no capability. A plugin with settings of its own exports them in the same
- * form. A setting is a string, an enum or an integer.
+ * Settings that belong to no capability; a plugin exports its own in the same form. A setting is a
+ * string, an enum or an integer.
  *
  * - `expected`: the words after "expected …", if the schema has none
  * - `remedy`: what to do, if that is not to set the default

@@ -35,9 +35,7 @@ export function createAjv(options: Options = {}, schemas: Schemas = {}): Ajv {
 /**
  * A body is taken as it came: Fastify's default turns 123 into "123", null into "" and drops
  * unknown fields, so that a client's mistake looks like success. The first mistake ends the check;
- * only then are the others searched for.
- *
- * @param all an Ajv with `allErrors`
+ * only then are the others searched for, by `all`, which has `allErrors`.
  */
 export function compileBody(ajv: Ajv, all: () => Ajv, schema: object): Check {
   const validate = ajv.compile(schema);
@@ -71,9 +69,7 @@ function copyFirst(value: unknown, copied: { values: number }): unknown {
 
 /**
  * Paths, queries and headers carry only text: where the schema wants another type, the text is read
- * as that, into the value itself.
- *
- * @param ajv with `allErrors`
+ * as that, into the value itself. `ajv` has `allErrors`.
  */
 export function compileText(ajv: Ajv, schema: object): Check {
   const validate = ajv.compile(schema) as ValidateFunction<Texts>;

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import serializerSelector, { type SerializerCompiler } from '@fastify/fast-json-stringify-compiler';
 import type { FastifySchemaCompiler, FastifyServerOptions } from 'fastify';
-import { type Check, compileBody, compileText, createAjv, type Schemas } from './checks.ts';
+import { compileBody, compileText, createAjv, type Schemas } from './checks.ts';
 
 type Factory = NonNullable<
   NonNullable<FastifyServerOptions['schemaController']>['compilersFactory']
@@ -12,14 +12,10 @@ export class LazyCompilers {
   readonly #pending = new Set<() => unknown>();
 
   /** For Fastify's `schemaController`, whose type describes its own compilers alone. */
-  get factory(): Factory {
-    const factory: unknown = {
-      buildValidator: (schemas: Schemas) => this.#buildValidator(schemas),
-      buildSerializer: (schemas: Schemas, options: object) =>
-        this.#buildSerializer(schemas, options),
-    };
-    return factory as Factory;
-  }
+  readonly factory = {
+    buildValidator: (schemas: Schemas) => this.#buildValidator(schemas),
+    buildSerializer: (schemas: Schemas, options: object) => this.#buildSerializer(schemas, options),
+  } as unknown as Factory;
 
   /**
    * Compiles what no request has needed yet, a schema in a turn; rejects at the first that cannot
@@ -35,10 +31,10 @@ export class LazyCompilers {
   #buildValidator(schemas: Schemas): FastifySchemaCompiler<object> {
     const exact = this.#delay(() => createAjv({}, schemas));
     const all = this.#delay(() => createAjv({ allErrors: true }, schemas));
-    return ({ schema, ...place }) => {
-      const compile = (): Check =>
-        place.httpPart === 'body' ? compileBody(exact(), all, schema) : compileText(all(), schema);
-      const check = this.#delay(() => compileAt(place, compile));
+    return ({ schema, method, url, httpPart }) => {
+      const compile = () =>
+        httpPart === 'body' ? compileBody(exact(), all, schema) : compileText(all(), schema);
+      const check = this.#delay(compile, `${method} ${url}, ${httpPart}`);
       const validate: ReturnType<FastifySchemaCompiler<object>> = (value) => {
         validate.errors = check()(value);
         return validate.errors === null;
@@ -50,39 +46,25 @@ export class LazyCompilers {
   #buildSerializer(schemas: Schemas, options: object): SerializerCompiler {
     const compile = serializerSelector()(schemas, options);
     return (route) => {
-      const serialize = this.#delay(() => compileAt(route, () => compile(route)));
+      const place = `${route.method} ${route.url}, response ${route.httpStatus}`;
+      const serialize = this.#delay(() => compile(route), place);
       return (answer) => serialize()(answer);
     };
   }
 
-  /** Makes something when it is first asked for. */
-  #delay<Result extends object>(create: () => Result): () => Result {
+  /** Makes something when it is first asked for; an error says of which place. */
+  #delay<Result extends object>(create: () => Result, place = 'all routes'): () => Result {
     let result: Result | undefined;
     const get = () => {
       this.#pending.delete(get);
-      result ??= create();
-      return result;
+      try {
+        result ??= create();
+        return result;
+      } catch (cause) {
+        throw new Error(`The schema of ${place}, cannot be compiled`, { cause });
+      }
     };
     this.#pending.add(get);
     return get;
-  }
-}
-
-interface SchemaPlace {
-  method: string;
-  url: string;
-  httpPart?: string | undefined;
-  httpStatus?: string | undefined;
-}
-
-/** @throws {Error} that says where the schema stands, when it cannot be compiled */
-function compileAt<Compiled>(place: SchemaPlace, compile: () => Compiled): Compiled {
-  try {
-    return compile();
-  } catch (cause) {
-    const part = place.httpPart ?? `response ${place.httpStatus}`;
-    throw new Error(`The schema of ${place.method} ${place.url}, ${part}, cannot be compiled`, {
-      cause,
-    });
   }
 }

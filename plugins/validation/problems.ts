@@ -19,13 +19,10 @@ export const Problems = Type.Array(
   { maxItems: MAX_PROBLEMS, description: 'What a schema does not accept: its first problems' },
 );
 
-/**
- * A request that its route's schema does not accept. Fastify adds the code and the status code 400.
- */
+/** A request that its route's schema does not accept. Fastify adds code and status code, 400. */
 export class InvalidRequest extends Error {
   readonly errors: Static<typeof Problems>;
 
-  /** @param part as Fastify names it, such as `querystring` */
   constructor(problems: ErrorObject[], part: string) {
     const errors = problems.map((problem) => ({
       path: problem.instancePath.slice(0, MAX_NAME),

@@ -13,44 +13,31 @@ const Readiness = Type.Object(
   { description: 'Whether requests should be sent here, and what is attached' },
 );
 
+const live = { summary: 'Is the process alive?', tags: ['health'], response: { 200: Live } };
+
+const ready = {
+  summary: 'Can it serve?',
+  tags: ['health'],
+  response: { 200: Readiness, 503: Readiness },
+};
+
 /** What platforms and routers ask again and again: only its failures are in the request log. */
 const health: FastifyPluginAsyncTypebox = async (app) => {
-  const options = {
-    logLevel: 'warn',
-    config: { rateLimit: false, overload: false, telemetry: false },
-  } as const;
+  const config = { rateLimit: false, overload: false, telemetry: false } as const;
+  const options = { logLevel: 'warn', config } as const;
 
-  app.addHook(
-    'onRequest',
-    async (_request, reply) => void reply.header('cache-control', 'no-store'),
-  );
+  app.addHook('onRequest', (_request, reply, done) => {
+    reply.header('cache-control', 'no-store');
+    done();
+  });
 
-  app.get(
-    '/live',
-    {
-      ...options,
-      schema: { summary: 'Is the process alive?', tags: ['health'], response: { 200: Live } },
-    },
-    async () => ({ status: 'live' as const }),
-  );
+  app.get('/live', { ...options, schema: live }, async () => ({ status: 'live' as const }));
 
-  app.get(
-    '/ready',
-    {
-      ...options,
-      schema: {
-        summary: 'Can it serve?',
-        tags: ['health'],
-        response: { 200: Readiness, 503: Readiness },
-      },
-    },
-    async (_request, reply) => {
-      const report = await app.readiness.report();
-      return reply
-        .code(report.status === 'ready' || report.status === 'degraded' ? 200 : 503)
-        .send(report);
-    },
-  );
+  app.get('/ready', { ...options, schema: ready }, async (_request, reply) => {
+    const report = await app.readiness.report();
+    const isUp = report.status === 'ready' || report.status === 'degraded';
+    return reply.code(isUp ? 200 : 503).send(report);
+  });
 };
 
 export default health;

@@ -5,7 +5,8 @@ import { PGlite } from '@electric-sql/pglite';
 import { Kysely, PGliteDialect, sql } from 'kysely';
 import type { Migration } from 'kysely/migration';
 import { test } from 'tap';
-import { applyMigrations, findPendingMigrations } from '../../../plugins/database/migrate.ts';
+import { applyMigrations, findPending } from '../../../plugins/database/migrate.ts';
+import { listMigrations } from '../../../plugins/database/migration-files.ts';
 import { createEmbeddedDatabase } from '../../fixture/embedded-database.ts';
 import { createFolder, ROOT, writeFiles } from '../../helper.ts';
 
@@ -21,15 +22,16 @@ test('Migrations', async (t) => {
     '0001-cats.mjs': createTable('cats'),
     '0002-dogs.mjs': createTable('dogs'),
   });
+  const listPending = async (folder: string) => findPending(db, await listMigrations(folder));
   const listTables = async () =>
     (await db.introspection.getTables())
       .map(({ name }) => name)
       .filter((name) => !name.startsWith('kysely'));
 
   await t.test('are pending until they are applied, in order', async (t) => {
-    t.strictSame(await findPendingMigrations(db, folder), ['0001-cats', '0002-dogs']);
+    t.strictSame(await listPending(folder), ['0001-cats', '0002-dogs']);
     t.strictSame(await applyMigrations(db, folder), ['0001-cats', '0002-dogs']);
-    t.strictSame(await findPendingMigrations(db, folder), []);
+    t.strictSame(await listPending(folder), []);
     t.strictSame(await listTables(), ['cats', 'dogs']);
   });
 
@@ -57,13 +59,13 @@ test('Migrations', async (t) => {
         cause: { message: 'no' },
       });
       t.strictSame(await listTables(), ['cats', 'dogs', 'mice']);
-      t.strictSame(await findPendingMigrations(db, folder), ['0004-birds', '0005-broken']);
+      t.strictSame(await listPending(folder), ['0004-birds', '0005-broken']);
     },
   );
 
   await t.test('of newer code do not stop older code, nor a branch', async (t) => {
     const older = await createFolder(t);
-    t.strictSame(await findPendingMigrations(db, older), []);
+    t.strictSame(await listPending(older), []);
     t.strictSame(await applyMigrations(db, older), []);
     await writeFiles(older, { '0002-before-mice.mjs': createTable('before') });
     t.strictSame(await applyMigrations(db, older), ['0002-before-mice']);
@@ -85,12 +87,12 @@ test('Migrations', async (t) => {
       message:
         'Migration 0009-index failed: relation "first" already exists; it runs without a transaction, see what it left',
     });
-    t.strictSame(await findPendingMigrations(db, others), ['0009-index']);
+    t.strictSame(await listPending(others), ['0009-index']);
   });
 
   await t.test('that are in no folder are none', async (t) => {
     await sql`drop table kysely_migration`.execute(db);
-    t.strictSame(await findPendingMigrations(db, path.join(folder, 'none')), []);
+    t.strictSame(await listPending(path.join(folder, 'none')), []);
     t.strictSame(await applyMigrations(db, path.join(folder, 'none')), []);
   });
 
@@ -125,6 +127,6 @@ test('Migrations', async (t) => {
     const file = path.join(await createFolder(t), 'file');
     await writeFile(file, '');
     await t.rejects(applyMigrations(db, file), { code: 'ENOTDIR' });
-    await t.rejects(findPendingMigrations(db, file), { code: 'ENOTDIR' });
+    await t.rejects(listPending(file), { code: 'ENOTDIR' });
   });
 });
