@@ -45,7 +45,7 @@ function countHeld({ request, reply }: OpenRequest): number {
 function observe(request: IncomingMessage): number {
   const { bytesRead } = request.socket;
   const last = seen.get(request);
-  if (last?.bytesRead === bytesRead) return last.at;
+  if (last && last.bytesRead === bytesRead) return last.at;
   const at = performance.now();
   seen.set(request, { bytesRead, at });
   return at;
