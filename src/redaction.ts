@@ -50,8 +50,16 @@ const MAX_VALUES = 500;
 /** Stands for the values that are too many. */
 const CUT = '…';
 
+/**
+ * The line of a request of which every field is known: it has no secret, and to search it would be
+ * a tenth of what the request costs.
+ */
+const REQUEST_LINE =
+  /^{"level":30,"time":\d+,"name":"[^"]+","pid":\d+,"requestId":"[\w-]+","method":"[A-Z]+","path":"[\w/-]+","status":\d+,"durationMs":[\d.]+,"address":"[\da-f.:]*","msg":"request"}\n$/;
+
 /** A line of the log without the secrets in it. Each step is linear in its length. */
 export function hideSecretsInLine(line: string): string {
+  if (REQUEST_LINE.test(line)) return line;
   if (line.length <= MAX_TEXT && !isSuspicious(line)) return line;
   const fields = Object.entries(JSON.parse(line));
   const hidden = fields.map(([key, value]) => [key, hideByKey(key, value, { left: MAX_VALUES })]);
