@@ -15,9 +15,6 @@ export function serverOptions(config: Readonly<Config>): FastifyHttpOptions<RawS
   return {
     pluginTimeout: PLUGIN_TIMEOUT_MS,
     logController: new RequestLog(),
-    // pino makes a child faster where it is given no options, not even empty ones.
-    childLoggerFactory: (logger, bindings, options) =>
-      logger.child(bindings, Object.keys(options).length > 0 ? options : undefined),
     genReqId: readRequestId,
     trustProxy: trustProxies(config.TRUST_PROXY),
     // Else a folder's own URL is two routes for each method, which cost time and memory.
