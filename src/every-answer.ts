@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 /** What is known of a request: of one that the parser refused, no more than its connection. */
 export type Caller = Pick<
   FastifyRequest,
-  'id' | 'ip' | 'protocol' | 'headers' | 'socket' | 'routeOptions'
+  'id' | 'clientAddress' | 'protocol' | 'headers' | 'routeOptions'
 >;
 
 /** Takes the headers of an answer. */
@@ -27,6 +27,7 @@ export function beginAnswers(app: FastifyInstance): void {
   const setters: Parameters<FastifyInstance['addHeaders']>[0][] = [];
   app.decorate('addHeaders', (set) => void setters.push(set));
   app.decorate('pageHeaders', {});
+  app.decorateRequest('clientAddress', '');
   app.decorate('beginAnswer', (caller, reply) => {
     for (const set of setters) set(reply, caller);
     return app.countRequest?.(caller, reply);
@@ -40,6 +41,6 @@ export function beginAnswers(app: FastifyInstance): void {
 
 /** Adds a field to Vary: caches keep the answers apart that differ by it. */
 export function addVary(reply: FastifyReply | Headers, field: string): void {
-  const fields = 'getHeader' in reply ? [reply.getHeader('vary'), field] : [field];
-  reply.header('vary', fields.filter(Boolean).join(', '));
+  const before = 'getHeader' in reply ? reply.getHeader('vary') : undefined;
+  reply.header('vary', before ? `${before}, ${field}` : field);
 }

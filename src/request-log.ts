@@ -10,6 +10,8 @@ import { hideSecrets } from './redaction.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
+    /** Who asks, also where the connection has ended: as the rate limit and the log name it. */
+    clientAddress: string;
     /** What the request's line has beside its own fields, such as who asked. */
     logFields?: Record<string, string>;
   }
@@ -34,9 +36,8 @@ export class RequestLog extends LogController {
   }
 
   override incomingRequest(request: FastifyRequest, reply: FastifyReply): void {
-    // A connection that has ended has no address any more.
-    const address = readAddress(request);
-    request.server.openRequests.begin(reply, () => logRequest(request, reply, address));
+    request.clientAddress = readAddress(request);
+    request.server.openRequests.begin(reply, () => logRequest(request, reply));
   }
 
   override requestCompleted(): void {}
@@ -56,13 +57,13 @@ export class RequestLog extends LogController {
   }
 }
 
-function logRequest(request: FastifyRequest, reply: FastifyReply, address: string): void {
+function logRequest(request: FastifyRequest, reply: FastifyReply): void {
   const line = {
     method: request.method,
     path: readPath(request.originalUrl),
     status: readStatus(reply),
     durationMs: Math.round(reply.elapsedTime * 10) / 10,
-    address,
+    address: request.clientAddress,
     ...request.logFields,
   };
   if (reply.failure && line.status >= 500)
@@ -79,7 +80,7 @@ export function readStatus(reply: FastifyReply): number {
 
 /** The line of what never became a request: its method and path are not known. */
 export function logUnreadable(log: FastifyBaseLogger, caller: Caller, status: number): void {
-  const line = { method: null, path: null, status, durationMs: 0, address: readAddress(caller) };
+  const line = { method: null, path: null, status, durationMs: 0, address: caller.clientAddress };
   log.info({ requestId: caller.id, ...line }, 'request');
 }
 

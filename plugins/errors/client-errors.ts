@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import createError from '@fastify/error';
 import type { FastifyError, FastifyInstance } from 'fastify';
+import { readAddress } from '../../src/client-address.ts';
 import type { Caller, Headers } from '../../src/every-answer.ts';
 import { logUnreadable } from '../../src/request-log.ts';
 import { describeError, JSON_TYPE } from './answer.ts';
@@ -66,8 +67,8 @@ function refuseBody(app: FastifyInstance, response: ServerResponse, refusal: Fas
 
 function refuse(app: FastifyInstance, refusal: FastifyError, socket: Socket): void {
   const id = randomUUID();
-  const ip = socket.remoteAddress ?? '';
-  const known = { id, ip, protocol: 'http', headers: {}, routeOptions: { config: {} }, socket };
+  const clientAddress = readAddress({ ip: '', socket });
+  const known = { id, clientAddress, protocol: 'http', headers: {}, routeOptions: { config: {} } };
   const caller = known as unknown as Caller;
   const fields: string[] = [];
   const header = (name: string, value: unknown) => fields.push(`${name}: ${value}`);

@@ -1,7 +1,6 @@
 import createError from '@fastify/error';
 import fp from 'fastify-plugin';
 import { type Static, Type } from 'typebox';
-import { readAddress } from '../../src/client-address.ts';
 import type { Headers } from '../../src/every-answer.ts';
 import { type Allowance, Counter } from './counter.ts';
 import { readNetworks } from './networks.ts';
@@ -54,7 +53,7 @@ export default fp(
     });
     app.decorate('countRequest', (caller, reply) => {
       if (caller.routeOptions.config.rateLimit === false) return undefined;
-      const networks = readNetworks(readAddress(caller));
+      const networks = readNetworks(caller.clientAddress);
       if (shared) return shared.count(networks).then((allowance) => limit(max, allowance, reply));
       limit(max, local.count(networks), reply);
       return undefined;

@@ -11,7 +11,6 @@ import {
   trace,
 } from '@opentelemetry/api';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { readAddress } from '../../src/client-address.ts';
 import {
   CLIENT_CLOSED_REQUEST,
   readPath,
@@ -122,7 +121,7 @@ function describeClient(request: FastifyRequest): Attributes {
   return {
     // A proxy is asked with the whole URL.
     'url.path': readPath(originalUrl).replace(/^https?:\/\/[^/]*/i, ''),
-    'client.address': readAddress(request),
+    'client.address': request.clientAddress,
     ...(hostname && describeServer(hostname, port ?? (protocol === 'https' ? 443 : 80))),
     ...(agent && { 'user_agent.original': agent }),
     ...(name === 'HTTP' && { 'http.request.method_original': method }),

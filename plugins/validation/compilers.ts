@@ -56,9 +56,10 @@ export class LazyCompilers {
   #delay<Result extends object>(create: () => Result, place = 'all routes'): () => Result {
     let result: Result | undefined;
     const get = () => {
+      if (result) return result;
       this.#pending.delete(get);
       try {
-        result ??= create();
+        result = create();
         return result;
       } catch (cause) {
         throw new Error(`The schema of ${place}, cannot be compiled`, { cause });
