@@ -4,6 +4,7 @@ import { CompiledQuery, Kysely, PostgresDialect } from 'kysely';
 import { type Test, test } from 'tap';
 import { createPool, type PostgresOptions } from '../../../plugins/database/postgres.ts';
 import { DatabaseUnavailable } from '../../../plugins/database/unavailable.ts';
+import { poll } from '../../helper.ts';
 
 /**
  * The first message of a client: what it is, in its second four bytes (PostgreSQL, 55.2.1 and
@@ -115,4 +116,12 @@ test('Requests that would wait too long for a connection are refused at once', a
   t.equal(refused.length, 30);
   t.ok(refused.every((error) => error instanceof DatabaseUnavailable));
   t.ok(refused.some(({ message }) => /requests wait for a connection/.test(message)));
+});
+
+test('Closing does not wait for a connection that a server without an answer leaves half open', async (t) => {
+  const { url, firstMessages } = await openPort(t, '');
+  const db = connect(t, url);
+  ask(db).catch(() => undefined);
+  await poll(() => firstMessages.length > 0);
+  await t.resolves(db.destroy());
 });
