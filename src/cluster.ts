@@ -78,6 +78,8 @@ export class Primary {
 
   /** It still answers what it has: another one takes new requests meanwhile. */
   #onCrash(worker: Worker): void {
+    // Each exception says it again.
+    if (this.#crashed.has(worker)) return;
     this.#crashed.add(worker);
     this.#replace(worker, { code: 1 });
   }

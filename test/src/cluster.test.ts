@@ -73,11 +73,12 @@ test('Workers that die again and again are given up', async (t) => {
   );
 });
 
-test('A worker that has crashed is replaced while it still answers', async (t) => {
+test('A worker that has crashed, however often it says so, is replaced once, while it still answers', async (t) => {
   const primary = startPrimary(t, 'crashing');
   await poll(() => listWorkers(primary).length === 3);
   const [crashed] = listWorkers(primary);
   t.match(await primary.waitForLine('A worker ended'), { worker: crashed, code: 1 });
+  t.equal(primary.lines.filter(({ msg }) => msg.includes('takes its place')).length, 1);
   for (const pid of listWorkers(primary)) t.ok(process.kill(pid, 0));
   primary.signal('SIGTERM');
   t.equal(await primary.exited, 0);
