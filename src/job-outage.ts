@@ -1,44 +1,17 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyBaseLogger } from 'fastify';
 
-/** How long a database that is away is left alone, in milliseconds. */
-const RETRY_MS = 1_000;
-
-/** Says that the queue is away, and that it is back, each once; asks it again in between. */
-export class JobOutage {
-  readonly #log: FastifyBaseLogger;
-  #problem = '';
-
-  constructor(log: FastifyBaseLogger) {
-    this.#log = log;
-  }
-
-  /** @param error why the queue did not answer; none where it did */
-  report(error?: Error): void {
-    const problem = error?.message ?? '';
-    if (problem === this.#problem) return;
-    this.#problem = problem;
-    if (error)
-      this.#log.warn(
-        { err: error },
-        'The job queue is away, or not released yet: it is asked again until it answers',
-      );
-    else this.#log.info('The job queue is back');
-  }
-
-  /** Tries until it succeeds, or until nobody waits any more: the result is undefined then. */
-  async persist<Result>(
-    attempt: () => Promise<Result>,
-    isAwaited: () => boolean,
-  ): Promise<Result | undefined> {
-    for (;;) {
-      try {
-        return await attempt();
-      } catch (error) {
-        this.report(error as Error);
-      }
-      if (!isAwaited()) return undefined;
-      await sleep(RETRY_MS);
-    }
-  }
+/**
+ * Says once that the queue is away, and once that it is back.
+ *
+ * @returns what takes the reason why it did not answer, or nothing where it did
+ */
+export function createOutageLog(log: FastifyBaseLogger): (err?: Error) => void {
+  let problem: string | undefined;
+  return (err) => {
+    if (err?.message === problem) return;
+    problem = err?.message;
+    const away = 'The job queue is away, or not released yet: it is asked again until it answers';
+    if (err) log.warn({ err }, away);
+    else log.info('The job queue is back');
+  };
 }

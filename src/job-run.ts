@@ -77,12 +77,13 @@ async function waitForEnd({ controller, ...run }: Run): Promise<void> {
   // It may come from an older version of the job.
   checkPayload(name, job, payload);
   const { signal } = controller;
+  const work = async () => job.run({ ...run, signal });
   const late = new DOMException(`The job took longer than ${job.timeoutMs} ms`, 'TimeoutError');
   const timer = setTimeout(() => controller.abort(late), job.timeoutMs);
   const { promise: aborted, reject } = Promise.withResolvers();
   signal.addEventListener('abort', () => reject(signal.reason), { once: true });
   try {
-    await Promise.race([job.run({ ...run, signal }), aborted]);
+    await Promise.race([work(), aborted]);
   } finally {
     clearTimeout(timer);
   }

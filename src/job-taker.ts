@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import type { JobWithMetadata, PgBoss } from 'pg-boss';
 import type { DatabaseDriver } from '../plugins/database/index.ts';
 import type { Job } from '../plugins/jobs.ts';
-import { JobOutage } from './job-outage.ts';
+import { createOutageLog } from './job-outage.ts';
 import { createRun, type JobObserver, RETURNED, type Run, runJob } from './job-run.ts';
 import {
   HEARTBEAT_S,
@@ -17,7 +17,7 @@ import {
 } from './job-storage.ts';
 import { OperatorError } from './operator-error.ts';
 
-/** How long the queues are left alone when nothing is in them, in milliseconds. */
+/** How long queues that are empty, or away, are left alone, in milliseconds. */
 const POLL_MS = 1_000;
 
 /** Takes jobs from all queues, WORKER_CONCURRENCY at once, and tells the queue how they ended. */
@@ -28,7 +28,7 @@ export class JobTaker {
   readonly #runs = new Set<Run>();
   readonly #events = new EventEmitter();
   readonly #stop = new AbortController();
-  readonly #outage: JobOutage;
+  readonly #report: (error?: Error) => void;
   readonly #ended: Promise<void>;
   #returned = 0;
   #isLate = false;
@@ -42,7 +42,7 @@ export class JobTaker {
     this.#app = app;
     this.#jobs = jobs;
     this.#observer = observer;
-    this.#outage = new JobOutage(app.log);
+    this.#report = createOutageLog(app.log);
     this.#ended = this.#takeUntilStopped(openDatabase);
   }
 
@@ -72,8 +72,8 @@ export class JobTaker {
   }
 
   async #takeUntilStopped(openDatabase: () => Promise<DatabaseDriver>): Promise<void> {
-    const report = (error: Error) => this.#outage.report(error);
-    const boss = await this.#persist(async () => startBoss(await openDatabase(), TAKER, report));
+    const start = async () => startBoss(await openDatabase(), TAKER, this.#report);
+    const boss = await this.#persist(start);
     while (boss && !this.#isStopping()) await this.#takeAll(boss);
     while (this.#runs.size > 0) await once(this.#events, 'ended');
     await stopBoss(boss);
@@ -98,7 +98,7 @@ export class JobTaker {
       taken += found.length;
       for (const queued of found) void this.#perform(boss, queued);
     }
-    this.#outage.report(problem);
+    this.#report(problem);
     const { signal } = this.#stop;
     if (taken === 0) await sleep(POLL_MS, undefined, { signal }).catch(() => undefined);
   }
@@ -116,8 +116,7 @@ export class JobTaker {
     const taken = readQueued(queued);
     const run = createRun(this.#app, { ...taken, job: this.#jobs.get(taken.name) as Job });
     this.#runs.add(run);
-    const touch = () =>
-      boss.touch(queued.name, queued).catch((error) => this.#outage.report(error));
+    const touch = () => boss.touch(queued.name, queued).catch(this.#report);
     const beat = setInterval(touch, HEARTBEAT_S * 1_000);
     const { outcome } = await this.#observer.run(run, () =>
       runJob(run, (result) => this.#persist(() => settle(boss, this.#app.db, queued, result))),
@@ -128,8 +127,17 @@ export class JobTaker {
     this.#events.emit('ended');
   }
 
-  #persist<Result>(attempt: () => Promise<Result>): Promise<Result | undefined> {
-    const isAwaited = () => !this.#isLate && (this.#runs.size > 0 || !this.#stop.signal.aborted);
-    return this.#outage.persist(attempt, isAwaited);
+  /** Tries until it succeeds, or until nobody waits any more: the result is undefined then. */
+  async #persist<Result>(attempt: () => Promise<Result>): Promise<Result | undefined> {
+    for (;;) {
+      try {
+        return await attempt();
+      } catch (error) {
+        this.#report(error as Error);
+      }
+      const isAwaited = this.#runs.size > 0 || !this.#stop.signal.aborted;
+      if (this.#isLate || !isAwaited) return undefined;
+      await sleep(POLL_MS);
+    }
   }
 }
