@@ -41,13 +41,6 @@ const SQLSTATE = /^(?=.*\d)[\dA-Z]{5}$/;
 
 const SYSTEM = 'postgresql';
 
-/** What is read of pg's pool. */
-interface Pool {
-  totalCount: number;
-  idleCount: number;
-  waitingCount: number;
-}
-
 /** A client span for each query within a trace: what a health check asks makes none. */
 export function recordQueries(app: FastifyInstance): void {
   const tracer = getTracer();
@@ -73,14 +66,13 @@ export function recordQueries(app: FastifyInstance): void {
 
 /** The connections of the pool, in use and idle, and the queries that wait for one. */
 export function recordPool(app: FastifyInstance): void {
-  const meter = getMeter();
+  const create = (name: string, unit: string) =>
+    getMeter().createObservableUpDownCounter(name, { unit, valueType: ValueType.INT });
   const attributes = { [POOL_NAME]: 'database' };
   app.addHook('onReady', async () => {
     // The embedded database has no pool, and an app can do without a database.
-    const pool: Pool | undefined = Reflect.get(app, 'databasePool');
+    const pool = Reflect.get(app, 'databasePool');
     if (!pool) return;
-    const create = (name: string, unit: string) =>
-      meter.createObservableUpDownCounter(name, { unit, valueType: ValueType.INT });
     create(POOL_CONNECTIONS, '{connection}').addCallback((result) => {
       const { totalCount, idleCount } = pool;
       result.observe(idleCount, { ...attributes, [POOL_STATE]: 'idle' });

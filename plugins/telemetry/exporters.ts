@@ -39,21 +39,7 @@ async function loadExporters({ OTEL_EXPORTER_OTLP_PROTOCOL: protocol }: Telemetr
       };
 }
 
-/** @throws {OperatorError} where a file cannot be read */
 async function readOptions(config: TelemetrySettings): Promise<Options> {
-  const read = async (
-    name: `OTEL_EXPORTER_OTLP_${'CERTIFICATE' | `CLIENT_${'CERTIFICATE' | 'KEY'}`}`,
-  ) => {
-    const path = config[name];
-    return (
-      path &&
-      readFile(path).catch(({ code }) => {
-        throw new OperatorError(
-          `${name} is no file that can be read (${code}). Set it to a PEM file.`,
-        );
-      })
-    );
-  };
   const compression = config.OTEL_EXPORTER_OTLP_COMPRESSION.toLowerCase();
   return {
     headers: parseKeyPairsIntoRecord(config.OTEL_EXPORTER_OTLP_HEADERS),
@@ -62,9 +48,18 @@ async function readOptions(config: TelemetrySettings): Promise<Options> {
     concurrencyLimit: CONCURRENCY,
     httpAgentOptions: {
       keepAlive: true,
-      ca: await read('OTEL_EXPORTER_OTLP_CERTIFICATE'),
-      cert: await read('OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE'),
-      key: await read('OTEL_EXPORTER_OTLP_CLIENT_KEY'),
+      ca: await readPem(config, 'OTEL_EXPORTER_OTLP_CERTIFICATE'),
+      cert: await readPem(config, 'OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE'),
+      key: await readPem(config, 'OTEL_EXPORTER_OTLP_CLIENT_KEY'),
     },
   };
+}
+
+/** @throws {OperatorError} where the file of a setting cannot be read */
+async function readPem(config: TelemetrySettings, name: keyof TelemetrySettings) {
+  const path = config[name];
+  if (!path) return undefined;
+  return readFile(String(path)).catch(({ code }) => {
+    throw new OperatorError(`${name} is no file that can be read (${code}). Set it to a PEM file.`);
+  });
 }
