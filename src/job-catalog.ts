@@ -62,11 +62,7 @@ function findProblem(name: string, job: Job): string | undefined {
   return missing && `its schedule gives it {}, which does not fit its schema: ${missing}`;
 }
 
-/**
- * A payload as the queue keeps it.
- *
- * @throws where it does not fit, is no JSON object, or has text that PostgreSQL does not store
- */
+/** @throws where it does not fit, is no JSON object, or has text that PostgreSQL does not store */
 export function readPayload(name: string, job: Job, payload: unknown): object {
   let data: unknown;
   try {

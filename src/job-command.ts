@@ -6,8 +6,8 @@ import { exitWith, OperatorError } from './operator-error.ts';
 const USAGE = `Give a job's name and its payload in JSON: npm run job send-mail '{"to":"ann@example.com"}'`;
 
 /**
- * Runs one job, now, in the foreground: it is not queued, and not tried again. Exit codes: 0 when
- * it is done, 1 after an error, which is logged.
+ * Runs one job in the foreground, once. Exit codes: 0 when it is done, 1 after an error, which is
+ * logged.
  *
  * @param args its name, and its payload as JSON, {} where there is none
  */

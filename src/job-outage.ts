@@ -1,10 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify';
 
-/**
- * Says once that the queue is away, and once that it is back.
- *
- * @returns what takes the reason why it did not answer, or nothing where it did
- */
+/** Says once that the queue is away, and once that it is back: called with each error, or none. */
 export function createOutageLog(log: FastifyBaseLogger): (err?: Error) => void {
   let problem: string | undefined;
   return (err) => {

@@ -42,8 +42,7 @@ export class JobQueue {
    * Queues a job for a worker.
    *
    * @returns its id, or null where one with the same key waits already
-   * @throws where there is no such job, or the payload or an option does not fit: nothing is queued
-   * then
+   * @throws before anything is queued, where there is no such job, or what is given does not fit
    */
   async send<Name extends keyof Jobs>(
     name: Name,
@@ -75,11 +74,7 @@ export class JobQueue {
     if (err) throw err;
   }
 
-  /**
-   * The job of this name, and its payload as the queue keeps it.
-   *
-   * @throws where there is no such job, or the payload does not fit
-   */
+  /** @throws where there is no such job, or the payload does not fit */
   check(name: string, payload: unknown): { job: Job; data: object } {
     const job = this.#jobs.get(name);
     if (!job) throw new UnknownJob(name, [...this.#jobs.keys()].sort().join(', '));

@@ -9,10 +9,8 @@ const DAY_S = 24 * 60 * 60;
 const BUILD_POLL_MS = 250;
 
 /**
- * Makes the jobs' queues and schedules, and removes those of jobs that are gone: pg-boss made its
- * tables, or brought them to its version, as it started. It may run twice, and at once.
- *
- * @returns the names of the steps taken
+ * Makes the queues and schedules, removes those of jobs that are gone, and names these steps. The
+ * tables were made as pg-boss started. It may run twice, and at once.
  */
 export async function prepareQueues(boss: PgBoss, jobs: Map<string, Job>): Promise<string[]> {
   await finishBuilds(boss);

@@ -45,7 +45,7 @@ export const RETURNED = new Error('The worker stops and gives the job back');
 /** A run of a job that has not begun. */
 export function createRun(
   app: FastifyInstance,
-  given: Pick<Run, 'name' | 'job' | 'id' | 'attempt' | 'payload' | 'headers'>,
+  given: Omit<Run, 'app' | 'log' | 'controller'>,
 ): Run {
   const log = app.log.child({ job: given.name, id: given.id });
   return { ...given, app, log, controller: new AbortController() };
@@ -62,7 +62,7 @@ export async function runJob(
   const startedAt = performance.now();
   const end = await waitForEnd(run).then(
     () => ({ outcome: 'done' as const }),
-    (thrown) => describeFailure(run, thrown),
+    (thrown) => judgeFailure(run, thrown),
   );
   const result = { ...end, durationMs: Math.round(performance.now() - startedAt) };
   await settle?.(result);
@@ -89,7 +89,7 @@ async function waitForEnd({ controller, ...run }: Run): Promise<void> {
   }
 }
 
-function describeFailure({ job, attempt }: Run, thrown: unknown): Omit<Result, 'durationMs'> {
+function judgeFailure({ job, attempt }: Run, thrown: unknown): Omit<Result, 'durationMs'> {
   if (thrown === RETURNED) return { outcome: 'returned' };
   return { outcome: attempt > job.retries ? 'failed' : 'retry', err: readError(thrown) };
 }

@@ -51,12 +51,7 @@ export class JobTaker {
     return Array.from(this.#runs, ({ name, id }) => ({ job: name, id }));
   }
 
-  /**
-   * Takes no more, and resolves when no job runs any more. What runs still after `withinMs` is
-   * given back.
-   *
-   * @throws an error that says how many were given back
-   */
+  /** Resolves when no job runs any more. What runs after `withinMs` is given back: it rejects then. */
   async close(withinMs: number): Promise<void> {
     this.#stop.abort();
     const timer = setTimeout(() => {

@@ -41,7 +41,7 @@ export function recordRequests(app: FastifyInstance): void {
   const description = 'Duration of HTTP server requests.';
   const duration = createDuration('http.server.request.duration', description);
   const contexts = new WeakMap<IncomingMessage, Context>();
-  const start = (request: IncomingMessage, response: ServerResponse): Context => {
+  const start = (request: IncomingMessage, response: ServerResponse, upgrade?: FastifyReply) => {
     const parent = propagation.extract(ROOT_CONTEXT, request.headers);
     const { name } = describeMethod(request.method);
     const span = tracer.startSpan(name, { kind: SpanKind.SERVER }, parent);
@@ -50,7 +50,7 @@ export function recordRequests(app: FastifyInstance): void {
     contexts.set(request, scope);
     // Before the request's line is logged.
     response.prependOnceListener('close', () => {
-      const reply = app.openRequests.get(request)?.reply;
+      const reply = upgrade ?? app.openRequests.get(request)?.reply;
       if (!reply || reply.routeOptions.config.telemetry === false) return;
       const attributes = describeAnswer(reply);
       duration.record((performance.now() - startedAt) / 1_000, attributes, scope);
@@ -64,8 +64,8 @@ export function recordRequests(app: FastifyInstance): void {
     },
   });
   const enter = ({ raw, routeOptions }: FastifyRequest, reply: FastifyReply, next: () => void) => {
-    // The channel does not know a connection that is upgraded.
-    const scope = contexts.get(raw) ?? start(raw, reply.raw);
+    // The channel does not know a connection that is upgraded, which is closed before its answer.
+    const scope = contexts.get(raw) ?? start(raw, reply.raw, reply);
     if (routeOptions.config.telemetry === false) next();
     else context.with(scope, next);
   };

@@ -99,6 +99,8 @@ const REQUESTS: [string, number, string, Record<string, unknown>?][] = [
 test('Each request has a span by the conventions, whose ids are in its lines', async (t) => {
   const collector = await startCollector(t);
   const { app, lines } = await buildAppWithRoutes(t, ROUTES, attach(collector));
+  // As the process does: what is upgraded ends with its connection.
+  app.openRequests.trackUpgrades(app.server);
   await app.listen({ host: '127.0.0.1', port: 0 });
   const { port } = app.server.address() as AddressInfo;
   const ofRequests: (typeof lines)[] = [];
