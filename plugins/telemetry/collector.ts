@@ -36,12 +36,10 @@ const FLUSH_TIMEOUT_MS = 2_000;
 export async function attachCollector(app: FastifyInstance): Promise<void> {
   const exporters = await createExporters(app.config);
   const resource = describeProcess(app.config);
-  const tracerProvider = new TracerProvider({
-    resource,
-    sampler: createSampler(app.config),
-    spanLimits: { attributeValueLengthLimit: MAX_VALUE_LENGTH },
-    spanProcessors: exporters.traces.map((exporter) => new BatchSpanProcessor({ exporter })),
-  });
+  const spanProcessors = exporters.traces.map((exporter) => new BatchSpanProcessor({ exporter }));
+  const spanLimits = { attributeValueLengthLimit: MAX_VALUE_LENGTH };
+  const sampler = createSampler(app.config);
+  const tracerProvider = new TracerProvider({ resource, sampler, spanLimits, spanProcessors });
   if (!trace.setGlobalTracerProvider(tracerProvider))
     return app.log.warn(
       'An agent has started OpenTelemetry in this process: it records, the app does not',
@@ -56,8 +54,8 @@ export async function attachCollector(app: FastifyInstance): Promise<void> {
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
   propagation.setGlobalPropagator(createPropagator(app.config));
   addLogFields(() => describeTrace(trace.getActiveSpan()));
-  for (const record of [recordRequests, recordQueries, recordPool, recordCalls, recordJobs])
-    record(app);
+  const recorders = [recordRequests, recordQueries, recordPool, recordCalls, recordJobs];
+  for (const record of recorders) record(app);
   flushAtClose(app, [tracerProvider, meterProvider]);
 }
 
