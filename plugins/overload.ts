@@ -17,9 +17,8 @@ const MIN_REQUESTS = 10;
 const Overloaded = createError('SERVICE_UNAVAILABLE', 'The event loop is over %d ms late', 503);
 
 /**
- * Refuses requests at once, with 503, while there are more than the process can answer, rather than
- * answering all too late. @fastify/under-pressure was tried: it does so after any single block of
- * the event loop.
+ * Refuses requests at once, while there are more than the process can answer in time.
+ * @fastify/under-pressure was tried: it does so after any single block of the event loop.
  */
 export default fp(
   async (app) => {

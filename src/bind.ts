@@ -5,11 +5,7 @@ import type { Listener } from './process.ts';
 /** What binding `::` answers where the kernel, the interfaces or a sandbox have no IPv6. */
 const WITHOUT_IPV6 = ['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL'];
 
-/**
- * Opens the listener on HOST and PORT; `::` means all interfaces, and falls back to IPv4's.
- *
- * @throws {OperatorError} that says why the port cannot be bound, and what to do
- */
+/** Opens the listener on HOST and PORT, or throws an OperatorError; `::` falls back to 0.0.0.0. */
 export async function bind(
   listener: Listener,
   { HOST: host, PORT: port }: Readonly<Config>,

@@ -28,9 +28,8 @@ const RANGES: Record<string, string> = {
 };
 
 /**
- * The client's address by the X-Forwarded-For of trusted proxies, or the connection's. Forwarded
- * (RFC 7239) is not read: a router that writes it writes X-Forwarded-For too, all others pass on
- * what a client wrote.
+ * The client's address by X-Forwarded-For, or the connection's. Forwarded (RFC 7239) is not read:
+ * routers that do not write it pass on what a client wrote.
  */
 export function readAddress({ ip, socket }: Pick<FastifyRequest, 'ip' | 'socket'>): string {
   return cleanAddress(ip) ?? cleanAddress(socket.remoteAddress) ?? '';
@@ -51,9 +50,8 @@ export function createHeaderReader(config: Readonly<Config>): (request: Incoming
 
 /**
  * Whether an address is one of the proxies in the list, as Fastify's `trustProxy` asks it: first of
- * the connection's own, whose distance is 0, then of the one before it, until one is none.
- *
- * @throws where the list is not valid
+ * the connection's own, whose distance is 0, then of the one before it, until one is none. Throws
+ * where the list is not valid.
  */
 export function trustProxies(list: string): (address: string, distance?: number) => boolean {
   const proxies = new BlockList();

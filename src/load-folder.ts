@@ -3,10 +3,8 @@ import autoload from '@fastify/autoload';
 import type { FastifyInstance } from 'fastify';
 
 /**
- * Loads every plugin or route of a folder. @fastify/autoload passes over a file without a default
- * export in silence, and its route would be a 404 that nobody explains: here it is an error.
- *
- * @param only the path in the folder that is loaded, such as /health/; all of it by default
+ * Loads what is in a folder, or in `only` a path of it, such as /health/. @fastify/autoload passes
+ * over a file without a default export, whose route would be a 404: here it is an error.
  */
 export async function loadFolder(
   app: FastifyInstance,

@@ -10,10 +10,7 @@ const FAILURE_PAUSE_MS = 2_000;
 
 const Unavailable = createError('AUTH_UNAVAILABLE', 'The issuer cannot be reached', 503);
 
-/**
- * The keys of an issuer, fetched when they are needed and kept: jose's createRemoteJWKSet forgets
- * them while the issuer is away.
- */
+/** Keys, fetched when needed and kept: createRemoteJWKSet forgets them while the issuer is away. */
 export class Keys {
   readonly #fetchKeys: () => Promise<JSONWebKeySet>;
   #known: JWTVerifyGetKey = () => Promise.reject(new errors.JWKSNoMatchingKey());

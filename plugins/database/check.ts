@@ -7,10 +7,8 @@ import { listMigrations } from './migration-files.ts';
 const TOO_MANY_CONNECTIONS = '53300';
 
 /**
- * A database is up when it answers and has every migration. That all connections are in use,
- * whether the pool or the server has no other one, is no outage.
- *
- * @param spare is asked where the pool is full
+ * A database is up when it answers and has every migration, also where neither the pool nor the
+ * server has another connection. Where the pool is full, `spare` is asked.
  */
 export function createCheck(
   db: Database,

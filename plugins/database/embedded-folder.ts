@@ -16,11 +16,7 @@ export function cannotOpen(folder: string, cause: Error, remedy: string): Operat
   return new OperatorError(`${reason}. ${remedy}`, { cause });
 }
 
-/**
- * Locks the folder for this process until its end, and creates what is not there.
- *
- * @throws {OperatorError} which says what to do
- */
+/** Locks the folder until the process ends, and creates what is not there. */
 export async function prepareFolder(
   folder: string,
   module: string,
@@ -74,8 +70,8 @@ function isAlive(pid: number): boolean {
 }
 
 /**
- * PGlite's creation blocks its thread, so it gets one of its own; and what a killed process leaves
- * half done must not be taken for a database, so it gets its name when it is whole.
+ * Creating blocks a thread, so it gets one of its own. What a killed process leaves half done must
+ * not be taken for a database: it gets its name when it is whole.
  */
 async function create(module: string, folder: string): Promise<void> {
   const unfinished = `${folder}.new`;

@@ -8,11 +8,10 @@ import { applyMigrations, createTable, readApplied } from './migrate.ts';
 import { listMigrations, loadMigration } from './migration-files.ts';
 
 /**
- * Migrates the embedded database as a release does, and makes up for what happens in development: a
- * migration that is still being written is done again where no row is lost by that.
+ * Migrates the embedded database as a release does; a migration that is still being written is done
+ * again where no row is lost by that. An error says what to do.
  *
  * @returns the names of the migrations applied
- * @throws {OperatorError} which says what to do
  */
 export async function migrateEmbedded(
   db: Kysely<unknown>,
@@ -47,8 +46,8 @@ export async function migrateEmbedded(
 }
 
 /**
- * A hash of each migration's code by its name; spaces do not count, for formatting changes them.
- * Compiled code (.js) is left out: it differs from its source without a change.
+ * Hashes of the code by its name, whatever its format; not of compiled code (.js), which differs
+ * from its source without a change.
  */
 async function hashSources(files: Map<string, string>): Promise<Map<string, string>> {
   const sources = new Map<string, string>();

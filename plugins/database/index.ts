@@ -65,10 +65,7 @@ export interface Tables {}
 declare module 'fastify' {
   interface FastifyInstance {
     db: Kysely<Tables>;
-    /**
-     * What is below `db`, for a library with SQL of its own; undefined where the database is the
-     * embedded one.
-     */
+    /** Below `db`, for a library with SQL of its own; not there where the database is embedded. */
     databasePool: Pool | undefined;
     /** Makes what such a library needs, after the migrations: each step names what it has done. */
     prepareDatabase(step: PrepareStep): void;

@@ -19,12 +19,11 @@ export type Database = Kysely<any>;
 type Migrations = Map<string, AppMigration>;
 
 /**
- * Applies the migrations that the database does not have yet, in the order of their names: those in
- * transactions all or none, those without one by one. One caller at a time, by a lock that ends
- * with its transaction: Kysely's Migrator leaves its own to the session, which poolers share.
+ * Applies the migrations that the database lacks, in the order of their names: those in transactions
+ * all or none, the others one by one. One caller at a time, by a lock that ends with its
+ * transaction: Kysely's Migrator leaves its own to the session, which poolers share.
  *
- * @returns the names of the migrations applied, in order
- * @throws the first migration's error, with its name in the message
+ * @returns their names; an error has the name of the one that failed
  */
 export async function applyMigrations(db: Database, folder: string): Promise<string[]> {
   const migrations: Migrations = new Map();

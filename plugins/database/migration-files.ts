@@ -11,10 +11,7 @@ export interface AppMigration extends Migration {
   transaction?: boolean;
 }
 
-/**
- * The files of a folder by their names without the ending, but for what an editor hides beside
- * them. An app whose last migration was removed has no folder any more: git keeps no empty ones.
- */
+/** The files by their names without the ending; where git has kept no empty folder, none. */
 export async function listMigrations(folder: string): Promise<Map<string, string>> {
   const files = await readdir(folder).catch((error) =>
     error.code === 'ENOENT' ? [] : Promise.reject(error),

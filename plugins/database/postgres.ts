@@ -22,8 +22,8 @@ export interface PostgresOptions {
 }
 
 /**
- * PostgreSQL by a pool that survives its server: what is broken is thrown away, and the next query
- * connects again. No session is given a state, so that a transaction pooler may be in between.
+ * A pool that survives its server: what is broken is thrown away, and the next query connects again.
+ * No session is given a state, so that a transaction pooler may be in between.
  */
 export function createPool(options: PostgresOptions): pg.Pool {
   const connectionString = applyTls(options.url, options.tls);
@@ -95,9 +95,8 @@ const LATE = 'Query read timeout';
 const LAST = /^(08|57P|25006)/;
 
 /**
- * pg gives a connection back to its pool although the answer that came too late is still on its
- * way: the next request would wait for it. statement_timeout does not help: a pooler gives it to
- * others, a stopped server keeps no time.
+ * pg gives a connection back to its pool although an answer that is too late is still on its way:
+ * the next request would wait for it. Of statement_timeout, a stopped server knows nothing.
  */
 class ImpatientClient extends pg.Client {
   declare processID: number;

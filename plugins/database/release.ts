@@ -7,11 +7,7 @@ import type { SqlError } from './translate-error.ts';
 /** The SQLSTATE of what a pooler refuses, as PgBouncer does a transaction in statement mode. */
 const PROTOCOL_VIOLATION = '08P01';
 
-/**
- * Applies the migrations, then prepares what libraries need.
- *
- * @returns the names of the steps taken
- */
+/** Applies the migrations, then prepares what libraries need; resolves with what was done. */
 export async function release(
   pool: Pool,
   migrations: string,

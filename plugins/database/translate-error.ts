@@ -12,13 +12,12 @@ const InvalidValue = createError('INVALID_VALUE', 'A value cannot be stored.', 4
 export type SqlError = Error & { code?: string | undefined };
 
 /**
- * What a client is told of an error of the database, without its SQL and values.
+ * What a client is told of an error of the database, without its SQL and values; nothing of what is
+ * wrong in the app, such as an unknown column.
  *
  * SQLSTATEs (PostgreSQL, appendix A): 08 connection, 25006 read-only (a failover), 28 and 3D a
  * server that does not know us (yet), 53 insufficient resources, 54000 a value too long for an
  * index, 55 not in this state (a lock), 57 operator intervention, 58 system error.
- *
- * @returns undefined for what is wrong in the app, such as a column that does not exist
  */
 export function translateError(error: SqlError): ClientError | undefined {
   const { code, message } = error;
@@ -36,9 +35,8 @@ export function translateError(error: SqlError): ClientError | undefined {
 const MAX_MESSAGE = 1_000;
 
 /**
- * A parent that is missing and one that is still referred to have one code, and no field tells them
- * apart. In every language of the server, the message of the first quotes two names (child,
- * constraint), the other three.
+ * A parent that is missing and one that is still referred to have one code. In every language of the
+ * server, the message of the first quotes two names (child, constraint), the other three.
  */
 function isOfChild(message: string): boolean {
   return (message.slice(0, MAX_MESSAGE).match(/["«»„“”]/g) ?? []).length === 4;

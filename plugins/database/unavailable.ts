@@ -1,7 +1,4 @@
-/**
- * There is no connection to the database, or none that answers: a request that meets it is a 503.
- * pg has no code for most of these, so they are wrapped where they arise, in this folder.
- */
+/** No connection, or none that answers, is a 503. pg has no code for most of these. */
 export class DatabaseUnavailable extends Error {
   override name = 'DatabaseUnavailable';
   readonly code: string | undefined;

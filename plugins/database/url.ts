@@ -4,10 +4,7 @@ const USER = '(?=[^:@/?#]+(:[^@/?#]*)?@|.*[?&]user=[^&])';
 const ONE_HOST = '(?=([^@/?#]*@)?[^@/?#:][^@/?#]*/|.*[?&]host=[^&,]+(&|$))';
 const AUTHORITY = '([^@/?#]*@)?([^@/?#,:]*|\\[[0-9A-Fa-f:.]+\\])(:\\d{1,5})?';
 
-/**
- * What DATABASE_URL may be. pg would take the operating system's user and database where the URL
- * names none, and the list of several hosts for the name of one.
- */
+/** What DATABASE_URL may be. pg would guess user and database, and take several hosts for one. */
 export const DATABASE_URL_PATTERN =
   '^pglite:.+$|^postgres(ql)?://(?!.*(\\s|%(?![0-9A-Fa-f]{2})))' +
   `${USER}${ONE_HOST}${AUTHORITY}/[^/?#]+(\\?[^#]*)?$`;

@@ -24,11 +24,7 @@ export interface EnvironmentOptions {
   folders?: URL[];
 }
 
-/**
- * Decorates the app with `config`: the environment, validated with the settings of all plugins.
- *
- * @throws {EnvironmentError} with all problems at once
- */
+/** Decorates the app with the checked environment; throws an EnvironmentError with all problems. */
 export default fp(
   async (
     app,

@@ -72,7 +72,9 @@ function refuse(app: FastifyInstance, refusal: FastifyError, socket: Socket): vo
   const caller = known as unknown as Caller;
   const fields: string[] = [];
   const header = (name: string, value: unknown) => fields.push(`${name}: ${value}`);
-  count(app, caller, { header } as unknown as Headers);
+  const reply = { header } as unknown as Headers;
+  // It is refused anyway, also where it is over the rate limit.
+  new Promise((resolve) => resolve(app.beginAnswer(caller, reply))).catch(() => undefined);
   const answer = describeError(refusal.statusCode as number, refusal);
   const body = JSON.stringify(answer);
   header('content-type', JSON_TYPE);
@@ -81,11 +83,4 @@ function refuse(app: FastifyInstance, refusal: FastifyError, socket: Socket): vo
   const head = [`HTTP/1.1 ${answer.statusCode} ${answer.error}`, ...fields].join('\r\n');
   socket.write(`${head}\r\n\r\n${body}`);
   logUnreadable(app.log, caller, answer.statusCode);
-}
-
-/** It is refused anyway, also where it is over the rate limit. */
-async function count(app: FastifyInstance, caller: Caller, reply: Headers): Promise<void> {
-  try {
-    await app.beginAnswer(caller, reply);
-  } catch {}
 }

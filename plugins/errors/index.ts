@@ -37,8 +37,8 @@ export type ClientError = FastifyError & Partial<InvalidRequest> & { retryAfter?
 declare module 'fastify' {
   interface FastifyInstance {
     /**
-     * Tells clients what an error of a backing service means. Each plugin that attaches one
-     * recognizes only what that service itself threw, and gives undefined for all other errors.
+     * Tells clients what an error of a backing service means: undefined for what the service itself
+     * did not throw.
      */
     answerErrors(translate: Translate): void;
   }

@@ -21,8 +21,8 @@ const ExpectationFailed = createError(
 const HOST = /^(\[[\da-f:.]+\]|[\w.~%!$&'()*+;=-]*)(:\d*)?$/i;
 
 /**
- * The URL that is routed: another one for a path that the router cannot read, which it would
- * refuse before there are hooks. `refuseRequest` knows those requests by that.
+ * The URL that is routed: another one where the router would refuse it before there are hooks, by
+ * which `refuseRequest` knows it.
  */
 export function rewriteUrl({ url = '', method }: IncomingMessage): string {
   if (url === '*' && method !== 'OPTIONS') return '/';

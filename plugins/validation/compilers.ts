@@ -17,10 +17,7 @@ export class LazyCompilers {
     buildSerializer: (schemas: Schemas, options: object) => this.#buildSerializer(schemas, options),
   } as unknown as Factory;
 
-  /**
-   * Compiles what no request has needed yet, a schema in a turn; rejects at the first that cannot
-   * be compiled.
-   */
+  /** Compiles what no request has needed yet, a schema in a turn; rejects at the first error. */
   async compilePending(): Promise<void> {
     for (const compile of this.#pending) {
       compile();

@@ -7,9 +7,7 @@ import { createNote, deleteNote, findNote, listNotes, updateNote } from './store
 
 const NoteNotFound = createError<[string]>('NOTE_NOT_FOUND', 'Note %s does not exist.', 404);
 
-/**
- * The example resource: what it answers is here, its shapes are in schema.ts, its SQL in store.ts.
- */
+/** The example resource: its shapes are in schema.ts, its SQL in store.ts. */
 const notes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/',

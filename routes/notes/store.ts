@@ -24,9 +24,7 @@ const COLUMNS = [
   'updated_at as updatedAt',
 ] as const;
 
-/**
- * A page of notes, newest first: a UUID of version 7 begins with its time, so the key is the order.
- */
+/** A page of notes, newest first: the key is the order, as UUIDs of version 7 begin with a time. */
 export async function listNotes(
   db: Kysely<Tables>,
   { limit = PAGE_SIZE, after }: NotePage,
@@ -74,11 +72,7 @@ export async function deleteNote(db: Kysely<Tables>, id: string): Promise<boolea
   return numDeletedRows > 0n;
 }
 
-/**
- * Deletes the oldest of the notes that were created before a time, no more than `limit` of them.
- *
- * @returns how many
- */
+/** Deletes the oldest of the notes created before a time, at most `limit`, and counts them. */
 export async function deleteNotesBefore(
   db: Kysely<Tables>,
   before: Date,

@@ -1,9 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { NoteList, NotePage } from '../../notes/schema.ts';
 
-/**
- * What an attached app gives, passed on: an example of one app as the backing service of another.
- */
+/** The example of one app as the backing service of another: what it gives is passed on. */
 const backingAppNotes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/',
