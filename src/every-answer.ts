@@ -7,18 +7,18 @@ export type Caller = Pick<
 >;
 
 /** Takes the headers of an answer. */
-export type Headers = Pick<FastifyReply, 'header'>;
+export type AnswerHeaders = Pick<FastifyReply, 'header'>;
 
 declare module 'fastify' {
   interface FastifyInstance {
     /** Sets headers of every answer, at once: it runs for each request, also where no hook does. */
-    addHeaders(set: (reply: Headers, caller: Caller) => void): void;
+    addHeaders(set: (reply: AnswerHeaders, caller: Caller) => void): void;
     /** Headers for HTML pages, which only browsers read. */
     pageHeaders: Record<string, string>;
     /** The rate limit, where there is one: throws, or rejects, when the client asks too often. */
-    countRequest?: (caller: Caller, reply: Headers) => Promise<void> | undefined;
+    countRequest?: (caller: Caller, reply: AnswerHeaders) => Promise<void> | undefined;
     /** Sets the headers that every answer has, and counts the request. */
-    beginAnswer(caller: Caller, reply: Headers): Promise<void> | undefined;
+    beginAnswer(caller: Caller, reply: AnswerHeaders): Promise<void> | undefined;
   }
 }
 
@@ -40,7 +40,7 @@ export function beginAnswers(app: FastifyInstance): void {
 }
 
 /** Adds a field to Vary: caches keep the answers apart that differ by it. */
-export function addVary(reply: FastifyReply | Headers, field: string): void {
+export function addVary(reply: FastifyReply | AnswerHeaders, field: string): void {
   const before = 'getHeader' in reply ? reply.getHeader('vary') : undefined;
   reply.header('vary', before ? `${before}, ${field}` : field);
 }

@@ -24,12 +24,10 @@ export async function migrateEmbedded(
   await sql`alter table kysely_migration add column if not exists source text`.execute(db);
   const stored = await readApplied(db);
   const others = stored.filter(({ name }) => !files.has(name)).map(({ name }) => name);
-  const told =
-    others.length > 0
-      ? `The embedded database has migrations of other code: ${others.join(', ')}. `
-      : '';
+  const list = others.join(', ');
+  const told = list && `The embedded database has migrations of other code: ${list}. `;
   const changed = stored
-    .filter(({ name, source }) => source && source !== (sources.get(name) ?? source))
+    .filter(({ name, source }) => source && sources.has(name) && sources.get(name) !== source)
     .map(({ name }) => name)
     .sort();
   try {

@@ -8,6 +8,8 @@ import { trustProxies } from '../../src/client-address.ts';
 import { EnvironmentError, isQuoted } from './environment-error.ts';
 import { settings } from './settings.ts';
 
+const PLUGINS = new URL('..', import.meta.url);
+
 /** The type of `app.config`; a plugin with settings of its own merges theirs into it. */
 export interface Config extends Static<typeof settings> {}
 
@@ -26,10 +28,7 @@ export interface EnvironmentOptions {
 
 /** Decorates the app with the checked environment; throws an EnvironmentError with all problems. */
 export default fp(
-  async (
-    app,
-    { environment = process.env, folders = [new URL('..', import.meta.url)] }: EnvironmentOptions,
-  ) => {
+  async (app, { environment = process.env, folders = [PLUGINS] }: EnvironmentOptions) => {
     const properties = await gatherSettings(folders);
     try {
       await app.register(fastifyEnv, {

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import createError from '@fastify/error';
 import type { FastifyError, FastifyInstance } from 'fastify';
 import { readAddress } from '../../src/client-address.ts';
-import type { Caller, Headers } from '../../src/every-answer.ts';
+import type { AnswerHeaders, Caller } from '../../src/every-answer.ts';
 import { logUnreadable } from '../../src/request-log.ts';
 import { describeError, JSON_TYPE } from './answer.ts';
 
@@ -72,7 +72,7 @@ function refuse(app: FastifyInstance, refusal: FastifyError, socket: Socket): vo
   const caller = known as unknown as Caller;
   const fields: string[] = [];
   const header = (name: string, value: unknown) => fields.push(`${name}: ${value}`);
-  const reply = { header } as unknown as Headers;
+  const reply = { header } as unknown as AnswerHeaders;
   // It is refused anyway, also where it is over the rate limit.
   new Promise((resolve) => resolve(app.beginAnswer(caller, reply))).catch(() => undefined);
   const answer = describeError(refusal.statusCode as number, refusal);

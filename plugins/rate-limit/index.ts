@@ -1,7 +1,7 @@
 import createError from '@fastify/error';
 import fp from 'fastify-plugin';
 import { type Static, Type } from 'typebox';
-import type { Headers } from '../../src/every-answer.ts';
+import type { AnswerHeaders } from '../../src/every-answer.ts';
 import { type Allowance, Counter } from './counter.ts';
 import { readNetworks } from './networks.ts';
 import { RedisCounter } from './redis-counter.ts';
@@ -63,7 +63,7 @@ export default fp(
 );
 
 /** @throws with status code 429 when nothing is left */
-function limit(max: number, { remaining, resetMs }: Allowance, reply: Headers): void {
+function limit(max: number, { remaining, resetMs }: Allowance, reply: AnswerHeaders): void {
   const seconds = Math.ceil(resetMs / 1_000);
   reply.header('ratelimit-limit', `${max}`);
   reply.header('ratelimit-remaining', `${Math.max(0, remaining)}`);

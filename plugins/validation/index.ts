@@ -55,10 +55,10 @@ function mayHaveBody(headers: IncomingHttpHeaders): boolean {
 
 /** A plugin that decompresses bodies takes their coding out of the headers. */
 function isPlainUtf8(headers: IncomingHttpHeaders): boolean {
-  const { 'content-type': type = '', 'content-encoding': coding = 'identity' } = headers;
-  if (coding.toLowerCase() !== 'identity') return false;
-  if (!/charset/i.test(type)) return true;
-  return /^utf-?8$/i.test(new MIMEType(type).params.get('charset') ?? 'utf-8');
+  const { 'content-type': type = 'application/json', 'content-encoding': coding = 'identity' } =
+    headers;
+  const charset = new MIMEType(type).params.get('charset') ?? 'utf-8';
+  return coding.toLowerCase() === 'identity' && /^utf-?8$/i.test(charset);
 }
 
 /** Waits for the first byte at most: what has a type that nobody knows is not read. */

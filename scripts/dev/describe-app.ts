@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { styleText } from 'node:util';
 import manifest from '../../package.json' with { type: 'json' };
-import { readSettings } from './settings.ts';
+import { readEnvironment } from './settings.ts';
 
 /** Tells a developer where the app is, what is attached to it, and what to edit. */
 export async function describeApp(url: string): Promise<string> {
@@ -23,7 +23,7 @@ export async function describeApp(url: string): Promise<string> {
 
 /** What each setting that is a URL is called, and its value. */
 async function listAttached(): Promise<[string, string | undefined][]> {
-  const environment = readSettings();
+  const environment = readEnvironment();
   // Loaded only now, so that the app's own start is not delayed.
   const { gatherSettings } = await import('../../plugins/env/index.ts');
   const names = Object.keys(await gatherSettings([new URL('../../plugins/', import.meta.url)]));

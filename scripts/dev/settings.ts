@@ -10,7 +10,7 @@ export function listSettings(): string[] {
 }
 
 /** The environment of the app. */
-export function readSettings(): NodeJS.ProcessEnv {
+export function readEnvironment(): NodeJS.ProcessEnv {
   const files = listSettings().map((file) => parseEnv(readFileSync(file, 'utf8')));
   return Object.assign({}, ...files, process.env);
 }
