@@ -11,6 +11,8 @@ declare module 'fastify' {
 }
 
 export interface OpenRequest {
+  /** Its place in the list. */
+  index: number;
   request: IncomingMessage;
   /** Not there when the connection was upgraded without Fastify. */
   reply: FastifyReply | undefined;
@@ -33,9 +35,12 @@ export interface OpenRequest {
   sentBefore: number;
 }
 
-/** The requests that are not answered to their end, in the order in which they came. */
+/**
+ * The requests that are not answered to their end. Not in a Map: each table that it grows into hangs
+ * on the one before, so that V8 would keep the requests of all of them until a full collection.
+ */
 export class OpenRequests {
-  readonly #open = new Map<IncomingMessage, OpenRequest>();
+  readonly #open: OpenRequest[] = [];
   readonly #events = new EventEmitter();
 
   /**
@@ -45,11 +50,12 @@ export class OpenRequests {
    */
   begin(reply: FastifyReply, onClose: () => void): void {
     const { raw } = reply.request;
-    const entry = this.#open.get(raw) ?? this.#add(raw);
+    const upgraded = raw.headers.upgrade ? this.get(raw) : undefined;
+    const entry = upgraded ?? this.#add(raw);
     entry.reply = reply;
     reply.raw.on('close', () => {
       onClose();
-      if (!entry.isUpgraded) this.#end(raw);
+      if (!upgraded) this.#end(entry);
     });
   }
 
@@ -70,24 +76,25 @@ export class OpenRequests {
   trackUpgrades(server: Server): void {
     if (server.listenerCount('upgrade') === 0) return;
     server.prependListener('upgrade', (request, socket) => {
-      this.#add(request).isUpgraded = true;
-      socket.once('close', () => this.#end(request));
+      const entry = this.#add(request);
+      entry.isUpgraded = true;
+      socket.once('close', () => this.#end(entry));
       // A plugin that closes takes its listener away.
       if (server.listenerCount('upgrade') === 1) socket.destroy();
     });
   }
 
   get(request: IncomingMessage): OpenRequest | undefined {
-    return this.#open.get(request);
+    return this.#open.find((entry) => entry.request === request);
   }
 
   list(): OpenRequest[] {
-    return [...this.#open.values()];
+    return [...this.#open];
   }
 
   /** Resolves when nothing is open. */
   async waitUntilAnswered(): Promise<void> {
-    while (this.#open.size > 0) await once(this.#events, 'answered');
+    while (this.#open.length > 0) await once(this.#events, 'answered');
   }
 
   /** What is open, for the log. */
@@ -103,6 +110,7 @@ export class OpenRequests {
   #add(request: IncomingMessage): OpenRequest {
     const now = performance.now();
     const entry: OpenRequest = {
+      index: this.#open.length,
       request,
       reply: undefined,
       isUpgraded: false,
@@ -115,12 +123,15 @@ export class OpenRequests {
       size: 0,
       sentBefore: 0,
     };
-    this.#open.set(request, entry);
+    this.#open.push(entry);
     return entry;
   }
 
-  #end(request: IncomingMessage): void {
-    this.#open.delete(request);
-    if (this.#open.size === 0) this.#events.emit('answered');
+  /** The last one takes its place. */
+  #end(entry: OpenRequest): void {
+    const last = this.#open.pop() as OpenRequest;
+    if (last !== entry) this.#open[entry.index] = last;
+    last.index = entry.index;
+    if (this.#open.length === 0) this.#events.emit('answered');
   }
 }

@@ -1,0 +1,32 @@
+import { EventEmitter } from 'node:events';
+import type { FastifyReply } from 'fastify';
+import { test } from 'tap';
+import { OpenRequests } from '../../src/open-requests.ts';
+
+test('Requests end in any order, each leaves the list once, and the last one is waited for', async (t) => {
+  const open = new OpenRequests();
+  const replies = ['a', 'b', 'c', 'd', 'e'].map((url) => {
+    const request = { method: 'GET', url: `/${url}`, headers: {} };
+    return { url, raw: new EventEmitter(), request: { raw: request } };
+  });
+  const ended: string[] = [];
+  for (const reply of replies)
+    open.begin(reply as unknown as FastifyReply, () => ended.push(reply.url));
+  const answered = open.waitUntilAnswered();
+  for (const url of ['b', 'e', 'a', 'd', 'c']) {
+    replies.find((reply) => reply.url === url)?.raw.emit('close');
+    const left = replies.filter((reply) => !ended.includes(reply.url));
+    t.same(new Set(open.list().map(({ request }) => request)), new Set(left.map(readRaw)));
+    for (const reply of replies)
+      t.equal(
+        open.get(readRaw(reply))?.reply,
+        left.find((other) => other === reply),
+      );
+  }
+  await answered;
+  t.same(ended, ['b', 'e', 'a', 'd', 'c']);
+});
+
+function readRaw({ request }: { request: { raw: unknown } }): never {
+  return request.raw as never;
+}
