@@ -16,6 +16,8 @@ export const APP = 'Poort, built';
 
 export const RAW = 'raw node:http';
 
+export const LOGGING = 'bare Fastify, its logging';
+
 export function bareFastify(environment: Record<string, string> = {}): Contestant {
   return { name: BARE, args: [findProgram('bare-fastify.js')], environment };
 }
@@ -25,7 +27,7 @@ export function rawHttp(): Contestant {
 }
 
 export function loggingFastify(): Contestant {
-  return { name: 'bare Fastify, its logging', args: [findProgram('logging-fastify.js')] };
+  return { name: LOGGING, args: [findProgram('logging-fastify.js')] };
 }
 
 export function templateFastify(): Contestant {

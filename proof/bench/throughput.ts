@@ -3,6 +3,7 @@ import {
   BARE,
   bareFastify,
   builtApp,
+  LOGGING,
   loggingFastify,
   pluginsFastify,
   rawHttp,
@@ -29,7 +30,11 @@ export async function measureThroughput({ rounds, seconds, postgres }: Setting):
     await using server = await Server.start(contestant);
     return await runLoad(server, CLIENT, seconds);
   });
-  return [...describeRequests('GET /', measured, BARE, 0.5), describeMemory(measured)];
+  return [
+    ...describeRequests('GET /', measured, BARE, 0.5),
+    describeProcessorTime("GET /, beside Fastify's logging", measured, LOGGING, 1.25),
+    describeMemory(measured),
+  ];
 }
 
 /**
@@ -42,20 +47,26 @@ export function describeRequests(
   baseline: string,
   atLeast: number,
 ): Result[] {
-  const common = { unit: 'requests/s', decimals: 0, baseline };
-  const rounds = pick(measured, ({ processorTime }) => processorTime && 1 / processorTime);
+  const rounds = pick(measured, ({ requestsPerSecond }) => requestsPerSecond);
   return [
-    {
-      ...common,
-      title: `${title}, by the clock`,
-      rounds: pick(measured, ({ requestsPerSecond }) => requestsPerSecond),
-    },
-    { ...common, title: `${title}, by processor time`, rounds, goal: { contestant: APP, atLeast } },
+    { title: `${title}, by the clock`, unit: 'requests/s', decimals: 0, baseline, rounds },
+    describeProcessorTime(`${title}, by processor time`, measured, baseline, atLeast),
   ];
+}
+
+function describeProcessorTime(
+  title: string,
+  measured: Map<string, LoadResult[]>,
+  baseline: string,
+  atLeast: number,
+): Result {
+  const rounds = pick(measured, ({ processorTime }) => processorTime && 1 / processorTime);
+  const goal = { contestant: APP, atLeast };
+  return { title, unit: 'requests/s', decimals: 0, baseline, goal, rounds };
 }
 
 function describeMemory(measured: Map<string, LoadResult[]>): Result {
   const rounds = pick(measured, ({ memory }) => memory);
-  const goal = { contestant: APP, atMost: 1.5 };
+  const goal = { contestant: APP, atMost: 1.4 };
   return { title: 'Memory under load', unit: 'MiB', decimals: 0, baseline: BARE, goal, rounds };
 }
