@@ -62,7 +62,7 @@ function findProblem(name: string, job: Job): string | undefined {
   return missing && `its schedule gives it {}, which does not fit its schema: ${missing}`;
 }
 
-/** @throws where it does not fit, is no JSON object, or has text that PostgreSQL does not store */
+/** What the queue keeps of a payload; throws where that is no JSON object, or does not fit. */
 export function readPayload(name: string, job: Job, payload: unknown): object {
   let data: unknown;
   try {
