@@ -96,8 +96,9 @@ function logOutages(redis: Redis, log: FastifyBaseLogger): void {
   });
   redis.on('ready', () => {
     wasReady = true;
+    if (!isAway) return;
     back = setTimeout(() => {
-      if (isAway) log.info('Redis is back');
+      log.info('Redis is back');
       isAway = false;
     }, BACK_AFTER_MS).unref();
   });

@@ -44,7 +44,8 @@ export function writeTable(readme: string, settings: Map<string, Setting>): stri
     ...writeRows(settings),
   ].join('\n');
   const [before = '', rest = ''] = readme.split(START);
-  return `${before}${START}\n\n${table}\n\n${END}${rest.split(END)[1] ?? ''}`;
+  const [, after = ''] = rest.split(END);
+  return `${before}${START}\n\n${table}\n\n${END}${after}`;
 }
 
 export function writeRows(settings: Map<string, Setting>): string[] {
@@ -114,7 +115,8 @@ function listSources(command: string): string[] {
 }
 
 function isAttached(addon: string, settings: Map<string, Setting>): boolean {
-  const setting = ADDONS[addon.split(':')[0] ?? ''];
+  const [service = ''] = addon.split(':');
+  const setting = ADDONS[service];
   return setting === undefined || settings.has(setting);
 }
 

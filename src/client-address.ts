@@ -43,7 +43,7 @@ export function createHeaderReader(config: Readonly<Config>): (request: Incoming
   const name = config.CLIENT_ADDRESS_HEADER?.toLowerCase();
   const isProxy = trustProxies(config.TRUST_PROXY);
   return ({ headers, socket }) => {
-    if (name && headers[name] && isProxy(socket.remoteAddress ?? ''))
+    if (name && headers[name] && isProxy(`${socket.remoteAddress}`))
       headers['x-forwarded-for'] = `${headers[name]}`;
   };
 }

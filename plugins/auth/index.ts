@@ -7,21 +7,9 @@ import type { User } from './token.ts';
 
 /** The issuer of `local:FOLDER`, for development: dist/ does not have it. */
 const LOCAL_ISSUER = new URL('../../scripts/token.ts', import.meta.url);
-const hasLocalIssuer = existsSync(LOCAL_ISSUER);
 
 export const settings = Type.Object({
-  AUTH_ISSUER_URL: Type.Optional(
-    Type.String({
-      format: 'uri',
-      pattern: `^https://[^/?#@]+(/[^?#]*)?$|^http://(localhost|127(\\.\\d+){3}|\\[::1\\])(:\\d+)?(/[^?#]*)?$${hasLocalIssuer ? '|^local:.' : ''}`,
-      requires: 'AUTH_AUDIENCE',
-      description: 'The OpenID Connect issuer of bearer tokens, as they name it; none where unset',
-      expected: 'the https:// URL of an OpenID Connect issuer, without a query',
-      remedy: hasLocalIssuer
-        ? 'In development, local:.data/issuer needs no server'
-        : 'The issuer of local: URLs is for development, the built app does not have it',
-    }),
-  ),
+  AUTH_ISSUER_URL: Type.Optional(describeIssuer(existsSync(LOCAL_ISSUER))),
   AUTH_AUDIENCE: Type.Optional(
     Type.String({
       description: 'Which tokens are for this app: one of those in their claim aud',
@@ -30,6 +18,20 @@ export const settings = Type.Object({
     }),
   ),
 });
+
+/** @param hasLocal whether `local:` URLs work, which the built app refuses */
+export function describeIssuer(hasLocal: boolean) {
+  return Type.String({
+    format: 'uri',
+    pattern: `^https://[^/?#@]+(/[^?#]*)?$|^http://(localhost|127(\\.\\d+){3}|\\[::1\\])(:\\d+)?(/[^?#]*)?$${hasLocal ? '|^local:.' : ''}`,
+    requires: 'AUTH_AUDIENCE',
+    description: 'The OpenID Connect issuer of bearer tokens, as they name it; none where unset',
+    expected: 'the https:// URL of an OpenID Connect issuer, without a query',
+    remedy: hasLocal
+      ? 'In development, local:.data/issuer needs no server'
+      : 'The issuer of local: URLs is for development, the built app does not have it',
+  });
+}
 
 declare module '../env/index.ts' {
   interface Config extends Static<typeof settings> {}

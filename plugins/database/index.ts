@@ -101,9 +101,9 @@ export default fp(
       check,
       async release() {
         const pool = openPool?.(2, 0);
-        if (pool) return release(pool, migrations, () => prepare(steps, { pool }));
-        await check();
-        return [];
+        return pool
+          ? release(pool, migrations, () => prepare(steps, { pool }))
+          : check().then(() => []);
       },
     });
     // Connect now: the first request is faster, and a missing database is logged at once.

@@ -106,7 +106,7 @@ class ImpatientClient extends pg.Client {
 
   constructor(config: pg.PoolConfig = {}) {
     super(config);
-    this.#cancelTimeoutMs = (config.connectionTimeoutMillis ?? 0) / 2;
+    this.#cancelTimeoutMs = Number(config.connectionTimeoutMillis) / 2;
     // The pool listens to idle connections only: in use, the event would end the process.
     this.on('error', () => {
       this.#broken = true;

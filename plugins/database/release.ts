@@ -14,14 +14,17 @@ export async function release(
   prepare: () => Promise<string[]>,
 ): Promise<string[]> {
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
-  try {
-    return [...(await applyMigrations(db, migrations)), ...(await runLocked(db, prepare))];
-  } catch (cause) {
-    const { code, message } = cause as SqlError;
-    if (code !== PROTOCOL_VIOLATION) throw cause;
-    const remedy = 'Where DATABASE_URL is a pooler, set DATABASE_DIRECT_URL to the server itself';
-    throw new OperatorError(`${message}. ${remedy}`, { cause });
-  } finally {
-    await db.destroy();
-  }
+  const run = async () => [
+    ...(await applyMigrations(db, migrations)),
+    ...(await runLocked(db, prepare)),
+  ];
+  return run()
+    .catch(rejectPooler)
+    .finally(() => db.destroy());
+}
+
+function rejectPooler(cause: SqlError): never {
+  if (cause.code !== PROTOCOL_VIOLATION) throw cause;
+  const remedy = 'Where DATABASE_URL is a pooler, set DATABASE_DIRECT_URL to the server itself';
+  throw new OperatorError(`${cause.message}. ${remedy}`, { cause });
 }

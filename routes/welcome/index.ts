@@ -16,7 +16,7 @@ const Welcome = Type.Object(
 );
 
 const PAGE = readFileSync(new URL('page.html', import.meta.url), 'utf8');
-const [, style = ''] = /<style>(.*)<\/style>/s.exec(PAGE) ?? [];
+const [, style = ''] = PAGE.split(/<\/?style>/);
 
 /** Nothing but the page's own style and icon: it has no script, and nobody may put one into it. */
 const CONTENT_SECURITY_POLICY =

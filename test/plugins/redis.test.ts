@@ -107,6 +107,16 @@ test('When it answers again, the log says so once and readiness is up', async (t
   t.match(findWords(lines), [{ msg: /^Redis is away/ }, { level: 30, msg: 'Redis is back' }]);
 });
 
+test('A Redis that is there from the start is up, and nothing is said of it', async (t) => {
+  const { port } = await listen(
+    t,
+    (socket) => void socket.on('data', (data) => socket.write(answerOk(String(data)))),
+  );
+  const { app, lines } = await build(t, `redis://127.0.0.1:${port}`, { RATE_LIMIT_MAX: '0' });
+  await poll(async () => (await readStatus(app)) === 'up');
+  t.strictSame(findWords(lines), []);
+});
+
 /** Commands come as lists of strings ("*2\r\n$4\r\n…"), each is answered "OK". */
 function answerOk(commands: string): string {
   return '+OK\r\n'.repeat(commands.match(/^\*\d+\r$/gm)?.length ?? 0);

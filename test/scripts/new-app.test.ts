@@ -1,5 +1,5 @@
 import { test } from 'tap';
-import { pickRemovals, readRemovals } from '../../scripts/new/removals.ts';
+import { pickRemovals, readRemovals, removeRows } from '../../scripts/new/removals.ts';
 
 test('The table of what can be removed is read strictly', (t) => {
   const table = (row: string) =>
@@ -9,6 +9,7 @@ test('The table of what can be removed is read strictly', (t) => {
   t.strictSame(readRemovals(table('| `a` | the a, after `b` and `c` | `one`, then `two` |')), [
     { name: 'a', after: ['b', 'c'], commands: ['one', 'two'] },
   ]);
+  t.match(readRemovals(table('| `a` | the a | `one` |')), [{ name: 'a', after: [] }]);
   t.end();
 });
 
@@ -19,5 +20,12 @@ test('A removal comes after those that it names, in the order of the table', (t)
   t.strictSame(pick('database'), ['notes', 'database']);
   t.strictSame(pick('redis', 'notes'), ['notes', 'redis']);
   t.throws(() => pick('kafka'), /What can: notes, redis, database/);
+  t.end();
+});
+
+test('The rows of what was removed go, and no other', (t) => {
+  const removed = [{ name: 'redis', after: [], commands: [] }];
+  const readme = '# A\n| `redis` | a | `b` |\n| `redis-like` | a | `b` |\nThe end, without redis\n';
+  t.equal(removeRows(readme, removed), readme.replace('| `redis` | a | `b` |\n', ''));
   t.end();
 });

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { decodeJwt } from 'jose';
 import { test } from 'tap';
 import { fetchKeys } from '../../scripts/token.ts';
-import { buildTestApp, createFolder, DOWN, type Environment, ROOT } from '../helper.ts';
+import { buildTestApp, createFolder, DOWN, type Environment, poll, ROOT } from '../helper.ts';
 
 function print(environment: Environment, ...args: string[]) {
   const file = path.join(ROOT, 'scripts/token.ts');
@@ -27,7 +27,7 @@ test('npm run token prints a token of the local issuer that lasts an hour', asyn
   };
   t.strictSame(await ask(stdout), { id: 'alice', scopes: ['notes:read', 'notes:write'] });
   t.match(await ask(print(environment).stdout), { id: 'developer', scopes: [] });
-  t.match((await app.readiness.report()).services, { auth: { status: 'up' } });
+  await poll(async () => (await app.readiness.report()).services.auth?.status === 'up');
 });
 
 test('The key of the local issuer is made once, whoever comes first, and is not published', async (t) => {

@@ -1,4 +1,5 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { cp, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseEnv } from 'node:util';
 import { test } from 'tap';
@@ -13,7 +14,7 @@ import {
   writeTable,
 } from '../../scripts/write-environment.ts';
 import { readConfig } from '../../src/app.ts';
-import { ROOT } from '../helper.ts';
+import { createFolder, ROOT } from '../helper.ts';
 
 const read = (file: string) => readFile(path.join(ROOT, file), 'utf8');
 
@@ -134,3 +135,24 @@ test('contract 25: One lock file, one major version of Node, and nothing that a 
   t.match(manifest.engines, { node: /^\d+\.x$/ });
   t.match(await read('Procfile'), `web: ${manifest.scripts.start}\n`);
 });
+
+test('npm run format writes all of these files, and nothing where they are right', async (t) => {
+  const folder = await createFolder(t);
+  const files = ['Procfile', 'README.md', 'app.json', 'package.json', '.env.example'];
+  const script = path.join(ROOT, 'scripts/write-environment.ts');
+  const format = () => execFileSync(process.execPath, [script], { cwd: folder });
+  for (const file of files) await cp(path.join(ROOT, file), path.join(folder, file));
+  format();
+  const written = await readAll(folder, files);
+  await writeFile(
+    path.join(folder, 'Procfile'),
+    `${written.Procfile}cats: node dist/src/cats.js\n`,
+  );
+  format();
+  t.strictSame(await readAll(folder, files), written);
+});
+
+async function readAll(folder: string, files: string[]): Promise<Record<string, string>> {
+  const read = async (file: string) => [file, await readFile(path.join(folder, file), 'utf8')];
+  return Object.fromEntries(await Promise.all(files.map(read)));
+}

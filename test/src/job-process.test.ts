@@ -69,6 +69,7 @@ test('console runs the lines of a pipe, and ends with 1 at an error', async (t) 
   const failed = await open('await jobs.send("cats", {})\n"never"\n');
   t.match(failed, { code: 1, said: /There is no job named cats/ });
   t.notMatch(failed.said, /never/);
+  t.match(await open(') + 1\n'), { code: 1, said: /Unexpected token/ });
 });
 
 test('console is a REPL in a terminal, and ends with it', async (t) => {

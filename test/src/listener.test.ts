@@ -1,11 +1,11 @@
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import net, { type AddressInfo, connect, createServer } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { test } from 'tap';
 import { openHttpListener } from '../../src/listener.ts';
-import { buildTestApp, DOWN } from '../helper.ts';
+import { buildAppWithRoutes, buildTestApp, DOWN, poll } from '../helper.ts';
 
 const ENVIRONMENT = { DATABASE_URL: DOWN, SHUTDOWN_DELAY_MS: '0' };
 
@@ -52,6 +52,23 @@ test('A request at either address is answered before the listener is closed', as
   for (const answer of await Promise.all(answers)) t.match(answer, /^HTTP\/1\.1 404 /);
 });
 
+test('A handler that takes its time is waited for', async (t) => {
+  const { app } = await buildAppWithRoutes(
+    t,
+    `export default async (app) => app.get('/slow', async () => {
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      return { slow: true };
+    });`,
+    ENVIRONMENT,
+  );
+  const listener = openHttpListener(app);
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  const asked = fetch(`${url}/slow`, { headers: { connection: 'close' } });
+  await poll(() => listener.openRequests().length > 0);
+  await listener.close();
+  t.equal((await asked).status, 200);
+});
+
 test('Where another process has one of the addresses, the port is taken', async (t) => {
   const other = createServer().listen(0, '::1');
   await once(other, 'listening');
@@ -59,5 +76,25 @@ test('Where another process has one of the addresses, the port is taken', async 
   const listener = openHttpListener(await buildTestApp(t, ENVIRONMENT));
   const { port } = other.address() as AddressInfo;
   await t.rejects(listener.listen({ host: 'localhost', port }), { code: 'EADDRINUSE' });
+  await listener.close();
+});
+
+test('On a machine without IPv6, localhost is one address', async (t) => {
+  const app = await buildTestApp(t, ENVIRONMENT);
+  const listener = openHttpListener(app);
+  t.intercept(net, 'createServer', {
+    value: () => {
+      const server = new net.Server();
+      server.listen = () => {
+        setImmediate(() =>
+          server.emit('error', Object.assign(new Error(), { code: 'EAFNOSUPPORT' })),
+        );
+        return server;
+      };
+      return server;
+    },
+  });
+  await listener.listen({ host: 'localhost', port: 0 });
+  t.match(await exchange(app, '127.0.0.1', 'nonsense\r\n\r\n'), /^HTTP\/1\.1 400 /);
   await listener.close();
 });

@@ -1,4 +1,5 @@
 import { test } from 'tap';
+import { describeIssuer } from '../../../plugins/auth/index.ts';
 import { buildAppWithRoutes } from '../../helper.ts';
 
 test('contract 35: A route that asks for a token is closed, wherever and however it was made', async (t) => {
@@ -22,4 +23,18 @@ test('contract 35: A route that asks for a token is closed, wherever and however
       t.equal((await app.inject({ method, url })).statusCode, 503, `${method} ${url}`);
   t.equal((await app.inject({ method: 'DELETE', url: '/all' })).statusCode, 503);
   t.equal((await app.inject({ method: 'POST', url: '/list' })).statusCode, 503);
+});
+
+test('What is built does not know the issuer of development, and says so', (t) => {
+  const describe = (hasLocal: boolean) => ({
+    pattern: '',
+    remedy: '',
+    ...describeIssuer(hasLocal),
+  });
+  const { pattern, remedy } = describe(false);
+  t.notMatch('local:.data/issuer', new RegExp(pattern));
+  t.match('https://issuer.example/', new RegExp(pattern));
+  t.match(remedy, /the built app does not have it/);
+  t.match('local:.data/issuer', new RegExp(describe(true).pattern));
+  t.end();
 });

@@ -22,6 +22,7 @@ const BAD_ANSWERS: Record<string, (issuer: TestIssuer) => Record<string, Request
   'no JSON': () => ({ [DISCOVERY]: send('<html>') }),
   'JSON that is no document': () => ({ [DISCOVERY]: send('{}') }),
   'an error': () => ({ [DISCOVERY]: send('{}', 500) }),
+  'no content': () => ({ [DISCOVERY]: (_request, response) => void response.writeHead(204).end() }),
   'a redirect': () => ({ [DISCOVERY]: send('', 302) }),
   'another issuer': (issuer) => ({ [DISCOVERY]: name(issuer, { issuer: `${issuer.url}/` }) }),
   'no place of keys': (issuer) => ({ [DISCOVERY]: name(issuer, { jwks_uri: undefined }) }),
@@ -29,6 +30,7 @@ const BAD_ANSWERS: Record<string, (issuer: TestIssuer) => Record<string, Request
     [DISCOVERY]: name(issuer, { jwks_uri: [`${issuer.url}/jwks`] }),
   }),
   'keys in a file': (issuer) => ({ [DISCOVERY]: name(issuer, { jwks_uri: 'file:///etc/keys' }) }),
+  'keys at no URL': (issuer) => ({ [DISCOVERY]: name(issuer, { jwks_uri: 'the cellar' }) }),
   'keys elsewhere over plain HTTP': (issuer) => ({
     [DISCOVERY]: name(issuer, { jwks_uri: 'http://127.0.0.1.example/jwks' }),
   }),

@@ -64,4 +64,5 @@ test('Of hundreds of keys the one that a token names is found, and ten are tried
   t.equal(await ask(await issuer.sign({}, { kid: '299' })), 200);
   t.equal(await ask(await issuer.signWithout('9')), 200);
   t.equal(await ask(await issuer.signWithout('10')), 401);
+  t.equal(await ask(await issuer.signWithout('9', { exp: 1 })), 401, 'its key is found, it is old');
 });

@@ -5,6 +5,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import path from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { sql } from 'kysely';
+import pg from 'pg';
 import { test } from 'tap';
 import { isSqlError } from '../../../plugins/database/postgres.ts';
 import { translateError } from '../../../plugins/database/translate-error.ts';
@@ -90,6 +91,14 @@ test('On a PostgreSQL server', async (t) => {
     t.equal((await answer).statusCode, 503);
     server.resume();
     await poll(async () => (await app.inject('/fixture/database')).statusCode === 200);
+  });
+
+  await t.test('a query that is an object of pg is passed on as it is', async (t) => {
+    const client = await app.databasePool!.connect();
+    const query = client.query(new pg.Query('select 1'));
+    await once(query, 'end');
+    client.release();
+    t.equal((await app.inject('/fixture/database')).statusCode, 200);
   });
 
   await t.test('a query that is wrong costs neither a connection nor readiness', async (t) => {

@@ -39,6 +39,18 @@ test('Migrations', async (t) => {
     t.strictSame(await applyMigrations(db, folder), []);
   });
 
+  await t.test('wait for another release, which has the lock', async (t) => {
+    await sql`create sequence tries`.execute(db);
+    await sql`create function pg_try_advisory_xact_lock(bigint) returns boolean language sql
+      as $$ select nextval('tries') > 2 $$`.execute(db);
+    await sql`set search_path = public, pg_catalog`.execute(db);
+    await writeFiles(folder, { '0002-hens.mjs': createTable('hens') });
+    t.strictSame(await applyMigrations(db, folder), ['0002-hens']);
+    await sql`reset search_path`.execute(db);
+    const { rows } = await sql`select last_value::int from tries`.execute(db);
+    t.strictSame(rows, [{ last_value: 3 }]);
+  });
+
   await t.test('are applied by one of two at once', async (t) => {
     await writeFiles(folder, { '0003-mice.mjs': createTable('mice') });
     const applied = await Promise.all([applyMigrations(db, folder), applyMigrations(db, folder)]);
@@ -58,7 +70,7 @@ test('Migrations', async (t) => {
         message: 'Migration 0005-broken failed: no; the schema is as before',
         cause: { message: 'no' },
       });
-      t.strictSame(await listTables(), ['cats', 'dogs', 'mice']);
+      t.strictSame(await listTables(), ['cats', 'dogs', 'hens', 'mice']);
       t.strictSame(await listPending(folder), ['0004-birds', '0005-broken']);
     },
   );
@@ -114,6 +126,10 @@ test('Migrations', async (t) => {
       ['export const up = (', /0001-wrong\.mjs cannot be loaded: Unexpected end of input$/],
       ["import './none.mjs';", /0001-wrong\.mjs cannot be loaded: Cannot find module .*none/],
       ['export const up = () => { throw undefined };', /^Migration 0001-wrong failed: undefined;/],
+      [
+        "export const up = () => { throw Object.assign(new Error('no'), { code: '55P03' }) };",
+        /^Migration 0001-wrong waited \d+ ms for a lock of another session; .*Run it again$/,
+      ],
       ["export const up = () => { throw 'a text' };", /^Migration 0001-wrong failed: a text;/],
     ];
     for (const [code, message] of rows) {

@@ -32,4 +32,7 @@ test('Readiness is down and says what is pending while a migration is, until a r
   t.strictSame(await app.readiness.release(), ['0001-cats']);
   await poll(async () => (await app.readiness.report()).status === 'ready');
   t.match(lines.slice(-2), [{ msg: 'Applied 0001-cats' }, { msg: 'database is back' }]);
+  const alone = `export const transaction = false;\n${CATS.replace('cats', 'dogs')}`;
+  await writeFiles(migrations, { '0002-dogs.mjs': alone });
+  t.strictSame(await app.readiness.release(), ['0002-dogs']);
 });

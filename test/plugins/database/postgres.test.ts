@@ -1,10 +1,11 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
+import path from 'node:path';
 import { CompiledQuery, Kysely, PostgresDialect } from 'kysely';
 import { type Test, test } from 'tap';
 import { createPool, type PostgresOptions } from '../../../plugins/database/postgres.ts';
 import { DatabaseUnavailable } from '../../../plugins/database/unavailable.ts';
-import { poll } from '../../helper.ts';
+import { createFolder, poll } from '../../helper.ts';
 
 /**
  * The first message of a client: what it is, in its second four bytes (PostgreSQL, 55.2.1 and
@@ -12,6 +13,12 @@ import { poll } from '../../helper.ts';
  */
 const TLS_REQUEST = 80877103;
 const START = 196608;
+
+/** Asks a server to end the query of another connection (PostgreSQL, 55.2.8). */
+const CANCEL_REQUEST = 80877102;
+
+/** AuthenticationOk, BackendKeyData with process 1 and key 2, ReadyForQuery. */
+const WELCOME = '5200000008000000004b0000000c00000001000000025a0000000549';
 
 const IMPATIENT = { connectTimeoutMs: 1_000 };
 
@@ -124,4 +131,28 @@ test('Closing does not wait for a connection that a server without an answer lea
   ask(db).catch(() => undefined);
   await poll(() => firstMessages.length > 0);
   await t.resolves(db.destroy());
+});
+
+test('An answer that is late is cancelled through the Unix socket that it was asked on', async (t) => {
+  const folder = await createFolder(t);
+  const cancelled: Buffer[] = [];
+  const server = createServer((socket) =>
+    socket
+      .on('error', () => undefined)
+      .on('data', (data: Buffer) => {
+        const kind = data.readInt32BE(4);
+        if (kind === START) socket.write(Buffer.from(WELCOME, 'hex'));
+        if (kind !== CANCEL_REQUEST) return;
+        cancelled.push(data);
+        socket.destroy();
+      }),
+  );
+  await once(server.listen(path.join(folder, '.s.PGSQL.5432')), 'listening');
+  t.teardown(() => server.close());
+  const url = `postgres://poort@/poort?host=${folder}`;
+  await t.rejects(ask(connect(t, url, { statementTimeoutMs: 100 })), DatabaseUnavailable);
+  t.strictSame(
+    cancelled.map((data) => data.toString('hex', 8)),
+    ['0000000100000002'],
+  );
 });

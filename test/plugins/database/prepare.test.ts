@@ -13,4 +13,11 @@ test('release prepares the database for a library after the migrations, and name
   const applied = await app.readiness.release();
   t.equal(applied.at(-1), 'a step');
   t.match(lines.at(-1)?.msg, /a step$/);
+
+  await t.test('and says what to set where a pooler refuses a step', async (t) => {
+    app.prepareDatabase(async () =>
+      Promise.reject(Object.assign(new Error('no transactions'), { code: '08P01' })),
+    );
+    await t.rejects(app.readiness.release(), /^no transactions\. .*DATABASE_DIRECT_URL/);
+  });
 });

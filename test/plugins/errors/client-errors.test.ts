@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers';
 import { pathToFileURL } from 'node:url';
 import type { FastifyInstance } from 'fastify';
 import { test } from 'tap';
-import { buildTestApp, createFolder, DOWN, writeFiles } from '../../helper.ts';
+import { buildAppWithRoutes, buildTestApp, createFolder, DOWN, writeFiles } from '../../helper.ts';
 
 /** A route that begins its answer, and another that ends it. */
 const ROUTES = `
@@ -153,4 +153,17 @@ test('A path that cannot be decoded answers 400, a part that is too long 414', a
     error: 'URI Too Long',
     message: 'A part of the path is too long.',
   });
+});
+
+test('A body that breaks off before anything reads it answers 400 all the same', async (t) => {
+  const { app } = await buildAppWithRoutes(
+    t,
+    `export default async (app) => {
+      const onRequest = () => new Promise(() => {});
+      app.post('/late', { onRequest }, async () => 'late');
+    };`,
+  );
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const socket = await send(app, `POST /late HTTP/1.1\r\nHost: a\r\n${BODY}\r\nnonsense\r\n`);
+  t.match(readAnswer(await text(socket)), { status: 400, body: { statusCode: 400 } });
 });

@@ -207,3 +207,20 @@ async function send(app: FastifyInstance, bytes: string): Promise<string> {
   socket.write(bytes);
   return text(socket);
 }
+
+test('What fails after its headers were sent is broken off', async (t) => {
+  const { app, lines } = await buildAppWithRoutes(
+    t,
+    `export default async (app) => app.get('/begun', async (request, reply) => {
+      reply.raw.writeHead(200).write('begun');
+      throw new Error('too late');
+    });`,
+  );
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  const answer = await fetch(`${url}/begun`);
+  await t.rejects(answer.text());
+  t.match(
+    lines.filter(({ path }) => path === '/begun'),
+    [{ status: 200 }],
+  );
+});

@@ -40,3 +40,41 @@ test('GET /queried: the text of its statements has no values', async (t) => {
   findSpan(collector, 'SELECT public.notes', CLIENT);
   t.notMatch(JSON.stringify(collector.spans), 'hunter2');
 });
+
+/** Publishes what Kysely's log tells of a query: one that succeeds, and one that fails. */
+const PUBLISHING = `
+  import { channel } from 'node:diagnostics_channel';
+  const queries = channel('kysely:query');
+  export default async (app) => app.get('/published', async () => {
+    const failure = Object.assign(new RangeError('without a code'), { stack: undefined });
+    const event = { query: { sql: '' }, queryDurationMillis: 1 };
+    queries.publish({ ...event, level: 'query' });
+    queries.publish({ ...event, level: 'error', error: failure });
+    return {};
+  });`;
+
+/** The database's URL, and what a span says of the server. */
+const SERVERS: [url: string, name: string, attributes: Record<string, unknown>][] = [
+  [
+    'postgres://u:hunter2@127.0.0.1/app%20one',
+    'app one',
+    { 'server.address': '127.0.0.1', 'server.port': 5432, 'db.namespace': 'app one' },
+  ],
+  ['postgres://u:hunter2@/app?host=/nowhere', 'postgresql', { 'server.address': undefined }],
+];
+
+for (const [DATABASE_URL, name, attributes] of SERVERS)
+  test(`GET /published: a query of ${name} says which server was asked`, async (t) => {
+    const collector = await startCollector(t);
+    const environment = { ...attach(collector), DATABASE_URL };
+    const { app } = await buildAppWithRoutes(t, PUBLISHING, environment);
+    const url = await app.listen({ host: '127.0.0.1', port: 0 });
+    t.equal((await fetch(`${url}/published`)).status, 200);
+    await app.close();
+    const spans = collector.spans.filter(({ kind }) => kind === CLIENT);
+    t.match(spans, [
+      { name, attributes, status: {} },
+      { name, attributes: { ...attributes, 'error.type': 'RangeError' }, status: { code: 2 } },
+    ]);
+    t.notMatch(JSON.stringify(collector.spans), 'hunter2');
+  });

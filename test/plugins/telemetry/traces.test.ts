@@ -43,6 +43,7 @@ test('A request, its call to another app, what that does and an own span are one
     answers.map(({ status }) => status),
     [200, 200, 500],
   );
+  for (const scheme of ['http', 'https']) await call({ url: `${scheme}://127.0.0.1/` });
   await fetch(`${url}/own`, { headers: PARENT });
   // What is left at the end is sent for two seconds at most, which a busy machine may not have.
   const isSent = (wanted: string) => collector.spans.some(({ name }) => name === wanted);
@@ -61,6 +62,8 @@ test('A request, its call to another app, what that does and an own span are one
   t.match(findSpan(collector, 'HTTP', CLIENT), { status: { code: 2 }, attributes: refused });
   const failed = collector.spans.filter(({ name, kind }) => name === 'GET' && kind === CLIENT);
   t.match(failed[1]?.attributes, { 'error.type': 'ECONNREFUSED' });
+  const ports = failed.slice(2).map(({ attributes }) => attributes['server.port']);
+  t.strictSame(ports, [80, 443], 'what a URL without a port means');
   const own = findSpan(collector, 'own work', 1);
   t.match(own, { parentSpanId: findSpan(collector, 'GET /own').spanId });
   const line = lines.find(({ msg }) => msg === 'inside');

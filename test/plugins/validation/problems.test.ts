@@ -28,6 +28,8 @@ const ROUTES = `
       page: { type: 'integer', maximum: 100 },
       price: { type: 'number' },
       text: { type: 'string' },
+      flag: { type: 'boolean' },
+      nothing: { type: 'null' },
       ids: { type: 'array', items: { type: 'integer' } },
       mixed: { anyOf: [{ type: 'integer' }, { enum: ['all'] }] },
     },
@@ -180,6 +182,10 @@ test('A 400 of a schema lists the problems', async (t) => {
     for (const list of ['ids=1&ids=0x10', 'ids=5.0', 'mixed=0x10', 'mixed=5.0', 'ids=1&ids='])
       t.equal((await app.inject(`/page?page=1&${list}`)).statusCode, 400, list);
     t.equal((await app.inject('/referring?page=1&size=5.0')).statusCode, 400);
+    const words = await app.inject('/page?page=1&flag=true&nothing=');
+    t.strictSame(words.json(), { page: 1, flag: true, nothing: null });
+    for (const word of ['flag=yes', 'flag=1', 'nothing=null'])
+      t.equal((await app.inject(`/page?page=1&${word}`)).statusCode, 400, word);
     const right = '/page?page=1&ids=1&ids=-2&mixed=all&text=0x10';
     t.strictSame((await app.inject(right)).json(), {
       page: 1,

@@ -1,0 +1,33 @@
+import { EventEmitter } from 'node:events';
+import { Kysely, PostgresDialect } from 'kysely';
+import type { Pool } from 'pg';
+import { test } from 'tap';
+import { createCheck } from '../../../plugins/database/check.ts';
+import { openPostgresPort } from '../../fixture/postgres-port.ts';
+import { buildTestApp, createFolder, poll } from '../../helper.ts';
+
+test('A pool whose connections are all in use is no database that is down', async (t) => {
+  const { url } = await openPostgresPort(t);
+  const app = await buildTestApp(t, { DATABASE_URL: url, DATABASE_POOL_MAX: '1' });
+  await app.readiness.release();
+  const client = await app.databasePool!.connect();
+  t.teardown(() => client.release());
+  await poll(async () => (await app.readiness.report()).services.database?.status === 'up');
+});
+
+test('Nor is a server without a connection to spare, while this process has one', async (t) => {
+  const folder = await createFolder(t);
+  let code = '53300';
+  const refuse = async () => Promise.reject(Object.assign(new Error('refused'), { code }));
+  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool: refuse }) });
+  const pool = Object.assign(new EventEmitter(), { options: { max: 2 } });
+  const check = createCheck(db, folder, pool as unknown as Pool);
+  await t.rejects(check(), { code });
+  pool.emit('acquire');
+  await t.resolves(check());
+  code = '57P03';
+  await t.rejects(check(), { code });
+  pool.emit('release');
+  code = '53300';
+  await t.rejects(check(), { code });
+});
