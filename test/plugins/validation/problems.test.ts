@@ -32,6 +32,9 @@ const ROUTES = `
       nothing: { type: 'null' },
       ids: { type: 'array', items: { type: 'integer' } },
       mixed: { anyOf: [{ type: 'integer' }, { enum: ['all'] }] },
+      flag: { type: 'boolean' },
+      maybe: { type: ['integer', 'null'] },
+      'a/b~c': { type: 'array', items: { type: 'number' } },
     },
     additionalProperties: false,
   };
@@ -196,6 +199,19 @@ test('A 400 of a schema lists the problems', async (t) => {
     t.strictSame((await app.inject('/page?page=1&mixed=7')).json(), { page: 1, mixed: 7 });
     for (const id of ['0x10', '1e2', '+5', '5.0', '%205'])
       t.equal((await app.inject(`/id/${id}`)).statusCode, 400, id);
+  });
+
+  await t.test('What is no text by the schema is read from a query', async (t) => {
+    const rows: [query: string, values: object][] = [
+      ['flag=true&maybe=7', { flag: true, maybe: 7 }],
+      ['flag=false&maybe=', { flag: false, maybe: null }],
+      ['a%2Fb~c=1.5', { 'a/b~c': [1.5] }],
+      ['a%2Fb~c=1&a%2Fb~c=2', { 'a/b~c': [1, 2] }],
+    ];
+    for (const [query, values] of rows)
+      t.same((await app.inject(`/page?page=1&${query}`)).json(), { page: 1, ...values });
+    for (const query of ['flag=1', 'flag=yes', 'flag=', 'maybe=null', 'a%2Fb~c=x'])
+      t.equal((await app.inject(`/page?page=1&${query}`)).statusCode, 400, query);
   });
 
   await t.test('A name that every object has is no known name', async (t) => {
