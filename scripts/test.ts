@@ -5,7 +5,7 @@ import './build-tap.ts';
 import { findTests, isBuildNeeded } from './test/files.ts';
 
 /*
- * `npm test`: builds the app, then runs the whole suite with its coverage.
+ * `npm test`: builds the app, then runs the whole suite, which has to cover every line.
  * `npm test -- FILE …` (paths, folders or globs) runs these tests alone, one after the other.
  */
 

@@ -75,8 +75,17 @@ test('A queue that is away does not hinder the others, and what runs at the end 
   await sql`update pgboss.queue set name = 'tick' where name = 'hidden'`.execute(app.db);
   await waitFor('The job queue is back');
   lines.length = 0;
+  const { setInterval } = globalThis;
+  t.capture(globalThis, 'setInterval', (beat: () => void) => setInterval(beat, 50));
   await app.jobs.send('work', { how: 'hang' });
   await waitFor('hang begins');
+  const readBeat = async () => {
+    const { rows } = await sql<{ at: Date }>`
+      select heartbeat_on as at from pgboss.job where state = 'active'`.execute(app.db);
+    return rows[0]!.at.getTime();
+  };
+  const began = await readBeat();
+  await poll(async () => (await readBeat()) > began);
   t.match(taker.jobs.list(), [{ job: 'work' }]);
   await t.rejects(taker.jobs.close(), { message: /^Jobs given back/ });
   t.match(

@@ -31,6 +31,7 @@ const ROUTES = `
       await sleep(500);
       return { patient: true };
     });
+    app.get('/broken', (request, reply) => reply.send(breakLate(request.signal)));
     app.get('/stream', (request, reply) => reply.send(Readable.from(writeSlowly())));
     app.get('/endless', (request, reply) => {
       const stream = Readable.from(writeForever());
@@ -42,6 +43,12 @@ const ROUTES = `
     app.get('/bytes', () => Buffer.alloc(${LARGE}, 'a'));
     app.server.on('upgrade', (request, socket) => socket.write(Buffer.alloc(${LARGE * 2})));
   };
+
+  function breakLate(signal) {
+    const stream = new Readable({ read() {} });
+    signal.addEventListener('abort', () => stream.destroy(new Error('late')));
+    return stream;
+  }
 
   async function* writeForever() {
     for (;;) {
@@ -101,6 +108,16 @@ test('A route with timeout: false may take longer, and so may a stream that has 
   const { url } = await listen(t, { REQUEST_TIMEOUT_MS: '200' });
   t.strictSame(await (await fetch(`${url}/patient`)).json(), { patient: true });
   t.equal(await (await fetch(`${url}/stream`)).text(), '0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n');
+});
+
+test('A stream that breaks after its 503 is not logged again, an upgraded answer is not late', async (t) => {
+  const { app, url, lines } = await listen(t, { REQUEST_TIMEOUT_MS: '100' });
+  t.equal((await fetch(`${url}/broken`)).status, 503);
+  t.equal((await app.inject({ url: '/taken-patient', headers: { upgrade: 'a' } })).body, 'patient');
+  t.match(
+    lines.filter(({ level }) => level > 30),
+    [{ msg: 'request failed', status: 503 }],
+  );
 });
 
 test('A large answer comes whole, with its length, to a slow reader too', async (t) => {

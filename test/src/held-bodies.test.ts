@@ -2,6 +2,8 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'tap';
+import { cutOffSlowestSenders } from '../../src/held-bodies.ts';
+import type { OpenRequest } from '../../src/open-requests.ts';
 import { buildAppWithRoutes } from '../helper.ts';
 
 const ROUTES = "export default async (app) => app.post('/items', async ({ body }) => body.length);";
@@ -37,4 +39,12 @@ test('Clients that stop within their bodies are cut off when these are too many,
   const closed = stopped.filter((socket) => socket.closed).length;
   t.ok(closed > 0 && closed < 100, `${closed} are cut off`);
   t.equal(lines.filter(isCut).length, closed);
+});
+
+test('An upgraded connection, which has no reply, is never cut off for its body', (t) => {
+  const socket = { bytesRead: 1_000_000_000, destroyed: false };
+  const request = { complete: false, headers: {}, socket };
+  cutOffSlowestSenders([{ request, reply: undefined } as unknown as OpenRequest]);
+  t.strictSame(socket, { bytesRead: 1_000_000_000, destroyed: false });
+  t.end();
 });

@@ -54,3 +54,22 @@ test('An onSend hook may change or refuse an answer', async (t) => {
   t.match(refused.json(), { statusCode: 409, code: 'TAKEN', message: 'Taken.' });
   t.match((await app.inject('/changed')).headers, { 'x-mine': '1' });
 });
+
+test('What a handler sends after a 4xx is not sent, and is said', async (t) => {
+  const { app, lines } = await buildAppWithRoutes(
+    t,
+    `import createError from '${import.meta.resolve('@fastify/error')}';
+     const Taken = createError('TAKEN', 'Taken.', 409);
+     export default async (app) => app.get('/twice', (request, reply) => {
+       reply.send(new Taken());
+       reply.send('again');
+     });`,
+  );
+  const answer = await app.inject('/twice');
+  t.equal(answer.statusCode, 409);
+  t.match(answer.json(), { code: 'TAKEN' });
+  t.match(
+    lines.find(({ level }) => level === 40),
+    { err: { code: 'FST_ERR_REP_ALREADY_SENT' } },
+  );
+});
