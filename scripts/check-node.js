@@ -1,6 +1,6 @@
 /*
- * Loaded before each script of package.json, in JavaScript: a Node that cannot run TypeScript can
- * run this, and says what to do in place of ERR_UNKNOWN_FILE_EXTENSION.
+ * Loaded before what is TypeScript, in JavaScript: a Node that cannot run TypeScript can run this,
+ * and says what to do in place of ERR_UNKNOWN_FILE_EXTENSION.
  */
 if (!process.features.typescript) {
   console.error(

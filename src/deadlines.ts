@@ -54,7 +54,7 @@ function isLate(entry: OpenRequest, timeoutMs: number): boolean {
   return performance.now() - startedAt > timeoutMs;
 }
 
-/** What the handler still returns is no answer; request.signal tells it that nobody waits. */
+/** Answers 503 in place of a handler that is late. */
 function answerLate(entry: OpenRequest, reply: FastifyReply, timeoutMs: number): void {
   entry.isLate = true;
   const err = new errorCodes.FST_ERR_HANDLER_TIMEOUT(timeoutMs, reply.request.routeOptions.url);
@@ -63,6 +63,7 @@ function answerLate(entry: OpenRequest, reply: FastifyReply, timeoutMs: number):
     return void reply.raw.destroy();
   }
   reply.send(err);
+  // What the handler still sends is nothing then, and request.signal hears of the end by `close`.
   reply.hijack();
   reply.request.raw.emit('close');
 }

@@ -11,7 +11,7 @@ export type AnswerHeaders = Pick<FastifyReply, 'header'>;
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Sets headers of every answer, at once: it runs for each request, also where no hook does. */
+    /** Adds a function that sets headers of each answer: at once, also of what is no request. */
     addHeaders(set: (reply: AnswerHeaders, caller: Caller) => void): void;
     /** Headers for HTML pages, which only browsers read. */
     pageHeaders: Record<string, string>;
