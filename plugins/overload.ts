@@ -40,7 +40,10 @@ export default fp(
       const refused = late >= SAMPLES && request.routeOptions.config.overload !== false;
       done(refused ? new Overloaded(MAX_DELAY_MS) : undefined);
     });
-    app.addHook('onClose', async () => clearInterval(timer));
+    app.addHook('onClose', async () => {
+      clearInterval(timer);
+      histogram.disable();
+    });
   },
   { name: 'overload', dependencies: ['errors'] },
 );

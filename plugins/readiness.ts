@@ -76,9 +76,10 @@ export class Readiness {
     return down.length > 0 ? 'degraded' : 'ready';
   }
 
-  async #check({ name, check }: BackingService): Promise<void> {
+  async #check(service: BackingService): Promise<void> {
+    const { name } = service;
     try {
-      await withTimeout(check());
+      await withTimeout(service.check());
       if (this.#down.delete(name)) this.#log.info({ service: name }, `${name} is back`);
     } catch (err) {
       if (!this.#down.has(name)) this.#log.warn({ service: name, err }, `${name} is down`);

@@ -60,7 +60,7 @@ export async function buildApp({
   only = '/',
   config,
 }: AppOptions = {}): Promise<FastifyInstance> {
-  config ??= await readConfig(environment, [...plugins, ...jobs]);
+  config ??= await readConfig(environment, plugins, jobs);
   logger.level = config.LOG_LEVEL;
   const compilers = new LazyCompilers();
   const schemaController = { compilersFactory: compilers.factory };
@@ -103,9 +103,10 @@ function refuseOthers(app: FastifyInstance, only: string): void {
 /** Validates the environment before there is an app: its options come from there. */
 export async function readConfig(
   environment: NodeJS.ProcessEnv = process.env,
-  folders: URL[] = [PLUGINS, JOBS],
+  plugins: URL[] = [PLUGINS],
+  jobs: URL[] = [JOBS],
 ): Promise<Readonly<Config>> {
   const app = Fastify({ pluginTimeout: PLUGIN_TIMEOUT_MS });
-  await app.register(env, { environment, folders });
+  await app.register(env, { environment, folders: [...plugins, ...jobs] });
   return app.config;
 }

@@ -85,9 +85,10 @@ export class Primary {
   }
 
   /** The platform may not notice: whichever worker it asks for its health, the others answer. */
-  #killSilent({ process: { pid } }: Worker): void {
+  #killSilent(worker: Worker): void {
+    const { pid } = worker.process;
     this.#log.error({ worker: pid }, 'A worker whose event loop stands still is killed');
-    process.kill(pid!, 'SIGKILL');
+    worker.process.kill('SIGKILL');
   }
 
   #onExit(worker: Worker, code: number | null, signal: string | null): void {

@@ -3,7 +3,7 @@ import cluster, { type Worker } from 'node:cluster';
 /** How often a worker says that its event loop turns, in milliseconds. */
 const BEAT_MS = 5_000;
 
-/** So many beats in a row are missing where it does not: no time, for a machine may be suspended. */
+/** After so many missing beats it stands still; not after a time, for a machine may be suspended. */
 const MAX_MISSING = 6;
 
 /** Tells the primary, where there is one, that the event loop of this process turns. */
@@ -19,8 +19,8 @@ export function watchBeats(onSilence: (worker: Worker) => void): void {
   const count = () => {
     for (const [worker, beats] of missing) {
       missing.set(worker, beats + 1);
-      if (beats === MAX_MISSING) onSilence(worker);
       if (worker.isDead()) missing.delete(worker);
+      else if (beats === MAX_MISSING) onSilence(worker);
     }
   };
   setInterval(count, BEAT_MS).unref();

@@ -42,7 +42,7 @@ export async function loadJobs(folders: URL[]): Promise<Map<string, Job>> {
   const jobs = new Map<string, Job>();
   for (const file of (await Promise.all(folders.map(listFiles))).flat()) {
     const place = fileURLToPath(file);
-    const name = path.basename(place.replace(/(\/index)?\.[jt]s$/, ''));
+    const name = path.basename(place.replace(/([\\/]index)?\.[jt]s$/, ''));
     const { default: job } = await import(file.href);
     if (!job?.run)
       throw new Error(`${place} exports no job: add "export default defineJob({ … })", or move it`);
@@ -93,8 +93,8 @@ function findMisfit(schema: TSchema, data: unknown, dataVar: string): string | u
   return ajv.validate(schema, data) ? undefined : ajv.errorsText(ajv.errors, { dataVar });
 }
 
-function checkText(_key: string, value: unknown): unknown {
-  if (typeof value === 'string' && !storable.test(value))
+function checkText(key: string, value: unknown): unknown {
+  if (!storable.test(key) || (typeof value === 'string' && !storable.test(value)))
     throw new Error('PostgreSQL stores no text with NUL or half of a surrogate pair');
   return value;
 }

@@ -31,7 +31,7 @@ export interface OpenRequest {
   payload: string | Buffer;
   /** The bytes of that. */
   size: number;
-  /** `sent` when that began. */
+  /** What had been written to its connection before that. */
   sentBefore: number;
 }
 
@@ -53,7 +53,7 @@ export class OpenRequests {
     const upgraded = raw.headers.upgrade ? this.get(raw) : undefined;
     const entry = upgraded ?? this.#add(raw);
     entry.reply = reply;
-    reply.raw.on('close', () => {
+    reply.raw.once('close', () => {
       onClose();
       if (!upgraded) this.#end(entry);
     });
@@ -66,7 +66,8 @@ export class OpenRequests {
       route.handler = function (request, reply) {
         const result: unknown = handler.call(this, request, reply);
         // Nobody else would end the answer that a handler has hijacked before it failed.
-        if (reply.sent && result instanceof Promise) result.catch(() => reply.raw.destroy());
+        if (result instanceof Promise)
+          result.catch(() => reply.sent && !reply.raw.writableEnded && reply.raw.destroy());
         return result;
       };
     });

@@ -39,7 +39,7 @@ export async function startProcess(
     crash();
   });
   try {
-    const config = await readConfig(options.environment, options.plugins);
+    const config = await readConfig(options.environment, options.plugins, options.jobs);
     const workers = countWorkers(config);
     if (workers > 1 && cluster.isPrimary) new Primary(logger, config).start(workers);
     else await serve(openListener, await buildApp({ ...options, config, logger }));

@@ -30,8 +30,12 @@ export async function migrateEmbedded(
     .filter(({ name, source }) => source && sources.has(name) && sources.get(name) !== source)
     .map(({ name }) => name)
     .sort();
+  // Those that came after a changed one build on it.
+  const again = [...files.keys()]
+    .filter((name) => stored.some((row) => row.name === name) && name >= changed[0]!)
+    .sort();
   try {
-    if (changed.length > 0) await redo(db, files, changed);
+    if (changed.length > 0) await redo(db, files, again, changed);
     const applied = await applyMigrations(db, folder);
     for (const [name, source] of sources)
       await sql`update kysely_migration set source = ${source} where name = ${name}`.execute(db);
@@ -61,6 +65,7 @@ async function redo(
   db: Kysely<unknown>,
   files: Map<string, string>,
   names: string[],
+  changed: string[],
 ): Promise<void> {
   try {
     const migrations = await Promise.all(names.map((name) => loadMigration(files.get(name)!)));
@@ -73,7 +78,7 @@ async function redo(
         throw new Error('to do it again would lose rows');
     });
   } catch (cause) {
-    const failure = `Migration ${names.join(', ')} was changed after it was applied`;
+    const failure = `Migration ${changed.join(', ')} was changed after it was applied`;
     throw new Error(`${failure}: ${(cause as Error).message}`, { cause });
   }
 }

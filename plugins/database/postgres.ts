@@ -81,10 +81,14 @@ class ShortQueuePool extends pg.Pool {
   }
 
   /** For libraries with SQL of their own: pg's would pass by the errors of ImpatientClient. */
-  // biome-ignore lint/suspicious/noExplicitAny: pg overloads query in ten ways, all passed on.
+  // biome-ignore lint/suspicious/noExplicitAny: of pg's overloads, those that give a promise.
   override async query(...args: any[]): Promise<any> {
     const client = await this.connect();
-    return client.query(...args).finally(() => client.release());
+    try {
+      return await client.query(...args);
+    } finally {
+      client.release();
+    }
   }
 }
 
@@ -141,6 +145,6 @@ class ImpatientClient extends pg.Client {
     socket.setTimeout(this.#cancelTimeoutMs, () => socket.destroy()).resume();
     // A pooler forgets the request of a client that is gone: the server closes first.
     socket.on('error', () => socket.destroy()).write(message);
-    await once(socket, 'close');
+    await once(socket, 'close').catch(() => undefined);
   }
 }

@@ -38,7 +38,9 @@ export default fp(
         ajv: createSettingsAjv(),
       });
     } catch (error) {
-      const { errors } = error as { errors: ErrorObject[] };
+      const { errors } = error as { errors?: ErrorObject[] };
+      // A setting's own schema is wrong.
+      if (!errors) throw error;
       throw new EnvironmentError(errors, environment, properties);
     }
     Object.freeze(app.config);

@@ -74,9 +74,10 @@ export function describeServer(hostname: string, port: number | string): Attribu
 /** Adds an error to a span, without the secrets that its message may carry. */
 export function recordError(span: Span, error: Error): void {
   const name = readErrorType(error);
-  const message = hideSecrets(error.message);
+  // What was thrown may have anything as its message.
+  const message = hideSecrets(String(error.message));
   span.setAttribute('error.type', name).setStatus({ code: SpanStatusCode.ERROR });
-  span.recordException({ name, message, stack: hideSecrets(error.stack ?? '') });
+  span.recordException({ name, message, stack: hideSecrets(String(error.stack ?? '')) });
 }
 
 /** A DOMException, such as an AbortError, has a number as its code. */

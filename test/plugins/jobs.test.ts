@@ -78,7 +78,8 @@ test('A name that is not known, or a payload that does not fit, rejects before a
     await t.rejects(call('work', undefined), { message: /must have required property 'how'/ });
     const circular: { self?: object } = {};
     circular.self = circular;
-    for (const payload of [circular, () => 1, 5, { how: 1n }, { how: 'a\0' }, { how: '\ud800' }])
+    const texts = [{ how: 'a\0' }, { how: '\ud800' }, { how: 'end', 'a\0': 1 }];
+    for (const payload of [circular, () => 1, 5, { how: 1n }, ...texts])
       await t.rejects(call('work', payload), { code: 'BAD_PAYLOAD' });
   }
 });

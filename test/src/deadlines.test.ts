@@ -22,6 +22,12 @@ const ROUTES = `
       await once(request.signal, 'abort');
       request.log.info('told');
     });
+    app.get('/failed', async (request, reply) => {
+      await sleep(1);
+      reply.hijack();
+      reply.raw.writeHead(200).write('half');
+      throw new Error('failed');
+    });
     app.get('/taken-patient', { config: { timeout: false } }, async (request, reply) => {
       reply.hijack();
       await sleep(500);
@@ -208,4 +214,9 @@ test('A hijacked answer that does not begin is ended, unless its route may take 
     [{ level: 50, err: { code: 'FST_ERR_HANDLER_TIMEOUT' } }],
   );
   await poll(() => app.openRequests.list().length === 0);
+});
+
+test('What a handler hijacks and leaves open as it fails is ended, late in the handler too', async (t) => {
+  const { url } = await listen(t);
+  await t.rejects(fetch(`${url}/failed`).then((answer) => answer.text()));
 });

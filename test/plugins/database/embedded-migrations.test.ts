@@ -93,4 +93,14 @@ test('In development', async (t) => {
       message: /^Migration 3-cats failed: .*already exists; .*\. Correct it, or: .*db:reset/,
     });
   });
+
+  await t.test('those that came after a changed migration are done again with it', async (t) => {
+    const wheels = `
+      export const up = (db) => db.schema.alterTable('cars').addColumn('wheels', 'text').execute();
+      export const down = (db) => db.schema.alterTable('cars').dropColumn('wheels').execute();`;
+    const later = { ...edited, '5-wheels.mjs': wheels };
+    await migrate(t, db, { ...later, '4-cars.mjs': create('cars', 'name') });
+    await migrate(t, db, { ...later, '4-cars.mjs': create('cars', 'brand') });
+    t.strictSame((await listColumns(db, 'cars')).sort(), ['brand', 'wheels']);
+  });
 });

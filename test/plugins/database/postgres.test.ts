@@ -156,3 +156,19 @@ test('An answer that is late is cancelled through the Unix socket that it was as
     ['0000000100000002'],
   );
 });
+
+test('A connection whose late answer cannot be cancelled is thrown away all the same', async (t) => {
+  const server = createServer((socket) =>
+    socket
+      .on('error', () => undefined)
+      .once('data', () => {
+        socket.write(Buffer.from(WELCOME, 'hex'));
+        server.close();
+      }),
+  );
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const { port } = server.address() as AddressInfo;
+  const db = connect(t, `postgres://poort@127.0.0.1:${port}/poort`, { statementTimeoutMs: 100 });
+  await t.rejects(ask(db), DatabaseUnavailable);
+  await t.rejects(ask(db), { cause: { code: 'ECONNREFUSED' } });
+});

@@ -84,6 +84,15 @@ test('An empty or blank variable counts as unset', async (t) => {
   t.match(await readMessage({ WEATHER_URL: ' ' }, await addWeather(t)), 'WEATHER_URL is missing');
 });
 
+test('A setting whose own schema is wrong is told as that', async (t) => {
+  const folder = await createFolder(t);
+  const settings =
+    'export const settings = { properties: { ODD: { type: "string", odd: true } } };';
+  await writeFiles(folder, { 'odd.js': settings, 'package.json': '{ "type": "module" }' });
+  const folders = [pathToFileURL(`${folder}/`)];
+  await t.rejects(readConfig({ ...valid }, folders), { message: /unknown keyword: "odd"/ });
+});
+
 test('Blanks around a value do not count', async (t) => {
   t.equal((await readConfig({ ...valid, PORT: ' 8080 ' })).PORT, 8080);
 });

@@ -16,6 +16,7 @@ const ROUTES = `
     app.get('/secret', async () => {
       throw new Error('postgres://a:hunter2@b password=hunter2 https://a/?token=hunter2');
     });
+    app.get('/odd', async () => { throw Object.assign(new Error(), { message: {}, stack: 1 }); });
     async function* breakOff(log) {
       yield 'a';
       log.info('handled');
@@ -92,6 +93,7 @@ const REQUESTS: [string, number, string, Record<string, unknown>?][] = [
   [body('{}'), 200, 'POST /body'],
   ['GET /text HTTP/1.1\r\nhost: a', 500, 'GET /text', { 'error.type': 'Error' }],
   ['GET /secret HTTP/1.1\r\nhost: a', 500, 'GET /secret', { 'error.type': 'Error' }],
+  ['GET /odd HTTP/1.1\r\nhost: a', 500, 'GET /odd', { 'error.type': 'Error' }],
   ['GET /broken HTTP/1.1\r\nhost: a', 200, 'GET /broken', { 'error.type': 'RangeError' }],
   [`${UPGRADE}\r\n\r\n\x81\x81\x00\x00\x00\x00x`, 101, 'GET /socket', { 'error.type': undefined }],
 ];
