@@ -317,7 +317,8 @@ async function startApp(
     },
   );
   await app.listen({ host: '127.0.0.1', port: 0 });
-  await poll(() => lines.some(({ msg }) => msg === 'The database is not ready'));
+  if (PLUGINS.includes('database'))
+    await poll(() => lines.some(({ msg }) => msg === 'The database is not ready'));
   return { app, lines };
 }
 

@@ -37,7 +37,7 @@ function findExpressions(): [name: string, expression: RegExp][] {
 
 test('Every expression takes time that is linear in what it sees', (t) => {
   const expressions = findExpressions();
-  t.ok(expressions.length > 40, 'they are found');
+  t.not(expressions.length, 0, 'they are found');
   for (const [name, expression] of expressions) {
     const run = (text: string) => {
       expression.lastIndex = 0;
