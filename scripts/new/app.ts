@@ -74,6 +74,8 @@ function writeName(root: string, name: string, removals: Removal[]): void {
   edit(root, 'README.md', (text) => removeRows(text, removals).replace(/\bPoort\b/g, name));
   edit(root, '.env.example', (text) => text.replace(/=poort$/gm, `=${name}`));
   edit(root, 'CHANGELOG.md', () => CHANGELOG);
+  // What was removed had tests of what stays.
+  edit(root, '.taprc', (text) => text.replace('# allow-incomplete', 'allow-incomplete'));
   editJson(root, 'package-lock.json', (lock) => {
     lock.name = name;
     lock.packages[''].name = name;
