@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { OpenRequest } from './open-requests.ts';
+import { findSlowest, sum } from './slowest.ts';
 
 /** The most bytes that are held for all clients together until they have read them. */
 const MAX_HELD = 40 * 1024 * 1024;
@@ -63,13 +64,10 @@ export function observe(entry: OpenRequest): void {
   entry.sent = sent;
 }
 
-/**
- * Cuts connections with at least the average waiting, those first that read nothing for longest.
- */
+/** Cuts off the connections that read slowest, until no more than MAX_HELD is held. */
 export function cutOffSlowest(entries: OpenRequest[]): void {
   const unread = entries.filter(({ waiting }) => waiting > 0);
-  let held = sum(unread.map(countHeld));
-  if (held <= MAX_HELD) return;
+  if (sum(unread.map(countHeld)) <= MAX_HELD) return;
   const connections = [...Map.groupBy(unread, ({ request }) => request.socket).values()];
   const readers = connections.map((open) => ({
     open,
@@ -77,21 +75,11 @@ export function cutOffSlowest(entries: OpenRequest[]): void {
     held: sum(open.map(countHeld)),
     progressAt: Math.max(...open.map(({ progressAt }) => progressAt)),
   }));
-  const average = sum(readers.map(({ waiting }) => waiting)) / readers.length;
-  const slowest = readers.filter(({ waiting }) => waiting >= average);
-  for (const reader of slowest.sort((one, other) => one.progressAt - other.progressAt)) {
-    if (held <= MAX_HELD) return;
-    held -= reader.held;
-    cutOff(reader.open);
-  }
+  for (const { open } of findSlowest(readers, MAX_HELD)) cutOff(open);
 }
 
 function countHeld({ size, waiting }: OpenRequest): number {
   return Math.max(size, waiting);
-}
-
-function sum(numbers: number[]): number {
-  return numbers.reduce((total, number) => total + number, 0);
 }
 
 /** A connection closes at the end of the event loop's turn: what it holds is let go at once. */

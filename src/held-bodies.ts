@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { OpenRequest } from './open-requests.ts';
+import { findSlowest } from './slowest.ts';
 
 /** The most bytes of bodies that are not complete, for all clients together. */
 const MAX_HELD = 96 * 1024 * 1024;
@@ -14,21 +15,18 @@ interface Progress {
 const seen = new WeakMap<IncomingMessage, Progress>();
 
 /**
- * Bounds what is held of bodies until they are complete: past MAX_HELD, clients that have sent at
- * least the average are cut off, those first that have sent nothing for longest. Of a body that a
- * route reads as a stream, no more is counted than its limit for others.
+ * Bounds what is held of bodies until they are complete: past MAX_HELD, the clients that send
+ * slowest are cut off. Of a body that a route reads as a stream, no more is counted than its limit
+ * for others.
  */
 export function cutOffSlowestSenders(entries: OpenRequest[]): void {
   const senders = entries
     .filter(({ request }) => !request.complete && !request.socket.destroyed)
-    .map((entry) => ({ entry, bytes: countHeld(entry), sentAt: observe(entry.request) }));
-  let held = senders.reduce((total, { bytes }) => total + bytes, 0);
-  if (held <= MAX_HELD) return;
-  const average = held / senders.length;
-  const slowest = senders.filter(({ bytes }) => bytes >= average);
-  for (const { entry, bytes } of slowest.sort((one, other) => one.sentAt - other.sentAt)) {
-    if (held <= MAX_HELD) return;
-    held -= bytes;
+    .map((entry) => {
+      const held = countHeld(entry);
+      return { entry, held, waiting: held, progressAt: observe(entry.request) };
+    });
+  for (const { entry } of findSlowest(senders, MAX_HELD)) {
     entry.reply?.log.warn('The client does not send the rest of its body: it is cut off');
     entry.request.socket.destroy();
   }
