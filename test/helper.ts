@@ -145,6 +145,15 @@ export async function startProcess(t: Test, options: ProcessOptions): Promise<Te
   return Object.assign(started, { url: listening?.msg.replace(/^.* /, '') ?? '' });
 }
 
+/** Runs a process to its end, with these lines on its stdin. */
+export async function runProcess(t: Test, options: ProcessOptions, input = '') {
+  const started = spawnProcess(t, options);
+  started.write(input);
+  started.end();
+  const code = await started.exited;
+  return { ...started, code, last: started.lines.at(-1), said: started.noise.join('\n') };
+}
+
 /** Starts a process and does not wait for anything. */
 export function spawnProcess(t: Test, options: ProcessOptions): TestProcess {
   const { environment, source = 'dist', folder = ROOT } = options;

@@ -31,8 +31,9 @@ export async function migrateEmbedded(
     .map(({ name }) => name)
     .sort();
   // Those that came after a changed one build on it.
-  const again = [...files.keys()]
-    .filter((name) => stored.some((row) => row.name === name) && name >= changed[0]!)
+  const again = stored
+    .map(({ name }) => name)
+    .filter((name) => files.has(name) && name >= changed[0]!)
     .sort();
   try {
     if (changed.length > 0) await redo(db, files, again, changed);

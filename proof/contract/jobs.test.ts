@@ -1,24 +1,10 @@
-import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { type Test, test } from 'tap';
-import {
-  DOWN,
-  findFreePort,
-  type ProcessOptions,
-  spawnProcess,
-  startProcess,
-} from '../../test/helper.ts';
+import { DOWN, type ProcessOptions, runProcess, startProcess } from '../../test/helper.ts';
 
 const environment = { DATABASE_URL: DOWN, LOG_LEVEL: 'info' };
 
-/** Runs a process type to its end, with these lines on its stdin. */
-async function run(t: Test, options: Pick<ProcessOptions, 'entry' | 'args' | 'node'>, input = '') {
-  const started = spawnProcess(t, { environment, source: 'src', ...options });
-  started.write(input);
-  started.end();
-  const code = await started.exited;
-  return { code, ...started, last: started.lines.at(-1) };
-}
+const run = (t: Test, options: Omit<ProcessOptions, 'environment'>, input = '') =>
+  runProcess(t, { environment, source: 'src', ...options }, input);
 
 test('The worker answers for its health and for nothing else, with the database away', async (t) => {
   const started = await startProcess(t, { entry: 'worker', environment, source: 'src' });
@@ -35,32 +21,6 @@ test('The worker answers for its health and for nothing else, with the database 
   signal('SIGTERM');
   t.equal(await exited, 0);
   t.equal(lines.filter(({ msg }) => msg.startsWith('The job queue is away')).length, 1);
-});
-
-test('Where its port is taken, the worker warns and works on', async (t) => {
-  const port = await findFreePort();
-  const server = createServer().listen(port, '127.0.0.1');
-  await once(server, 'listening');
-  t.teardown(() => server.close());
-  const { waitForLine, signal, exited } = spawnProcess(t, {
-    entry: 'worker',
-    environment: { ...environment, PORT: `${port}`, WEB_CONCURRENCY: '2' },
-    source: 'src',
-  });
-  t.match(await waitForLine(`Port ${port} is taken`), { level: 40 });
-  await waitForLine('The job queue is away');
-  signal('SIGTERM');
-  t.equal(await exited, 0);
-});
-
-test('A worker whose address is not of this machine ends with 1', async (t) => {
-  const options = { entry: 'worker', source: 'src' } as const;
-  const started = await startProcess(t, {
-    ...options,
-    environment: { ...environment, HOST: '192.0.2.1' },
-  });
-  t.equal(await started.exited, 1);
-  t.match(started.lines.at(-1)?.msg, /HOST is 192\.0\.2\.1, which is no address of this machine/);
 });
 
 test('job runs one job in the foreground, and says what it does not know', async (t) => {
@@ -115,15 +75,4 @@ test('console runs the lines of a pipe, one after the other', async (t) => {
     t.equal(code, 1);
     t.match(noise.join(''), message);
   }
-});
-
-test('console is a REPL in a terminal, and ends with it', async (t) => {
-  const node = [process.execPath, '--import', 'data:text/javascript,process.stdin.isTTY=true'];
-  const { code, noise } = await run(
-    t,
-    { entry: 'console', node },
-    'await Promise.resolve(6) * 7\n',
-  );
-  t.equal(code, 0);
-  t.match(noise.join('\n'), /poort> 42\n/);
 });

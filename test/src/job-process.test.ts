@@ -1,21 +1,22 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { type Test, test } from 'tap';
-import { DOWN, findFreePort, type ProcessOptions, spawnProcess, startProcess } from '../helper.ts';
+import {
+  DOWN,
+  findFreePort,
+  type ProcessOptions,
+  runProcess,
+  spawnProcess,
+  startProcess,
+} from '../helper.ts';
 
 /*
  * The process types of jobs as sources, each way once; `npm run proof contract` has all of it.
  */
 const environment = { DATABASE_URL: DOWN, LOG_LEVEL: 'info' };
 
-/** Runs a process type to its end, with these lines on its stdin. */
-async function run(t: Test, options: Pick<ProcessOptions, 'entry' | 'args' | 'node'>, input = '') {
-  const started = spawnProcess(t, { environment, source: 'src', ...options });
-  started.write(input);
-  started.end();
-  const code = await started.exited;
-  return { code, last: started.lines.at(-1), said: started.noise.join('\n') };
-}
+const run = (t: Test, options: Omit<ProcessOptions, 'environment'>, input = '') =>
+  runProcess(t, { environment, source: 'src', ...options }, input);
 
 test('The worker answers for its health and for nothing else, with the database away', async (t) => {
   const worker = await startProcess(t, { entry: 'worker', environment, source: 'src' });
@@ -38,6 +39,7 @@ test('Where its port is taken, the worker warns and works on', async (t) => {
     source: 'src',
   });
   t.match(await waitForLine(`Port ${port} is taken`), { level: 40 });
+  await waitForLine('The job queue is away');
   signal('SIGTERM');
   t.equal(await exited, 0);
 });
