@@ -6,8 +6,9 @@ import { build } from 'esbuild';
 
 /*
  * `npm run build`: TypeScript compiles each file of src/, plugins/, routes/ and jobs/ to its place
- * in dist/, with a source map. Other files are copied; package.json comes along, for some import it.
- * Packages stay in node_modules, but for those of PACKED and the files of Swagger UI. Flags are the compiler's: `npm run build -- --noCheck`
+ * in dist/, with a source map. Other files are copied; package.json comes along, for some import
+ * it. Packages stay in node_modules, but for those of PACKED and the files of Swagger UI. Flags are
+ * the compiler's: `npm run build -- --noCheck`
  */
 
 /**

@@ -26,7 +26,8 @@ function openWorkerListener(app: FastifyInstance): Listener {
       });
     },
     async close() {
-      // Where jobs are given back it rejects: what is left of traces and pools is closed all the same.
+      // Where jobs are given back it rejects: what is left of traces and pools is closed all the
+      // same.
       await app.jobs.close().finally(() => health.close());
     },
     openRequests: () => app.jobs.list(),

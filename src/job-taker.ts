@@ -51,7 +51,9 @@ export class JobTaker {
     return Array.from(this.#runs, ({ name, id }) => ({ job: name, id }));
   }
 
-  /** Resolves when no job runs any more. What runs after `withinMs` is given back: it rejects then. */
+  /**
+   * Resolves when no job runs any more. What runs after `withinMs` is given back: it rejects then.
+   */
   async close(withinMs: number): Promise<void> {
     this.#stop.abort();
     const timer = setTimeout(() => {

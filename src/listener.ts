@@ -12,7 +12,8 @@ const LINGER_MS = 500;
 /**
  * HTTP on the app's port. Fastify and Node close idle connections together with the port, but a
  * router's next request may be on its way on one of them, and one that never sends a whole request
- * would keep the process forever: here what is open is answered, and the rest closed a little later.
+ * would keep the process forever: here what is open is answered, and the rest closed a little
+ * later.
  */
 export function openHttpListener(app: FastifyInstance): Listener {
   const { server, openRequests } = app;

@@ -36,8 +36,9 @@ export interface OpenRequest {
 }
 
 /**
- * The requests that are not answered to their end. Not in a Map: each table that it grows into hangs
- * on the one before, so that V8 would keep the requests of all of them until a full collection.
+ * The requests that are not answered to their end. Not in a Map: each table that it grows into
+ * hangs on the one before, so that V8 would keep the requests of all of them until a full
+ * collection.
  */
 export class OpenRequests {
   readonly #open: OpenRequest[] = [];

@@ -28,8 +28,8 @@ export class Keys {
   readonly fetch = async () => createLocalJWKSet(await this.#fetchKeys());
 
   /**
-   * Runs `check` with these keys, or with newer ones where none of them is the token's. Rejects with
-   * 503 where newer ones are needed and the issuer is away.
+   * Runs `check` with these keys, or with newer ones where none of them is the token's. Rejects
+   * with 503 where newer ones are needed and the issuer is away.
    */
   async try<Result>(check: (find: JWTVerifyGetKey) => Promise<Result>): Promise<Result> {
     if (performance.now() > this.#staleAt) this.#refresh().catch(() => undefined);

@@ -10,7 +10,9 @@ export interface Driver {
   isSqlError(error: Error): error is SqlError;
   /** The app's connections; undefined where the database is the embedded one, which has one. */
   pool?: Pool;
-  /** Opens connections beside those, past a pooler; a statement may take 0 milliseconds: forever. */
+  /**
+   * Opens connections beside those, past a pooler; a statement may take 0 milliseconds: forever.
+   */
   openPool?(max: number, statementTimeoutMs?: number): Pool;
 }
 

@@ -8,8 +8,8 @@ import { MIGRATIONS } from './migration-files.ts';
 import type { SqlError } from './translate-error.ts';
 
 /**
- * PostgreSQL inside this process, for development: PGlite, in a folder or in memory. The first query
- * opens, migrates and prepares it. Throws where PGlite is not installed.
+ * PostgreSQL inside this process, for development: PGlite, in a folder or in memory. The first
+ * query opens, migrates and prepares it. Throws where PGlite is not installed.
  */
 export function createEmbeddedDatabase(
   url: string,

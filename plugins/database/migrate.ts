@@ -19,9 +19,9 @@ export type Database = Kysely<any>;
 type Migrations = Map<string, AppMigration>;
 
 /**
- * Applies the migrations that the database lacks, in the order of their names: those in transactions
- * all or none, the others one by one. One caller at a time, by a lock that ends with its
- * transaction: Kysely's Migrator leaves its own to the session, which poolers share.
+ * Applies the migrations that the database lacks, in the order of their names: those in
+ * transactions all or none, the others one by one. One caller at a time, by a lock that ends with
+ * its transaction: Kysely's Migrator leaves its own to the session, which poolers share.
  *
  * @returns their names; an error has the name of the one that failed
  */
@@ -101,8 +101,8 @@ async function lock(transaction: Database): Promise<boolean> {
 }
 
 async function run(db: Database, migrations: Migrations, names: string[]): Promise<string[]> {
+  await createTable(db);
   for (const name of names) {
-    await createTable(db);
     try {
       await migrations.get(name)!.up(db);
     } catch (cause) {

@@ -22,8 +22,8 @@ export interface PostgresOptions {
 }
 
 /**
- * A pool that survives its server: what is broken is thrown away, and the next query connects again.
- * No session is given a state, so that a transaction pooler may be in between.
+ * A pool that survives its server: what is broken is thrown away, and the next query connects
+ * again. No session is given a state, so that a transaction pooler may be in between.
  */
 export function createPool(options: PostgresOptions): pg.Pool {
   const connectionString = applyTls(options.url, options.tls);
@@ -57,7 +57,9 @@ export function isSqlError(error: Error): error is SqlError {
   return error instanceof pg.DatabaseError;
 }
 
-/** How long closing waits, in milliseconds: a silent server leaves a connection half open for 5 s. */
+/**
+ * How long closing waits, in milliseconds: a silent server leaves a connection half open for 5 s.
+ */
 const END_TIMEOUT_MS = 500;
 
 /** How many requests may wait for each connection: more would wait longer than a client does. */

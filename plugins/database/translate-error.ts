@@ -35,8 +35,8 @@ export function translateError(error: SqlError): ClientError | undefined {
 const MAX_MESSAGE = 1_000;
 
 /**
- * A parent that is missing and one that is still referred to have one code. In every language of the
- * server, the message of the first quotes two names (child, constraint), the other three.
+ * A parent that is missing and one that is still referred to have one code. In every language of
+ * the server, the message of the first quotes two names (child, constraint), the other three.
  */
 function isOfChild(message: string): boolean {
   return (message.slice(0, MAX_MESSAGE).match(/["«»„“”]/g) ?? []).length === 4;

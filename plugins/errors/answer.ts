@@ -24,9 +24,9 @@ export function describeError(statusCode: number, told: Partial<ClientError> = {
 }
 
 /**
- * Sends an error past the route's serializers and schemas, which were made for another answer. A 5xx
- * passes the onSend hooks too, which may be what failed; where one throws later, `describeFailure`
- * gives the error that is sent instead.
+ * Sends an error past the route's serializers and schemas, which were made for another answer. A
+ * 5xx passes the onSend hooks too, which may be what failed; where one throws later,
+ * `describeFailure` gives the error that is sent instead.
  */
 export function sendError(
   reply: FastifyReply,

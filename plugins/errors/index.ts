@@ -93,7 +93,8 @@ function findClientError(
     // A body that is late or breaks off is the client's fault, whatever noticed it.
     if (error.code === 'FST_ERR_HANDLER_TIMEOUT' && !raw.complete) return new BodyTooLate();
     if (error === raw.errored) return new BodyIncomplete();
-    // Fastify names the part of the request that it refused; a library may have its own `validation`.
+    // Fastify names the part of the request that it refused; a library may have its own
+    // `validation`.
     const isMade = error instanceof MadeError || error.validationContext;
     const made = isMade ? error : translations.map((translate) => translate(error)).find(Boolean);
     if (isErrorStatus(made?.statusCode)) return made;

@@ -16,8 +16,8 @@ import {
 } from '../helper.ts';
 
 /**
- * `npm run proof contract` has the whole story of the built app; here the same code runs as sources,
- * for each way to its end.
+ * `npm run proof contract` has the whole story of the built app; here the same code runs as
+ * sources, for each way to its end.
  */
 const start = (t: Test, entry: ProcessOptions['entry'], environment: Environment = {}) =>
   startProcess(t, {

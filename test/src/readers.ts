@@ -16,7 +16,9 @@ import { readPath } from '../../src/request-log.ts';
 
 type Read = (text: string) => unknown;
 
-/** Functions that see bytes of clients or servers, and what makes their input where it is no text. */
+/**
+ * Functions that see bytes of clients or servers, and what makes their input where it is no text.
+ */
 export type Readers = Record<string, [read: Read, prepare?: (text: string) => string]>;
 
 const logger = createLogger({ write: () => undefined });
