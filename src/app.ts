@@ -106,7 +106,9 @@ export async function readConfig(
   plugins: URL[] = [PLUGINS],
   jobs: URL[] = [JOBS],
 ): Promise<Readonly<Config>> {
-  const app = Fastify({ pluginTimeout: PLUGIN_TIMEOUT_MS });
+  // Fastify would load compilers of its own, which nobody asks.
+  const schemaController = { compilersFactory: new LazyCompilers().factory };
+  const app = Fastify({ pluginTimeout: PLUGIN_TIMEOUT_MS, schemaController });
   await app.register(env, { environment, folders: [...plugins, ...jobs] });
   return app.config;
 }

@@ -29,7 +29,8 @@ const SendLimits = Type.Object({
   key: storableText({ maxLength: 500 }),
 });
 
-const ajv = createAjv();
+/** To check the schemas themselves too, which TypeBox has made, would take long at each start. */
+const ajv = createAjv({ validateSchema: false });
 
 const storable = new RegExp(STORABLE, 'u');
 
