@@ -5,6 +5,8 @@ import type { FastifyInstance } from 'fastify';
 import { exitWith } from './operator-error.ts';
 import type { Listener } from './process.ts';
 
+const CRASH = 'an uncaught exception';
+
 /** How long requests in flight may take after a crash, in milliseconds. */
 const CRASH_TIMEOUT_MS = 2_000;
 
@@ -47,22 +49,28 @@ export class Drain {
 
   async #drain(delayMs: number): Promise<void> {
     const { log, readiness } = this.#app;
+    const { signal } = this.#crashed;
     const startedAt = performance.now();
     const requests = this.#listener.openRequests().length;
     log.info({ requests }, 'Draining: no new requests should come here');
     readiness.draining = true;
     this.#listener.announceClose();
-    await sleep(delayMs, undefined, { signal: this.#crashed.signal }).catch(() => undefined);
+    await sleep(delayMs, undefined, { signal }).catch(() => undefined);
     await this.#listener.close();
     await returnConnections();
-    log.info({ durationMs: Math.round(performance.now() - startedAt) }, 'Drained');
+    const durationMs = Math.round(performance.now() - startedAt);
+    if (signal.aborted) log.error({ durationMs, exitCode: 1 }, `Drained after ${CRASH}`);
+    else log.info({ durationMs, exitCode: 0 }, 'Drained');
   }
 
   #forceExit(timeoutMs: number): never {
-    this.#app.log.error(
-      { requests: this.#listener.openRequests(), timeoutMs },
-      'Still open at SHUTDOWN_TIMEOUT_MS: the process ends without them',
-    );
+    const requests = this.#listener.openRequests();
+    const isCrash = this.#crashed.signal.aborted;
+    const when = isCrash
+      ? `${CRASH_TIMEOUT_MS / 1_000} s after ${CRASH}`
+      : 'at SHUTDOWN_TIMEOUT_MS';
+    const message = `Still open ${when}: the process ends without them`;
+    this.#app.log.error({ requests, timeoutMs, exitCode: 1 }, message);
     process.exit(1);
   }
 }

@@ -71,6 +71,23 @@ test('A crash while it drains ends it with 1', async (t) => {
   await web.waitForLine('Draining');
   await fetch(`${web.url}/fixture/throw`, { method: 'POST' });
   t.equal(await web.exited, 1);
+  const last = { level: 50, msg: 'Drained after an uncaught exception', exitCode: 1 };
+  t.match(web.lines.at(-1), last);
+});
+
+test('What is still open after a crash is said to be so, and not to be at a time-out of a signal', async (t) => {
+  const web = await start(t, 'fixture');
+  const hung = fetch(`${web.url}/fixture/hung`).catch(() => undefined);
+  await web.waitForLine('hung');
+  await fetch(`${web.url}/fixture/throw`, { method: 'POST' });
+  t.equal(await web.exited, 1);
+  t.match(web.lines.at(-1), {
+    level: 50,
+    msg: 'Still open 2 s after an uncaught exception: the process ends without them',
+    exitCode: 1,
+    requests: [{ path: '/fixture/hung' }],
+  });
+  await hung;
 });
 
 test('An app that cannot be closed is logged, exit code 1', async (t) => {
@@ -95,7 +112,7 @@ test('WEB_CONCURRENCY is how many processes share the port; one that crashes is 
   await poll(() => listWorkers().length === 3);
   web.signal('SIGTERM');
   t.equal(await web.exited, 0);
-  t.equal(web.lines.filter(({ msg }) => msg === 'Drained').length, 3);
+  t.equal(web.lines.filter(({ msg }) => msg.startsWith('Drained')).length, 3);
 });
 
 test('release says why it failed, exit code 1; without a database it has nothing to do', async (t) => {
