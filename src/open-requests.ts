@@ -13,7 +13,7 @@ declare module 'fastify' {
 export interface OpenRequest {
   /** Its place in the list. */
   index: number;
-  request: IncomingMessage;
+  request: Tracked;
   /** Not there when the connection was upgraded without Fastify. */
   reply: FastifyReply | undefined;
   isUpgraded: boolean;
@@ -35,6 +35,11 @@ export interface OpenRequest {
   sentBefore: number;
 }
 
+/** Where a request has its entry: to search the list would cost time where many are open. */
+const ENTRY = Symbol('open request');
+
+type Tracked = IncomingMessage & { [ENTRY]?: OpenRequest | undefined };
+
 /**
  * The requests that are not answered to their end. Not in a Map: each table that it grows into
  * hangs on the one before, so that V8 would keep the requests of all of them until a full
@@ -51,7 +56,7 @@ export class OpenRequests {
    */
   begin(reply: FastifyReply, onClose: () => void): void {
     const { raw } = reply.request;
-    const upgraded = raw.headers.upgrade ? this.get(raw) : undefined;
+    const upgraded = this.get(raw);
     const entry = upgraded ?? this.#add(raw);
     entry.reply = reply;
     reply.raw.once('close', () => {
@@ -86,8 +91,8 @@ export class OpenRequests {
     });
   }
 
-  get(request: IncomingMessage): OpenRequest | undefined {
-    return this.#open.find((entry) => entry.request === request);
+  get(request: Tracked): OpenRequest | undefined {
+    return request[ENTRY];
   }
 
   list(): OpenRequest[] {
@@ -109,7 +114,7 @@ export class OpenRequests {
     }));
   }
 
-  #add(request: IncomingMessage): OpenRequest {
+  #add(request: Tracked): OpenRequest {
     const now = performance.now();
     const entry: OpenRequest = {
       index: this.#open.length,
@@ -126,6 +131,7 @@ export class OpenRequests {
       sentBefore: 0,
     };
     this.#open.push(entry);
+    request[ENTRY] = entry;
     return entry;
   }
 
@@ -134,6 +140,7 @@ export class OpenRequests {
     const last = this.#open.pop() as OpenRequest;
     if (last !== entry) this.#open[entry.index] = last;
     last.index = entry.index;
+    entry.request[ENTRY] = undefined;
     if (this.#open.length === 0) this.#events.emit('answered');
   }
 }
