@@ -25,6 +25,8 @@ const HOST = /^(\[[\da-f:.]+\]|[\w.~%!$&'()*+;=-]*)(:\d*)?$/i;
  * which `refuseRequest` knows it.
  */
 export function rewriteUrl({ url = '', method }: IncomingMessage): string {
+  // Most are as plain as this: nothing is too long or has to be decoded.
+  if (url.startsWith('/') && url.length <= MAX_PATH_PART && !url.includes('%')) return url;
   if (url === '*' && method !== 'OPTIONS') return '/';
   return isTooLong(url) || !isReadable(url) ? '/' : url;
 }

@@ -15,6 +15,8 @@ const FORMS: Record<string, string | undefined> = {
   '::ffff:203.0.113.9': '203.0.113.9',
   '::FFFF:cb00:7109': '203.0.113.9',
   '[::ffff:203.0.113.9]:443': '203.0.113.9',
+  '::1': '::1',
+  '::ffff:2001:db8::1': undefined,
   '::ffff:10.9': undefined,
   '203.0.113': undefined,
   '203.0.113.9:': undefined,
