@@ -1,11 +1,15 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
+import Fastify from 'fastify';
 import { Redis } from 'ioredis';
 import { type Test, test } from 'tap';
+import env from '../../plugins/env/index.ts';
 import { Counter } from '../../plugins/rate-limit/counter.ts';
+import rateLimit from '../../plugins/rate-limit/index.ts';
 import { readNetworks } from '../../plugins/rate-limit/networks.ts';
 import { RedisCounter } from '../../plugins/rate-limit/redis-counter.ts';
-import { captureLog, poll } from '../helper.ts';
+import { beginAnswers } from '../../src/every-answer.ts';
+import { captureLog, DOWN, poll } from '../helper.ts';
 
 test('A flood of addresses is forgotten, never a client at the limit', async (t) => {
   const counter = new Counter(3);
@@ -59,6 +63,16 @@ async function startRedis(t: Test, reply: () => string): Promise<Redis> {
   });
   return redis;
 }
+
+test('An app counts in its Redis, where it has one', async (t) => {
+  const app = Fastify();
+  t.teardown(() => app.close());
+  beginAnswers(app);
+  app.decorate('redis', await startRedis(t, () => '*3\r\n+OK\r\n:2\r\n:30000\r\n'));
+  await app.register(env, { environment: { DATABASE_URL: DOWN, RATE_LIMIT_MAX: '9' } });
+  await app.register(rateLimit);
+  t.match((await app.inject('/nowhere')).headers, { 'ratelimit-remaining': '7' });
+});
 
 test('When Redis counts again, its count holds, and the log says so once', async (t) => {
   let isWell = true;
