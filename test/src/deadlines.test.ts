@@ -120,7 +120,7 @@ test('A stream that breaks after its 503 is not logged again, an upgraded answer
   t.equal((await fetch(`${url}/broken`)).status, 503);
   t.equal((await app.inject({ url: '/taken-patient', headers: { upgrade: 'a' } })).body, 'patient');
   t.match(
-    lines.filter(({ level }) => level > 30),
+    lines.filter(({ level, requestId }) => requestId && level > 30),
     [{ msg: 'request failed', status: 503 }],
   );
 });
