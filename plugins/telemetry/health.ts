@@ -7,6 +7,12 @@ import { listen } from './listen.ts';
 /** How often the log may say that the collector fails, in milliseconds. */
 const WARNING_INTERVAL_MS = 60_000;
 
+/**
+ * The longest pause that a collector is granted, in milliseconds: they ask for seconds or minutes,
+ * and a proxy or a wrong clock for days, in which nothing would be recorded.
+ */
+const MAX_PAUSE_MS = 600_000;
+
 type Export = (items: never, done: (result: ExportResult) => void) => void;
 
 /** What Node's own channels tell of a request. */
@@ -21,7 +27,7 @@ export class CollectorHealth {
   readonly #log: FastifyBaseLogger;
   #isDown = false;
   #warnedAt = Number.NEGATIVE_INFINITY;
-  #pausedUntil = 0;
+  #pausedUntil = Number.NEGATIVE_INFINITY;
   /** An answer that is no OTLP, or refuses a part, counts as success; only `diag` hears of it. */
   #complaint: Error | undefined;
 
@@ -30,6 +36,10 @@ export class CollectorHealth {
     const silent = () => undefined;
     const warn = (...parts: unknown[]) => {
       this.#complaint = new Error(parts.slice(0, 3).join(' '));
+      // An exporter reports the end of its export in the same turn; other warnings are not its.
+      queueMicrotask(() => {
+        this.#complaint = undefined;
+      });
     };
     const logger = { warn, error: silent, info: silent, debug: silent, verbose: silent };
     diag.setLogger(logger, { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
@@ -42,7 +52,7 @@ export class CollectorHealth {
     for (const exporter of exporters) {
       const send = exporter.export.bind(exporter);
       exporter.export = (items, done) => {
-        if (Date.now() < this.#pausedUntil) return done({ code: ExportResultCode.FAILED });
+        if (performance.now() < this.#pausedUntil) return done({ code: ExportResultCode.FAILED });
         send(items, (result) => {
           this.#noteResult(result.error ?? this.#complaint);
           done(result);
@@ -66,13 +76,12 @@ export class CollectorHealth {
   #noteAnswer({ statusCode = 0, headers: { 'retry-after': retryAfter } }: IncomingMessage): void {
     if (statusCode >= 400) this.#noteFailure(new Error(`It answered ${statusCode}`));
     if (!retryAfter) return;
-    const date = Date.parse(retryAfter);
     const seconds = Number(retryAfter);
-    this.#pausedUntil = Number.isNaN(seconds) ? date : Date.now() + seconds * 1_000;
+    const pauseMs = Number.isNaN(seconds) ? Date.parse(retryAfter) - Date.now() : seconds * 1_000;
+    this.#pausedUntil = performance.now() + Math.min(pauseMs, MAX_PAUSE_MS);
   }
 
   #noteResult(error: Error | undefined): void {
-    this.#complaint = undefined;
     if (error) this.#noteFailure(error);
     else if (this.#isDown) {
       this.#isDown = false;

@@ -1,0 +1,79 @@
+import { once } from 'node:events';
+import { request } from 'node:http';
+import { diag } from '@opentelemetry/api';
+import { type ExportResult, ExportResultCode } from '@opentelemetry/core';
+import Fastify, { type FastifyBaseLogger } from 'fastify';
+import { type Test, test } from 'tap';
+import { CollectorHealth } from '../../../plugins/telemetry/health.ts';
+import { type Collector, startCollector } from '../../fixture/collector.ts';
+import { captureLog } from '../../helper.ts';
+
+/** What watches an exporter that always succeeds. */
+function guardExporter(t: Test, send: () => void = () => undefined) {
+  const { logger, lines } = captureLog();
+  const app = Fastify({ loggerInstance: logger as FastifyBaseLogger });
+  t.teardown(() => app.close());
+  t.teardown(() => diag.disable());
+  const exporter = {
+    export(_items: never, done: (result: ExportResult) => void) {
+      send();
+      done({ code: ExportResultCode.SUCCESS });
+    },
+  };
+  new CollectorHealth(app).guard([exporter]);
+  let result: ExportResult | undefined;
+  const isSent = () => {
+    exporter.export(undefined as never, (given) => {
+      result = given;
+    });
+    return result?.code === ExportResultCode.SUCCESS;
+  };
+  return { isSent, lines };
+}
+
+/** An exporter's request, which the collector answers with Retry-After. */
+async function askForPause(collector: Collector, retryAfter: string): Promise<void> {
+  collector.answer = (response) => response.writeHead(429, { 'retry-after': retryAfter }).end();
+  const headers = { 'user-agent': 'OTel-OTLP-Exporter-JavaScript/1' };
+  const [answer] = await once(request(collector.url, { headers }).end(), 'response');
+  answer.resume();
+}
+
+test('A pause that the collector asks for has a limit', async (t) => {
+  const collector = await startCollector(t);
+  const { isSent } = guardExporter(t);
+  const in2100 = 'Fri, 01 Jan 2100 00:00:00 GMT';
+  let now = performance.now();
+  t.intercept(performance, 'now', { value: () => now });
+  for (const retryAfter of ['999999999', in2100, 'Infinity']) {
+    await askForPause(collector, retryAfter);
+    now += 599_000;
+    t.notOk(isSent(), retryAfter);
+    now += 2_000;
+    t.ok(isSent(), retryAfter);
+  }
+});
+
+test('A Retry-After that is nothing, or over, is no pause', async (t) => {
+  const collector = await startCollector(t);
+  const { isSent } = guardExporter(t);
+  for (const retryAfter of ['soon', '-60', 'Sat, 01 Jan 2000 00:00:00 GMT']) {
+    await askForPause(collector, retryAfter);
+    t.ok(isSent(), retryAfter);
+  }
+});
+
+test('What OpenTelemetry warns of is a failure only where an exporter does', async (t) => {
+  const own = guardExporter(t);
+  diag.warn('Invalid attribute value set for key: color');
+  await new Promise(setImmediate);
+  t.ok(own.isSent());
+  t.strictSame(own.lines, []);
+  diag.disable();
+
+  const refused = guardExporter(t, () => diag.warn('Received Partial Success response:', 1));
+  t.ok(refused.isSent());
+  t.match(refused.lines, [
+    { msg: /^The collector fails/, err: { message: 'Received Partial Success response: 1' } },
+  ]);
+});
