@@ -1,4 +1,3 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import {
   type Attributes,
   type Context,
@@ -24,50 +23,34 @@ import {
   getTracer,
   recordError,
 } from './conventions.ts';
-import { listen } from './listen.ts';
-
-/** Node's own channel: it knows each request before any hook can refuse it. */
-const CHANNEL = 'http.server.request.start';
-
-interface Started {
-  server: Server;
-  request: IncomingMessage;
-  response: ServerResponse;
-}
 
 /** A server span and a duration for each request, unless `config: { telemetry: false }`. */
 export function recordRequests(app: FastifyInstance): void {
-  const tracer = getTracer();
+  const scopes = new WeakMap<FastifyRequest, Context>();
+  // Before any hook can refuse it. What is no request, as its parser found, has no span.
+  app.addHeaders((reply, caller) => {
+    if ('raw' in caller) begin(caller as FastifyRequest, reply as FastifyReply);
+  });
   const description = 'Duration of HTTP server requests.';
   const duration = createDuration('http.server.request.duration', description);
-  const contexts = new WeakMap<IncomingMessage, Context>();
-  const start = (request: IncomingMessage, response: ServerResponse, upgrade?: FastifyReply) => {
+  const begin = (request: FastifyRequest, reply: FastifyReply) => {
+    if (request.routeOptions.config.telemetry === false) return;
     const parent = propagation.extract(ROOT_CONTEXT, request.headers);
     const { name } = describeMethod(request.method);
-    const span = tracer.startSpan(name, { kind: SpanKind.SERVER }, parent);
-    const startedAt = performance.now();
+    const span = getTracer().startSpan(name, { kind: SpanKind.SERVER }, parent);
     const scope = trace.setSpan(parent, span);
-    contexts.set(request, scope);
+    scopes.set(request, scope);
     // Before the request's line is logged.
-    response.prependOnceListener('close', () => {
-      const reply = upgrade ?? app.openRequests.get(request)?.reply;
-      if (!reply || reply.routeOptions.config.telemetry === false) return;
+    reply.raw.prependOnceListener('close', () => {
       const attributes = describeAnswer(reply);
-      duration.record((performance.now() - startedAt) / 1_000, attributes, scope);
+      duration.record(reply.elapsedTime / 1_000, attributes, scope);
       endSpan(span, attributes, reply);
     });
-    return scope;
   };
-  listen<Started>(app, {
-    [CHANNEL]: ({ server, request, response }) => {
-      if (server === app.server) start(request, response);
-    },
-  });
-  const enter = ({ raw, routeOptions }: FastifyRequest, reply: FastifyReply, next: () => void) => {
-    // The channel does not know a connection that is upgraded, which is closed before its answer.
-    const scope = contexts.get(raw) ?? start(raw, reply.raw, reply);
-    if (routeOptions.config.telemetry === false) next();
-    else context.with(scope, next);
+  const enter = (request: FastifyRequest, _reply: FastifyReply, next: () => void) => {
+    const scope = scopes.get(request);
+    if (scope) context.with(scope, next);
+    else next();
   };
   app.addHook('onRequest', enter);
   // Node reads a body outside of the context in which its reading began: the handler gets it again.
