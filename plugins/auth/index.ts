@@ -89,7 +89,7 @@ async function attachIssuer(app: FastifyInstance, url: string, audience: string)
     ? await import(LOCAL_ISSUER.href)
     : await import('./issuer.ts');
   const keys = new Keys(() => fetchKeys(url));
-  app.readiness.attach({ name: 'auth', required: false, check: keys.fetch });
+  app.readiness.attach({ name: 'auth', required: false, check: keys.check });
   return (token: string) => verifyToken(token, keys, { issuer: url, audience });
 }
 

@@ -24,8 +24,16 @@ export class Keys {
     this.#fetchKeys = fetchKeys;
   }
 
-  /** Rejects with why the issuer cannot be reached. */
-  readonly fetch = async () => createLocalJWKSet(await this.#fetchKeys());
+  /**
+   * For readiness: asks no more often than unknown keys do, and waits for the issuer only while no
+   * key is known. Rejects while it cannot be reached.
+   */
+  readonly check = async (): Promise<void> => {
+    const refreshed = this.#refresh();
+    if (!Number.isFinite(this.#staleAt)) return refreshed;
+    refreshed.catch(() => undefined);
+    if (this.#failure) throw this.#failure;
+  };
 
   /**
    * Runs `check` with these keys, or with newer ones where none of them is the token's. Rejects
@@ -54,7 +62,7 @@ export class Keys {
   async #ask(): Promise<void> {
     const askedAt = performance.now();
     try {
-      this.#known = await this.fetch();
+      this.#known = createLocalJWKSet(await this.#fetchKeys());
       this.#failure = undefined;
       // Counted from the question: an issuer publishes a key 30 s before it is used.
       this.#nextAt = askedAt + PAUSE_MS;

@@ -116,3 +116,31 @@ test('An error of another kind than an unknown key asks nobody', async (t) => {
   await t.rejects(find('twice'), errors.JWKSMultipleMatchingKeys);
   t.equal(state.asked, 2);
 });
+
+const AWAY = { code: 'AUTH_UNAVAILABLE', statusCode: 503, message: /reached/ };
+
+test('Readiness asks once in 30 s, and once in 2 s while the issuer is away', async (t) => {
+  const { state, keys, find } = await openKeys(t);
+  const turn = () => new Promise(setImmediate);
+  state.isAway = true;
+  for (let count = 0; count < 5; count++) await t.rejects(keys.check(), AWAY);
+  t.equal(state.asked, 1);
+  state.isAway = false;
+  state.now += 2_001;
+  for (let count = 0; count < 5; count++) await keys.check();
+  t.ok(await find('first'), 'the keys are kept');
+  t.equal(state.asked, 2);
+  state.isAway = true;
+  state.now += 30_001;
+  await keys.check();
+  await turn();
+  t.equal(state.asked, 3, 'asked in the background, where keys are known');
+  for (let count = 0; count < 5; count++) await t.rejects(keys.check(), AWAY);
+  t.ok(await find('first'));
+  state.isAway = false;
+  state.now += 2_001;
+  await t.rejects(keys.check(), AWAY);
+  await turn();
+  await keys.check();
+  t.equal(state.asked, 4);
+});
