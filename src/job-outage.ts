@@ -1,13 +1,43 @@
 import type { FastifyBaseLogger } from 'fastify';
 
-/** Says once that the queue is away, and once that it is back: called with each error, or none. */
-export function createOutageLog(log: FastifyBaseLogger): (err?: Error) => void {
-  let problem: string | undefined;
-  return (err) => {
-    if (err?.message === problem) return;
-    problem = err?.message;
+/**
+ * Tells what keeps the job queue away, each problem once, and that it is back when every part that
+ * had one was answered.
+ */
+export class OutageLog {
+  readonly #log: FastifyBaseLogger;
+  /** The problem of each part: of the start, of a queue, of a job that runs. */
+  readonly #problems = new Map<string, string>();
+  /** What pg-boss told of its own work since the queue was last away. */
+  readonly #told = new Set<string>();
+
+  constructor(log: FastifyBaseLogger) {
+    this.#log = log;
+  }
+
+  /** Notes that a part was answered, or why not. */
+  note(part: string, err?: Error): void {
+    if (err) this.#begin(part, err);
+    else if (this.#problems.delete(part) && this.#problems.size === 0) {
+      this.#told.clear();
+      this.#log.info('The job queue is back');
+    }
+  }
+
+  #begin(part: string, err: Error): void {
+    const isTold = [...this.#problems.values()].includes(err.message);
+    this.#problems.set(part, err.message);
     const away = 'The job queue is away, or not released yet: it is asked again until it answers';
-    if (err) log.warn({ err }, away);
-    else log.info('The job queue is back');
-  };
+    if (!isTold) this.#log.warn({ err }, away);
+  }
+
+  /** pg-boss says when its clock or cleaning fails, and not when it works again. */
+  noteOwn(err: Error): void {
+    if (!this.#told.has(err.message))
+      this.#log.warn(
+        { err },
+        'The clock or the cleaning of the job queue failed: it is tried again',
+      );
+    this.#told.add(err.message);
+  }
 }

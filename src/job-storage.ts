@@ -61,7 +61,11 @@ export async function startBoss(
     monitorVacuum: false,
     openTelemetry: { enabled: false },
     ...options,
-  }).on('error', onError);
+  });
+  // Of what its workers meet, pg-boss tells a copy, which is no Error.
+  boss.on('error', ({ message, stack, ...fields }) =>
+    onError(Object.assign(new Error(message), fields, { stack })),
+  );
   return boss.start().catch(async (error) => {
     await stopBoss(boss);
     throw error;
@@ -78,7 +82,8 @@ export async function waitForConnection(driver: DatabaseDriver): Promise<void> {
   if (!('pglite' in driver)) return;
   const late = sleep(CONNECTION_TIMEOUT_MS, undefined, { ref: false }).then(() => {
     throw new Error(
-      'A transaction holds the one connection of the embedded database. Inside it, send the job with { transaction }.',
+      'A transaction holds the one connection of the embedded database. ' +
+        'Inside it, send the job with { transaction }.',
     );
   });
   await Promise.race([driver.pglite.query('select 1'), late]);

@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import type { JobWithMetadata, PgBoss } from 'pg-boss';
 import type { DatabaseDriver } from '../plugins/database/index.ts';
 import type { Job } from '../plugins/jobs.ts';
-import { createOutageLog } from './job-outage.ts';
+import { OutageLog } from './job-outage.ts';
 import { createRun, type JobObserver, RETURNED, type Run, runJob } from './job-run.ts';
 import {
   HEARTBEAT_S,
@@ -28,7 +28,7 @@ export class JobTaker {
   readonly #runs = new Set<Run>();
   readonly #events = new EventEmitter();
   readonly #stop = new AbortController();
-  readonly #report: (error?: Error) => void;
+  readonly #outage: OutageLog;
   readonly #ended: Promise<void>;
   #returned = 0;
   #isLate = false;
@@ -42,7 +42,7 @@ export class JobTaker {
     this.#app = app;
     this.#jobs = jobs;
     this.#observer = observer;
-    this.#report = createOutageLog(app.log);
+    this.#outage = new OutageLog(app.log);
     this.#ended = this.#takeUntilStopped(openDatabase);
   }
 
@@ -69,8 +69,9 @@ export class JobTaker {
   }
 
   async #takeUntilStopped(openDatabase: () => Promise<DatabaseDriver>): Promise<void> {
-    const start = async () => startBoss(await openDatabase(), TAKER, this.#report);
-    const boss = await this.#persist(start);
+    const onError = (error: Error) => this.#outage.noteOwn(error);
+    const start = async () => startBoss(await openDatabase(), TAKER, onError);
+    const boss = await this.#persist('start', start);
     while (boss && !this.#isStopping()) await this.#takeAll(boss);
     while (this.#runs.size > 0) await once(this.#events, 'ended');
     await stopBoss(boss);
@@ -83,21 +84,26 @@ export class JobTaker {
   /** Goes through the queues once, and waits a moment where they are empty. */
   async #takeAll(boss: PgBoss): Promise<void> {
     let taken = 0;
-    let problem: Error | undefined;
     for (const queue of listQueues(this.#jobs)) {
       const batchSize = await this.#waitForSlot();
       if (this.#isStopping()) return;
-      const options = { batchSize, includeMetadata: true } as const;
-      const found = await boss.fetch<object>(queue, options).catch((error) => {
-        problem = error;
-        return [];
-      });
+      const found = await this.#fetch(boss, queue, batchSize);
       taken += found.length;
       for (const queued of found) void this.#perform(boss, queued);
     }
-    this.#report(problem);
     const { signal } = this.#stop;
     if (taken === 0) await sleep(POLL_MS, undefined, { signal }).catch(() => undefined);
+  }
+
+  async #fetch(boss: PgBoss, queue: string, batchSize: number) {
+    try {
+      const found = await boss.fetch<object>(queue, { batchSize, includeMetadata: true });
+      this.#outage.note(queue);
+      return found;
+    } catch (error) {
+      this.#outage.note(queue, error as Error);
+      return [];
+    }
   }
 
   /** @returns how many jobs may begin */
@@ -113,24 +119,38 @@ export class JobTaker {
     const taken = readQueued(queued);
     const run = createRun(this.#app, { ...taken, job: this.#jobs.get(taken.name) as Job });
     this.#runs.add(run);
-    const touch = () => boss.touch(queued.name, queued).catch(this.#report);
-    const beat = setInterval(touch, HEARTBEAT_S * 1_000);
+    const beat = setInterval(() => this.#touch(boss, queued, run), HEARTBEAT_S * 1_000);
     const { outcome } = await this.#observer.run(run, () =>
-      runJob(run, (result) => this.#persist(() => settle(boss, this.#app.db, queued, result))),
+      runJob(run, (result) =>
+        this.#persist(run.id, () => settle(boss, this.#app.db, queued, result)),
+      ),
     );
     clearInterval(beat);
     if (outcome === 'returned') this.#returned += 1;
     this.#runs.delete(run);
+    this.#outage.note(run.id);
     this.#events.emit('ended');
   }
 
+  /** Says that a job is being run; one that has ended meanwhile cannot be away. */
+  async #touch(boss: PgBoss, queued: JobWithMetadata, run: Run): Promise<void> {
+    const touched = boss.touch(queued.name, queued);
+    const problem = await touched.then(() => undefined).catch((error: Error) => error);
+    if (this.#runs.has(run)) this.#outage.note(run.id, problem);
+  }
+
   /** Tries until it succeeds, or until nobody waits any more: the result is undefined then. */
-  async #persist<Result>(attempt: () => Promise<Result>): Promise<Result | undefined> {
+  async #persist<Result>(
+    part: string,
+    attempt: () => Promise<Result>,
+  ): Promise<Result | undefined> {
     for (;;) {
       try {
-        return await attempt();
+        const result = await attempt();
+        this.#outage.note(part);
+        return result;
       } catch (error) {
-        this.#report(error as Error);
+        this.#outage.note(part, error as Error);
       }
       const isAwaited = this.#runs.size > 0 || !this.#stop.signal.aborted;
       if (this.#isLate || !isAwaited) return undefined;

@@ -75,6 +75,14 @@ test('A queue that is away does not hinder the others, and what runs at the end 
   await sql`update pgboss.queue set name = 'tick' where name = 'hidden'`.execute(app.db);
   await waitFor('The job queue is back');
   lines.length = 0;
+  await sql`alter schema pgboss rename to hidden`.execute(app.db);
+  await waitFor('The job queue is away');
+  await waitFor('The clock or the cleaning of the job queue failed');
+  const own = lines.find(({ msg }) => msg.startsWith('The clock'));
+  t.match(own?.err, { message: /pgboss\..* does not exist/, stack: String }, 'the cause too');
+  await sql`alter schema hidden rename to pgboss`.execute(app.db);
+  await waitFor('The job queue is back');
+  lines.length = 0;
   const { setInterval } = globalThis;
   t.capture(globalThis, 'setInterval', (beat: () => void) => setInterval(beat, 50));
   await app.jobs.send('work', { how: 'hang' });
