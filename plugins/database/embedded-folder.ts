@@ -40,21 +40,37 @@ export async function prepareFolder(
 /** PGlite has no lock of its own, and two processes in one folder destroy what is in it. */
 export async function lockFolder(folder: string): Promise<void> {
   const file = `${folder}.lock`;
+  const next = `${file}.next`;
   await mkdir(path.dirname(file), { recursive: true });
-  const found = await readFile(file, 'utf8').catch(ignoreMissing);
-  const owner = Number(found);
   // A database that cannot be opened is tried again and again.
-  if (owner === process.pid) return;
-  if (owner > 0 && isAlive(owner)) {
-    throw new OperatorError(
-      `Process ${owner} has the embedded database in ${folder} open, which takes one process. ` +
-        `Stop that first (npm run dev?). If it is another program by now, remove ${file}.`,
-    );
+  if ((await readOwner(file)) === process.pid) return;
+  // Who has created this file alone decides, then it becomes the lock.
+  await writeFile(next, String(process.pid), { flag: 'wx' }).catch((error) => {
+    if (error.code !== 'EEXIST') throw error;
+    const reason = `Another process is about to open the embedded database in ${folder}`;
+    throw new OperatorError(`${reason}: try again. If there is no other, remove ${next}.`);
+  });
+  try {
+    const owner = await readOwner(file);
+    if (owner > 0 && isAlive(owner)) throw new OperatorError(describeOwner(owner, folder));
+    await rename(next, file);
+  } catch (error) {
+    await rm(next);
+    throw error;
   }
-  if (found !== undefined) await rm(file);
-  // Of two processes that start at once, one is refused.
-  await writeFile(file, String(process.pid), { flag: 'wx' });
   process.once('exit', () => rmSync(file, { force: true }));
+}
+
+function describeOwner(owner: number, folder: string): string {
+  return (
+    `Process ${owner} has the embedded database in ${folder} open, which takes one process. ` +
+    `Stop that first (npm run dev?). If it is another program by now, remove ${folder}.lock.`
+  );
+}
+
+/** The process whose lock it is; 0 where there is none. */
+async function readOwner(file: string): Promise<number> {
+  return Number((await readFile(file, 'utf8').catch(ignoreMissing)) ?? 0);
 }
 
 function ignoreMissing(error: NodeJS.ErrnoException): undefined {
