@@ -22,24 +22,20 @@ export async function migrateEmbedded(
   const sources = await hashSources(files);
   await createTable(db);
   await sql`alter table kysely_migration add column if not exists source text`.execute(db);
-  const stored = await readApplied(db);
-  const others = stored.filter(({ name }) => !files.has(name)).map(({ name }) => name);
-  const list = others.join(', ');
-  const told = list && `The embedded database has migrations of other code: ${list}. `;
-  const changed = stored
-    .filter(({ name, source }) => source && sources.has(name) && sources.get(name) !== source)
-    .map(({ name }) => name)
-    .sort();
+  const stored = new Map((await readApplied(db)).map(({ name, source }) => [name, source]));
+  const names = [...stored.keys()].sort();
+  const others = names.filter((name) => !files.has(name)).join(', ');
+  const told = others && `The embedded database has migrations of other code: ${others}. `;
+  const isOther = (name: string) => stored.get(name) !== sources.get(name);
+  const changed = names.filter((name) => stored.get(name) && sources.has(name) && isOther(name));
   // Those that came after a changed one build on it.
-  const again = stored
-    .map(({ name }) => name)
-    .filter((name) => files.has(name) && name >= changed[0]!)
-    .sort();
+  const again = names.filter((name) => files.has(name) && name >= changed[0]!);
   try {
     if (changed.length > 0) await redo(db, files, again, changed);
-    const applied = await applyMigrations(db, folder);
+    const applied = await applyMigrations(db, folder, log);
     for (const [name, source] of sources)
-      await sql`update kysely_migration set source = ${source} where name = ${name}`.execute(db);
+      if (isOther(name))
+        await sql`update kysely_migration set source = ${source} where name = ${name}`.execute(db);
     if (told) log.warn(`${told}In the way? ${RESET}`);
     return [...changed, ...applied];
   } catch (error) {

@@ -102,7 +102,7 @@ export default fp(
       async release() {
         const pool = openPool?.(2, 0);
         return pool
-          ? release(pool, migrations, () => prepare(steps, { pool }))
+          ? release(pool, migrations, app.log, () => prepare(steps, { pool }))
           : check().then(() => []);
       },
     });

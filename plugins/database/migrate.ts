@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { FastifyBaseLogger } from 'fastify';
 import { type Kysely, sql } from 'kysely';
 import { type AppMigration, listMigrations, loadMigration } from './migration-files.ts';
 import type { SqlError } from './translate-error.ts';
@@ -8,6 +9,9 @@ const LOCK_TIMEOUT_MS = 5_000;
 
 /** How often a waiting release asks, in milliseconds: to block would stop the other's index. */
 const POLL_MS = 250;
+
+/** How often it has asked when it says so: another release mostly takes less than two seconds. */
+const POLLS_UNTIL_TOLD = 8;
 
 /** Any number that no other lock of the app has: this is "poort" in ASCII. */
 const LOCK_ID = 0x706f6f7274;
@@ -25,13 +29,17 @@ type Migrations = Map<string, AppMigration>;
  *
  * @returns their names; an error has the name of the one that failed
  */
-export async function applyMigrations(db: Database, folder: string): Promise<string[]> {
+export async function applyMigrations(
+  db: Database,
+  folder: string,
+  log: FastifyBaseLogger,
+): Promise<string[]> {
   const migrations: Migrations = new Map();
   for (const [name, file] of await listMigrations(folder))
     migrations.set(name, await loadMigration(file));
   const applied: string[] = [];
   for (;;) {
-    const names = await applyNext(db, migrations);
+    const names = await applyNext(db, migrations, log);
     if (names.length === 0) return applied;
     applied.push(...names);
   }
@@ -61,17 +69,28 @@ interface Applied {
 }
 
 /** Applies the next ones that belong together; none where none is left. */
-async function applyNext(db: Database, migrations: Migrations): Promise<string[]> {
+async function applyNext(
+  db: Database,
+  migrations: Migrations,
+  log: FastifyBaseLogger,
+): Promise<string[]> {
   const isAlone = (name: string) => migrations.get(name)?.transaction === false;
   const [next] = await findPending(db, migrations);
   if (next === undefined) return [];
   const { supportsMultipleConnections } = db.getExecutor().adapter;
   // The embedded database has one connection, and one process.
   if (isAlone(next) && !supportsMultipleConnections) return run(db, migrations, [next]);
-  return runLocked(db, async (transaction) => {
+  return runLocked(db, log, async (transaction) => {
     const pending = await findPending(transaction, migrations);
     const alone = pending.findIndex(isAlone);
-    if (alone === 0) return run(db, migrations, pending.slice(0, 1));
+    if (alone === 0) {
+      // A limit would end an index that is made concurrently by any transaction that lasts longer,
+      // and leave it invalid. While it waits for that, it keeps nobody else waiting.
+      log.info(
+        `Migration ${pending[0]} runs without a transaction: it waits for locks without a limit`,
+      );
+      return run(db, migrations, pending.slice(0, 1));
+    }
     return run(transaction, migrations, pending.slice(0, alone < 0 ? undefined : alone));
   });
 }
@@ -79,15 +98,28 @@ async function applyNext(db: Database, migrations: Migrations): Promise<string[]
 /** Runs what two releases must not do at once, in a transaction that has the lock. */
 export async function runLocked(
   db: Database,
+  log: FastifyBaseLogger,
   work: (transaction: Database) => Promise<string[]>,
 ): Promise<string[]> {
-  for (;;) {
+  for (let polls = 1; ; polls++) {
     const done = await db
       .transaction()
       .execute(async (transaction) => ((await lock(transaction)) ? work(transaction) : undefined));
     if (done) return done;
+    if (polls === POLLS_UNTIL_TOLD)
+      log.info(await findHolder(db), 'Waiting for another release, whose session has the lock');
     await sleep(POLL_MS);
   }
+}
+
+/** The session that has the lock: its process in the database, and since when it has it. */
+async function findHolder(db: Database): Promise<object> {
+  const { rows } = await sql<object>`
+    select pid as "holderPid", xact_start as "since"
+    from pg_locks join pg_stat_activity using (pid)
+    where locktype = 'advisory' and granted
+      and (classid::bigint << 32) + objid::bigint = ${sql.lit(LOCK_ID)}`.execute(db);
+  return { ...rows[0] };
 }
 
 /** All that is set ends with the transaction: behind a pooler, the session is another one's too. */

@@ -1,3 +1,4 @@
+import type { FastifyBaseLogger } from 'fastify';
 import { Kysely, PostgresDialect } from 'kysely';
 import type { Pool } from 'pg';
 import { OperatorError } from '../../src/operator-error.ts';
@@ -11,12 +12,13 @@ const PROTOCOL_VIOLATION = '08P01';
 export async function release(
   pool: Pool,
   migrations: string,
+  log: FastifyBaseLogger,
   prepare: () => Promise<string[]>,
 ): Promise<string[]> {
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
   const run = async () => [
-    ...(await applyMigrations(db, migrations)),
-    ...(await runLocked(db, prepare)),
+    ...(await applyMigrations(db, migrations, log)),
+    ...(await runLocked(db, log, prepare)),
   ];
   return run()
     .catch(rejectPooler)

@@ -20,6 +20,12 @@ const CREATING =
 const ADDING =
   "export const up = (db) => db.schema.alterTable('whole').addColumn('name', 'text').execute();";
 
+const INDEX = `
+  import { sql } from 'kysely';
+  export const transaction = false;
+  export const up = (db) => sql\`create index concurrently whole_id on whole (id)\`.execute(db);
+`;
+
 const FAILING = `
   export async function up(db) {
     await db.schema.createTable('half').addColumn('id', 'uuid').execute();
@@ -91,6 +97,27 @@ test('contract 26: release', async (t) => {
     const releases = [1, 2, 3].map(() => release(t, url, folder));
     const applied = await Promise.all(releases.map((one) => readApplied(t, one)));
     t.strictSame(applied.flat(), migrations);
+  });
+
+  await t.test('says whom it waits for, and that a migration waits without a limit', async (t) => {
+    const url = await createDatabase(server, 'waiting');
+    const index = await copyWithMigrations(t, {
+      '9998-whole.js': CREATING,
+      '9999-index.js': INDEX,
+    });
+    const { db } = await buildTestApp(t, { DATABASE_URL: url });
+    const waiting = await db.transaction().execute(async (transaction) => {
+      const { rows } = await sql`select pg_advisory_xact_lock(x'706f6f7274'::bigint),
+        pg_backend_pid() as "holderPid"`.execute(transaction);
+      const waiting = release(t, url, index);
+      t.match(await waiting.waitForLine('Waiting for another release'), {
+        holderPid: (rows[0] as { holderPid: number }).holderPid,
+        since: String,
+      });
+      return waiting;
+    });
+    await waiting.waitForLine('9999-index runs without a transaction: it waits for locks');
+    t.strictSame(await readApplied(t, waiting), [...migrations, '9999-index']);
   });
 
   await t.test(

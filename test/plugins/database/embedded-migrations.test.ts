@@ -1,5 +1,5 @@
 import { PGlite } from '@electric-sql/pglite';
-import { Kysely, PGliteDialect, sql } from 'kysely';
+import { Kysely, type LogEvent, PGliteDialect, sql } from 'kysely';
 import { type Test, test } from 'tap';
 import { migrateEmbedded } from '../../../plugins/database/embedded-migrations.ts';
 import { createEmbeddedDatabase } from '../../fixture/embedded-database.ts';
@@ -28,7 +28,9 @@ async function listColumns(db: Kysely<unknown>, table: string): Promise<string[]
 
 test('In development', async (t) => {
   const pglite = await PGlite.create(await createEmbeddedDatabase(t));
-  const db = new Kysely<unknown>({ dialect: new PGliteDialect({ pglite }) });
+  const statements: string[] = [];
+  const log = ({ query }: LogEvent) => void statements.push(query.sql);
+  const db = new Kysely<unknown>({ dialect: new PGliteDialect({ pglite }), log });
   t.teardown(() => db.destroy());
   const cats = { '1-cats.mjs': create('cats', 'name') };
   const books = { ...cats, '2-books.mjs': create('books', 'name') };
@@ -41,6 +43,16 @@ test('In development', async (t) => {
     t.strictSame(await listColumns(db, 'books'), ['author']);
     t.strictSame((await migrate(t, db, edited)).applied, []);
     t.strictSame((await sql`select * from cats`.execute(db)).rows, [{ name: 'Tom' }]);
+  });
+
+  await t.test('what a start finds as it was is not written', async (t) => {
+    const updates = () => statements.filter((statement) => statement.startsWith('update')).length;
+    const before = updates();
+    t.strictSame((await migrate(t, db, edited)).applied, []);
+    t.equal(updates(), before);
+    await sql`update kysely_migration set source = null where name = '1-cats'`.execute(db);
+    t.strictSame((await migrate(t, db, edited)).applied, []);
+    t.equal(updates(), before + 2, 'but for one that has no hash yet');
   });
 
   await t.test('the built app takes its compiled migrations for no change', async (t) => {

@@ -8,7 +8,7 @@ import { test } from 'tap';
 import { applyMigrations, findPending } from '../../../plugins/database/migrate.ts';
 import { listMigrations } from '../../../plugins/database/migration-files.ts';
 import { createEmbeddedDatabase } from '../../fixture/embedded-database.ts';
-import { createFolder, ROOT, writeFiles } from '../../helper.ts';
+import { captureLog, createFolder, ROOT, writeFiles } from '../../helper.ts';
 
 const createTable = (name: string) =>
   `export const up = (db) => db.schema.createTable('${name}').addColumn('id', 'uuid').execute();`;
@@ -22,6 +22,8 @@ test('Migrations', async (t) => {
     '0001-cats.mjs': createTable('cats'),
     '0002-dogs.mjs': createTable('dogs'),
   });
+  const { logger, lines } = captureLog();
+  const apply = (folder: string) => applyMigrations(db, folder, logger);
   const listPending = async (folder: string) => findPending(db, await listMigrations(folder));
   const listTables = async () =>
     (await db.introspection.getTables())
@@ -30,30 +32,32 @@ test('Migrations', async (t) => {
 
   await t.test('are pending until they are applied, in order', async (t) => {
     t.strictSame(await listPending(folder), ['0001-cats', '0002-dogs']);
-    t.strictSame(await applyMigrations(db, folder), ['0001-cats', '0002-dogs']);
+    t.strictSame(await apply(folder), ['0001-cats', '0002-dogs']);
     t.strictSame(await listPending(folder), []);
     t.strictSame(await listTables(), ['cats', 'dogs']);
   });
 
   await t.test('are applied once', async (t) => {
-    t.strictSame(await applyMigrations(db, folder), []);
+    t.strictSame(await apply(folder), []);
   });
 
-  await t.test('wait for another release, which has the lock', async (t) => {
+  await t.test('wait for another release, which has the lock, and say so once', async (t) => {
     await sql`create sequence tries`.execute(db);
     await sql`create function pg_try_advisory_xact_lock(bigint) returns boolean language sql
-      as $$ select nextval('tries') > 2 $$`.execute(db);
+      as $$ select nextval('tries') > 9 $$`.execute(db);
     await sql`set search_path = public, pg_catalog`.execute(db);
     await writeFiles(folder, { '0002-hens.mjs': createTable('hens') });
-    t.strictSame(await applyMigrations(db, folder), ['0002-hens']);
+    t.strictSame(await apply(folder), ['0002-hens']);
     await sql`reset search_path`.execute(db);
     const { rows } = await sql`select last_value::int from tries`.execute(db);
-    t.strictSame(rows, [{ last_value: 3 }]);
+    t.strictSame(rows, [{ last_value: 10 }]);
+    t.match(lines, [{ level: 30, msg: /^Waiting for another release/ }]);
+    t.equal(lines.length, 1);
   });
 
   await t.test('are applied by one of two at once', async (t) => {
     await writeFiles(folder, { '0003-mice.mjs': createTable('mice') });
-    const applied = await Promise.all([applyMigrations(db, folder), applyMigrations(db, folder)]);
+    const applied = await Promise.all([apply(folder), apply(folder)]);
     t.strictSame(applied.flat(), ['0003-mice']);
   });
 
@@ -65,7 +69,7 @@ test('Migrations', async (t) => {
         '0005-broken.mjs':
           "export const up = async (db) => { await db.schema.dropTable('cats').execute(); throw new Error('no') };",
       });
-      const error = await applyMigrations(db, folder).catch((error) => error);
+      const error = await apply(folder).catch((error) => error);
       t.match(error, {
         message: 'Migration 0005-broken failed: no; the schema is as before',
         cause: { message: 'no' },
@@ -78,9 +82,9 @@ test('Migrations', async (t) => {
   await t.test('of newer code do not stop older code, nor a branch', async (t) => {
     const older = await createFolder(t);
     t.strictSame(await listPending(older), []);
-    t.strictSame(await applyMigrations(db, older), []);
+    t.strictSame(await apply(older), []);
     await writeFiles(older, { '0002-before-mice.mjs': createTable('before') });
-    t.strictSame(await applyMigrations(db, older), ['0002-before-mice']);
+    t.strictSame(await apply(older), ['0002-before-mice']);
   });
 
   await t.test('without a transaction are applied one by one, in order', async (t) => {
@@ -95,7 +99,7 @@ test('Migrations', async (t) => {
       '0008-toads.mjs': createTable('toads'),
       '0009-index.mjs': index('first').replace("'kysely'", `'${import.meta.resolve('kysely')}'`),
     });
-    await t.rejects(applyMigrations(db, others), {
+    await t.rejects(apply(others), {
       message:
         'Migration 0009-index failed: relation "first" already exists; it runs without a transaction, see what it left',
     });
@@ -105,7 +109,7 @@ test('Migrations', async (t) => {
   await t.test('that are in no folder are none', async (t) => {
     await sql`drop table kysely_migration`.execute(db);
     t.strictSame(await listPending(path.join(folder, 'none')), []);
-    t.strictSame(await applyMigrations(db, path.join(folder, 'none')), []);
+    t.strictSame(await apply(path.join(folder, 'none')), []);
   });
 
   await t.test('of the app can be taken back, last to first', async (t) => {
@@ -135,14 +139,14 @@ test('Migrations', async (t) => {
     for (const [code, message] of rows) {
       const wrong = await createFolder(t);
       await writeFiles(wrong, { '0001-wrong.mjs': code });
-      await t.rejects(applyMigrations(db, wrong), { message }, code);
+      await t.rejects(apply(wrong), { message }, code);
     }
   });
 
   await t.test('that cannot be read are an error', async (t) => {
     const file = path.join(await createFolder(t), 'file');
     await writeFile(file, '');
-    await t.rejects(applyMigrations(db, file), { code: 'ENOTDIR' });
+    await t.rejects(apply(file), { code: 'ENOTDIR' });
     await t.rejects(listPending(file), { code: 'ENOTDIR' });
   });
 });
