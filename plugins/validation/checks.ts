@@ -28,8 +28,19 @@ export function createAjv(options: Options = {}, schemas: Schemas = {}): Ajv {
   addFormats.default(ajv, ['date-time', 'uuid']);
   // ajv-formats also takes urn:uuid:…, which PostgreSQL does not.
   ajv.addFormat('uuid', /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i);
-  for (const schema of Object.values(schemas)) ajv.addSchema(schema);
+  for (const [id, schema] of Object.entries(schemas))
+    explainFailure(`${id} of app.addSchema`, () => ajv.addSchema(schema));
   return ajv;
+}
+
+/** @throws with which schema is wrong, why, and what to do */
+export function explainFailure<Result>(which: string, compile: () => Result): Result {
+  try {
+    return compile();
+  } catch (cause) {
+    const reason = `The schema ${which} cannot be compiled: ${(cause as Error).message}`;
+    throw new Error(`${reason}. Correct it, or add what it refers to by app.addSchema.`, { cause });
+  }
 }
 
 /**

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import serializerSelector, { type SerializerCompiler } from '@fastify/fast-json-stringify-compiler';
 import type { FastifySchemaCompiler, FastifyServerOptions } from 'fastify';
-import { compileBody, compileText, createAjv, type Schemas } from './checks.ts';
+import { compileBody, compileText, createAjv, explainFailure, type Schemas } from './checks.ts';
 
 type Factory = NonNullable<
   NonNullable<FastifyServerOptions['schemaController']>['compilersFactory']
@@ -29,9 +29,12 @@ export class LazyCompilers {
     const exact = this.#delay(() => createAjv({}, schemas));
     const all = this.#delay(() => createAjv({ allErrors: true }, schemas));
     return ({ schema, method, url, httpPart }) => {
-      const compile = () =>
-        httpPart === 'body' ? compileBody(exact(), all, schema) : compileText(all(), schema);
-      const check = this.#delay(compile, `${method} ${url}, ${httpPart}`);
+      const check = this.#delay(() => {
+        const ajv = httpPart === 'body' ? exact() : all();
+        return explainFailure(`of ${method} ${url}, ${httpPart},`, () =>
+          httpPart === 'body' ? compileBody(ajv, all, schema) : compileText(ajv, schema),
+        );
+      });
       const validate: ReturnType<FastifySchemaCompiler<object>> = (value) => {
         validate.errors = check()(value);
         return validate.errors === null;
@@ -43,24 +46,20 @@ export class LazyCompilers {
   #buildSerializer(schemas: Schemas, options: object): SerializerCompiler {
     const compile = serializerSelector()(schemas, options);
     return (route) => {
-      const place = `${route.method} ${route.url}, response ${route.httpStatus}`;
-      const serialize = this.#delay(() => compile(route), place);
+      const place = `of ${route.method} ${route.url}, response ${route.httpStatus},`;
+      const serialize = this.#delay(() => explainFailure(place, () => compile(route)));
       return (answer) => serialize()(answer);
     };
   }
 
-  /** Makes something when it is first asked for; an error says of which place. */
-  #delay<Result extends object>(create: () => Result, place = 'all routes'): () => Result {
+  /** Makes something when it is first asked for. */
+  #delay<Result extends object>(create: () => Result): () => Result {
     let result: Result | undefined;
     const get = () => {
       if (result) return result;
       this.#pending.delete(get);
-      try {
-        result = create();
-        return result;
-      } catch (cause) {
-        throw new Error(`The schema of ${place}, cannot be compiled`, { cause });
-      }
+      result = create();
+      return result;
     };
     this.#pending.add(get);
     return get;

@@ -34,8 +34,26 @@ test('What no request has needed is an error at the end, where it cannot be comp
   await app.ready();
   await t.rejects(
     compilers.compilePending(),
-    /^The schema of GET \/, response 200, cannot be compiled$/,
+    /^The schema of GET \/, response 200, cannot be compiled: .*type.* Correct it, or add/,
   );
+});
+
+test('An added schema that cannot be compiled is named, with the reason', async (t) => {
+  const { app, compilers } = createApp(t);
+  app.addSchema({ $id: 'size', type: 'nonsense' });
+  app.post('/', { schema: { body: { type: 'object' } } }, async () => 'served');
+  await app.ready();
+  const reason = /^The schema size of app\.addSchema cannot be compiled: schema is invalid: .*type/;
+  await t.rejects(compilers.compilePending(), { message: reason });
+});
+
+test('A schema that refers to one that is nowhere is named, with what to do', async (t) => {
+  const { app, compilers } = createApp(t);
+  app.post('/a', { schema: { body: { $ref: 'nowhere#' } } }, async () => 'served');
+  await app.ready();
+  const reason =
+    /^The schema of POST \/a, body, cannot be compiled: .*nowhere.* by app\.addSchema\.$/;
+  await t.rejects(compilers.compilePending(), { message: reason });
 });
 
 test('Schemas refer to schemas that were added to the app', async (t) => {
