@@ -5,6 +5,10 @@ import type { Listener } from './process.ts';
 /** What binding `::` answers where the kernel, the interfaces or a sandbox have no IPv6. */
 const WITHOUT_IPV6 = ['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL'];
 
+/** Who often has port 5000. */
+const AIR_PLAY =
+  ' (on macOS that is often the AirPlay Receiver: System Settings, General, AirDrop & Handoff)';
+
 /** Opens the listener on HOST and PORT, or throws an OperatorError; `::` falls back to 0.0.0.0. */
 export async function bind(
   listener: Listener,
@@ -22,15 +26,20 @@ export async function bind(
 
 function describe(code: string, host: string, port: number): string {
   if (code === 'EADDRINUSE') {
-    const airPlay =
-      ' (on macOS that is often the AirPlay Receiver: System Settings, General, AirDrop & Handoff)';
-    return `Port ${port} is taken by another process${port === 5000 ? airPlay : ''}. Stop it, or set PORT to a free one, such as PORT=${port === 65535 ? 5000 : port + 1}.`;
+    const free = port === 65535 ? 5000 : port + 1;
+    const who = port === 5000 ? `another process${AIR_PLAY}` : 'another process';
+    const remedy = `Stop it, or set PORT to a free one, such as PORT=${free}.`;
+    return `Port ${port} is taken by ${who}. ${remedy}`;
   }
-  if (code === 'EACCES') {
-    return `Port ${port} is privileged and this user may not bind it. Set PORT to one from 1024 on, such as PORT=5000.`;
-  }
-  if (['EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN', 'EINVAL', 'EAFNOSUPPORT'].includes(code)) {
-    return `HOST is ${host}, which is no address of this machine (${code}). Leave HOST out to listen on all of them.`;
-  }
+  if (code === 'EACCES')
+    return (
+      `Port ${port} is privileged and this user may not bind it. ` +
+      'Set PORT to one from 1024 on, such as PORT=5000.'
+    );
+  if ([...WITHOUT_IPV6, 'ENOTFOUND', 'EAI_AGAIN'].includes(code))
+    return (
+      `HOST is ${host}, which is no address of this machine (${code}). ` +
+      'Leave HOST out to listen on all of them.'
+    );
   return `Cannot listen on ${host}, port ${port} (${code}).`;
 }

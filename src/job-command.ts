@@ -3,7 +3,9 @@ import { type AppOptions, buildApp } from './app.ts';
 import { createLogger } from './logger.ts';
 import { exitWith, OperatorError } from './operator-error.ts';
 
-const USAGE = `Give a job's name and its payload in JSON: npm run job send-mail '{"to":"ann@example.com"}'`;
+const USAGE =
+  "Give a job's name and its payload in JSON: " +
+  `npm run job send-mail '{"to":"ann@example.com"}'`;
 
 /**
  * Runs one job in the foreground, once. Exit codes: 0 when it is done, 1 after an error, which is

@@ -23,9 +23,8 @@ export async function loadFolder(
   await app.register(autoload, { dir, matchFilter, options, forceESM: true });
   for (const file of files) {
     const module = await import(file.href);
-    if (typeof module.default !== 'function')
-      throw new Error(
-        `${fileURLToPath(file)} exports no plugin: add an "export default", or move it out of ${dir}`,
-      );
+    if (typeof module.default === 'function') continue;
+    const remedy = `add an "export default", or move it out of ${dir}`;
+    throw new Error(`${fileURLToPath(file)} exports no plugin: ${remedy}`);
   }
 }
