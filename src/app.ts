@@ -62,30 +62,39 @@ export async function buildApp({
 }: AppOptions = {}): Promise<FastifyInstance> {
   config ??= await readConfig(environment, plugins, jobs);
   logger.level = config.LOG_LEVEL;
-  const compilers = new LazyCompilers();
-  const schemaController = { compilersFactory: compilers.factory };
-  const app = Fastify({ ...serverOptions(config), schemaController, loggerInstance: logger });
-  app.decorate('compileSchemas', () => compilers.compilePending());
-  app.addHook('onListen', async () => void setTimeout(() => warmUp(app), WARM_UP_MS).unref());
-  app.decorate('config', config);
-  beginAnswers(app);
-  // An unknown `Expect` is refused by plugins/errors: Node's own answer lacks the headers.
-  app.server.on('checkExpectation', app.routing);
-  // Node alone would not answer a CONNECT.
-  app.server.on('connect', (_request, socket) => answerClientError.call(app, {}, socket as Socket));
-  app.decorate('openRequests', new OpenRequests());
-  app.openRequests.watchHandlers(app);
-  watchDeadlines(app);
+  const app = createApp(config, logger);
   const protectRoutes = collectRoutes(app);
-  const stopping = new AbortController();
-  app.decorate('stopping', stopping.signal);
-  app.addHook('preClose', async () => stopping.abort());
   if (only !== '/') refuseOthers(app, only);
   for (const folder of plugins) await loadFolder(app, folder, { jobs });
   for (const folder of routes) await loadFolder(app, folder, {}, only);
   protectRoutes();
   await app.ready();
   return app;
+}
+
+/** What the app has before its plugins: these rely on it, and their hooks come after. */
+function createApp(config: Readonly<Config>, loggerInstance: FastifyBaseLogger): FastifyInstance {
+  const compilers = new LazyCompilers();
+  const schemaController = { compilersFactory: compilers.factory };
+  const app = Fastify({ ...serverOptions(config), schemaController, loggerInstance });
+  app.decorate('config', config);
+  app.decorate('compileSchemas', () => compilers.compilePending());
+  app.addHook('onListen', async () => void setTimeout(() => warmUp(app), WARM_UP_MS).unref());
+  beginAnswers(app);
+  answerWhatNodeRefuses(app);
+  app.decorate('openRequests', new OpenRequests());
+  app.openRequests.watchHandlers(app);
+  watchDeadlines(app);
+  const stopping = new AbortController();
+  app.decorate('stopping', stopping.signal);
+  app.addHook('preClose', async () => stopping.abort());
+  return app;
+}
+
+/** Node's own answer to an unknown `Expect` lacks the headers, and it gives none to a CONNECT. */
+function answerWhatNodeRefuses(app: FastifyInstance): void {
+  app.server.on('checkExpectation', app.routing);
+  app.server.on('connect', (_request, socket) => answerClientError.call(app, {}, socket as Socket));
 }
 
 /** Tests and a release fail on a schema that cannot be compiled; here its route answers 500. */

@@ -1,18 +1,8 @@
-import type { IncomingMessage } from 'node:http';
 import type { OpenRequest } from './open-requests.ts';
 import { findSlowest } from './slowest.ts';
 
 /** The most bytes of bodies that are not complete, for all clients together. */
 const MAX_HELD = 96 * 1024 * 1024;
-
-interface Progress {
-  bytesRead: number;
-  /** By performance.now(). */
-  at: number;
-}
-
-/** What was read of each connection when a request on it was last looked at. */
-const seen = new WeakMap<IncomingMessage, Progress>();
 
 /**
  * Bounds what is held of bodies until they are complete: past MAX_HELD, the clients that send
@@ -24,7 +14,7 @@ export function cutOffSlowestSenders(entries: OpenRequest[]): void {
     .filter(({ request }) => !request.complete && !request.socket.destroyed)
     .map((entry) => {
       const held = countHeld(entry);
-      return { entry, held, waiting: held, progressAt: observe(entry.request) };
+      return { entry, held, waiting: held, progressAt: observe(entry) };
     });
   for (const { entry } of findSlowest(senders, MAX_HELD)) {
     entry.reply?.log.warn('The client does not send the rest of its body: it is cut off');
@@ -39,12 +29,10 @@ function countHeld({ request, reply }: OpenRequest): number {
   return Math.min(request.socket.bytesRead, length, limit);
 }
 
-/** @returns when it was last seen to send something */
-function observe(request: IncomingMessage): number {
-  const { bytesRead } = request.socket;
-  const last = seen.get(request);
-  if (last && last.bytesRead === bytesRead) return last.at;
-  const at = performance.now();
-  seen.set(request, { bytesRead, at });
-  return at;
+/** @returns when its client was last seen to send something */
+function observe(entry: OpenRequest): number {
+  const { bytesRead } = entry.request.socket;
+  if (bytesRead !== entry.received) entry.receivedAt = performance.now();
+  entry.received = bytesRead;
+  return entry.receivedAt;
 }

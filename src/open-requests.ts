@@ -10,29 +10,37 @@ declare module 'fastify' {
   }
 }
 
-export interface OpenRequest {
+export class OpenRequest {
   /** Its place in the list. */
   index: number;
-  request: Tracked;
+  readonly request: Tracked;
   /** Not there when the connection was upgraded without Fastify. */
   reply: FastifyReply | undefined;
-  isUpgraded: boolean;
+  isUpgraded = false;
   /** Whether REQUEST_TIMEOUT_MS has ended it. */
-  isLate: boolean;
-  /** By performance.now(), as the other time. */
-  startedAt: number;
+  isLate = false;
+  /** By performance.now(), as the other times. */
+  readonly startedAt = performance.now();
   /** When its client was last seen to read, or had nothing to read. */
-  progressAt: number;
+  progressAt = this.startedAt;
   /** Bytes of its connection that have left the process. */
-  sent: number;
+  sent = 0;
   /** Bytes of its answer that have not. */
-  waiting: number;
+  waiting = 0;
+  /** Bytes that had come on its connection, and when that was first seen. */
+  received = 0;
+  receivedAt = this.startedAt;
   /** A large answer, kept until it is sent. */
-  payload: string | Buffer;
+  payload: string | Buffer = '';
   /** The bytes of that. */
-  size: number;
+  size = 0;
   /** What had been written to its connection before that. */
-  sentBefore: number;
+  sentBefore = 0;
+
+  constructor(request: Tracked, index: number) {
+    this.request = request;
+    this.index = index;
+  }
 }
 
 /** Where a request has its entry: to search the list would cost time where many are open. */
@@ -115,21 +123,7 @@ export class OpenRequests {
   }
 
   #add(request: Tracked): OpenRequest {
-    const now = performance.now();
-    const entry: OpenRequest = {
-      index: this.#open.length,
-      request,
-      reply: undefined,
-      isUpgraded: false,
-      isLate: false,
-      startedAt: now,
-      progressAt: now,
-      sent: 0,
-      waiting: 0,
-      payload: '',
-      size: 0,
-      sentBefore: 0,
-    };
+    const entry = new OpenRequest(request, this.#open.length);
     this.#open.push(entry);
     request[ENTRY] = entry;
     return entry;
