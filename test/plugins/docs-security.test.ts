@@ -4,7 +4,7 @@ import { buildTestApp, DOWN } from '../helper.ts';
 test("The policy of the API's page is for the page alone, and its other headers are as everywhere", async (t) => {
   const app = await buildTestApp(t, { DATABASE_URL: DOWN });
   const page = await app.inject('/docs');
-  t.equal(page.headers['x-content-type-options'], 'nosniff');
+  t.match(page.headers, { 'x-content-type-options': 'nosniff', 'x-frame-options': 'SAMEORIGIN' });
   t.match(page.headers['content-security-policy'], "script-src 'self'");
   const assets = [...page.body.matchAll(/(?:src|href)="(docs[^"]+)"/g)].map(
     ([, asset]) => `/${asset}`,

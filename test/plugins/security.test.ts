@@ -49,12 +49,10 @@ test('Every answer has the headers of helmet that concern it', async (t) => {
 test('A page has all headers of helmet, and a policy of its own', async (t) => {
   const app = await buildTestApp(t, {}, { routes });
   const { 'strict-transport-security': transport, ...helmets } = await askHelmet(t);
-  for (const url of ['/', '/docs']) {
-    const { headers } = await app.inject({ url, headers: { accept: 'text/html' } });
-    t.match(headers['content-type'], 'text/html');
-    t.match(headers, { ...helmets, 'content-security-policy': /style-src/ }, url);
-    t.notOk(headers['strict-transport-security'], 'a browser ignores it over http');
-  }
+  const { headers } = await app.inject({ url: '/', headers: { accept: 'text/html' } });
+  t.match(headers['content-type'], 'text/html');
+  t.match(headers, { ...helmets, 'content-security-policy': /style-src/ });
+  t.notOk(headers['strict-transport-security'], 'a browser ignores it over http');
 });
 
 test('No answer says what made it', async (t) => {

@@ -131,21 +131,6 @@ test('Each request has a span by the conventions, whose ids are in its lines', a
   t.notMatch(JSON.stringify([collector.spans, collector.metrics]), 'hunter2');
 });
 
-test('A request that is refused before its route has a span, and no list is searched', async (t) => {
-  const collector = await startCollector(t);
-  const environment = { ...attach(collector), RATE_LIMIT_MAX: '1' };
-  const { app } = await buildAppWithRoutes(t, ROUTES, environment);
-  const searched = t.capture(app.openRequests, 'get', app.openRequests.get);
-  for (const status of [200, 429]) t.equal((await app.inject('/ok/1')).statusCode, status);
-  await app.close();
-  const attributes = [200, 429].map((status) => ({ 'http.response.status_code': status }));
-  t.match(
-    collector.spans.filter(({ kind }) => kind === SERVER),
-    attributes.map((expected) => ({ name: 'GET /ok/:id', attributes: expected })),
-  );
-  t.strictSame(searched(), []);
-});
-
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const PARENT = `00-${TRACE}-b7ad6b7169203331-01`;
 
