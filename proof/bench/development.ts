@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { cp, readFile, symlink, writeFile } from 'node:fs/promises';
@@ -43,7 +44,9 @@ async function measureSave(file: string, url: string): Promise<number> {
   const name = `app-${Date.now()}`;
   const source = await readFile(file, 'utf8');
   const startedAt = performance.now();
-  await writeFile(file, source.replace(/name: (manifest\.name|'app-\d+'),/, `name: '${name}',`));
+  const changed = source.replace(/ = \{ name[^,]*,/, ` = { name: '${name}',`);
+  assert.notEqual(changed, source, `${file} answers no name in the form that is known here`);
+  await writeFile(file, changed);
   while ((await readName(url)) !== name) await sleep(5);
   return (performance.now() - startedAt) / 1_000;
 }
