@@ -26,19 +26,11 @@ interface Call {
 
 /** A client span for each call by undici or fetch within a trace, which the service continues. */
 export function recordCalls(app: FastifyInstance): void {
-  const tracer = getTracer();
   const spans = new WeakMap<object, Span>();
   listen<Call>(app, {
     'undici:request:create': ({ request }) => {
       // What the app asks by itself, such as a health check, belongs to no trace.
-      if (!trace.getActiveSpan()) return;
-      const { name } = describeMethod(request.method);
-      const attributes = describeCall(request);
-      const span = tracer.startSpan(name, { kind: SpanKind.CLIENT, attributes });
-      spans.set(request, span);
-      const set = (_carrier: unknown, header: string, value: string) =>
-        request.addHeader(header, value);
-      propagation.inject(trace.setSpan(context.active(), span), request, { set });
+      if (trace.getActiveSpan()) spans.set(request, startCall(request));
     },
     // The body may never be read:
     // https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-client-span-duration
@@ -55,6 +47,16 @@ export function recordCalls(app: FastifyInstance): void {
       span.end();
     },
   });
+}
+
+function startCall(request: Call['request']): Span {
+  const { name } = describeMethod(request.method);
+  const attributes = describeCall(request);
+  const span = getTracer().startSpan(name, { kind: SpanKind.CLIENT, attributes });
+  propagation.inject(trace.setSpan(context.active(), span), request, {
+    set: (_carrier, header, value) => request.addHeader(header, value),
+  });
+  return span;
 }
 
 function recordStatus(span: Span, statusCode: number): void {

@@ -11,30 +11,15 @@ import {
 import manifest from '../../package.json' with { type: 'json' };
 import { hideSecrets } from '../../src/redaction.ts';
 
-/** Who records: the app itself, by these conventions. */
+/**
+ * Who records: the app itself, by the semantic conventions of this version. Their names of the pool
+ * and of jobs are not stable yet; `job.outcome` is our own.
+ */
 const SCOPE = [
   manifest.name,
   manifest.version,
   { schemaUrl: 'https://opentelemetry.io/schemas/1.45.0' },
 ] as const;
-
-/*
- * Names of OpenTelemetry's semantic conventions 1.45 that are not stable yet:
- * https://opentelemetry.io/docs/specs/semconv/database/database-metrics and
- * https://opentelemetry.io/docs/specs/semconv/messaging; `job.outcome` is our own.
- */
-export const POOL_NAME = 'db.client.connection.pool.name';
-export const POOL_STATE = 'db.client.connection.state';
-export const POOL_CONNECTIONS = 'db.client.connection.count';
-export const POOL_WAITING = 'db.client.connection.pending_requests';
-export const MESSAGING_SYSTEM = 'messaging.system';
-export const MESSAGE_ID = 'messaging.message.id';
-export const QUEUE_NAME = 'messaging.destination.name';
-export const OPERATION_NAME = 'messaging.operation.name';
-export const OPERATION_TYPE = 'messaging.operation.type';
-export const JOBS_SENT = 'messaging.client.sent.messages';
-export const JOB_DURATION = 'messaging.process.duration';
-export const JOB_OUTCOME = 'job.outcome';
 
 /** The longest value of an attribute, in characters; a statement can be longer. */
 export const MAX_VALUE_LENGTH = 4_096;

@@ -6,16 +6,9 @@ import {
   getMeter,
   getTracer,
   MAX_VALUE_LENGTH,
-  POOL_CONNECTIONS,
-  POOL_NAME,
-  POOL_STATE,
-  POOL_WAITING,
   recordError,
 } from './conventions.ts';
 import { listen } from './listen.ts';
-
-/** plugins/database publishes what Kysely logs of each query. */
-const QUERIES = 'kysely:query';
 
 /**
  * What may hold values: texts (E'' has backslashes in it), texts between $tags$, comments and
@@ -61,24 +54,28 @@ export function recordQueries(app: FastifyInstance): void {
     }
     span.end();
   };
-  listen<LogEvent>(app, { [QUERIES]: record });
+  // plugins/database publishes what Kysely logs of each query.
+  listen<LogEvent>(app, { 'kysely:query': record });
 }
 
 /** The connections of the pool, in use and idle, and the queries that wait for one. */
 export function recordPool(app: FastifyInstance): void {
   const create = (name: string, unit: string) =>
     getMeter().createObservableUpDownCounter(name, { unit, valueType: ValueType.INT });
-  const attributes = { [POOL_NAME]: 'database' };
+  const attributes = { 'db.client.connection.pool.name': 'database' };
   app.addHook('onReady', async () => {
     // The embedded database has no pool, and an app can do without a database.
     const pool = Reflect.get(app, 'databasePool');
     if (!pool) return;
-    create(POOL_CONNECTIONS, '{connection}').addCallback((result) => {
+    create('db.client.connection.count', '{connection}').addCallback((result) => {
       const { totalCount, idleCount } = pool;
-      result.observe(idleCount, { ...attributes, [POOL_STATE]: 'idle' });
-      result.observe(totalCount - idleCount, { ...attributes, [POOL_STATE]: 'used' });
+      result.observe(idleCount, { ...attributes, 'db.client.connection.state': 'idle' });
+      result.observe(totalCount - idleCount, {
+        ...attributes,
+        'db.client.connection.state': 'used',
+      });
     });
-    create(POOL_WAITING, '{request}').addCallback((result) =>
+    create('db.client.connection.pending_requests', '{request}').addCallback((result) =>
       result.observe(pool.waitingCount, attributes),
     );
   });

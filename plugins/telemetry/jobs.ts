@@ -7,9 +7,15 @@ import {
   ValueType,
 } from '@opentelemetry/api';
 import type { FastifyInstance } from 'fastify';
-import * as conventions from './conventions.ts';
+import { createDuration, getMeter, getTracer, readErrorType, recordError } from './conventions.ts';
 
 type Headers = Record<string, string>;
+
+interface Run {
+  name: string;
+  id: string;
+  headers: Headers;
+}
 
 interface Result {
   outcome: string;
@@ -17,52 +23,44 @@ interface Result {
   err?: Error;
 }
 
-/** How plugins/jobs.ts shows what it does; an app can do without it. */
-interface Observer {
-  send(name: string, next: (headers: Headers) => Promise<string | null>): Promise<string | null>;
-  run<R extends Result>(
-    run: { name: string; id: string; headers: Headers },
-    next: () => Promise<R>,
-  ): Promise<R>;
-}
-
 /** A producer span for each job sent, a consumer span, its child, for each run; and metrics. */
 export function recordJobs(app: FastifyInstance): void {
-  const sent = conventions.getMeter().createCounter(conventions.JOBS_SENT, {
-    description: 'Number of jobs that were sent.',
-    unit: '{message}',
-    valueType: ValueType.INT,
-  });
-  const duration = conventions.createDuration(
-    conventions.JOB_DURATION,
-    'Duration of runs of jobs.',
-  );
-  const observer: Observer = {
-    send: (name, next) =>
-      runInSpan(SpanKind.PRODUCER, 'send', name, async (span, attributes) => {
-        const headers: Headers = {};
-        propagation.inject(context.active(), headers);
-        const id = await next(headers);
-        // null: its key kept it away.
-        if (id) sent.add(1, attributes);
-        if (id) span.setAttribute(conventions.MESSAGE_ID, id);
-        return id;
-      }),
-    run: ({ name, id, headers }, next) =>
-      context.with(propagation.extract(context.active(), headers), () =>
-        runInSpan(SpanKind.CONSUMER, 'process', name, async (span, attributes) => {
-          const result = await next();
-          const { outcome, durationMs, err } = result;
-          const ended = { ...attributes, [conventions.JOB_OUTCOME]: outcome };
-          span.setAttributes({ ...ended, [conventions.MESSAGE_ID]: id });
-          if (err) conventions.recordError(span, err);
-          const failure = err && { 'error.type': conventions.readErrorType(err) };
-          duration.record(durationMs / 1_000, { ...ended, ...failure });
-          return result;
-        }),
-      ),
-  };
+  const observer = { send: observeSending(), run: observeRuns() };
+  // An app can do without jobs.
   app.addHook('onReady', async () => Reflect.get(app, 'jobs')?.observe(observer));
+}
+
+function observeSending() {
+  const description = 'Number of jobs that were sent.';
+  const options = { description, unit: '{message}', valueType: ValueType.INT };
+  const sent = getMeter().createCounter('messaging.client.sent.messages', options);
+  return (name: string, next: (headers: Headers) => Promise<string | null>) =>
+    runInSpan(SpanKind.PRODUCER, 'send', name, async (span, attributes) => {
+      const headers: Headers = {};
+      propagation.inject(context.active(), headers);
+      const id = await next(headers);
+      // null: its key kept it away.
+      if (id) sent.add(1, attributes);
+      if (id) span.setAttribute('messaging.message.id', id);
+      return id;
+    });
+}
+
+function observeRuns() {
+  const duration = createDuration('messaging.process.duration', 'Duration of runs of jobs.');
+  return <R extends Result>(run: Run, next: () => Promise<R>) =>
+    context.with(propagation.extract(context.active(), run.headers), () =>
+      runInSpan(SpanKind.CONSUMER, 'process', run.name, async (span, attributes) => {
+        const result = await next();
+        const { outcome, durationMs, err } = result;
+        const ended = { ...attributes, 'job.outcome': outcome };
+        span.setAttributes({ ...ended, 'messaging.message.id': run.id });
+        if (err) recordError(span, err);
+        const failure = err && { 'error.type': readErrorType(err) };
+        duration.record(durationMs / 1_000, { ...ended, ...failure });
+        return result;
+      }),
+    );
 }
 
 /** Runs `work` within a span, which ends with it and has its error. */
@@ -73,16 +71,15 @@ function runInSpan<T>(
   work: (span: Span, attributes: Attributes) => Promise<T>,
 ): Promise<T> {
   const attributes = {
-    [conventions.MESSAGING_SYSTEM]: 'pg-boss',
-    [conventions.QUEUE_NAME]: name,
-    [conventions.OPERATION_NAME]: operation,
-    [conventions.OPERATION_TYPE]: operation,
+    'messaging.system': 'pg-boss',
+    'messaging.destination.name': name,
+    'messaging.operation.name': operation,
+    'messaging.operation.type': operation,
   };
-  const options = { kind, attributes };
-  return conventions.getTracer().startActiveSpan(`${operation} ${name}`, options, (span) =>
+  return getTracer().startActiveSpan(`${operation} ${name}`, { kind, attributes }, (span) =>
     work(span, attributes)
       .catch((error) => {
-        conventions.recordError(span, error);
+        recordError(span, error);
         throw error;
       })
       .finally(() => span.end()),

@@ -2,6 +2,7 @@ import {
   type Attributes,
   type Context,
   context,
+  type Histogram,
   propagation,
   ROOT_CONTEXT,
   type Span,
@@ -26,27 +27,14 @@ import {
 
 /** A server span and a duration for each request, unless `config: { telemetry: false }`. */
 export function recordRequests(app: FastifyInstance): void {
+  const description = 'Duration of HTTP server requests.';
+  const duration = createDuration('http.server.request.duration', description);
   const scopes = new WeakMap<FastifyRequest, Context>();
   // Before any hook can refuse it. What is no request, as its parser found, has no span.
   app.addHeaders((reply, caller) => {
-    if ('raw' in caller) begin(caller as FastifyRequest, reply as FastifyReply);
+    if ('raw' in caller && caller.routeOptions.config.telemetry !== false)
+      scopes.set(caller as FastifyRequest, startRequest(reply as FastifyReply, duration));
   });
-  const description = 'Duration of HTTP server requests.';
-  const duration = createDuration('http.server.request.duration', description);
-  const begin = (request: FastifyRequest, reply: FastifyReply) => {
-    if (request.routeOptions.config.telemetry === false) return;
-    const parent = propagation.extract(ROOT_CONTEXT, request.headers);
-    const { name } = describeMethod(request.method);
-    const span = getTracer().startSpan(name, { kind: SpanKind.SERVER }, parent);
-    const scope = trace.setSpan(parent, span);
-    scopes.set(request, scope);
-    // Before the request's line is logged.
-    reply.raw.prependOnceListener('close', () => {
-      const attributes = describeAnswer(reply);
-      duration.record(reply.elapsedTime / 1_000, attributes, scope);
-      endSpan(span, attributes, reply);
-    });
-  };
   const enter = (request: FastifyRequest, _reply: FastifyReply, next: () => void) => {
     const scope = scopes.get(request);
     if (scope) context.with(scope, next);
@@ -58,6 +46,25 @@ export function recordRequests(app: FastifyInstance): void {
     if (request.body === undefined) next();
     else enter(request, reply, next);
   });
+}
+
+/** @returns the context of a span, which ends with the answer */
+function startRequest(reply: FastifyReply, duration: Histogram): Context {
+  const { method, headers } = reply.request;
+  const parent = propagation.extract(ROOT_CONTEXT, headers);
+  const span = getTracer().startSpan(
+    describeMethod(method).name,
+    { kind: SpanKind.SERVER },
+    parent,
+  );
+  const scope = trace.setSpan(parent, span);
+  // Before the request's line is logged.
+  reply.raw.prependOnceListener('close', () => {
+    const attributes = describeAnswer(reply);
+    duration.record(reply.elapsedTime / 1_000, attributes, scope);
+    endSpan(span, attributes, reply);
+  });
+  return scope;
 }
 
 /** What the span and the metric have in common. */
