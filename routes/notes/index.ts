@@ -7,69 +7,34 @@ import { createNote, deleteNote, findNote, listNotes, updateNote } from './store
 
 const NoteNotFound = createError<[string]>('NOTE_NOT_FOUND', 'Note %s does not exist.', 404);
 
+const tags = ['notes'];
+const list = { summary: 'List notes', tags, querystring: NotePage, response: { 200: NoteList } };
+const create = { summary: 'Create a note', tags, body: NewNote, response: { 201: Note } };
+const show = { summary: 'Show a note', tags, params: NoteId, response: { 200: Note } };
+const change = { ...show, summary: 'Change a note', body: NoteChanges };
+const remove = { summary: 'Delete a note', tags, params: NoteId, response: { 204: Type.Null() } };
+
 /** The example resource: its shapes are in schema.ts, its SQL in store.ts. */
 const notes: FastifyPluginAsyncTypebox = async (app) => {
-  app.get(
-    '/',
-    {
-      schema: {
-        summary: 'List notes',
-        tags: ['notes'],
-        querystring: NotePage,
-        response: { 200: NoteList },
-      },
-    },
-    async ({ query }) => listNotes(app.db, query),
-  );
+  app.get('/', { schema: list }, async ({ query }) => listNotes(app.db, query));
 
-  app.post(
-    '/',
-    {
-      schema: { summary: 'Create a note', tags: ['notes'], body: NewNote, response: { 201: Note } },
-    },
-    async (request, reply) => {
-      const note = await createNote(app.db, request.body);
-      return reply.code(201).header('location', locate(request, note.id)).send(note);
-    },
-  );
+  app.post('/', { schema: create }, async (request, reply) => {
+    const note = await createNote(app.db, request.body);
+    return reply.code(201).header('location', locate(request, note.id)).send(note);
+  });
 
-  app.get(
-    '/:id',
-    {
-      schema: { summary: 'Show a note', tags: ['notes'], params: NoteId, response: { 200: Note } },
-    },
-    async ({ params: { id } }) => (await findNote(app.db, id)) ?? rejectId(id),
-  );
+  app.get('/:id', { schema: show }, async ({ params: { id } }) => {
+    return (await findNote(app.db, id)) ?? rejectId(id);
+  });
 
-  app.patch(
-    '/:id',
-    {
-      schema: {
-        summary: 'Change a note',
-        tags: ['notes'],
-        params: NoteId,
-        body: NoteChanges,
-        response: { 200: Note },
-      },
-    },
-    async ({ params: { id }, body }) => (await updateNote(app.db, id, body)) ?? rejectId(id),
-  );
+  app.patch('/:id', { schema: change }, async ({ params: { id }, body }) => {
+    return (await updateNote(app.db, id, body)) ?? rejectId(id);
+  });
 
-  app.delete(
-    '/:id',
-    {
-      schema: {
-        summary: 'Delete a note',
-        tags: ['notes'],
-        params: NoteId,
-        response: { 204: Type.Null() },
-      },
-    },
-    async ({ params: { id } }, reply) => {
-      if (!(await deleteNote(app.db, id))) rejectId(id);
-      return reply.code(204).send(null);
-    },
-  );
+  app.delete('/:id', { schema: remove }, async ({ params: { id } }, reply) => {
+    if (!(await deleteNote(app.db, id))) rejectId(id);
+    return reply.code(204).send(null);
+  });
 };
 
 function rejectId(id: string): never {

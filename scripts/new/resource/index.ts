@@ -24,79 +24,58 @@ const SampleThingNotFound = createError<[string]>(
   404,
 );
 
+const tags = ['sample-things'];
+const listSchema = {
+  summary: 'List the sample things',
+  tags,
+  querystring: SampleThingPage,
+  response: { 200: SampleThingList },
+};
+const createSchema = {
+  summary: 'Add to the sample things',
+  tags,
+  body: NewSampleThing,
+  response: { 201: SampleThing },
+};
+const showSchema = {
+  summary: 'Show one of the sample things',
+  tags,
+  params: SampleThingId,
+  response: { 200: SampleThing },
+};
+const changeSchema = {
+  ...showSchema,
+  summary: 'Change one of the sample things',
+  body: SampleThingChanges,
+};
+const deleteSchema = {
+  summary: 'Delete one of the sample things',
+  tags,
+  params: SampleThingId,
+  response: { 204: Type.Null() },
+};
+
 /** What it answers is here, its shapes are in schema.ts, its SQL in store.ts. */
 const sampleThings: FastifyPluginAsyncTypebox = async (app) => {
-  app.get(
-    '/',
-    {
-      schema: {
-        summary: 'List the sample things',
-        tags: ['sample-things'],
-        querystring: SampleThingPage,
-        response: { 200: SampleThingList },
-      },
-    },
-    async ({ query }) => listSampleThings(app.db, query),
-  );
+  app.get('/', { schema: listSchema }, async ({ query }) => listSampleThings(app.db, query));
 
-  app.post(
-    '/',
-    {
-      schema: {
-        summary: 'Add to the sample things',
-        tags: ['sample-things'],
-        body: NewSampleThing,
-        response: { 201: SampleThing },
-      },
-    },
-    async (request, reply) => {
-      const created = await createSampleThing(app.db, request.body);
-      return reply.code(201).header('location', locate(request, created.id)).send(created);
-    },
-  );
+  app.post('/', { schema: createSchema }, async (request, reply) => {
+    const created = await createSampleThing(app.db, request.body);
+    return reply.code(201).header('location', locate(request, created.id)).send(created);
+  });
 
-  app.get(
-    '/:id',
-    {
-      schema: {
-        summary: 'Show one of the sample things',
-        tags: ['sample-things'],
-        params: SampleThingId,
-        response: { 200: SampleThing },
-      },
-    },
-    async ({ params: { id } }) => (await findSampleThing(app.db, id)) ?? rejectId(id),
-  );
+  app.get('/:id', { schema: showSchema }, async ({ params: { id } }) => {
+    return (await findSampleThing(app.db, id)) ?? rejectId(id);
+  });
 
-  app.patch(
-    '/:id',
-    {
-      schema: {
-        summary: 'Change one of the sample things',
-        tags: ['sample-things'],
-        params: SampleThingId,
-        body: SampleThingChanges,
-        response: { 200: SampleThing },
-      },
-    },
-    async ({ params: { id }, body }) => (await updateSampleThing(app.db, id, body)) ?? rejectId(id),
-  );
+  app.patch('/:id', { schema: changeSchema }, async ({ params: { id }, body }) => {
+    return (await updateSampleThing(app.db, id, body)) ?? rejectId(id);
+  });
 
-  app.delete(
-    '/:id',
-    {
-      schema: {
-        summary: 'Delete one of the sample things',
-        tags: ['sample-things'],
-        params: SampleThingId,
-        response: { 204: Type.Null() },
-      },
-    },
-    async ({ params: { id } }, reply) => {
-      if (!(await deleteSampleThing(app.db, id))) rejectId(id);
-      return reply.code(204).send(null);
-    },
-  );
+  app.delete('/:id', { schema: deleteSchema }, async ({ params: { id } }, reply) => {
+    if (!(await deleteSampleThing(app.db, id))) rejectId(id);
+    return reply.code(204).send(null);
+  });
 };
 
 function rejectId(id: string): never {
