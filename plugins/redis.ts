@@ -23,7 +23,8 @@ export const settings = Type.Object({
         'Redis, which makes the rate limit one over all processes; not attached where unset',
       expected: 'a redis:// or rediss:// URL, special characters percent-encoded',
       remedy:
-        'On Heroku, run heroku addons:create heroku-redis:mini; leave REDIS_URL out to do without Redis',
+        'On Heroku, run heroku addons:create heroku-redis:mini; ' +
+        'leave REDIS_URL out to do without Redis',
     }),
   ),
   REDIS_TLS: Type.Optional(

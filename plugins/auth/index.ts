@@ -8,6 +8,10 @@ import type { User } from './token.ts';
 /** The issuer of `local:FOLDER`, for development: dist/ does not have it. */
 const LOCAL_ISSUER = new URL('../../scripts/token.ts', import.meta.url);
 
+/** What AUTH_ISSUER_URL may be: plain HTTP stays on this machine. */
+const HTTPS = '^https://[^/?#@]+(/[^?#]*)?$';
+const LOOPBACK = '^http://(localhost|127(\\.\\d+){3}|\\[::1\\])(:\\d+)?(/[^?#]*)?$';
+
 export const settings = Type.Object({
   AUTH_ISSUER_URL: Type.Optional(describeIssuer(existsSync(LOCAL_ISSUER))),
   AUTH_AUDIENCE: Type.Optional(
@@ -23,7 +27,7 @@ export const settings = Type.Object({
 export function describeIssuer(hasLocal: boolean) {
   return Type.String({
     format: 'uri',
-    pattern: `^https://[^/?#@]+(/[^?#]*)?$|^http://(localhost|127(\\.\\d+){3}|\\[::1\\])(:\\d+)?(/[^?#]*)?$${hasLocal ? '|^local:.' : ''}`,
+    pattern: [HTTPS, LOOPBACK, ...(hasLocal ? ['^local:.'] : [])].join('|'),
     requires: 'AUTH_AUDIENCE',
     description: 'The OpenID Connect issuer of bearer tokens, as they name it; none where unset',
     expected: 'the https:// URL of an OpenID Connect issuer, without a query',

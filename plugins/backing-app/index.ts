@@ -12,7 +12,8 @@ export const settings = Type.Object({
       description: 'Another app with the API of this one; not attached where unset',
       expected: 'an http:// or https:// URL without a query',
       remedy:
-        'Set BACKING_APP_URL=https://host/base, with user:password@ before the host where it asks for them',
+        'Set BACKING_APP_URL=https://host/base, ' +
+        'with user:password@ before the host where it asks for them',
     }),
   ),
 });

@@ -2,10 +2,13 @@ import type { messages, PGlite } from '@electric-sql/pglite';
 import type { FastifyBaseLogger } from 'fastify';
 import { Kysely, PGliteDialect } from 'kysely';
 import { OperatorError } from '../../src/operator-error.ts';
+import type { Driver } from './driver.ts';
 import { cannotOpen, prepareFolder, RESET } from './embedded-folder.ts';
 import { migrateEmbedded } from './embedded-migrations.ts';
 import { MIGRATIONS } from './migration-files.ts';
 import type { SqlError } from './translate-error.ts';
+
+type Prepare = (pglite: PGlite) => Promise<string[]>;
 
 /**
  * PostgreSQL inside this process, for development: PGlite, in a folder or in memory. The first
@@ -14,34 +17,37 @@ import type { SqlError } from './translate-error.ts';
 export function createEmbeddedDatabase(
   url: string,
   log: FastifyBaseLogger,
-  prepare: (pglite: PGlite) => Promise<string[]>,
-): { dialect: PGliteDialect; isSqlError(error: Error): error is SqlError } {
+  prepare: Prepare,
+): Driver {
   const module = resolvePGlite();
   const folder = url.slice('pglite:'.length);
   let DatabaseError: typeof messages.DatabaseError | undefined;
   const open = async () => {
-    if (folder !== 'memory') await prepareFolder(folder, module, log);
+    const isInMemory = folder === 'memory';
+    if (!isInMemory) await prepareFolder(folder, module, log);
     const { PGlite, messages } = await import('@electric-sql/pglite');
-    const pglite = await PGlite.create(folder === 'memory' ? 'memory://' : folder).catch(
-      (cause) => {
-        throw cannotOpen(folder, cause, `It may be another PostgreSQL's. ${RESET}`);
-      },
-    );
+    const pglite = await PGlite.create(isInMemory ? 'memory://' : folder).catch((cause) => {
+      throw cannotOpen(folder, cause, `It may be another PostgreSQL's. ${RESET}`);
+    });
     DatabaseError = messages.DatabaseError;
-    try {
-      const db = new Kysely<unknown>({ dialect: new PGliteDialect({ pglite }) });
-      const applied = await migrateEmbedded(db, MIGRATIONS, log);
-      applied.push(...(await prepare(pglite)));
-      log.info({ applied }, `The embedded database is open in ${folder}`);
-      return pglite;
-    } catch (error) {
-      await pglite.close();
-      throw error;
-    }
+    const applied = await migrate(pglite, log, prepare);
+    log.info({ applied }, `The embedded database is open in ${folder}`);
+    return pglite;
   };
   const isSqlError = (error: Error): error is SqlError =>
     DatabaseError !== undefined && error instanceof DatabaseError;
   return { dialect: new PGliteDialect({ pglite: open }), isSqlError };
+}
+
+/** Closes the database where that fails: the next query opens it again. */
+async function migrate(pglite: PGlite, log: FastifyBaseLogger, prepare: Prepare) {
+  try {
+    const db = new Kysely<unknown>({ dialect: new PGliteDialect({ pglite }) });
+    return [...(await migrateEmbedded(db, MIGRATIONS, log)), ...(await prepare(pglite))];
+  } catch (error) {
+    await pglite.close();
+    throw error;
+  }
 }
 
 function resolvePGlite(): string {
@@ -49,8 +55,9 @@ function resolvePGlite(): string {
     return import.meta.resolve('@electric-sql/pglite');
   } catch (cause) {
     const message =
-      'DATABASE_URL names the embedded database, which is for development and is not installed here. ' +
-      'Set DATABASE_URL to a postgres:// URL, or run npm ci to install the development dependencies.';
+      'DATABASE_URL names the embedded database, which is for development and is not installed ' +
+      'here. Set DATABASE_URL to a postgres:// URL, or run npm ci to install the development ' +
+      'dependencies.';
     throw new OperatorError(message, { cause });
   }
 }

@@ -99,7 +99,8 @@ async function create(module: string, folder: string): Promise<void> {
       .then(({ PGlite }) => PGlite.create(workerData.folder))
       .then((pglite) => pglite.close())
       .catch(({ message, errno }) => {
-        throw new Error(message ?? 'WASI error ' + errno + (errno === 51 ? ', no space is left' : ''));
+        const detail = errno === 51 ? ', no space is left' : '';
+        throw new Error(message ?? 'WASI error ' + errno + detail);
       });
   `;
   const worker = new Worker(script, { eval: true, workerData: { module, folder: unfinished } });

@@ -1,5 +1,6 @@
 import { channel } from 'node:diagnostics_channel';
 import type { PGlite } from '@electric-sql/pglite';
+import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import { Kysely } from 'kysely';
 import type { Pool } from 'pg';
@@ -7,7 +8,7 @@ import { type Static, Type } from 'typebox';
 import { createCheck } from './check.ts';
 import { pickDriver } from './driver.ts';
 import { MIGRATIONS } from './migration-files.ts';
-import { release } from './release.ts';
+import { releaseDatabase } from './release.ts';
 import { translateError } from './translate-error.ts';
 import { DatabaseUnavailable } from './unavailable.ts';
 import { DATABASE_URL_PATTERN } from './url.ts';
@@ -42,7 +43,8 @@ export const settings = Type.Object({
   DATABASE_TLS: Type.Optional(
     Type.Enum(['off', 'verify', 'no-verify'], {
       description:
-        'TLS to the database: with or without a check of its certificate; what the URL says where unset',
+        'TLS to the database: with or without a check of its certificate; ' +
+        'what the URL says where unset',
       remedy: 'Set DATABASE_TLS=no-verify for Heroku Postgres, whose certificate is self-signed',
     }),
   ),
@@ -84,7 +86,12 @@ export type PrepareStep = (driver: DatabaseDriver) => Promise<string[]>;
 export default fp(
   async (app, { migrations = MIGRATIONS }: { migrations?: string }) => {
     const steps: PrepareStep[] = [];
-    const driver = await pickDriver(app, (pglite) => prepare(steps, { pglite }));
+    const prepare = async (driver: DatabaseDriver) => {
+      const names: string[] = [];
+      for (const step of steps) names.push(...(await step(driver)));
+      return names;
+    };
+    const driver = await pickDriver(app, (pglite) => prepare({ pglite }));
     const { dialect, pool, openPool, isSqlError } = driver;
     const db = new Kysely<Tables>({ dialect, log: (event) => QUERIES.publish(event) });
     const spare = openPool?.(1);
@@ -95,25 +102,12 @@ export default fp(
     app.answerErrors((error) =>
       error instanceof DatabaseUnavailable || isSqlError(error) ? translateError(error) : undefined,
     );
-    app.readiness.attach({
-      name: 'database',
-      required: true,
-      check,
-      async release() {
-        const pool = openPool?.(2, 0);
-        return pool
-          ? release(pool, migrations, app.log, () => prepare(steps, { pool }))
-          : check().then(() => []);
-      },
-    });
-    // Connect now: the first request is faster, and a missing database is logged at once.
-    const connect = () =>
-      check().catch(
-        (err) => app.readiness.draining || app.log.warn({ err }, 'The database is not ready'),
-      );
-    app.addHook('onListen', async () => {
-      setTimeout(connect, CONNECT_DELAY_MS).unref();
-    });
+    const release = () =>
+      openPool
+        ? releaseDatabase(openPool(2, 0), migrations, app.log, (pool) => prepare({ pool }))
+        : check().then(() => []);
+    app.readiness.attach({ name: 'database', required: true, check, release });
+    connectAtStart(app, check);
     app.addHook('onClose', async () => {
       await Promise.all([db.destroy(), spare?.end()]);
     });
@@ -121,8 +115,11 @@ export default fp(
   { name: 'database', dependencies: ['readiness', 'errors'] },
 );
 
-async function prepare(steps: PrepareStep[], driver: DatabaseDriver): Promise<string[]> {
-  const names: string[] = [];
-  for (const step of steps) names.push(...(await step(driver)));
-  return names;
+/** The first request is faster then, and a missing database is logged at once. */
+function connectAtStart(app: FastifyInstance, check: () => Promise<void>): void {
+  const connect = () =>
+    check().catch(
+      (err) => app.readiness.draining || app.log.warn({ err }, 'The database is not ready'),
+    );
+  app.addHook('onListen', async () => void setTimeout(connect, CONNECT_DELAY_MS).unref());
 }

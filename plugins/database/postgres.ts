@@ -57,9 +57,7 @@ export function isSqlError(error: Error): error is SqlError {
   return error instanceof pg.DatabaseError;
 }
 
-/**
- * How long closing waits, in milliseconds: a silent server leaves a connection half open for 5 s.
- */
+/** How long closing waits for a silent server, in milliseconds; pg would wait for 5 s. */
 const END_TIMEOUT_MS = 500;
 
 /** How many requests may wait for each connection: more would wait longer than a client does. */
@@ -127,7 +125,7 @@ class ImpatientClient extends pg.Client {
 
   /** A connection that has ended is not taken back by the pool. */
   async #reject(error: Error & { code?: string | undefined }): Promise<never> {
-    const isSql = error instanceof pg.DatabaseError;
+    const isSql = isSqlError(error);
     if (error.message === LATE) await this.#cancel();
     else if (isSql ? error.code && !LAST.test(error.code) : !this.#broken) throw error;
     this.#broken = true;
@@ -139,9 +137,8 @@ class ImpatientClient extends pg.Client {
   async #cancel(): Promise<void> {
     const { host, port, processID, secretKey } = this;
     const message = Buffer.alloc(16);
-    [16, 80877102, processID, secretKey].forEach((part, i) => {
-      message.writeInt32BE(part, i * 4);
-    });
+    for (const [index, part] of [16, 80877102, processID, secretKey].entries())
+      message.writeInt32BE(part, index * 4);
     const path = `${host}/.s.PGSQL.${port}`;
     const socket = host.startsWith('/') ? connect(path) : connect(port, host);
     socket.setTimeout(this.#cancelTimeoutMs, () => socket.destroy()).resume();

@@ -2,23 +2,24 @@ import type { FastifyBaseLogger } from 'fastify';
 import { Kysely, PostgresDialect } from 'kysely';
 import type { Pool } from 'pg';
 import { OperatorError } from '../../src/operator-error.ts';
-import { applyMigrations, runLocked } from './migrate.ts';
+import { applyMigrations } from './migrate.ts';
+import { runLocked } from './release-lock.ts';
 import type { SqlError } from './translate-error.ts';
 
 /** The SQLSTATE of what a pooler refuses, as PgBouncer does a transaction in statement mode. */
 const PROTOCOL_VIOLATION = '08P01';
 
 /** Applies the migrations, then prepares what libraries need; resolves with what was done. */
-export async function release(
+export async function releaseDatabase(
   pool: Pool,
   migrations: string,
   log: FastifyBaseLogger,
-  prepare: () => Promise<string[]>,
+  prepare: (pool: Pool) => Promise<string[]>,
 ): Promise<string[]> {
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
   const run = async () => [
     ...(await applyMigrations(db, migrations, log)),
-    ...(await runLocked(db, log, prepare)),
+    ...(await runLocked(db, log, () => prepare(pool))),
   ];
   return run()
     .catch(rejectPooler)

@@ -1,6 +1,6 @@
 import { createReadStream, readFileSync } from 'node:fs';
 import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger';
-import type { FastifyContextConfig, FastifySchema } from 'fastify';
+import type { FastifyContextConfig, FastifyInstance, FastifySchema } from 'fastify';
 import fp from 'fastify-plugin';
 import manifest from '../../package.json' with { type: 'json' };
 import { readPath } from '../../src/request-log.ts';
@@ -63,19 +63,7 @@ export default fp(
       if (app.authenticate) components.securitySchemes = { ...schemes, bearer: BEARER };
     });
     app.get('/openapi.json', HIDDEN, async () => app.swagger());
-    app.get('/docs', HIDDEN, async (request, reply) => {
-      // Seen from /docs/, the page's links would lead nowhere.
-      if (readPath(request.url).endsWith('/')) return reply.redirect('../docs', 308);
-      reply.headers(app.pageHeaders).header('content-security-policy', CONTENT_SECURITY_POLICY);
-      return reply.type('text/html; charset=utf-8').send(PAGE);
-    });
-    for (const [name, file] of Object.entries(FILES)) {
-      const type = name.endsWith('.css') ? 'text/css' : 'text/javascript';
-      app.get(`/docs/${name}`, HIDDEN, async (_request, reply) => {
-        reply.header('cache-control', 'public, max-age=86400');
-        return reply.type(`${type}; charset=utf-8`).send(createReadStream(file));
-      });
-    }
+    servePage(app);
   },
   { name: 'docs' },
 );
@@ -91,4 +79,20 @@ function addErrors(schema: FastifySchema): FastifySchema {
 function describeDemand({ auth }: FastifyContextConfig = {}): FastifySchema {
   if (!auth) return {};
   return { security: [{ bearer: auth === true ? [] : auth.scope.split(' ') }] };
+}
+
+function servePage(app: FastifyInstance): void {
+  app.get('/docs', HIDDEN, async (request, reply) => {
+    // Seen from /docs/, the page's links would lead nowhere.
+    if (readPath(request.url).endsWith('/')) return reply.redirect('../docs', 308);
+    reply.headers(app.pageHeaders).header('content-security-policy', CONTENT_SECURITY_POLICY);
+    return reply.type('text/html; charset=utf-8').send(PAGE);
+  });
+  for (const [name, file] of Object.entries(FILES)) {
+    const type = name.endsWith('.css') ? 'text/css' : 'text/javascript';
+    app.get(`/docs/${name}`, HIDDEN, async (_request, reply) => {
+      reply.header('cache-control', 'public, max-age=86400');
+      return reply.type(`${type}; charset=utf-8`).send(createReadStream(file));
+    });
+  }
 }

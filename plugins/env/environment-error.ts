@@ -36,8 +36,10 @@ function describeProblem(name: string, value: string | undefined, setting: Setti
   const expected = `expected ${setting.expected ?? describeValues(name, setting)}`;
   const remedy = setting.remedy ?? `Set ${name}=${setting.default}, or leave it out`;
   if (!value) return `${name} is missing; ${expected}. ${remedy}.`;
-  if (isQuoted(value))
-    return `${name} is not valid: the value begins with a quote; ${expected}. Write it without quotes, which "docker run --env-file" keeps.`;
+  if (isQuoted(value)) {
+    const advice = 'Write it without quotes, which "docker run --env-file" keeps.';
+    return `${name} is not valid: the value begins with a quote; ${expected}. ${advice}`;
+  }
   const shown = setting.secret ? 'set to something else' : quote(value);
   return `${name} is ${shown}; ${expected}. ${remedy}.`;
 }

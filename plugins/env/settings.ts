@@ -43,7 +43,8 @@ export const settings = Type.Object({
     Type.String({
       pattern: '^[\\w-]+$',
       description:
-        "The header with the client's address alone, on platforms of docs/platforms.md that have one",
+        "The header with the client's address alone, " +
+        'on platforms of docs/platforms.md that have one',
       expected: 'the name of a header',
       remedy: 'Set CLIENT_ADDRESS_HEADER=X-Real-IP on Railway, or leave it out',
     }),

@@ -49,7 +49,8 @@ export const settings = Type.Object({
     remedy: 'Set OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=staging, or leave it out',
   }),
   OTEL_TRACES_SAMPLER: choose(
-    'parentbased_always_on|always_on|parentbased_always_off|always_off|parentbased_traceidratio|traceidratio',
+    'parentbased_always_on|always_on|parentbased_always_off|always_off|' +
+      'parentbased_traceidratio|traceidratio',
     'Which traces are recorded; parentbased_ ones follow the caller',
   ),
   OTEL_TRACES_SAMPLER_ARG: Type.String({

@@ -1,0 +1,53 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { FastifyBaseLogger } from 'fastify';
+import { sql } from 'kysely';
+import type { Database } from './migrate.ts';
+
+/** How long a migration waits for another session, in milliseconds: traffic waits behind it. */
+export const LOCK_TIMEOUT_MS = 5_000;
+
+/** How often a waiting release asks, in milliseconds: to block would stop the other's index. */
+const POLL_MS = 250;
+
+/** How often it has asked when it says so: another release mostly takes less than two seconds. */
+const POLLS_UNTIL_TOLD = 8;
+
+/** Any number that no other lock of the app has: this is "poort" in ASCII. */
+const LOCK_ID = 0x706f6f7274;
+
+/** Runs what two releases must not do at once, in a transaction that has the lock. */
+export async function runLocked(
+  db: Database,
+  log: FastifyBaseLogger,
+  work: (transaction: Database) => Promise<string[]>,
+): Promise<string[]> {
+  for (let polls = 1; ; polls++) {
+    const done = await db
+      .transaction()
+      .execute(async (transaction) => ((await lock(transaction)) ? work(transaction) : undefined));
+    if (done) return done;
+    if (polls === POLLS_UNTIL_TOLD)
+      log.info(await findHolder(db), 'Waiting for another release, whose session has the lock');
+    await sleep(POLL_MS);
+  }
+}
+
+/** The session that has the lock: its process in the database, and since when it has it. */
+async function findHolder(db: Database): Promise<object> {
+  const { rows } = await sql<object>`
+    select pid as "holderPid", xact_start as "since"
+    from pg_locks join pg_stat_activity using (pid)
+    where locktype = 'advisory' and granted
+      and (classid::bigint << 32) + objid::bigint = ${sql.lit(LOCK_ID)}`.execute(db);
+  return { ...rows[0] };
+}
+
+/** All that is set ends with the transaction: behind a pooler, the session is another one's too. */
+async function lock(transaction: Database): Promise<boolean> {
+  const { rows } = await sql<{ locked: boolean }>`
+    select pg_try_advisory_xact_lock(${sql.lit(LOCK_ID)}) as locked,
+      set_config('lock_timeout', ${String(LOCK_TIMEOUT_MS)}, true),
+      set_config('statement_timeout', '0', true),
+      set_config('idle_in_transaction_session_timeout', '0', true)`.execute(transaction);
+  return rows[0]?.locked === true;
+}
