@@ -18,16 +18,27 @@ import { exitWith, OperatorError } from '../src/operator-error.ts';
  */
 
 if (import.meta.main)
-  printToken(process.argv.slice(2)).catch((error) => exitWith(error, createLogger()));
+  createToken(process.argv.slice(2))
+    .then(console.log)
+    .catch((error) => exitWith(error, createLogger()));
 
-async function printToken([id = 'developer', ...scopes]: string[]): Promise<void> {
-  const { AUTH_ISSUER_URL: url, AUTH_AUDIENCE: audience } = await readConfig();
+/**
+ * The token that `npm run token` prints.
+ *
+ * @param args for whom, and its scopes
+ * @throws {OperatorError} where the issuer is not local
+ */
+export async function createToken(
+  [id = 'developer', ...scopes]: string[],
+  environment = process.env,
+): Promise<string> {
+  const { AUTH_ISSUER_URL: url, AUTH_AUDIENCE: audience } = await readConfig(environment);
   if (!audience || !url?.startsWith('local:'))
     throw new OperatorError(
       `AUTH_ISSUER_URL is ${url ?? 'not set'}; npm run token signs for local:FOLDER only, ` +
         'such as AUTH_ISSUER_URL=local:.data/issuer. Another issuer gives tokens itself.',
     );
-  console.log(await signToken(url, audience, id, scopes));
+  return signToken(url, audience, id, scopes);
 }
 
 /** The keys of the issuer of development: one, in the folder that the URL names, `local:FOLDER`. */

@@ -2,5 +2,5 @@ import { runTests } from './group.ts';
 
 await runTests([
   'plugins/!(backing-app|readiness|redis).test.ts',
-  'plugins/!(database)/**/*.test.ts',
+  'plugins/!(database|telemetry)/!(issuer).test.ts',
 ]);

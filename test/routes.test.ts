@@ -1,3 +1,3 @@
 import { runTests } from './group.ts';
 
-await runTests(['routes/**/*.test.ts']);
+await runTests(['{routes,jobs}/**/*.test.ts']);

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { cp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseEnv } from 'node:util';
 import { test } from 'tap';
@@ -14,7 +14,7 @@ import {
   writeTable,
 } from '../../scripts/write-environment.ts';
 import { readConfig } from '../../src/app.ts';
-import { createFolder, ROOT } from '../helper.ts';
+import { createFolder, ROOT, writeFiles } from '../helper.ts';
 
 const read = (file: string) => readFile(path.join(ROOT, file), 'utf8');
 
@@ -137,22 +137,19 @@ test('contract 25: One lock file, one major version of Node, and nothing that a 
 });
 
 test('npm run format writes all of these files, and nothing where they are right', async (t) => {
+  const settings = await readSettings();
+  const written: Record<string, string> = {
+    Procfile: writeProcfile(await read('Procfile')),
+    'README.md': writeTable(await read('README.md'), settings),
+    'app.json': writeManifest(await read('app.json'), settings),
+    'package.json': writeScripts(await read('package.json')),
+    '.env.example': writeExample(await read('.env.example'), settings),
+  };
   const folder = await createFolder(t);
-  const files = ['Procfile', 'README.md', 'app.json', 'package.json', '.env.example'];
+  const cats = `${written.Procfile}cats: node dist/src/cats.js\n`;
+  await writeFiles(folder, { ...written, Procfile: cats });
   const script = path.join(ROOT, 'scripts/write-environment.ts');
-  const format = () => execFileSync(process.execPath, [script], { cwd: folder });
-  for (const file of files) await cp(path.join(ROOT, file), path.join(folder, file));
-  format();
-  const written = await readAll(folder, files);
-  await writeFile(
-    path.join(folder, 'Procfile'),
-    `${written.Procfile}cats: node dist/src/cats.js\n`,
-  );
-  format();
-  t.strictSame(await readAll(folder, files), written);
+  execFileSync(process.execPath, [script], { cwd: folder });
+  for (const [file, text] of Object.entries(written))
+    t.equal(await readFile(path.join(folder, file), 'utf8'), text, file);
 });
-
-async function readAll(folder: string, files: string[]): Promise<Record<string, string>> {
-  const read = async (file: string) => [file, await readFile(path.join(folder, file), 'utf8')];
-  return Object.fromEntries(await Promise.all(files.map(read)));
-}

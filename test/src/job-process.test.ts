@@ -11,7 +11,8 @@ import {
 } from '../helper.ts';
 
 /*
- * The process types of jobs as sources, each way once; `npm run proof contract` has all of it.
+ * The process types of jobs, each way once; `npm run proof contract` has all of it. The sources
+ * start slowly: they run where no other test reaches their lines, and the built app elsewhere.
  */
 const environment = { DATABASE_URL: DOWN, LOG_LEVEL: 'info' };
 
@@ -19,7 +20,7 @@ const run = (t: Test, options: Omit<ProcessOptions, 'environment'>, input = '') 
   runProcess(t, { environment, source: 'src', ...options }, input);
 
 test('The worker answers for its health and for nothing else, with the database away', async (t) => {
-  const worker = await startProcess(t, { entry: 'worker', environment, source: 'src' });
+  const worker = await startProcess(t, { entry: 'worker', environment });
   await worker.waitForLine('The job queue is away');
   t.equal((await fetch(`${worker.url}/health/live`)).status, 200);
   t.equal((await fetch(`${worker.url}/health/ready`)).status, 503);

@@ -16,18 +16,26 @@ import {
 } from '../helper.ts';
 
 /**
- * `npm run proof contract` has the whole story of the built app; here the same code runs as
- * sources, for each way to its end.
+ * `npm run proof contract` has the whole story; here is each way to the end. The sources start
+ * slowly: they run where no other test reaches their lines, and the built app elsewhere.
  */
-const start = (t: Test, entry: ProcessOptions['entry'], environment: Environment = {}) =>
+const start = (
+  t: Test,
+  entry: ProcessOptions['entry'],
+  environment: Environment = {},
+  source: ProcessOptions['source'] = 'src',
+) =>
   startProcess(t, {
     entry,
-    source: 'src',
+    source,
     environment: { DATABASE_URL: DOWN, SHUTDOWN_DELAY_MS: '0', ...environment },
   });
 
+/** A process that was told to stop drains for as long as the test takes. */
+const LONG = { SHUTDOWN_DELAY_MS: '599999', SHUTDOWN_TIMEOUT_MS: '600000' };
+
 test('An answer that had begun before the signal is ended, and its connection closed', async (t) => {
-  const web = await start(t, 'fixture', { SHUTDOWN_DELAY_MS: '1' });
+  const web = await start(t, 'fixture', { SHUTDOWN_DELAY_MS: '1' }, 'dist');
   const agent = new Agent({ keepAlive: true });
   t.teardown(() => agent.destroy());
   const [response]: IncomingMessage[] = await once(
@@ -43,7 +51,7 @@ test('An answer that had begun before the signal is ended, and its connection cl
 });
 
 test('A second signal changes nothing: a request is served while draining, and asked to come back anew', async (t) => {
-  const web = await start(t, 'web', { SHUTDOWN_DELAY_MS: '599999', SHUTDOWN_TIMEOUT_MS: '600000' });
+  const web = await start(t, 'web', LONG);
   web.signal('SIGINT');
   await web.waitForLine('Draining');
   web.signal('SIGTERM');
@@ -65,8 +73,7 @@ test('A request that hangs is logged at SHUTDOWN_TIMEOUT_MS, exit code 1', async
 });
 
 test('A crash while it drains ends it with 1', async (t) => {
-  const limits = { SHUTDOWN_DELAY_MS: '599999', SHUTDOWN_TIMEOUT_MS: '600000' };
-  const web = await start(t, 'fixture', limits);
+  const web = await start(t, 'fixture', LONG, 'dist');
   web.signal('SIGTERM');
   await web.waitForLine('Draining');
   await fetch(`${web.url}/fixture/throw`, { method: 'POST' });
@@ -76,9 +83,11 @@ test('A crash while it drains ends it with 1', async (t) => {
 });
 
 test('What is still open after a crash is said to be so, and not to be at a time-out of a signal', async (t) => {
-  const web = await start(t, 'fixture');
+  const web = await start(t, 'fixture', LONG);
   const hung = fetch(`${web.url}/fixture/hung`).catch(() => undefined);
   await web.waitForLine('hung');
+  web.signal('SIGTERM');
+  await web.waitForLine('Draining');
   await fetch(`${web.url}/fixture/throw`, { method: 'POST' });
   t.equal(await web.exited, 1);
   t.match(web.lines.at(-1), {
@@ -124,7 +133,7 @@ test('release says why it failed, exit code 1; without a database it has nothing
 });
 
 test('release in a bad environment is one line, exit code 1', async (t) => {
-  const release = await start(t, 'release', { PORT: 'http' });
+  const release = await start(t, 'release', { PORT: 'http' }, 'dist');
   t.equal(await release.exited, 1);
   t.match(release.lines, [{ level: 60, err: undefined, msg: /PORT is "http"/ }]);
 });

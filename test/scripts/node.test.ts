@@ -1,5 +1,5 @@
 import { test } from 'tap';
-import manifest from '../package.json' with { type: 'json' };
+import manifest from '../../package.json' with { type: 'json' };
 
 /**
  * Published before Node 26 became the Active LTS in October 2026, which it therefore cannot say of

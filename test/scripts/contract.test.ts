@@ -1,5 +1,5 @@
 import { test } from 'tap';
-import { listDemands, listNumbers } from './contract-numbers.ts';
+import { listDemands, listNumbers } from '../contract-numbers.ts';
 
 test('A demand of docs/contract.md is proven under its number at one place', (t) => {
   const numbers = listNumbers();

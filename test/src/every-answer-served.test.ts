@@ -14,7 +14,7 @@ import {
   poll,
   ROOT,
   writeFiles,
-} from './helper.ts';
+} from '../helper.ts';
 
 const ORIGIN = 'https://example.com';
 
@@ -309,8 +309,8 @@ async function startApp(
     {
       logger,
       routes: [
-        new URL('../routes/', import.meta.url),
-        new URL('fixture/routes/', import.meta.url),
+        new URL('../../routes/', import.meta.url),
+        new URL('../fixture/routes/', import.meta.url),
         pathToFileURL(`${routes}/`),
       ],
       ...(removed.length > 0 && { plugins: [await linkPlugins(t, removed)] }),
