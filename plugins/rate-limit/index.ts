@@ -4,7 +4,7 @@ import { type Static, Type } from 'typebox';
 import type { AnswerHeaders } from '../../src/every-answer.ts';
 import { type Allowance, Counter } from './counter.ts';
 import { readNetworks } from './networks.ts';
-import { RedisCounter } from './redis-counter.ts';
+import { createRedisCounter } from './redis-counter.ts';
 
 export const settings = Type.Object({
   RATE_LIMIT_MAX: Type.Integer({
@@ -44,17 +44,18 @@ export default fp(
     const max = app.config.RATE_LIMIT_MAX;
     if (max === 0) return;
     const local = new Counter(max);
-    let shared: RedisCounter | undefined;
+    let countShared: ReturnType<typeof createRedisCounter> | undefined;
     // The plugin of Redis is loaded now, whatever its name, where there is one.
     app.addHook('onReady', async () => {
       const redis = Reflect.get(app, 'redis');
-      if (redis) shared = new RedisCounter(redis, max, local, app.log);
+      if (redis) countShared = createRedisCounter(redis, max, local, app.log);
       else app.log.info('No Redis is attached: each process counts for the rate limit by itself');
     });
     app.decorate('countRequest', (caller, reply) => {
       if (caller.routeOptions.config.rateLimit === false) return undefined;
       const networks = readNetworks(caller.clientAddress);
-      if (shared) return shared.count(networks).then((allowance) => limit(max, allowance, reply));
+      if (countShared)
+        return countShared(networks).then((allowance) => limit(max, allowance, reply));
       limit(max, local.count(networks), reply);
       return undefined;
     });

@@ -1,4 +1,4 @@
-import type { FastifyBaseLogger } from 'fastify';
+import type { FastifyBaseLogger as Log } from 'fastify';
 import type { Redis } from 'ioredis';
 import manifest from '../../package.json' with { type: 'json' };
 import { type Allowance, type Counter, WINDOW_MS } from './counter.ts';
@@ -10,62 +10,51 @@ import type { Network } from './networks.ts';
  */
 const BACK_AFTER_MS = 1_000;
 
-/** Counts in Redis, for all processes, and in this one for as long as Redis does not. */
-export class RedisCounter {
-  readonly #redis: Redis;
-  readonly #max: number;
-  readonly #local: Counter;
-  readonly #log: FastifyBaseLogger;
-  #failedAt: number | undefined;
-
-  constructor(redis: Redis, max: number, local: Counter, log: FastifyBaseLogger) {
-    this.#redis = redis;
-    this.#max = max;
-    this.#local = local;
-    this.#log = log;
-  }
-
-  async count(networks: Network[]): Promise<Allowance> {
-    try {
-      const allowance = await this.#ask(networks);
-      this.#recover();
-      return allowance;
-    } catch (error) {
-      this.#fail(error as Error);
-      return this.#local.count(networks);
-    }
-  }
-
-  async #ask(networks: Network[]): Promise<Allowance> {
-    const names = networks.map(({ name }) => `${manifest.name}:rate-limit:${name}`);
-    const transaction = this.#redis.multi();
-    for (const name of names) transaction.set(name, 0, 'PX', WINDOW_MS, 'NX').incr(name).pttl(name);
-    const values = ((await transaction.exec()) ?? []).map(([, value]) => value as number);
-    const counts = networks.map((_network, at) => values[3 * at + 1]!);
-    const times = networks.map((_network, at) => values[3 * at + 2]!);
-    if (!counts.every(isCount) || !times.every((time) => isCount(time) && time <= WINDOW_MS)) {
-      // Somebody else wrote there: the next request begins again.
-      this.#redis.del(...names).catch(() => undefined);
-      throw new Error(`Redis has no counter under ${names.join(' and ')}`);
-    }
-    const left = networks.map(({ share }, at) => this.#max * share - counts[at]!);
-    return { remaining: Math.min(...left), resetMs: times[0]! };
-  }
-
-  #fail(error: Error & { previousErrors?: Error[] }): void {
+/**
+ * Counts in Redis, for all processes, and in `local` for as long as Redis does not.
+ *
+ * @param max how often one client may ask in a window
+ */
+export function createRedisCounter(redis: Redis, max: number, local: Counter, log: Log) {
+  let failedAt: number | undefined;
+  const fail = (error: Error & { previousErrors?: Error[] }) => {
     // A transaction's own error says nothing but that a command of it was refused.
     const err = error.previousErrors?.[0] ?? error;
-    if (this.#failedAt === undefined)
-      this.#log.warn({ err }, 'The rate limit is counted in each process: Redis does not count');
-    this.#failedAt = performance.now();
-  }
-
-  #recover(): void {
-    const failedAt = this.#failedAt;
+    if (failedAt === undefined)
+      log.warn({ err }, 'The rate limit is counted in each process: Redis does not count');
+    failedAt = performance.now();
+  };
+  const recover = () => {
     if (failedAt === undefined || performance.now() - failedAt < BACK_AFTER_MS) return;
-    this.#log.info('The rate limit is counted in Redis again');
-    this.#failedAt = undefined;
+    log.info('The rate limit is counted in Redis again');
+    failedAt = undefined;
+  };
+  return async (networks: Network[]): Promise<Allowance> => {
+    try {
+      const allowance = await countInRedis(redis, max, networks);
+      recover();
+      return allowance;
+    } catch (error) {
+      fail(error as Error);
+      return local.count(networks);
+    }
+  };
+}
+
+async function countInRedis(redis: Redis, max: number, networks: Network[]): Promise<Allowance> {
+  const names = networks.map(({ name }) => `${manifest.name}:rate-limit:${name}`);
+  const transaction = redis.multi();
+  for (const name of names) transaction.set(name, 0, 'PX', WINDOW_MS, 'NX').incr(name).pttl(name);
+  const values = ((await transaction.exec()) ?? []).map(([, value]) => value as number);
+  const counts = networks.map((_network, at) => values[3 * at + 1]!);
+  const times = networks.map((_network, at) => values[3 * at + 2]!);
+  if (!counts.every(isCount) || !times.every((time) => isCount(time) && time <= WINDOW_MS)) {
+    // Somebody else wrote there: the next request begins again.
+    redis.del(...names).catch(() => undefined);
+    throw new Error(`Redis has no counter under ${names.join(' and ')}`);
   }
+  const left = networks.map(({ share }, at) => max * share - counts[at]!);
+  return { remaining: Math.min(...left), resetMs: times[0]! };
 }
 
 function isCount(value: unknown): value is number {

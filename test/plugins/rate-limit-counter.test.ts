@@ -7,7 +7,7 @@ import env from '../../plugins/env/index.ts';
 import { Counter } from '../../plugins/rate-limit/counter.ts';
 import rateLimit from '../../plugins/rate-limit/index.ts';
 import { readNetworks } from '../../plugins/rate-limit/networks.ts';
-import { RedisCounter } from '../../plugins/rate-limit/redis-counter.ts';
+import { createRedisCounter } from '../../plugins/rate-limit/redis-counter.ts';
 import { beginAnswers } from '../../src/every-answer.ts';
 import { captureLog, DOWN, poll } from '../helper.ts';
 
@@ -79,8 +79,8 @@ test('When Redis counts again, its count holds, and the log says so once', async
   const reply = () => (isWell ? '*3\r\n+OK\r\n:2\r\n:30000\r\n' : '-READONLY a replica\r\n');
   const { logger, lines } = captureLog();
   const redis = await startRedis(t, reply);
-  const counter = new RedisCounter(redis, 9, new Counter(9), logger);
-  const ask = () => counter.count(readNetworks('203.0.113.7'));
+  const count = createRedisCounter(redis, 9, new Counter(9), logger);
+  const ask = () => count(readNetworks('203.0.113.7'));
   t.strictSame(await ask(), { remaining: 7, resetMs: 30_000 });
   isWell = false;
   t.match(await ask(), { remaining: 8 });
@@ -109,9 +109,9 @@ for (const [kind, answer] of Object.entries(ANSWERS)) {
   test(`Where Redis answers ${kind}, the process counts, and says so once`, async (t) => {
     const redis = await startRedis(t, () => answer);
     const { logger, lines } = captureLog();
-    const counter = new RedisCounter(redis, 2, new Counter(2), logger);
+    const count = createRedisCounter(redis, 2, new Counter(2), logger);
     const networks = readNetworks('203.0.113.7');
-    for (const remaining of [1, 0, -1, -2]) t.match(await counter.count(networks), { remaining });
+    for (const remaining of [1, 0, -1, -2]) t.match(await count(networks), { remaining });
     t.match(lines, [{ level: 40, msg: /^The rate limit is counted in each process/ }]);
     t.equal(lines.length, 1);
   });
