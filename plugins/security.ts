@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import fp from 'fastify-plugin';
 import helmet, { type HelmetOptions } from 'helmet';
 
@@ -43,11 +43,9 @@ export default fp(
 );
 
 function collectHeaders(): Record<string, string> {
-  const headers: Record<string, string> = {};
-  const setHeader = (name: string, value: string) => {
-    headers[name.toLowerCase()] = value;
-  };
-  const response = { setHeader, removeHeader: () => undefined } as unknown as ServerResponse;
-  helmet(OPTIONS)({} as IncomingMessage, response, () => undefined);
-  return headers;
+  const { ServerResponse } = process.getBuiltinModule('node:http');
+  const request = {} as IncomingMessage;
+  const response = new ServerResponse(request);
+  helmet(OPTIONS)(request, response, () => undefined);
+  return response.getHeaders() as Record<string, string>;
 }

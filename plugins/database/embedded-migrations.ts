@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { FastifyBaseLogger } from 'fastify';
 import { type Kysely, sql } from 'kysely';
@@ -49,13 +49,12 @@ export async function migrateEmbedded(
  * from its source without a change.
  */
 async function hashSources(files: Map<string, string>): Promise<Map<string, string>> {
-  const sources = new Map<string, string>();
-  for (const [name, file] of files) {
-    if (file.endsWith('.js')) continue;
-    const code = (await readFile(file, 'utf8')).replaceAll(/\s/g, '');
-    sources.set(name, createHash('sha256').update(code).digest('hex'));
-  }
-  return sources;
+  const own = [...files].filter(([, file]) => !file.endsWith('.js'));
+  const hashes = own.map(async ([name, file]): Promise<[string, string]> => {
+    const code = await readFile(file, 'utf8');
+    return [name, hash('sha256', code.replaceAll(/\s/g, ''))];
+  });
+  return new Map(await Promise.all(hashes));
 }
 
 async function redo(
