@@ -4,7 +4,7 @@ import type { FastifyBaseLogger } from 'fastify';
 import { type Kysely, sql } from 'kysely';
 import { OperatorError } from '../../src/operator-error.ts';
 import { RESET } from './embedded-folder.ts';
-import { applyMigrations, createTable, readApplied } from './migrate.ts';
+import { applyMigrations, createTable } from './migrate.ts';
 import { listMigrations, loadMigration } from './migration-files.ts';
 
 /**
@@ -20,9 +20,7 @@ export async function migrateEmbedded(
 ): Promise<string[]> {
   const files = await listMigrations(folder);
   const sources = await hashSources(files);
-  await createTable(db);
-  await sql`alter table kysely_migration add column if not exists source text`.execute(db);
-  const stored = new Map((await readApplied(db)).map(({ name, source }) => [name, source]));
+  const stored = await readHashes(db);
   const names = [...stored.keys()].sort();
   const others = names.filter((name) => !files.has(name)).join(', ');
   const told = others && `The embedded database has migrations of other code: ${others}. `;
@@ -42,6 +40,15 @@ export async function migrateEmbedded(
     const { message, cause } = error as Error;
     throw new OperatorError(`${message}. ${told}Correct it, or: ${RESET}`, { cause });
   }
+}
+
+/** The hash of each migration that the database has, or null. */
+async function readHashes(db: Kysely<unknown>): Promise<Map<string, string | null>> {
+  await createTable(db);
+  await sql`alter table kysely_migration add column if not exists source text`.execute(db);
+  const { rows } = await sql<{ name: string; source: string | null }>`
+    select name, source from kysely_migration`.execute(db);
+  return new Map(rows.map(({ name, source }) => [name, source]));
 }
 
 /**

@@ -40,20 +40,10 @@ export async function findPending(
 ): Promise<string[]> {
   const { rows } = await sql`select to_regclass('kysely_migration') as found`.execute(db);
   const hasTable = (rows[0] as { found: unknown }).found !== null;
-  const applied = hasTable ? await readApplied(db) : [];
+  const read = sql<{ name: string }>`select name from kysely_migration`;
+  const applied = hasTable ? (await read.execute(db)).rows : [];
   const names = new Set(applied.map(({ name }) => name));
   return [...migrations.keys()].filter((name) => !names.has(name)).sort();
-}
-
-/** The migrations that the database has, whether they are the code's or not. */
-export async function readApplied(db: Database): Promise<Applied[]> {
-  return (await sql<Applied>`select * from kysely_migration`.execute(db)).rows;
-}
-
-interface Applied {
-  name: string;
-  /** A hash of its code, in the embedded database. */
-  source?: string | null;
 }
 
 /** Applies the next ones that belong together; none where none is left. */
