@@ -15,10 +15,8 @@ export const settings = Type.Object({
   }),
 });
 
-type RateLimitSettings = Static<typeof settings>;
-
 declare module '../env/index.ts' {
-  interface Config extends RateLimitSettings {}
+  interface Config extends Static<typeof settings> {}
 }
 
 declare module 'fastify' {
