@@ -1,4 +1,3 @@
-import { Readable } from 'node:stream';
 import { errorCodes, type FastifyInstance, type FastifyReply } from 'fastify';
 import { boundHeldAnswers, cutOff, cutOffSlowest, observe } from './held-answers.ts';
 import { cutOffSlowestSenders } from './held-bodies.ts';
@@ -37,12 +36,6 @@ export function watchDeadlines(app: FastifyInstance): void {
   };
   const timer = setInterval(sweep, Math.min(SWEEP_MS, REQUEST_TIMEOUT_MS / 4)).unref();
   app.addHook('onClose', async () => clearInterval(timer));
-  app.addHook('onSend', (request, reply, payload, done) => {
-    // Fastify reads to its end what a HEAD does not send, and a stream of events has none.
-    if (request.method === 'HEAD' && payload instanceof Readable)
-      reply.raw.once('close', () => payload.destroy());
-    done(null, payload);
-  });
   boundHeldAnswers(app);
 }
 

@@ -6,7 +6,10 @@ import { findSlowest, sum } from './slowest.ts';
 /** The most bytes that are held for all clients together until they have read them. */
 const MAX_HELD = 40 * 1024 * 1024;
 
-/** What is held is counted after each large answer, and after so many bytes of small ones. */
+/**
+ * Where more than MAX_HELD may be held, it is counted: after each large answer, and after so many
+ * bytes of small ones. It takes milliseconds where thousands are open.
+ */
 const LOOK_AFTER = MAX_HELD / 4;
 
 /** A larger answer is sent in pieces of so many bytes: how far its client has read is seen. */
@@ -14,18 +17,22 @@ const PIECE = 64 * 1024;
 
 /** Bounds what waits to be sent: past MAX_HELD, those who read slowest are cut off. */
 export function boundHeldAnswers(app: FastifyInstance): void {
+  let known = 0;
   let passed = 0;
   app.addHook('onSend', (request, reply, payload, done) => {
+    const isHead = request.method === 'HEAD';
+    // Fastify reads to its end what a HEAD does not send, and a stream of events has none.
+    if (isHead && payload instanceof Readable) reply.raw.once('close', () => payload.destroy());
     const isWhole = typeof payload === 'string' || Buffer.isBuffer(payload);
-    if (!isWhole || request.method === 'HEAD') return done(null, payload);
+    if (isHead || !isWhole) return done(null, payload);
     const entry = payload.length > PIECE ? app.openRequests.get(request.raw) : undefined;
     const sent = entry ? sendInPieces(entry, reply, payload) : payload;
-    passed += payload.length;
-    if (entry || passed > LOOK_AFTER) {
-      passed = 0;
+    passed += entry?.size ?? payload.length;
+    if (known + passed > MAX_HELD && (entry || passed > LOOK_AFTER)) {
       const entries = app.openRequests.list();
       entries.forEach(observe);
-      cutOffSlowest(entries);
+      known = cutOffSlowest(entries);
+      passed = 0;
     }
     done(null, sent);
   });
@@ -64,10 +71,15 @@ export function observe(entry: OpenRequest): void {
   entry.sent = sent;
 }
 
-/** Cuts off the connections that read slowest, until no more than MAX_HELD is held. */
-export function cutOffSlowest(entries: OpenRequest[]): void {
+/**
+ * Cuts off the connections that read slowest, until no more than MAX_HELD is held.
+ *
+ * @returns the bytes that are held at most
+ */
+export function cutOffSlowest(entries: OpenRequest[]): number {
   const unread = entries.filter(({ waiting }) => waiting > 0);
-  if (sum(unread.map(countHeld)) <= MAX_HELD) return;
+  const held = sum(unread.map(countHeld));
+  if (held <= MAX_HELD) return held;
   const connections = [...Map.groupBy(unread, ({ request }) => request.socket).values()];
   const readers = connections.map((open) => ({
     open,
@@ -76,6 +88,7 @@ export function cutOffSlowest(entries: OpenRequest[]): void {
     progressAt: Math.max(...open.map(({ progressAt }) => progressAt)),
   }));
   for (const { open } of findSlowest(readers, MAX_HELD)) cutOff(open);
+  return MAX_HELD;
 }
 
 function countHeld({ size, waiting }: OpenRequest): number {

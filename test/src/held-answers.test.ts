@@ -1,6 +1,7 @@
 import { test } from 'tap';
 import { cutOffSlowest, observe } from '../../src/held-answers.ts';
 import type { OpenRequest } from '../../src/open-requests.ts';
+import { buildAppWithRoutes } from '../helper.ts';
 
 const MIB = 1024 * 1024;
 
@@ -32,4 +33,14 @@ test('No more readers are cut off than has to be, those first that read nothing 
     [20 * MIB, 0, 20 * MIB],
   );
   t.end();
+});
+
+test('While little is held, a large answer does not count what all that is open holds', async (t) => {
+  const route = "export default async (app) => app.get('/large', async () => 'a'.repeat(100_000));";
+  const { app } = await buildAppWithRoutes(t, route, { RATE_LIMIT_MAX: '0' });
+  const { openRequests } = app;
+  const list = t.capture(openRequests, 'list', openRequests.list);
+  for (let count = 0; count < 50; count += 1)
+    t.equal((await app.inject('/large')).body.length, 100_000);
+  t.ok(list().length < 10, 'the deadlines look each second');
 });
