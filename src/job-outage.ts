@@ -15,13 +15,23 @@ export class OutageLog {
     this.#log = log;
   }
 
-  /** Notes that a part was answered, or why not. */
-  note(part: string, err?: Error): void {
-    if (err) this.#begin(part, err);
-    else if (this.#problems.delete(part) && this.#problems.size === 0) {
-      this.#told.clear();
-      this.#log.info('The job queue is back');
+  /** Waits for what a part asks; undefined where that failed, which is noted. */
+  async watch<Answer>(part: string, asked: Promise<Answer>): Promise<Answer | undefined> {
+    try {
+      const answer = await asked;
+      this.end(part);
+      return answer;
+    } catch (error) {
+      this.#begin(part, error as Error);
+      return undefined;
     }
+  }
+
+  /** Notes that a part was answered, or is no more. */
+  end(part: string): void {
+    if (!this.#problems.delete(part) || this.#problems.size > 0) return;
+    this.#told.clear();
+    this.#log.info('The job queue is back');
   }
 
   #begin(part: string, err: Error): void {

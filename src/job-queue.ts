@@ -7,7 +7,7 @@ import type { DatabaseDriver } from '../plugins/database/index.ts';
 import type { Job, Jobs, SendOptions } from '../plugins/jobs.ts';
 import { checkOptions, readPayload } from './job-catalog.ts';
 import { prepareQueues } from './job-release.ts';
-import { createRun, type JobObserver, runJob, UNOBSERVED } from './job-run.ts';
+import { type JobObserver, runJob, UNOBSERVED } from './job-run.ts';
 import {
   OWNER,
   putHeaders,
@@ -67,10 +67,9 @@ export class JobQueue {
   /** Runs a job here, once, and rejects with what it throws. Nothing is queued. */
   async run<Name extends keyof Jobs>(name: Name, payload: Jobs[Name]): Promise<void> {
     const { job, data } = this.check(name, payload);
-    const once = { ...job, retries: 0 };
-    const given = { name, job: once, id: randomUUID(), attempt: 1, payload: data, headers: {} };
-    const run = createRun(this.#app, given);
-    const { err } = await this.#observer.run(run, () => runJob(run));
+    const once = { name, id: randomUUID(), attempt: 1, payload: data, headers: {} };
+    const run = { ...once, job: { ...job, retries: 0 }, controller: new AbortController() };
+    const { err } = await this.#observer.run(run, () => runJob(this.#app, run));
     if (err) throw err;
   }
 
@@ -113,26 +112,22 @@ export class JobQueue {
   async prepare(driver: DatabaseDriver): Promise<string[]> {
     const { log } = this.#app;
     const boss = await startBoss(driver, OWNER, (err) => log.error({ err }, err.message));
-    const isEmbedded = 'pglite' in driver;
+    const steps = prepareQueues(boss, this.#jobs);
+    if (!('pglite' in driver)) return steps.finally(() => stopBoss(boss));
     // Later, a transaction can hold the one connection that pg-boss needs to start.
-    if (isEmbedded) [this.#driver, this.#boss] = [driver, Promise.resolve(boss)];
-    try {
-      return await prepareQueues(boss, this.#jobs);
-    } finally {
-      if (!isEmbedded) await stopBoss(boss);
-    }
+    [this.#driver, this.#boss] = [driver, Promise.resolve(boss)];
+    return steps;
   }
 
   /** pg-boss, which is loaded when the first job is sent. */
   async #openBoss(): Promise<PgBoss> {
     const driver = await this.#openDatabase();
     const { log } = this.#app;
-    const start = () => startBoss(driver, SENDER, (err) => log.debug({ err }, err.message));
-    this.#boss ??= start().catch((error) => {
+    this.#boss ??= startBoss(driver, SENDER, (err) => log.debug({ err }, err.message));
+    return this.#boss.catch((error) => {
       this.#boss = undefined;
       throw error;
     });
-    return this.#boss;
   }
 
   /** The embedded database is there when its first query was answered. */

@@ -1,5 +1,6 @@
+import { once } from 'node:events';
 import { inspect } from 'node:util';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import type { Job, JobRun } from '../plugins/jobs.ts';
 import { checkPayload } from './job-catalog.ts';
 
@@ -20,7 +21,7 @@ export const UNOBSERVED: JobObserver = {
 };
 
 /** One run of a job. */
-export interface Run extends Omit<JobRun<unknown>, 'signal'> {
+export interface Run extends Pick<JobRun<unknown>, 'id' | 'attempt' | 'payload'> {
   name: string;
   job: Job;
   /** What an observer of its sender kept with it. */
@@ -42,46 +43,40 @@ export interface Result {
 /** What a run is aborted with when its job is given back. */
 export const RETURNED = new Error('The worker stops and gives the job back');
 
-/** A run of a job that has not begun. */
-export function createRun(
-  app: FastifyInstance,
-  given: Omit<Run, 'app' | 'log' | 'controller'>,
-): Run {
-  const log = app.log.child({ job: given.name, id: given.id });
-  return { ...given, app, log, controller: new AbortController() };
-}
-
 /**
  * Runs a job until it ends, is late or is aborted; one that ignores the signal goes on alone. A
  * line of the log sums it up, after `settle` was told how it ended.
  */
 export async function runJob(
+  app: FastifyInstance,
   run: Run,
   settle?: (result: Result) => Promise<unknown>,
 ): Promise<Result> {
   const startedAt = performance.now();
-  const end = await waitForEnd(run).then(
+  const log = app.log.child({ job: run.name, id: run.id });
+  const end = await waitForEnd(run, app, log).then(
     () => ({ outcome: 'done' as const }),
     (thrown) => judgeFailure(run, thrown),
   );
   const result = { ...end, durationMs: Math.round(performance.now() - startedAt) };
   await settle?.(result);
-  const { log, attempt } = run;
-  log[LEVELS[result.outcome]]({ attempt, ...result }, `job ${result.outcome}`);
+  log[LEVELS[result.outcome]]({ attempt: run.attempt, ...result }, `job ${result.outcome}`);
   return result;
 }
 
-async function waitForEnd({ controller, ...run }: Run): Promise<void> {
-  const { name, job, attempt, payload } = run;
+async function waitForEnd(
+  { name, job, id, attempt, payload, controller }: Run,
+  app: FastifyInstance,
+  log: FastifyBaseLogger,
+): Promise<void> {
   if (attempt > job.retries + 1) throw new Error('The worker was killed at the last attempt');
   // It may come from an older version of the job.
   checkPayload(name, job, payload);
   const { signal } = controller;
-  const work = async () => job.run({ ...run, signal });
+  const work = async () => job.run({ app, payload, signal, log, id, attempt });
   const late = new DOMException(`The job took longer than ${job.timeoutMs} ms`, 'TimeoutError');
   const timer = setTimeout(() => controller.abort(late), job.timeoutMs);
-  const { promise: aborted, reject } = Promise.withResolvers();
-  signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  const aborted = once(signal, 'abort').then(() => Promise.reject(signal.reason));
   try {
     await Promise.race([work(), aborted]);
   } finally {

@@ -118,22 +118,22 @@ export async function settle(
   db: Kysely<Tables>,
   { name, id, retryCount, retryLimit }: JobWithMetadata,
   { outcome, err }: Result,
-): Promise<void> {
+): Promise<object> {
   const attempt = { id, retryCount };
-  if (outcome === 'done') return void (await boss.complete(name, attempt));
+  if (outcome === 'done') return boss.complete(name, attempt);
   const { fromKysely } = await import('pg-boss');
+  const output = { error: err?.name };
   // No other worker may take the job between two of these steps.
-  await db.transaction().execute(async (transaction) => {
+  return db.transaction().execute(async (transaction) => {
     const inside = { db: fromKysely(transaction) };
-    const output = { error: err?.name };
     const update = (changes: UpdateOptions) =>
       boss.update(name, undefined, { ...inside, id, ...changes });
-    await boss.fail(name, attempt, output, inside);
-    if (outcome === 'returned') await update({ startAfter: 0, retryLimit: retryLimit + 1 });
-    if (outcome !== 'failed') return;
+    const retry = await boss.fail(name, attempt, output, inside);
+    if (outcome === 'retry') return retry;
+    if (outcome === 'returned') return update({ startAfter: 0, retryLimit: retryLimit + 1 });
     const limits = { retryLimit: retryCount, deleteAfterSeconds: FAILED_RETENTION_S };
     const { updated } = await update(limits);
     // Now it waits for its retry, so find it by its id alone. Another worker may have it.
-    if (updated > 0) await boss.fail(name, id, output, inside);
+    return updated > 0 ? boss.fail(name, id, output, inside) : retry;
   });
 }

@@ -5,7 +5,7 @@ import type { JobWithMetadata, PgBoss } from 'pg-boss';
 import type { DatabaseDriver } from '../plugins/database/index.ts';
 import type { Job } from '../plugins/jobs.ts';
 import { OutageLog } from './job-outage.ts';
-import { createRun, type JobObserver, RETURNED, type Run, runJob } from './job-run.ts';
+import { type JobObserver, RETURNED, type Result, type Run, runJob } from './job-run.ts';
 import {
   HEARTBEAT_S,
   listQueues,
@@ -62,10 +62,12 @@ export class JobTaker {
     }, withinMs);
     await this.#ended;
     clearTimeout(timer);
-    const message = `Jobs given back, which took longer than SHUTDOWN_TIMEOUT_MS: ${this.#returned}`;
-    if (this.#returned === 0) return;
+    const returned = this.#returned;
     this.#returned = 0;
-    throw new OperatorError(message);
+    if (returned > 0)
+      throw new OperatorError(
+        `Jobs given back, which took longer than SHUTDOWN_TIMEOUT_MS: ${returned}`,
+      );
   }
 
   async #takeUntilStopped(openDatabase: () => Promise<DatabaseDriver>): Promise<void> {
@@ -85,25 +87,14 @@ export class JobTaker {
   async #takeAll(boss: PgBoss): Promise<void> {
     let taken = 0;
     for (const queue of listQueues(this.#jobs)) {
-      const batchSize = await this.#waitForSlot();
+      const options = { batchSize: await this.#waitForSlot(), includeMetadata: true } as const;
       if (this.#isStopping()) return;
-      const found = await this.#fetch(boss, queue, batchSize);
-      taken += found.length;
-      for (const queued of found) void this.#perform(boss, queued);
+      const found = await this.#outage.watch(queue, boss.fetch<object>(queue, options));
+      taken += found?.length ?? 0;
+      for (const queued of found ?? []) void this.#perform(boss, queued);
     }
     const { signal } = this.#stop;
     if (taken === 0) await sleep(POLL_MS, undefined, { signal }).catch(() => undefined);
-  }
-
-  async #fetch(boss: PgBoss, queue: string, batchSize: number) {
-    try {
-      const found = await boss.fetch<object>(queue, { batchSize, includeMetadata: true });
-      this.#outage.note(queue);
-      return found;
-    } catch (error) {
-      this.#outage.note(queue, error as Error);
-      return [];
-    }
   }
 
   /** @returns how many jobs may begin */
@@ -117,26 +108,23 @@ export class JobTaker {
 
   async #perform(boss: PgBoss, queued: JobWithMetadata<object>): Promise<void> {
     const taken = readQueued(queued);
-    const run = createRun(this.#app, { ...taken, job: this.#jobs.get(taken.name) as Job });
+    const job = this.#jobs.get(taken.name) as Job;
+    const run = { ...taken, job, controller: new AbortController() };
     this.#runs.add(run);
     const beat = setInterval(() => this.#touch(boss, queued, run), HEARTBEAT_S * 1_000);
-    const { outcome } = await this.#observer.run(run, () =>
-      runJob(run, (result) =>
-        this.#persist(run.id, () => settle(boss, this.#app.db, queued, result)),
-      ),
-    );
+    const save = (result: Result) =>
+      this.#persist(run.id, () => settle(boss, this.#app.db, queued, result));
+    const { outcome } = await this.#observer.run(run, () => runJob(this.#app, run, save));
     clearInterval(beat);
     if (outcome === 'returned') this.#returned += 1;
     this.#runs.delete(run);
-    this.#outage.note(run.id);
     this.#events.emit('ended');
   }
 
-  /** Says that a job is being run; one that has ended meanwhile cannot be away. */
   async #touch(boss: PgBoss, queued: JobWithMetadata, run: Run): Promise<void> {
-    const touched = boss.touch(queued.name, queued);
-    const problem = await touched.then(() => undefined).catch((error: Error) => error);
-    if (this.#runs.has(run)) this.#outage.note(run.id, problem);
+    await this.#outage.watch(run.id, boss.touch(queued.name, queued));
+    // Answered after the run has ended, it would never be asked again.
+    if (!this.#runs.has(run)) this.#outage.end(run.id);
   }
 
   /** Tries until it succeeds, or until nobody waits any more: the result is undefined then. */
@@ -145,15 +133,9 @@ export class JobTaker {
     attempt: () => Promise<Result>,
   ): Promise<Result | undefined> {
     for (;;) {
-      try {
-        const result = await attempt();
-        this.#outage.note(part);
-        return result;
-      } catch (error) {
-        this.#outage.note(part, error as Error);
-      }
+      const result = await this.#outage.watch(part, attempt());
       const isAwaited = this.#runs.size > 0 || !this.#stop.signal.aborted;
-      if (this.#isLate || !isAwaited) return undefined;
+      if (result !== undefined || this.#isLate || !isAwaited) return result;
       await sleep(POLL_MS);
     }
   }

@@ -2,35 +2,39 @@ import { test } from 'tap';
 import { OutageLog } from '../../src/job-outage.ts';
 import { captureLog } from '../helper.ts';
 
-/** A log of outages, and the levels and messages of errors that it has written. */
+/** What the parts of the queue meet, and the levels and messages of errors that are logged. */
 function createOutageLog() {
   const { logger, lines } = captureLog();
+  const outage = new OutageLog(logger);
+  const fail = (part: string, problem: string) =>
+    outage.watch(part, Promise.reject(new Error(problem)));
+  const answer = (part: string) => outage.watch(part, Promise.resolve(1));
   const read = () => lines.map(({ level, err }) => [level, (err as Error | undefined)?.message]);
-  return { outage: new OutageLog(logger), read };
+  return { outage, fail, answer, read };
 }
 
 const WARN = 40;
 const BACK = [30, undefined];
 
 test('The queue is back when all of its parts are, and not before', async (t) => {
-  const { outage, read } = createOutageLog();
-  outage.note('a');
-  outage.note('a', new Error('gone'));
-  outage.note('b', new Error('gone'));
-  outage.note('a', new Error('gone'));
-  outage.note('a');
-  outage.note('a');
+  const { fail, answer, read } = createOutageLog();
+  await answer('a');
+  await fail('a', 'gone');
+  await fail('b', 'gone');
+  await fail('a', 'gone');
+  await answer('a');
+  await answer('a');
   t.strictSame(read(), [[WARN, 'gone']], 'one problem is told once, whatever has it');
-  outage.note('b');
+  await answer('b');
   t.strictSame(read(), [[WARN, 'gone'], BACK]);
 });
 
 test('The first problem of a part is told beside that of another', async (t) => {
-  const { outage, read } = createOutageLog();
+  const { fail, answer, read } = createOutageLog();
   for (const _pass of [1, 2, 3]) {
-    outage.note('a', new Error('gone'));
-    outage.note('b', new Error('not made'));
-    outage.note('c');
+    await fail('a', 'gone');
+    await fail('b', 'not made');
+    await answer('c');
   }
   t.strictSame(read(), [
     [WARN, 'gone'],
@@ -39,16 +43,16 @@ test('The first problem of a part is told beside that of another', async (t) => 
 });
 
 test("What pg-boss's own work meets is told once for each time that the queue is away", async (t) => {
-  const { outage, read } = createOutageLog();
+  const { outage, fail, answer, read } = createOutageLog();
   for (const _pass of [1, 2, 3])
     for (const problem of ['late', 'denied']) outage.noteOwn(new Error(problem));
-  outage.note('a');
+  await answer('a');
   t.strictSame(read(), [
     [WARN, 'late'],
     [WARN, 'denied'],
   ]);
-  outage.note('a', new Error('gone'));
-  outage.note('a');
+  await fail('a', 'gone');
+  await answer('a');
   outage.noteOwn(new Error('late'));
   t.strictSame(read().slice(2), [[WARN, 'gone'], BACK, [WARN, 'late']]);
 });
