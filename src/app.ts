@@ -22,9 +22,7 @@ const WARM_UP_MS = 100;
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /**
-     * Aborted when the port has closed, before the preClose hooks: end streams and sockets then.
-     */
+    /** Aborted when the port has closed, before preClose hooks: end streams and sockets then. */
     stopping: AbortSignal;
     /** Compiles the schemas of all routes, which else happens when a request first needs one. */
     compileSchemas(): Promise<void>;

@@ -135,7 +135,7 @@ export class Primary {
 
   /** A worker whose event loop stands still hears no signal, and no timer of its own. */
   #kill(): void {
-    const stuck = [...this.#startedAt.keys()].map((worker) => worker.process);
+    const stuck = Array.from(this.#startedAt.keys(), (worker) => worker.process);
     const workers = stuck.map(({ pid }) => pid);
     this.#log.error({ workers }, 'Workers that do not stop are killed');
     for (const worker of stuck) worker.kill('SIGKILL');

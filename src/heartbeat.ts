@@ -3,9 +3,7 @@ import cluster, { type Worker } from 'node:cluster';
 /** How often a worker says that its event loop turns, in milliseconds. */
 const BEAT_MS = 5_000;
 
-/**
- * After so many missing beats it stands still; not after a time, for a machine may be suspended.
- */
+/** It stands still after so many missing beats; not after a time: a machine may be suspended. */
 const MAX_MISSING = 6;
 
 /** Tells the primary, where there is one, that the event loop of this process turns. */

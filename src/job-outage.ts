@@ -1,9 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify';
 
-/**
- * Tells what keeps the job queue away, each problem once, and that it is back when every part that
- * had one was answered.
- */
+/** Tells each problem of the job queue once, and that it is back when no part has one. */
 export class OutageLog {
   readonly #log: FastifyBaseLogger;
   /** The problem of each part: of the start, of a queue, of a job that runs. */
@@ -43,11 +40,8 @@ export class OutageLog {
 
   /** pg-boss says when its clock or cleaning fails, and not when it works again. */
   noteOwn(err: Error): void {
-    if (!this.#told.has(err.message))
-      this.#log.warn(
-        { err },
-        'The clock or the cleaning of the job queue failed: it is tried again',
-      );
+    const failed = 'The clock or the cleaning of the job queue failed: it is tried again';
+    if (!this.#told.has(err.message)) this.#log.warn({ err }, failed);
     this.#told.add(err.message);
   }
 }

@@ -51,9 +51,7 @@ export class JobTaker {
     return Array.from(this.#runs, ({ name, id }) => ({ job: name, id }));
   }
 
-  /**
-   * Resolves when no job runs any more. What runs after `withinMs` is given back: it rejects then.
-   */
+  /** Resolves when no job runs. What runs after `withinMs` is given back: it rejects then. */
   async close(withinMs: number): Promise<void> {
     this.#stop.abort();
     const timer = setTimeout(() => {
@@ -62,17 +60,15 @@ export class JobTaker {
     }, withinMs);
     await this.#ended;
     clearTimeout(timer);
-    const returned = this.#returned;
+    const message = `Jobs given back, which took longer than SHUTDOWN_TIMEOUT_MS: ${this.#returned}`;
+    if (this.#returned === 0) return;
     this.#returned = 0;
-    if (returned > 0)
-      throw new OperatorError(
-        `Jobs given back, which took longer than SHUTDOWN_TIMEOUT_MS: ${returned}`,
-      );
+    throw new OperatorError(message);
   }
 
   async #takeUntilStopped(openDatabase: () => Promise<DatabaseDriver>): Promise<void> {
-    const onError = (error: Error) => this.#outage.noteOwn(error);
-    const start = async () => startBoss(await openDatabase(), TAKER, onError);
+    const tell = (error: Error) => this.#outage.noteOwn(error);
+    const start = async () => startBoss(await openDatabase(), TAKER, tell);
     const boss = await this.#persist('start', start);
     while (boss && !this.#isStopping()) await this.#takeAll(boss);
     while (this.#runs.size > 0) await once(this.#events, 'ended');
