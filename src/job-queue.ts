@@ -8,14 +8,7 @@ import type { Job, Jobs, SendOptions } from '../plugins/jobs.ts';
 import { checkOptions, readPayload } from './job-catalog.ts';
 import { prepareQueues } from './job-release.ts';
 import { type JobObserver, runJob, UNOBSERVED } from './job-run.ts';
-import {
-  OWNER,
-  putHeaders,
-  SENDER,
-  startBoss,
-  stopBoss,
-  waitForConnection,
-} from './job-storage.ts';
+import { OWNER, putHeaders, startBoss, stopBoss, waitForConnection } from './job-storage.ts';
 import { JobTaker } from './job-taker.ts';
 
 const UnknownJob = createError<[string, string]>(
@@ -111,7 +104,7 @@ export class JobQueue {
   /** Makes the queues in the database: at a release, and as the embedded database opens. */
   async prepare(driver: DatabaseDriver): Promise<string[]> {
     const { log } = this.#app;
-    const boss = await startBoss(driver, OWNER, (err) => log.error({ err }, err.message));
+    const boss = await startBoss(driver, (err) => log.error({ err }, err.message), OWNER);
     const steps = prepareQueues(boss, this.#jobs);
     if (!('pglite' in driver)) return steps.finally(() => stopBoss(boss));
     // Later, a transaction can hold the one connection that pg-boss needs to start.
@@ -123,7 +116,7 @@ export class JobQueue {
   async #openBoss(): Promise<PgBoss> {
     const driver = await this.#openDatabase();
     const { log } = this.#app;
-    this.#boss ??= startBoss(driver, SENDER, (err) => log.debug({ err }, err.message));
+    this.#boss ??= startBoss(driver, (err) => log.debug({ err }, err.message));
     return this.#boss.catch((error) => {
       this.#boss = undefined;
       throw error;

@@ -20,21 +20,11 @@ export const RETRY_LIMIT = 100_000;
 /** How long a job waits for the embedded database's one connection, in milliseconds. */
 const CONNECTION_TIMEOUT_MS = 5_000;
 
-/** Sends jobs, and asks the database for nothing in between. It changes no table. */
-export const SENDER: ConstructorOptions = {
-  migrate: false,
-  reindex: false,
-  persistQueueStats: false,
-  supervise: false,
-  schedule: false,
-};
-
 /** Makes the tables: `release`, and the embedded database. */
-export const OWNER: ConstructorOptions = { ...SENDER, migrate: true, bamIntervalSeconds: 10 };
+export const OWNER: ConstructorOptions = { migrate: true, bamIntervalSeconds: 10 };
 
 /** Looks for jobs of killed workers each 20 s, and for ticks of the clock each 10 s. */
 export const TAKER: ConstructorOptions = {
-  ...SENDER,
   supervise: true,
   superviseIntervalSeconds: 20,
   monitorIntervalSeconds: 20,
@@ -44,11 +34,14 @@ export const TAKER: ConstructorOptions = {
   cronWorkerIntervalSeconds: 2,
 };
 
-/** Starts pg-boss on the app's own connections, its tables in the schema `pgboss`. */
+/**
+ * Starts pg-boss on the app's own connections, its tables in the schema `pgboss`. Without options
+ * it sends jobs, changes no table and asks the database for nothing in between.
+ */
 export async function startBoss(
   driver: DatabaseDriver,
-  options: ConstructorOptions,
   onError: (error: Error) => void,
+  options: ConstructorOptions = {},
 ): Promise<PgBoss> {
   const { fromPglite, PgBoss } = await import('pg-boss');
   const isEmbedded = 'pglite' in driver;
@@ -57,6 +50,10 @@ export async function startBoss(
     db: isEmbedded
       ? fromPglite(driver.pglite)
       : { executeSql: (text, values) => driver.pool.query(text, values) },
+    migrate: false,
+    supervise: false,
+    schedule: false,
+    reindex: false,
     registerInstance: false,
     monitorVacuum: false,
     openTelemetry: { enabled: false },

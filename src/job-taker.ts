@@ -68,7 +68,7 @@ export class JobTaker {
 
   async #takeUntilStopped(openDatabase: () => Promise<DatabaseDriver>): Promise<void> {
     const tell = (error: Error) => this.#outage.noteOwn(error);
-    const start = async () => startBoss(await openDatabase(), TAKER, tell);
+    const start = async () => startBoss(await openDatabase(), tell, TAKER);
     const boss = await this.#persist('start', start);
     while (boss && !this.#isStopping()) await this.#takeAll(boss);
     while (this.#runs.size > 0) await once(this.#events, 'ended');
