@@ -131,6 +131,7 @@ export async function settle(
     const limits = { retryLimit: retryCount, deleteAfterSeconds: FAILED_RETENTION_S };
     const { updated } = await update(limits);
     // Now it waits for its retry, so find it by its id alone. Another worker may have it.
-    return updated > 0 ? boss.fail(name, id, output, inside) : retry;
+    if (updated > 0) await boss.fail(name, id, output, inside);
+    return retry;
   });
 }

@@ -107,20 +107,19 @@ export class JobTaker {
     const job = this.#jobs.get(taken.name) as Job;
     const run = { ...taken, job, controller: new AbortController() };
     this.#runs.add(run);
-    const beat = setInterval(() => this.#touch(boss, queued, run), HEARTBEAT_S * 1_000);
+    let touched: Promise<unknown> = Promise.resolve();
+    const beat = setInterval(() => {
+      touched = this.#outage.watch(run.id, boss.touch(queued.name, queued));
+    }, HEARTBEAT_S * 1_000);
     const save = (result: Result) =>
       this.#persist(run.id, () => settle(boss, this.#app.db, queued, result));
     const { outcome } = await this.#observer.run(run, () => runJob(this.#app, run, save));
     clearInterval(beat);
+    // What comes after the end of the run would never be asked again.
+    touched.then(() => this.#outage.end(run.id));
     if (outcome === 'returned') this.#returned += 1;
     this.#runs.delete(run);
     this.#events.emit('ended');
-  }
-
-  async #touch(boss: PgBoss, queued: JobWithMetadata, run: Run): Promise<void> {
-    await this.#outage.watch(run.id, boss.touch(queued.name, queued));
-    // Answered after the run has ended, it would never be asked again.
-    if (!this.#runs.has(run)) this.#outage.end(run.id);
   }
 
   /** Tries until it succeeds, or until nobody waits any more: the result is undefined then. */
