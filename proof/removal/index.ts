@@ -10,9 +10,12 @@ import type { Tally } from '../tally.ts';
 import { Repository } from '../updating/repository.ts';
 import { proveMinimalApp } from './minimal-app.ts';
 
-const CHECKS = ['npm run lint', 'npm run typecheck', 'npm run build', 'npm test'];
+const CHECKS = ['npm run lint', 'npm run typecheck', 'npm run build'];
 
 const EVERYTHING = 'everything at once';
+
+/** plugins/telemetry/ has a file for each of these, whose tests need what is removed. */
+const OBSERVED = ['jobs', 'database'];
 
 /**
  * A flag picks the rows that have its word in their name: npm run proof removal -- --redis
@@ -56,7 +59,8 @@ async function proveRemoval(tally: Tally, { name, commands }: Removal): Promise<
       `${name}: ${command}`,
       async () => `${countLines(await copy.run(command))} files`,
     );
-  for (const command of CHECKS)
+  const flags = OBSERVED.includes(name) ? ' -- --allow-incomplete-coverage' : '';
+  for (const command of [...CHECKS, `npm test${flags}`])
     await tally.check(`${name}, then: ${command}`, () => runCheck(copy.folder, command));
   await tally.check(`${name}, then: npm run format takes its settings out of the tables`, () =>
     proveTables(copy),
