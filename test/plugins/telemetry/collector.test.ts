@@ -15,7 +15,7 @@ async function start(t: Test, environment: Environment) {
   return { app, lines, url: await app.listen({ host: '127.0.0.1', port: 0 }) };
 }
 
-test('Metrics tell of requests and of the pool, each process by itself', async (t) => {
+test('Metrics tell of requests, each process by itself', async (t) => {
   const collector = await startCollector(t);
   const environment = { ...attach(collector), OTEL_TRACES_SAMPLER: 'always_off' };
   for (const path of ['/', '/nowhere']) {
@@ -24,12 +24,8 @@ test('Metrics tell of requests and of the pool, each process by itself', async (
     await app.close();
   }
 
-  const find = (name: string) => collector.metrics.filter((metric) => metric.name === name);
-  const [duration] = find('http.server.request.duration');
+  const duration = collector.metrics.find(({ name }) => name === 'http.server.request.duration');
   t.match(duration, { unit: 's', points: [{ count: 1, explicitBounds: Array }] });
-  const [connections] = find('db.client.connection.count');
-  t.match(connections, { unit: '{connection}', points: [{ asInt: Number }, { asInt: Number }] });
-  t.match(find('db.client.connection.pending_requests')[0], { unit: '{request}' });
   const instances = collector.metrics.map(({ resource }) => resource['service.instance.id']);
   t.equal(new Set(instances).size, 2);
   t.strictSame(collector.spans, []);
@@ -62,7 +58,8 @@ test('A collector that is away is said at the first attempt', async (t) => {
     ...attach({ url: 'http://127.0.0.1:1' }),
     OTEL_EXPORTER_OTLP_TIMEOUT: '1000',
   };
-  const { app, lines } = await start(t, environment);
+  const { app, lines, url } = await start(t, environment);
+  await fetch(url);
   await poll(() => lines.some(({ msg }) => msg.startsWith('The collector fails')));
   t.ok(performance.now() - startedAt < 5_000);
   await app.close();

@@ -1,7 +1,7 @@
 import { test } from 'tap';
 import { startCollector } from '../../fixture/collector.ts';
 import { createEmbeddedDatabase } from '../../fixture/embedded-database.ts';
-import { buildAppWithRoutes } from '../../helper.ts';
+import { buildAppWithRoutes, buildTestApp, DOWN } from '../../helper.ts';
 import { attach, CLIENT, findSpan } from './attach.ts';
 
 const ROUTES = `
@@ -78,3 +78,14 @@ for (const [DATABASE_URL, name, attributes] of SERVERS)
     ]);
     t.notMatch(JSON.stringify(collector.spans), 'hunter2');
   });
+
+test('Metrics tell of the pool', async (t) => {
+  const collector = await startCollector(t);
+  const app = await buildTestApp(t, { ...attach(collector), DATABASE_URL: DOWN });
+  await app.ready();
+  await app.close();
+  const find = (name: string) => collector.metrics.find((metric) => metric.name === name);
+  const connections = find('db.client.connection.count');
+  t.match(connections, { unit: '{connection}', points: [{ asInt: Number }, { asInt: Number }] });
+  t.match(find('db.client.connection.pending_requests'), { unit: '{request}' });
+});
