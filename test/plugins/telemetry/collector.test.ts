@@ -76,7 +76,8 @@ test('Retry-After is honoured where it is longer than an export may take', async
       OTEL_EXPORTER_OTLP_TIMEOUT: '1000',
       OTEL_TRACES_SAMPLER: 'always_off',
     };
-    const { app, lines } = await start(t, environment);
+    const { app, lines, url } = await start(t, environment);
+    await fetch(url);
     await poll(() => lines.some(({ msg }) => msg.startsWith('The collector fails')));
     await sleep(500);
     await app.close();
