@@ -19,7 +19,7 @@ import { createFolder, ROOT, writeFiles } from '../helper.ts';
 const read = (file: string) => readFile(path.join(ROOT, file), 'utf8');
 
 /*
- * The README, app.json and .env.example may name more settings than there are: those of a
+ * The README, app.json and .env.example may name more than there is: what belongs to a
  * capability that was removed, until `npm run format` takes them out.
  */
 
@@ -34,7 +34,9 @@ test('app.json says what the settings say', async (t) => {
   const given = JSON.parse(file);
   const written = JSON.parse(writeManifest(file, await readSettings()));
   const env = Object.fromEntries(Object.keys(written.env).map((name) => [name, given.env[name]]));
-  t.strictSame({ ...given, env, addons: written.addons }, written, 'npm run format writes it');
+  const { addons, formation } = written;
+  t.strictSame({ ...given, env, addons, formation }, written, 'npm run format writes it');
+  t.match(given, { formation });
 });
 
 test('.env.example has every setting once: as development has it, or as a comment with its default', async (t) => {
