@@ -1,6 +1,6 @@
 import { runTests } from './group.ts';
 
 await runTests([
-  'plugins/!(backing-app|readiness|redis).test.ts',
-  'plugins/!(database|telemetry)/!(issuer).test.ts',
+  'plugins/!(backing-app|readiness|redis|job*).test.ts',
+  'plugins/!(database|telemetry)/**/*.test.ts',
 ]);

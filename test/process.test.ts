@@ -1,4 +1,4 @@
 import { runTests } from './group.ts';
 
-// These start processes of their own, and wait for them.
-await runTests(['process/*.test.ts', 'src/{cluster,*process}.test.ts'], 4);
+// These wait most of the time: for processes of their own, or for the job queue.
+await runTests(['process/*.test.ts', 'src/{cluster,*process}.test.ts', 'plugins/job*.test.ts'], 4);

@@ -1,3 +1,0 @@
-import { runTests } from './group.ts';
-
-await runTests(['scripts/**/*.test.ts']);
