@@ -13,6 +13,9 @@ export interface Slug {
   user?: RunOptions['user'];
 }
 
+/** How long the app may take until it is ready, in milliseconds, on a busy machine. */
+const READY_TIMEOUT_MS = 120_000;
+
 const JSON_TYPE = { 'content-type': 'application/json' };
 
 /**
@@ -34,8 +37,9 @@ export async function provePass(slug: Slug, postgres: PostgresServer): Promise<s
   await using web = run(slug, 'web', settings);
   await web.waitForLine('Server listening');
   const url = `http://127.0.0.1:${port}`;
+  const deadline = performance.now() + READY_TIMEOUT_MS;
   while ((await readStatus(`${url}/health/ready`)) !== 200)
-    assert(!web.hasEnded, web.lines.join('\n'));
+    assert(!web.hasEnded && performance.now() < deadline, web.lines.join('\n'));
   await proveNotes(url);
   web.signal('SIGTERM');
   assert.deepEqual(await web.ended, { code: 0, signal: null });

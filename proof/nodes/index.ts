@@ -78,6 +78,8 @@ async function proveMachine(postgres: PostgresServer): Promise<string> {
   const { version } = inspect(
     execFileSync('which', ['node'], { encoding: 'utf8', env: { PATH: search } }).trim(),
   );
+  if (Number.parseInt(version, 10) < Number(VERSIONS[0]))
+    return `${version} is too old for the built app`;
   const folder = buildApp();
   return `${version}: ${await provePass({ folder, path: search, procfile: readProcfile(folder) }, postgres)}`;
 }
