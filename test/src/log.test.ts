@@ -2,6 +2,7 @@ import { pathToFileURL } from 'node:url';
 import { test } from 'tap';
 import manifest from '../../package.json' with { type: 'json' };
 import { readAddress } from '../../src/client-address.ts';
+import { addLogFields } from '../../src/logger.ts';
 import { OperatorError } from '../../src/operator-error.ts';
 import { readPath } from '../../src/request-log.ts';
 import {
@@ -10,6 +11,7 @@ import {
   captureLog,
   createFolder,
   DOWN,
+  poll,
   writeFiles,
 } from '../helper.ts';
 
@@ -19,6 +21,16 @@ test('A line says when, who and what', async (t) => {
   t.match(lines, [
     { level: 30, time: Number, name: manifest.name, pid: process.pid, answer: 42, msg: 'Hello' },
   ]);
+});
+
+test('Fields that are added are in each line, while there are any', async (t) => {
+  const { logger, lines } = captureLog();
+  let fields: object | undefined = { traceId: 'a' };
+  addLogFields(() => fields);
+  logger.info('within a trace');
+  fields = undefined;
+  logger.info('without');
+  t.match(lines, [{ traceId: 'a', msg: 'within a trace' }, { traceId: undefined }]);
 });
 
 test('Fields that hold secrets are not logged, however deep they are', async (t) => {
@@ -125,6 +137,25 @@ test('A request that fails while its answer is on the way is one line too, with 
   await app.inject('/broken').catch(() => undefined);
   t.match(lines, [{ level: 50, path: '/broken', err: { message: 'the source broke' } }]);
   t.equal(lines.length, 1);
+});
+
+test('A client that leaves a stream is no error', async (t) => {
+  const routes = `
+    import { Readable } from 'node:stream';
+    export default async (app) => app.get('/endless', async () => new Readable({
+      read() { setImmediate(() => this.push('more')); },
+    }));
+  `;
+  const { app, lines } = await buildAppWithRoutes(t, routes);
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  const leaving = new AbortController();
+  await fetch(`${url}/endless`, { signal: leaving.signal });
+  leaving.abort();
+  await poll(() => lines.some(({ msg }) => msg === 'An answer broke off'));
+  t.match(
+    lines.find(({ msg }) => msg === 'An answer broke off'),
+    { level: 30 },
+  );
 });
 
 test('An error that tells the operator all there is to know is logged without its stack', (t) => {
