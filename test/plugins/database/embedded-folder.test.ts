@@ -1,20 +1,21 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { text } from 'node:stream/consumers';
+import { createInterface } from 'node:readline';
 import { test } from 'tap';
 import { lockFolder } from '../../../plugins/database/embedded-folder.ts';
 import { createFolder } from '../../helper.ts';
 
-/** Locks the folder when all have started; one that has it keeps it until all have tried. */
+/** Locks the folder when it is told to, and keeps the lock until its stdin ends. */
 const LOCK = `
-  import { setTimeout as sleep } from 'node:timers/promises';
+  import { once } from 'node:events';
   const { lockFolder } = await import('${import.meta.resolve('../../../plugins/database/embedded-folder.ts')}');
-  const [folder, startAt] = process.argv.slice(1);
-  await sleep(startAt - Date.now());
-  await lockFolder(folder).then(() => console.log('locked'), ({ message }) => console.log(message));
-  await sleep(2_000);`;
+  console.log('ready');
+  await once(process.stdin, 'data');
+  await lockFolder(process.argv[1]).then(() => console.log('locked'), ({ message }) => console.log(message));
+  await once(process.stdin, 'end');`;
 
 const STALE = { 'the lock of a process that is no more': '4194305', 'no lock': undefined };
 
@@ -23,12 +24,18 @@ for (const [title, lock] of Object.entries(STALE)) {
     const parent = await createFolder(t);
     const folder = path.join(parent, 'data');
     if (lock) await writeFile(`${folder}.lock`, lock);
-    const args = ['--input-type=module', '-e', LOCK, folder, `${Date.now() + 3_000}`];
-    const said = await Promise.all(
-      [1, 2, 3, 4].map(() => text(spawn(process.execPath, args).stdout)),
-    );
-    t.equal(said.filter((line) => line === 'locked\n').length, 1, said.join());
-    const refused = said.filter((line) => line !== 'locked\n');
+    const args = ['--input-type=module', '-e', LOCK, folder];
+    const children = [1, 2, 3, 4].map(() => spawn(process.execPath, args));
+    const outputs = children.map(({ stdout }) => createInterface(stdout)[Symbol.asyncIterator]());
+    const readLines = () => Promise.all(outputs.map(async (lines) => (await lines.next()).value));
+    t.strictSame(new Set(await readLines()), new Set(['ready']));
+    for (const { stdin } of children) stdin.write('lock');
+    const said = await readLines();
+    const ended = children.map((child) => once(child, 'exit'));
+    for (const { stdin } of children) stdin.end();
+    await Promise.all(ended);
+    t.equal(said.filter((line) => line === 'locked').length, 1, said.join());
+    const refused = said.filter((line) => line !== 'locked');
     for (const line of refused)
       t.match(line, /^(Process \d+ has|Another process is about to open) the embedded database/);
     t.strictSame(await readdir(parent), [], 'the lock ends with its process');
