@@ -74,29 +74,15 @@ test('A request, its query and the call to another app are one trace', async (t)
 
 test('What failed is recorded, without a secret', async (t) => {
   const collector = await startCollector(t);
-  const { logger, lines } = captureLog();
   const environment = {
     ...attach(collector),
     DATABASE_URL: DOWN,
     BACKING_APP_URL: 'http://127.0.0.1:1',
   };
-  const app = await buildTestApp(t, environment, {
-    logger,
-    routes: [
-      new URL('../../../routes/', import.meta.url),
-      new URL('../../fixture/routes/', import.meta.url),
-    ],
-  });
+  const app = await buildTestApp(t, environment);
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
   await fetch(`${url}/notes?token=hunter2`);
   await fetch(`${url}/backing-app/notes`);
-  await fetch(`${url}/nowhere`, { method: 'PROPFIND' });
-  const hung = new AbortController();
-  const given = fetch(`${url}/fixture/hung`, { signal: hung.signal });
-  await poll(() => lines.some(({ msg }) => msg === 'hung'));
-  hung.abort();
-  await t.rejects(given);
-  await poll(() => lines.some(({ path }) => path === '/fixture/hung'));
   await app.close();
 
   const failed = findSpan(collector, 'GET /notes');
@@ -106,9 +92,5 @@ test('What failed is recorded, without a secret', async (t) => {
     events: [{ name: 'exception', attributes: { 'exception.type': 'ECONNREFUSED' } }],
   });
   t.match(findSpan(collector, 'GET', CLIENT).attributes, { 'error.type': 'ECONNREFUSED' });
-  t.match(findSpan(collector, 'HTTP').attributes, { 'http.request.method': '_OTHER' });
-  t.match(findSpan(collector, 'GET /fixture/hung').attributes, {
-    'error.type': 'client_closed_request',
-  });
   t.notMatch(JSON.stringify(collector.spans), 'hunter2');
 });

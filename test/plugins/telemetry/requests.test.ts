@@ -131,6 +131,33 @@ test('Each request has a span by the conventions, whose ids are in its lines', a
   t.notMatch(JSON.stringify([collector.spans, collector.metrics]), 'hunter2');
 });
 
+const OTHERS = `
+  export default async (app) => {
+    app.get('/quiet', { config: { telemetry: false } }, async () => 'quiet');
+    app.get('/hung', ({ log }) => {
+      log.info('hung');
+      return new Promise(() => undefined);
+    });
+  };`;
+
+test('A client that leaves is recorded, a route with telemetry: false is not', async (t) => {
+  const collector = await startCollector(t);
+  const { app, lines } = await buildAppWithRoutes(t, OTHERS, attach(collector));
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  t.equal(await (await fetch(`${url}/quiet`)).text(), 'quiet');
+  const client = new AbortController();
+  const given = fetch(`${url}/hung`, { signal: client.signal });
+  await poll(() => lines.some(({ msg }) => msg === 'hung'));
+  client.abort();
+  await t.rejects(given);
+  await poll(() => lines.some(({ path }) => path === '/hung'));
+  await app.close();
+
+  const spans = collector.spans.filter(({ kind }) => kind === SERVER);
+  t.match(spans, [{ name: 'GET /hung', attributes: { 'error.type': 'client_closed_request' } }]);
+  t.equal(spans.length, 1);
+});
+
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const PARENT = `00-${TRACE}-b7ad6b7169203331-01`;
 
