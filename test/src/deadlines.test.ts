@@ -176,13 +176,15 @@ test('contract 31: Many readers that stand still do not keep more than so many b
 test('Nor do many small answers on a connection, which is cut off once', async (t) => {
   const { app, url, lines } = await listen(t);
   const request = 'GET /small HTTP/1.1\r\nHost: a\r\n\r\n';
-  for (let count = 0; count < 20; count++) (await ask(t, url, '/small')).write(request.repeat(300));
+  // The kernel takes some 10 MB for each connection.
+  for (let count = 0; count < 8; count++)
+    (await ask(t, url, '/small')).write(request.repeat(1_000));
   const findCutOff = () => lines.filter(({ msg }) => msg.includes('cut off'));
   await poll(() => findCutOff().length > 0);
   t.equal((await fetch(`${url}/health/live`)).status, 200);
   const held = app.openRequests.list().reduce((sum, { waiting }) => sum + waiting, 0);
   t.ok(held < 60 * 1024 * 1024, `${held} bytes are held`);
-  t.ok(findCutOff().length <= 20, `${findCutOff().length} lines`);
+  t.ok(findCutOff().length <= 8, `${findCutOff().length} lines`);
 });
 
 test('An upgrade that nobody listens for any more ends its connection', async (t) => {
