@@ -7,12 +7,22 @@ import { createNote, deleteNote, findNote, listNotes, updateNote } from './store
 
 const NoteNotFound = createError<[string]>('NOTE_NOT_FOUND', 'Note %s does not exist.', 404);
 
-const tags = ['notes'];
-const list = { summary: 'List notes', tags, querystring: NotePage, response: { 200: NoteList } };
-const create = { summary: 'Create a note', tags, body: NewNote, response: { 201: Note } };
-const show = { summary: 'Show a note', tags, params: NoteId, response: { 200: Note } };
+const TAGS = ['notes'];
+const list = {
+  summary: 'List notes',
+  tags: TAGS,
+  querystring: NotePage,
+  response: { 200: NoteList },
+};
+const create = { summary: 'Create a note', tags: TAGS, body: NewNote, response: { 201: Note } };
+const show = { summary: 'Show a note', tags: TAGS, params: NoteId, response: { 200: Note } };
 const change = { ...show, summary: 'Change a note', body: NoteChanges };
-const remove = { summary: 'Delete a note', tags, params: NoteId, response: { 204: Type.Null() } };
+const remove = {
+  summary: 'Delete a note',
+  tags: TAGS,
+  params: NoteId,
+  response: { 204: Type.Null() },
+};
 
 /** The example resource: its shapes are in schema.ts, its SQL in store.ts. */
 const notes: FastifyPluginAsyncTypebox = async (app) => {

@@ -24,22 +24,22 @@ const SampleThingNotFound = createError<[string]>(
   404,
 );
 
-const tags = ['sample-things'];
+const TAGS = ['sample-things'];
 const listSchema = {
   summary: 'List the sample things',
-  tags,
+  tags: TAGS,
   querystring: SampleThingPage,
   response: { 200: SampleThingList },
 };
 const createSchema = {
   summary: 'Add to the sample things',
-  tags,
+  tags: TAGS,
   body: NewSampleThing,
   response: { 201: SampleThing },
 };
 const showSchema = {
   summary: 'Show one of the sample things',
-  tags,
+  tags: TAGS,
   params: SampleThingId,
   response: { 200: SampleThing },
 };
@@ -50,7 +50,7 @@ const changeSchema = {
 };
 const deleteSchema = {
   summary: 'Delete one of the sample things',
-  tags,
+  tags: TAGS,
   params: SampleThingId,
   response: { 204: Type.Null() },
 };
