@@ -144,6 +144,10 @@ test('With JOBS_IN_WEB, web takes jobs from the embedded database', async (t) =>
   const outcomes = (id: string | null) =>
     lines.filter((line) => line.id === id && line.outcome).map(({ outcome }) => outcome);
 
+  await t.test('The first job that is sent opens the database', async (t) => {
+    t.type(await app.jobs.send('tick' as never, {} as never, { after: 600_000 }), 'string');
+  });
+
   await t.test('A job is there if its transaction commits, and only then', async (t) => {
     const send = (fails: boolean) =>
       app.db.transaction().execute(async (transaction) => {

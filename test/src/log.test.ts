@@ -139,6 +139,25 @@ test('A request that fails while its answer is on the way is one line too, with 
   t.equal(lines.length, 1);
 });
 
+test('A stream that breaks is one more line, with the error', async (t) => {
+  const routes = `
+    import { Readable } from 'node:stream';
+    async function* breakOff() {
+      yield 'half';
+      throw new Error('broken');
+    }
+    export default async (app) => app.get('/broken', async () => Readable.from(breakOff()));
+  `;
+  const { app, lines } = await buildAppWithRoutes(t, routes);
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  await t.rejects(fetch(`${url}/broken`).then((answer) => answer.text()));
+  await poll(() => lines.some(({ msg }) => msg === 'request'));
+  t.match(
+    lines.find(({ msg }) => msg === 'An answer broke off'),
+    { level: 50, err: { message: 'broken' } },
+  );
+});
+
 test('A client that leaves a stream is no error', async (t) => {
   const routes = `
     import { Readable } from 'node:stream';
