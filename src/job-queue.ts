@@ -116,11 +116,12 @@ export class JobQueue {
   async #openBoss(): Promise<PgBoss> {
     const driver = await this.#openDatabase();
     const { log } = this.#app;
-    this.#boss ??= startBoss(driver, (err) => log.debug({ err }, err.message));
-    return this.#boss.catch((error) => {
+    const start = () => startBoss(driver, (err) => log.debug({ err }, err.message));
+    this.#boss ??= start().catch((error) => {
       this.#boss = undefined;
       throw error;
     });
+    return this.#boss;
   }
 
   /** The embedded database is there when its first query was answered. */

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { inspect } from 'node:util';
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import type { Job, JobRun } from '../plugins/jobs.ts';
@@ -76,7 +75,9 @@ async function waitForEnd(
   const work = async () => job.run({ app, payload, signal, log, id, attempt });
   const late = new DOMException(`The job took longer than ${job.timeoutMs} ms`, 'TimeoutError');
   const timer = setTimeout(() => controller.abort(late), job.timeoutMs);
-  const aborted = once(signal, 'abort').then(() => Promise.reject(signal.reason));
+  // At once: what the job makes of the signal comes later, and is not its end.
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  signal.addEventListener('abort', () => reject(signal.reason), { once: true });
   try {
     await Promise.race([work(), aborted]);
   } finally {

@@ -60,8 +60,8 @@ export async function startBoss(
     ...options,
   });
   // Of what its workers meet, pg-boss tells a copy, which is no Error.
-  boss.on('error', ({ message, stack, ...fields }) =>
-    onError(Object.assign(new Error(message), fields, { stack })),
+  boss.on('error', (error) =>
+    onError(error instanceof Error ? error : Object.assign(new Error(), error)),
   );
   return boss.start().catch(async (error) => {
     await stopBoss(boss);

@@ -112,7 +112,7 @@ export class JobTaker {
       touched = this.#outage.watch(run.id, boss.touch(queued.name, queued));
     }, HEARTBEAT_S * 1_000);
     const save = (result: Result) =>
-      this.#persist(run.id, () => settle(boss, this.#app.db, queued, result));
+      this.#persist(`${run.id} end`, () => settle(boss, this.#app.db, queued, result));
     const { outcome } = await this.#observer.run(run, () => runJob(this.#app, run, save));
     clearInterval(beat);
     // What comes after the end of the run would never be asked again.

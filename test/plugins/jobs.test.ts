@@ -130,6 +130,20 @@ test('A file of jobs/ without a job, or with one that is not valid, keeps the ap
   await t.rejects(twice, { message: 'Two files of jobs/ are named tick: rename one' });
 });
 
+test('What a job makes of its abort is not its end', async (t) => {
+  const ends = ['return resolve()', "return reject(new Error('left'))"];
+  for (const end of ends) {
+    const code = `export default {
+      schema: {}, retries: 0, retryDelayMs: 0, timeoutMs: 50,
+      run: ({ signal }) => new Promise((resolve, reject) =>
+        signal.addEventListener('abort', () => { ${end}; })),
+    };`;
+    const { app } = await buildAppWithJob(t, 'late.js', code);
+    const late = app.jobs.run('late' as never, {} as never);
+    await t.rejects(late, { message: 'The job took longer than 50 ms' }, end);
+  }
+});
+
 test('Without a folder of jobs there are none', async (t) => {
   const { app } = await buildAppWithJobs(t, { DATABASE_URL: DOWN }, [new URL('none/', FIXTURE)]);
   await t.rejects(app.jobs.run('work', { how: 'end' }), { message: /These are there: \./ });
