@@ -8,16 +8,16 @@ import { createNote, deleteNote, findNote, listNotes, updateNote } from './store
 const NoteNotFound = createError<[string]>('NOTE_NOT_FOUND', 'Note %s does not exist.', 404);
 
 const TAGS = ['notes'];
-const list = {
+const LIST = {
   summary: 'List notes',
   tags: TAGS,
   querystring: NotePage,
   response: { 200: NoteList },
 };
-const create = { summary: 'Create a note', tags: TAGS, body: NewNote, response: { 201: Note } };
-const show = { summary: 'Show a note', tags: TAGS, params: NoteId, response: { 200: Note } };
-const change = { ...show, summary: 'Change a note', body: NoteChanges };
-const remove = {
+const CREATE = { summary: 'Create a note', tags: TAGS, body: NewNote, response: { 201: Note } };
+const SHOW = { summary: 'Show a note', tags: TAGS, params: NoteId, response: { 200: Note } };
+const CHANGE = { ...SHOW, summary: 'Change a note', body: NoteChanges };
+const REMOVE = {
   summary: 'Delete a note',
   tags: TAGS,
   params: NoteId,
@@ -26,22 +26,22 @@ const remove = {
 
 /** The example resource: its shapes are in schema.ts, its SQL in store.ts. */
 const notes: FastifyPluginAsyncTypebox = async (app) => {
-  app.get('/', { schema: list }, async ({ query }) => listNotes(app.db, query));
+  app.get('/', { schema: LIST }, async ({ query }) => listNotes(app.db, query));
 
-  app.post('/', { schema: create }, async (request, reply) => {
+  app.post('/', { schema: CREATE }, async (request, reply) => {
     const note = await createNote(app.db, request.body);
     return reply.code(201).header('location', locate(request, note.id)).send(note);
   });
 
-  app.get('/:id', { schema: show }, async ({ params: { id } }) => {
+  app.get('/:id', { schema: SHOW }, async ({ params: { id } }) => {
     return (await findNote(app.db, id)) ?? rejectId(id);
   });
 
-  app.patch('/:id', { schema: change }, async ({ params: { id }, body }) => {
+  app.patch('/:id', { schema: CHANGE }, async ({ params: { id }, body }) => {
     return (await updateNote(app.db, id, body)) ?? rejectId(id);
   });
 
-  app.delete('/:id', { schema: remove }, async ({ params: { id } }, reply) => {
+  app.delete('/:id', { schema: REMOVE }, async ({ params: { id } }, reply) => {
     if (!(await deleteNote(app.db, id))) rejectId(id);
     return reply.code(204).send(null);
   });

@@ -25,30 +25,30 @@ const SampleThingNotFound = createError<[string]>(
 );
 
 const TAGS = ['sample-things'];
-const listSchema = {
+const LIST = {
   summary: 'List the sample things',
   tags: TAGS,
   querystring: SampleThingPage,
   response: { 200: SampleThingList },
 };
-const createSchema = {
+const CREATE = {
   summary: 'Add to the sample things',
   tags: TAGS,
   body: NewSampleThing,
   response: { 201: SampleThing },
 };
-const showSchema = {
+const SHOW = {
   summary: 'Show one of the sample things',
   tags: TAGS,
   params: SampleThingId,
   response: { 200: SampleThing },
 };
-const changeSchema = {
-  ...showSchema,
+const CHANGE = {
+  ...SHOW,
   summary: 'Change one of the sample things',
   body: SampleThingChanges,
 };
-const deleteSchema = {
+const REMOVE = {
   summary: 'Delete one of the sample things',
   tags: TAGS,
   params: SampleThingId,
@@ -57,22 +57,22 @@ const deleteSchema = {
 
 /** What it answers is here, its shapes are in schema.ts, its SQL in store.ts. */
 const sampleThings: FastifyPluginAsyncTypebox = async (app) => {
-  app.get('/', { schema: listSchema }, async ({ query }) => listSampleThings(app.db, query));
+  app.get('/', { schema: LIST }, async ({ query }) => listSampleThings(app.db, query));
 
-  app.post('/', { schema: createSchema }, async (request, reply) => {
+  app.post('/', { schema: CREATE }, async (request, reply) => {
     const created = await createSampleThing(app.db, request.body);
     return reply.code(201).header('location', locate(request, created.id)).send(created);
   });
 
-  app.get('/:id', { schema: showSchema }, async ({ params: { id } }) => {
+  app.get('/:id', { schema: SHOW }, async ({ params: { id } }) => {
     return (await findSampleThing(app.db, id)) ?? rejectId(id);
   });
 
-  app.patch('/:id', { schema: changeSchema }, async ({ params: { id }, body }) => {
+  app.patch('/:id', { schema: CHANGE }, async ({ params: { id }, body }) => {
     return (await updateSampleThing(app.db, id, body)) ?? rejectId(id);
   });
 
-  app.delete('/:id', { schema: deleteSchema }, async ({ params: { id } }, reply) => {
+  app.delete('/:id', { schema: REMOVE }, async ({ params: { id } }, reply) => {
     if (!(await deleteSampleThing(app.db, id))) rejectId(id);
     return reply.code(204).send(null);
   });
