@@ -45,8 +45,11 @@ export async function lockFolder(folder: string): Promise<void> {
   // A database that cannot be opened is tried again and again.
   if ((await readOwner(file)) === process.pid) return;
   // Who has created this file alone decides, then it becomes the lock.
-  await writeFile(next, String(process.pid), { flag: 'wx' }).catch((error) => {
-    if (error.code !== 'EEXIST') throw error;
+  await writeFile(next, String(process.pid), { flag: 'wx' }).catch(async (error) => {
+    if (error.code !== 'EEXIST') {
+      await rm(next, { force: true });
+      throw error;
+    }
     const reason = `Another process is about to open the embedded database in ${folder}`;
     throw new OperatorError(`${reason}: try again. If there is no other, remove ${next}.`);
   });
