@@ -30,17 +30,19 @@ export class Drain {
   /** Exit code 0, or 1 after SHUTDOWN_TIMEOUT_MS. A second call does nothing. */
   stop(): void {
     const { SHUTDOWN_DELAY_MS, SHUTDOWN_TIMEOUT_MS } = this.#app.config;
-    if (!this.#hasBegun) this.#begin(SHUTDOWN_DELAY_MS, SHUTDOWN_TIMEOUT_MS);
+    if (!this.#hasBegun)
+      this.#begin(SHUTDOWN_DELAY_MS, SHUTDOWN_TIMEOUT_MS, 'at SHUTDOWN_TIMEOUT_MS');
   }
 
   /** Ends with exit code 1: a process in an unknown state takes nothing new. */
   crash(): void {
     this.#crashed.abort();
-    this.#begin(0, CRASH_TIMEOUT_MS);
+    this.#begin(0, CRASH_TIMEOUT_MS, `${CRASH_TIMEOUT_MS / 1_000} s after ${CRASH}`);
   }
 
-  async #begin(delayMs: number, timeoutMs: number): Promise<void> {
-    setTimeout(() => this.#forceExit(timeoutMs), timeoutMs);
+  /** @param when says what the timeout is, for the line of what is still open then */
+  async #begin(delayMs: number, timeoutMs: number, when: string): Promise<void> {
+    setTimeout(() => this.#forceExit(timeoutMs, when), timeoutMs);
     if (this.#hasBegun) return;
     this.#hasBegun = true;
     await this.#drain(delayMs).catch((error) => exitWith(error, this.#app.log));
@@ -63,12 +65,8 @@ export class Drain {
     else log.info({ durationMs, exitCode: 0 }, 'Drained');
   }
 
-  #forceExit(timeoutMs: number): never {
+  #forceExit(timeoutMs: number, when: string): never {
     const requests = this.#listener.openRequests();
-    const isCrash = this.#crashed.signal.aborted;
-    const when = isCrash
-      ? `${CRASH_TIMEOUT_MS / 1_000} s after ${CRASH}`
-      : 'at SHUTDOWN_TIMEOUT_MS';
     const message = `Still open ${when}: the process ends without them`;
     this.#app.log.error({ requests, timeoutMs, exitCode: 1 }, message);
     process.exit(1);

@@ -27,7 +27,7 @@ export function boundHeldAnswers(app: FastifyInstance): void {
     if (isHead || !isWhole) return done(null, payload);
     const entry = payload.length > PIECE ? app.openRequests.get(request.raw) : undefined;
     const sent = entry ? sendInPieces(entry, reply, payload) : payload;
-    passed += entry?.size ?? payload.length;
+    passed += entry?.size ?? Buffer.byteLength(payload);
     if (known + passed > MAX_HELD && (entry || passed > LOOK_AFTER)) {
       const entries = app.openRequests.list();
       entries.forEach(observe);

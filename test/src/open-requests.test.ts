@@ -38,12 +38,15 @@ test('A request that says Upgrade is found at once, however many are open', asyn
     open.begin({ raw: new EventEmitter(), request: { raw } } as unknown as FastifyReply, () => {});
     return raw as never;
   };
+  // Of some runs the fastest: a busy machine makes nothing faster.
   const measure = () => {
-    const startedAt = performance.now();
-    for (let count = 0; count < 1_000; count += 1) open.get(begin());
-    return performance.now() - startedAt;
+    const times = Array.from({ length: 10 }, () => {
+      const startedAt = performance.now();
+      for (let count = 0; count < 1_000; count += 1) open.get(begin());
+      return performance.now() - startedAt;
+    });
+    return Math.min(...times);
   };
-  measure();
   const few = measure();
   for (let count = 0; count < 50_000; count += 1) begin();
   t.ok(measure() < few * 20 + 20, 'and not slower by what is open');

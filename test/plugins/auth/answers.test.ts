@@ -206,8 +206,9 @@ test('No answer of a protected route may be stored, whoever gives it', async (t)
     [415, { method: 'POST', url: '/mine', payload: 'x' }],
     [413, { method: 'POST', url: '/mine', headers: json, payload: 'x'.repeat(3_000_000) }],
     [500, { url: '/broken' }],
-    [429, { url: '/mine' }],
   ];
+  // The rate limit may have been removed.
+  if ('RATE_LIMIT_MAX' in app.config) requests.push([429, { url: '/mine' }]);
   for (const [status, request] of requests) {
     const answer = await app.inject({ headers, ...request });
     t.equal(answer.statusCode, status);
