@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { FastifyBaseLogger } from 'fastify';
@@ -45,21 +45,21 @@ export async function lockFolder(folder: string): Promise<void> {
   // A database that cannot be opened is tried again and again.
   if ((await readOwner(file)) === process.pid) return;
   // Who has created this file alone decides, then it becomes the lock.
-  await writeFile(next, String(process.pid), { flag: 'wx' }).catch(async (error) => {
-    if (error.code !== 'EEXIST') {
-      await rm(next, { force: true });
-      throw error;
-    }
+  const created = await open(next, 'wx').catch((error) => {
     const reason = `Another process is about to open the embedded database in ${folder}`;
-    throw new OperatorError(`${reason}: try again. If there is no other, remove ${next}.`);
+    const remedy = `try again. If there is no other, remove ${next}.`;
+    throw error.code === 'EEXIST' ? new OperatorError(`${reason}: ${remedy}`) : error;
   });
   try {
     const owner = await readOwner(file);
     if (owner > 0 && isAlive(owner)) throw new OperatorError(describeOwner(owner, folder));
+    await created.writeFile(String(process.pid));
     await rename(next, file);
   } catch (error) {
     await rm(next);
     throw error;
+  } finally {
+    await created.close();
   }
   process.once('exit', () => rmSync(file, { force: true }));
 }

@@ -1,6 +1,8 @@
 import { pathToFileURL } from 'node:url';
 import { sql } from 'kysely';
+import type { Pool } from 'pg';
 import { type Test, test } from 'tap';
+import { startBoss, stopBoss } from '../../src/job-storage.ts';
 import { openPostgresPort } from '../fixture/postgres-port.ts';
 import { buildTestApp, captureLog, createFolder, DOWN, poll, writeFiles } from '../helper.ts';
 
@@ -53,6 +55,21 @@ test('release makes the queues of the jobs, and takes away those that are gone',
   const { app: wrong } = await buildApp(t, url, [pathToFileURL(`${folder}/`)]);
   const message = /^The job never cannot have the schedule "99 \* \* \* \*": /;
   await t.rejects(wrong.readiness.release(), { message });
+});
+
+test('What pg-boss tells is an error, with the type and the cause that it has', async (t) => {
+  const { url } = await openPostgresPort(t);
+  const { app } = await buildApp(t, url, [FIXTURE]);
+  await app.readiness.release();
+  const told: Error[] = [];
+  const boss = await startBoss({ pool: app.databasePool as Pool }, (error) => told.push(error));
+  t.teardown(() => stopBoss(boss));
+  const own = new TypeError('own', { cause: new Error('that') });
+  for (const error of [own, { message: 'copied', stack: 'here', code: '57P01' }])
+    boss.emit('error', error as Error);
+  t.equal(told[0], own);
+  t.type(told[1], Error);
+  t.match(told[1], { message: 'copied', stack: 'here', code: '57P01' });
 });
 
 test('A queue that is away does not hinder the others, and what runs at the end is given back', async (t) => {
