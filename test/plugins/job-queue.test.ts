@@ -79,12 +79,12 @@ test('A queue that is away does not hinder the others, and what runs at the end 
     SHUTDOWN_DELAY_MS: '0',
     WORKER_CONCURRENCY: '1',
   };
-  const { app } = await buildApp(t, url, [FIXTURE]);
+  // One app: the port has one session, and would mix the transactions of two.
+  const { app, lines } = await buildApp(t, url, [FIXTURE], environment);
   await app.readiness.release();
-  const { app: taker, lines } = await buildApp(t, url, [FIXTURE], environment);
-  t.strictSame(taker.jobs.list(), []);
+  t.strictSame(app.jobs.list(), []);
   await sql`update pgboss.queue set name = 'hidden' where name = 'tick'`.execute(app.db);
-  taker.jobs.take();
+  app.jobs.take();
   const waitFor = (text: string) => poll(() => lines.some(({ msg }) => msg.startsWith(text)));
   await waitFor('The job queue is away');
   await app.jobs.send('work', { how: 'end' });
@@ -111,8 +111,8 @@ test('A queue that is away does not hinder the others, and what runs at the end 
   };
   const began = await readBeat();
   await poll(async () => (await readBeat()) > began);
-  t.match(taker.jobs.list(), [{ job: 'work' }]);
-  await t.rejects(taker.jobs.close(), { message: /^Jobs given back/ });
+  t.match(app.jobs.list(), [{ job: 'work' }]);
+  await t.rejects(app.jobs.close(), { message: /^Jobs given back/ });
   t.match(
     lines.find(({ outcome }) => outcome),
     { outcome: 'returned', attempt: 1 },
