@@ -38,7 +38,6 @@ async function findHolder(db: Database): Promise<object> {
     select pid as "holderPid", xact_start as "since"
     from pg_locks join pg_stat_activity using (pid)
     where locktype = 'advisory' and granted and datname = current_database()
-      and database = pg_stat_activity.datid
       and (classid::bigint << 32) + objid::bigint = ${sql.lit(LOCK_ID)}`.execute(db);
   return { ...rows[0] };
 }
