@@ -34,11 +34,13 @@ const output = pretty({
 
 let welcomed = false;
 let stopping = false;
+let next: ChildProcess | undefined;
 let app = start();
 const changes = watchSources((message) => output.write(`${message}\n`));
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, end);
 onParentEnd(end);
+changes.on('environment', endNext);
 
 while (!stopping) {
   await once(changes, 'change');
@@ -48,14 +50,28 @@ while (!stopping) {
 
 async function end(): Promise<void> {
   stopping = true;
+  endNext();
   await stop(app);
   process.exit(0);
 }
 
-/** The channel tells the app when this process is killed. */
+/** Starts the app in the process that waits for that. */
 function start(): ChildProcess {
+  const child = next?.connected ? next : createProcess();
+  next = undefined;
+  child.send('start');
+  return child;
+}
+
+/** It has read the settings and packages as they were. */
+function endNext(): void {
+  next?.kill();
+  next = undefined;
+}
+
+function createProcess(): ChildProcess {
   const settings = listSettings().map((file) => `--env-file=${file}`);
-  const preload = ['--import', './scripts/dev/end-with-parent.ts'];
+  const preload = ['--import', './scripts/dev/app-process.ts'];
   const child = spawn(process.execPath, [...settings, ...preload, ...nodeArguments, 'src/web.ts'], {
     env: { NODE_COMPILE_CACHE, ...process.env },
     stdio: ['inherit', 'pipe', 'inherit', 'ipc'],
@@ -79,6 +95,8 @@ async function stop(child: ChildProcess): Promise<void> {
 
 async function showLine(line: string): Promise<void> {
   const port = /Server listening at \S+:(\d+)/.exec(line)?.[1];
+  // Not before, which would delay this one. Two processes cannot have one debugger's port.
+  if (port && nodeArguments.length === 0) next ??= createProcess();
   if (!port || welcomed) return void output.write(`${line}\n`);
   welcomed = true;
   output.write(await describeApp(`http://localhost:${port}`));

@@ -17,6 +17,9 @@ const ROOT = path.dirname(path.dirname(import.meta.dirname));
 /** What the tests neither need nor may find. */
 const LEFT_OUT = ['.git', '.tap', '.data', '.env', 'dist', 'examples', 'node_modules', 'proof'];
 
+/** A developer reads the answer before the next change. In milliseconds. */
+const BETWEEN_SAVES_MS = 2_000;
+
 const WELCOME = 'routes/welcome/index.ts';
 
 /** `npm run dev`: from a save to the answer of the new code. */
@@ -29,10 +32,12 @@ export async function measureReload({ rounds }: Setting): Promise<Result[]> {
   const [command = '', ...args] = [...pinServer('all'), process.execPath, 'scripts/dev.ts'];
   const child = spawn(command, args, { cwd: folder, env: environment, stdio: 'ignore' });
   try {
-    while ((await readStatus(`${url}/health/ready`)) !== 200) await sleep(50);
     const seconds: number[] = [];
-    for (let round = 0; round < rounds; round++)
+    for (let round = 0; round < rounds; round++) {
+      while ((await readStatus(`${url}/health/ready`)) !== 200) await sleep(50);
+      await sleep(BETWEEN_SAVES_MS);
       seconds.push(await measureSave(path.join(folder, WELCOME), url));
+    }
     return [describe('npm run dev: from a save to the new answer', seconds, 0.6)];
   } finally {
     child.kill('SIGTERM');

@@ -47,9 +47,10 @@ function formatRatio(result: Result, contestant: string): string[] {
 /** The goal in words, and whether it holds. */
 export function formatGoal(result: Result): string {
   const { atLeast, atMost } = result.goal!;
+  const goal = (atLeast ?? atMost)!;
   const limit = result.baseline
-    ? (atLeast ?? atMost)!.toFixed(2)
-    : formatFigure({ ...result, decimals: 0 }, (atLeast ?? atMost)!);
+    ? goal.toFixed(2)
+    : formatFigure({ ...result, decimals: Number.isInteger(goal) ? 0 : 1 }, goal);
   const held = isHeld(result);
   const verdict = held === undefined ? 'unknown' : held ? 'holds' : 'DOES NOT HOLD';
   return `at ${atLeast === undefined ? 'most' : 'least'} ${limit}: ${verdict}`;

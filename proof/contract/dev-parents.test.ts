@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { test } from 'tap';
 import { DOWN, findFreePort, poll, waitForClosedPort, writeFiles } from '../../test/helper.ts';
-import { copySources, findProcess, startDev } from './dev-process.ts';
+import { copySources, findProcess, isRunning, startDev } from './dev-process.ts';
 
 const isServed = (url: string) =>
   fetch(url).then(
@@ -13,13 +13,14 @@ for (const [name, killed] of [
   ['npm', /npm run dev/],
   ['its script', /^\S*node .*scripts\/dev\.ts/],
 ] as const) {
-  test(`npm run dev: SIGKILL of ${name} ends the app and frees its port`, async (t) => {
+  test(`npm run dev: SIGKILL of ${name} ends the app, frees its port and leaves no process`, async (t) => {
     const folder = await copySources(t);
     const url = `http://localhost:${await findFreePort()}`;
     const { group } = startDev(t, folder, { PORT: new URL(url).port, DATABASE_URL: DOWN });
     await poll(() => isServed(url));
     process.kill(findProcess(-group, killed), 'SIGKILL');
     await waitForClosedPort(url);
+    await poll(() => !isRunning(group));
   });
 }
 

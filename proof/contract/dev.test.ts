@@ -58,6 +58,12 @@ test('npm run dev', async (t) => {
     await pollAnswer(`${url}/hello`, 'Hello at last at info');
   });
 
+  for (const level of ['warn', 'error'])
+    await t.test(`starts with LOG_LEVEL=${level} when .env is changed to it`, async () => {
+      await writeFiles(folder, { '.env': `PORT=1\nLOG_LEVEL=${level}\nDATABASE_URL=${DOWN}\n` });
+      await pollAnswer(`${url}/hello`, `Hello at last at ${level}`);
+    });
+
   await t.test('stops at one Ctrl-C and leaves no process', async () => {
     process.kill(group, 'SIGINT');
     await exited;

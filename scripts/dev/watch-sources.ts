@@ -4,13 +4,17 @@ import { SETTINGS } from './settings.ts';
 
 const FOLDERS = ['src', 'plugins', 'routes', 'jobs'];
 
+/** What a process has read before it loads a source: its settings and packages. */
+const ENVIRONMENT = [...SETTINGS, 'package-lock.json'];
+
 const LIMITS: Record<string, string> = {
   ENOSPC: 'fs.inotify.max_user_watches',
   EMFILE: 'fs.inotify.max_user_instances',
 };
 
 /**
- * Emits `change` when a source or a file of settings changes. Folders may appear later.
+ * Emits `change` when a source, a file of settings or the installed packages change, and
+ * `environment` before it where it is no source. Folders may appear later.
  *
  * @param warn is told once where the system does not watch
  */
@@ -32,7 +36,10 @@ export function watchSources(warn: (message: string) => void): EventEmitter {
   };
   const watchSource = (folder: string) => watchFolder(folder, true, () => changes.emit('change'));
   watchFolder('.', false, (file) => {
-    if (SETTINGS.includes(file)) changes.emit('change');
+    if (ENVIRONMENT.includes(file)) {
+      changes.emit('environment');
+      changes.emit('change');
+    }
     if (!FOLDERS.includes(file)) return;
     watched.get(file)?.close();
     watched.delete(file);
