@@ -1,3 +1,3 @@
 import { runTests } from './group.ts';
 
-await runTests(['{src,scripts}/**/!(cluster|*process).test.ts']);
+await runTests(['src/**/!(cluster|*process).test.ts']);

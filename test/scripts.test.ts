@@ -1,0 +1,3 @@
+import { runTests } from './group.ts';
+
+await runTests(['scripts/**/*.test.ts']);
