@@ -8,7 +8,7 @@ export const settings = Type.Object({
       minimum: 1,
       maximum: 36_500,
       description:
-        'Notes that are older, in days, are deleted each night; all are kept where unset',
+        'Notes that are older, in days, are deleted each night; all are kept when not set',
       remedy: 'Set NOTES_KEEP_DAYS=365, or leave it out to keep all notes',
     }),
   ),

@@ -9,7 +9,7 @@ export const settings = Type.Object({
   CORS_ORIGIN: Type.Optional(
     Type.String({
       pattern: '^(\\*|https?://[^/,\\s*@]+(\\s*,\\s*https?://[^/,\\s*@]+)*)$',
-      description: 'The origins whose pages may call the API, or * for all; none where unset',
+      description: 'The origins whose pages may call the API, or * for all; none when not set',
       expected: 'a comma list of origins such as https://example.com without a path, or * alone',
       remedy: 'Set CORS_ORIGIN=https://example.com, or leave it out',
     }),

@@ -20,7 +20,7 @@ export const settings = Type.Object({
       pattern: '^rediss?://.',
       secret: true,
       description:
-        'Redis, which makes the rate limit one over all processes; not attached where unset',
+        'Redis, which makes the rate limit one over all processes; not attached when not set',
       expected: 'a redis:// or rediss:// URL, special characters percent-encoded',
       remedy:
         'On Heroku, run heroku addons:create heroku-redis:mini; ' +
@@ -30,7 +30,7 @@ export const settings = Type.Object({
   REDIS_TLS: Type.Optional(
     Type.Enum(['verify', 'no-verify'], {
       description:
-        'With or without a check of the certificate, for rediss: URLs; verify where unset',
+        'With or without a check of the certificate, for rediss: URLs; verify when not set',
       remedy:
         'Set REDIS_TLS=no-verify for Heroku Key-Value Store, whose certificate is self-signed',
     }),

@@ -29,7 +29,7 @@ export function describeIssuer(hasLocal: boolean) {
     format: 'uri',
     pattern: [HTTPS, LOOPBACK, ...(hasLocal ? ['^local:.'] : [])].join('|'),
     requires: 'AUTH_AUDIENCE',
-    description: 'The OpenID Connect issuer of bearer tokens, as they name it; none where unset',
+    description: 'The OpenID Connect issuer of bearer tokens, as they name it; none when not set',
     expected: 'the https:// URL of an OpenID Connect issuer, without a query',
     remedy: hasLocal
       ? 'In development, local:.data/issuer needs no server'

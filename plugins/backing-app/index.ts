@@ -9,7 +9,7 @@ export const settings = Type.Object({
       format: 'uri',
       pattern: '^https?://[^/?#]+(/[^?#]*)?$',
       secret: true,
-      description: 'Another app with the API of this one; not attached where unset',
+      description: 'Another app with the API of this one; not attached when not set',
       expected: 'an http:// or https:// URL without a query',
       remedy:
         'Set BACKING_APP_URL=https://host/base, ' +

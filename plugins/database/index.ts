@@ -44,7 +44,7 @@ export const settings = Type.Object({
     Type.Enum(['off', 'verify', 'no-verify'], {
       description:
         'TLS to the database: with or without a check of its certificate; ' +
-        'what the URL says where unset',
+        'what the URL says when not set',
       remedy: 'Set DATABASE_TLS=no-verify for Heroku Postgres, whose certificate is self-signed',
     }),
   ),

@@ -22,7 +22,7 @@ export const settings = Type.Object({
   REDIS_PASSWORD: Type.Optional(
     Type.String({
       secret: true,
-      description: 'What AUTH and HELLO expect; no password is asked for where unset',
+      description: 'What AUTH and HELLO expect; no password is asked for when not set',
     }),
   ),
 });

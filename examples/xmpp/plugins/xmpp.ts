@@ -27,7 +27,7 @@ export const settings = Type.Object({
       format: 'uri',
       pattern: '^xmpp://[^:@/?#]+:[^:@/?#]+@[^@/?#]+$',
       secret: true,
-      description: 'The XMPP server that the app joins as a component; not attached where unset',
+      description: 'The XMPP server that the app joins as a component; not attached when not set',
       expected: 'an xmpp://component.host:secret@host:port URL, special characters percent-encoded',
       remedy:
         "Take the component's host and secret from the server's configuration, or leave XMPP_URL out",
