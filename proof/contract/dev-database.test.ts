@@ -10,7 +10,7 @@ test("npm run dev has the database of .env, which wins over .env.example's, and 
   const port = await findFreePort();
   await writeFiles(folder, { '.env': 'DATABASE_URL=pglite:.data/mine\nAUTH_ISSUER_URL=\n' });
   await mkdir(path.join(folder, '.data'));
-  await rename(await createEmbeddedDatabase(t), path.join(folder, '.data/mine'));
+  await rename(await createEmbeddedDatabase(), path.join(folder, '.data/mine'));
   const { exited, group, readOutput } = startDev(t, folder, { PORT: String(port) });
   const countStarts = () => readOutput().split('The embedded database is open').length - 1;
   // Readiness opens it, and may be asked before anybody listens.

@@ -14,7 +14,7 @@ async function countVisit({ url }: TestProcess): Promise<number> {
 }
 
 test('The embedded database', async (t) => {
-  const environment = { DATABASE_URL: `pglite:${await createEmbeddedDatabase(t)}` };
+  const environment = { DATABASE_URL: `pglite:${await createEmbeddedDatabase()}` };
   const first = await startFixture(t, environment);
   t.equal(await countVisit(first), 1);
 

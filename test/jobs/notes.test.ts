@@ -9,7 +9,7 @@ test('The jobs of the notes', async (t) => {
   const { logger, lines } = captureLog();
   const app = await buildTestApp(
     t,
-    { NOTES_KEEP_DAYS: '30', DATABASE_URL: `pglite:${await createEmbeddedDatabase(t)}` },
+    { NOTES_KEEP_DAYS: '30', DATABASE_URL: `pglite:${await createEmbeddedDatabase()}` },
     { logger },
   );
   const count = async () => (await app.db.selectFrom('notes').select('id').execute()).length;

@@ -151,7 +151,7 @@ test('Without a folder of jobs there are none', async (t) => {
 
 test('With JOBS_IN_WEB, web takes jobs from the embedded database', async (t) => {
   const { app, lines } = await buildAppWithJobs(t, {
-    DATABASE_URL: `pglite:${await createEmbeddedDatabase(t)}`,
+    DATABASE_URL: `pglite:${await createEmbeddedDatabase()}`,
     JOBS_IN_WEB: 'true',
     SHUTDOWN_DELAY_MS: '0',
   });

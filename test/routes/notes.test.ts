@@ -5,6 +5,6 @@ import { testNotes } from './notes-suite.ts';
 
 test('On the embedded database', async (t) => {
   // The suite asks more often than one client may in a minute.
-  const DATABASE_URL = `pglite:${await createEmbeddedDatabase(t)}`;
+  const DATABASE_URL = `pglite:${await createEmbeddedDatabase()}`;
   await testNotes(t, await buildTestApp(t, { DATABASE_URL, RATE_LIMIT_MAX: '0' }));
 });

@@ -50,7 +50,7 @@ test('A database that another process has open is refused, and told with what to
 });
 
 test('A folder that is no whole database, or of another version, is told with what to do', async (t) => {
-  const folder = await createEmptyDatabase(t);
+  const folder = await createEmptyDatabase();
   await writeFile(path.join(folder, 'PG_VERSION'), '16\n');
   const other = openDatabase(t, folder);
   await t.rejects(ask(other.db), {
@@ -63,7 +63,7 @@ test('A folder that is no whole database, or of another version, is told with wh
 });
 
 test('A database that could not be migrated is closed again', async (t) => {
-  const folder = await createEmptyDatabase(t);
+  const folder = await createEmptyDatabase();
   const { logger } = captureLog();
   const prepare = () => Promise.reject(new Error('not prepared'));
   const { dialect, isSqlError } = createEmbeddedDatabase(`pglite:${folder}`, logger, prepare);

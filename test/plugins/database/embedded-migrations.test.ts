@@ -27,7 +27,7 @@ async function listColumns(db: Kysely<unknown>, table: string): Promise<string[]
 }
 
 test('In development', async (t) => {
-  const pglite = await PGlite.create(await createEmbeddedDatabase(t));
+  const pglite = await PGlite.create(await createEmbeddedDatabase());
   const statements: string[] = [];
   const log = ({ query }: LogEvent) => void statements.push(query.sql);
   const db = new Kysely<unknown>({ dialect: new PGliteDialect({ pglite }), log });

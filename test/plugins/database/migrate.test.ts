@@ -14,7 +14,7 @@ const createTable = (name: string) =>
   `export const up = (db) => db.schema.createTable('${name}').addColumn('id', 'uuid').execute();`;
 
 test('Migrations', async (t) => {
-  const pglite = await PGlite.create(await createEmbeddedDatabase(t));
+  const pglite = await PGlite.create(await createEmbeddedDatabase());
   const db = new Kysely<unknown>({ dialect: new PGliteDialect({ pglite }) });
   t.teardown(() => db.destroy());
   const folder = await createFolder(t);

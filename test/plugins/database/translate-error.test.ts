@@ -45,7 +45,7 @@ test('A child whose parent is missing is a 422, a parent that has children is a 
 });
 
 test('PostgreSQL itself tells the two apart', async (t) => {
-  const pglite = await PGlite.create(await createEmbeddedDatabase(t));
+  const pglite = await PGlite.create(await createEmbeddedDatabase());
   t.teardown(() => pglite.close());
   await pglite.exec(`
     create table people (id int primary key, boss int references people);

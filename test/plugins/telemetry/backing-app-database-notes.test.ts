@@ -26,7 +26,7 @@ test('A request, its query and the call to another app are one trace', async (t)
   const { logger, lines } = captureLog();
   const environment = {
     ...attach(collector),
-    DATABASE_URL: `pglite:${await createEmbeddedDatabase(t)}`,
+    DATABASE_URL: `pglite:${await createEmbeddedDatabase()}`,
     BACKING_APP_URL: `http://127.0.0.1:${(other.address() as AddressInfo).port}`,
   };
   const app = await buildTestApp(t, environment, { logger });

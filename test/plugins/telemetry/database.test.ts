@@ -19,7 +19,7 @@ const ROUTES = `
 
 test('GET /queried: the text of its statements has no values', async (t) => {
   const collector = await startCollector(t);
-  const DATABASE_URL = `pglite:${await createEmbeddedDatabase(t)}`;
+  const DATABASE_URL = `pglite:${await createEmbeddedDatabase()}`;
   const environment = { ...attach(collector), DATABASE_URL };
   const { app } = await buildAppWithRoutes(t, ROUTES, environment);
   const url = await app.listen({ host: '127.0.0.1', port: 0 });

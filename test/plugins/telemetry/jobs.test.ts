@@ -12,7 +12,7 @@ test('A request that writes and sends a job, and its run, are one trace', async 
   const { logger, lines } = captureLog();
   const environment = {
     ...attach(collector),
-    DATABASE_URL: `pglite:${await createEmbeddedDatabase(t)}`,
+    DATABASE_URL: `pglite:${await createEmbeddedDatabase()}`,
     JOBS_IN_WEB: 'true',
   };
   const app = await buildTestApp(t, environment, {

@@ -12,7 +12,7 @@ async function buildPair(
   url?: string,
 ): Promise<{ other: FastifyInstance; app: FastifyInstance }> {
   const other = await buildTestApp(t, {
-    DATABASE_URL: url ?? `pglite:${await createEmbeddedDatabase(t)}`,
+    DATABASE_URL: url ?? `pglite:${await createEmbeddedDatabase()}`,
   });
   const address = await other.listen({ host: '127.0.0.1', port: 0 });
   return { other, app: await buildTestApp(t, { DATABASE_URL: DOWN, BACKING_APP_URL: address }) };
