@@ -17,37 +17,36 @@ const PLUGINS = new URL('../plugins/', import.meta.url);
 const ROUTES = new URL('../routes/', import.meta.url);
 const JOBS = new URL('../jobs/', import.meta.url);
 
-/** How long compiling waits after the port opens: it blocks requests. In milliseconds. */
+/** Compiling blocks requests, so it starts this long after the port opens, in milliseconds. */
 const WARM_UP_MS = 100;
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Aborted when the port has closed, before preClose hooks: end streams and sockets then. */
+    /** Aborted when the port has closed, before preClose hooks. End streams and sockets then. */
     stopping: AbortSignal;
-    /** Compiles the schemas of all routes, which else happens when a request first needs one. */
+    /** Compiles all route schemas now. By default, the first request of a route compiles them. */
     compileSchemas(): Promise<void>;
   }
 }
 
 export interface AppOptions extends Omit<EnvironmentOptions, 'folders'> {
   logger?: FastifyBaseLogger;
-  /** A validated environment, where the caller has one already. */
+  /** A validated environment, if the caller already has one. */
   config?: Readonly<Config>;
-  /** Folders to load plugins from, each file declaring what it depends on. */
+  /** Folders to load plugins from. Each file declares its dependencies. */
   plugins?: URL[];
-  /** Folders to load routes from, each folder in them named like its URL. */
+  /** Folders to load routes from. A folder's name is its URL. */
   routes?: URL[];
-  /** Folders to load jobs from, each file in them named like its job. */
+  /** Folders to load jobs from. A file's name is its job's name. */
   jobs?: URL[];
-  /** The one path that has routes below it, such as /health/; all of them by default. */
+  /** Serve only the routes below this path, such as /health/. The default is all routes. */
   only?: string;
 }
 
 /**
- * Builds the app as production runs it, with everything in plugins/ and routes/ loaded, and not
- * listening yet.
+ * Builds the app as in production, with everything in plugins/ and routes/. It does not listen yet.
  *
- * @throws {EnvironmentError} with every problem of the environment
+ * @throws {EnvironmentError} that lists every problem of the environment
  */
 export async function buildApp({
   environment = process.env,
@@ -62,7 +61,7 @@ export async function buildApp({
   logger.level = config.LOG_LEVEL;
   const app = createApp(config, logger);
   const protectRoutes = collectRoutes(app);
-  if (only !== '/') refuseOthers(app, only);
+  if (only !== '/') refuseOtherPaths(app, only);
   for (const folder of plugins) await loadFolder(app, folder, { jobs });
   for (const folder of routes) await loadFolder(app, folder, {}, only);
   protectRoutes();
@@ -70,7 +69,7 @@ export async function buildApp({
   return app;
 }
 
-/** What the app has before its plugins: these rely on it, and their hooks come after. */
+/** Sets up what the plugins rely on. The hooks added here run before theirs. */
 function createApp(config: Readonly<Config>, loggerInstance: FastifyBaseLogger): FastifyInstance {
   const compilers = new LazyCompilers();
   const schemaController = { compilersFactory: compilers.factory };
@@ -79,7 +78,7 @@ function createApp(config: Readonly<Config>, loggerInstance: FastifyBaseLogger):
   app.decorate('compileSchemas', () => compilers.compilePending());
   app.addHook('onListen', async () => void setTimeout(() => warmUp(app), WARM_UP_MS).unref());
   beginAnswers(app);
-  answerWhatNodeRefuses(app);
+  answerExpectAndConnect(app);
   app.decorate('openRequests', new OpenRequests());
   app.openRequests.watchHandlers(app);
   watchDeadlines(app);
@@ -89,31 +88,31 @@ function createApp(config: Readonly<Config>, loggerInstance: FastifyBaseLogger):
   return app;
 }
 
-/** Node's own answer to an unknown `Expect` lacks the headers, and it gives none to a CONNECT. */
-function answerWhatNodeRefuses(app: FastifyInstance): void {
+/** Node answers an unknown `Expect` without our headers, and a CONNECT not at all. */
+function answerExpectAndConnect(app: FastifyInstance): void {
   app.server.on('checkExpectation', app.routing);
   app.server.on('connect', (_request, socket) => answerClientError.call(app, {}, socket as Socket));
 }
 
-/** Tests and a release fail on a schema that cannot be compiled; here its route answers 500. */
+/** An invalid schema makes tests and the release fail. Here, only its route answers 500. */
 async function warmUp(app: FastifyInstance): Promise<void> {
   await app.compileSchemas().catch((err) => app.log.error({ err }, err.message));
 }
 
-/** Plugins add routes too. The hooks that give every answer its headers run before this one. */
-function refuseOthers(app: FastifyInstance, only: string): void {
+/** A preHandler hook, because hooks that set headers must run first. Plugins' routes count too. */
+function refuseOtherPaths(app: FastifyInstance, only: string): void {
   app.addHook('preHandler', async ({ method, url }) => {
     if (!url.startsWith(only)) throw new RouteNotFound(method, readPath(url));
   });
 }
 
-/** Validates the environment before there is an app: its options come from there. */
+/** Validates the environment. This comes before the app, whose options depend on it. */
 export async function readConfig(
   environment: NodeJS.ProcessEnv = process.env,
   plugins: URL[] = [PLUGINS],
   jobs: URL[] = [JOBS],
 ): Promise<Readonly<Config>> {
-  // Fastify would load compilers of its own, which nobody asks.
+  // Otherwise Fastify loads its own compilers, which are never used here.
   const schemaController = { compilersFactory: new LazyCompilers().factory };
   const app = Fastify({ pluginTimeout: PLUGIN_TIMEOUT_MS, schemaController });
   await app.register(env, { environment, folders: [...plugins, ...jobs] });

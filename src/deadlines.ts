@@ -5,22 +5,22 @@ import type { OpenRequest } from './open-requests.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** False for a route that may take longer than REQUEST_TIMEOUT_MS until its first byte. */
+    /** False if the route may take longer than REQUEST_TIMEOUT_MS until its first byte. */
     timeout?: boolean;
   }
 }
 
-/** How often the open requests are looked at, in milliseconds. */
+/** How often the open requests are checked, in milliseconds. */
 const SWEEP_MS = 1_000;
 
-/** How long a client may read nothing of what waits for it, in milliseconds. */
+/** How long a client may read nothing of its answer, in milliseconds. */
 const STALL_MS = 45_000;
 
 /**
- * Bounds the time until the first byte of an answer (REQUEST_TIMEOUT_MS, or `config: { timeout:
- * false }` on a route), the time in which a client reads nothing, what waits to be sent, and what
- * waits to be complete. One timer does it for all requests: Fastify's `handlerTimeout` has one for
- * each, and ends a stream that has begun.
+ * Limits the time until the first byte of an answer (REQUEST_TIMEOUT_MS; no limit for a route with
+ * `config: { timeout: false }`), the time in which a client reads nothing, and the memory for
+ * unsent answers and incomplete bodies. One timer checks all requests. Fastify's `handlerTimeout`
+ * has a timer for each request, and ends a stream that has begun.
  */
 export function watchDeadlines(app: FastifyInstance): void {
   const { REQUEST_TIMEOUT_MS } = app.config;
@@ -47,7 +47,7 @@ function isLate(entry: OpenRequest, timeoutMs: number): boolean {
   return performance.now() - startedAt > timeoutMs;
 }
 
-/** Answers 503 in place of a handler that is late. */
+/** Answers 503 because the handler is late. */
 function answerLate(entry: OpenRequest, reply: FastifyReply, timeoutMs: number): void {
   entry.isLate = true;
   const err = new errorCodes.FST_ERR_HANDLER_TIMEOUT(timeoutMs, reply.request.routeOptions.url);
@@ -56,7 +56,7 @@ function answerLate(entry: OpenRequest, reply: FastifyReply, timeoutMs: number):
     return void reply.raw.destroy();
   }
   reply.send(err);
-  // What the handler still sends is nothing then, and request.signal hears of the end by `close`.
+  // After this, Fastify ignores what the handler sends, and `close` aborts request.signal.
   reply.hijack();
   reply.request.raw.emit('close');
 }

@@ -11,10 +11,10 @@ const CRASH = 'an uncaught exception';
 const CRASH_TIMEOUT_MS = 2_000;
 
 /**
- * Ends a process that serves so that no client notices: readiness says it, requests are taken for
- * SHUTDOWN_DELAY_MS, the port is closed, what is open is answered. Fastify's close() alone refuses
- * what routers still send. close-with-grace was tried: a second SIGTERM, as Dokku and Heroku send
- * it, cuts the open requests.
+ * Stops a process without failed requests: readiness says `draining`, new requests are served for
+ * SHUTDOWN_DELAY_MS, then the port closes and open requests are answered. Fastify's close() alone
+ * refuses requests that routers still send. close-with-grace was tried: it cuts open requests at a
+ * second SIGTERM, which Dokku and Heroku send.
  */
 export class Drain {
   readonly #app: FastifyInstance;
@@ -27,20 +27,20 @@ export class Drain {
     this.#listener = listener;
   }
 
-  /** Exit code 0, or 1 after SHUTDOWN_TIMEOUT_MS. A second call does nothing. */
+  /** Exits with code 0, or with 1 after SHUTDOWN_TIMEOUT_MS. A second call does nothing. */
   stop(): void {
     const { SHUTDOWN_DELAY_MS, SHUTDOWN_TIMEOUT_MS } = this.#app.config;
     if (!this.#hasBegun)
       this.#begin(SHUTDOWN_DELAY_MS, SHUTDOWN_TIMEOUT_MS, 'at SHUTDOWN_TIMEOUT_MS');
   }
 
-  /** Ends with exit code 1: a process in an unknown state takes nothing new. */
+  /** Exits with code 1. It drains without a delay: the process is in an unknown state. */
   crash(): void {
     this.#crashed.abort();
     this.#begin(0, CRASH_TIMEOUT_MS, `${CRASH_TIMEOUT_MS / 1_000} s after ${CRASH}`);
   }
 
-  /** @param when says what the timeout is, for the line of what is still open then */
+  /** @param when names the timeout, for the log line about requests that are still open */
   async #begin(delayMs: number, timeoutMs: number, when: string): Promise<void> {
     setTimeout(() => this.#forceExit(timeoutMs, when), timeoutMs);
     if (this.#hasBegun) return;
@@ -74,8 +74,8 @@ export class Drain {
 }
 
 /**
- * The primary may have sent a connection before it heard that this worker takes none. It gets that
- * back for another worker, and answers only then; else the client would wait forever.
+ * The primary may have sent a connection before it knew that this worker stops. It takes the
+ * connection back for another worker, then disconnects. Otherwise the client would wait forever.
  */
 async function returnConnections(): Promise<void> {
   if (!cluster.worker) return;

@@ -1,28 +1,28 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
-/** What is known of a request: of one that the parser refused, no more than its connection. */
+/** What is known about a request. If the parser refused it, only its connection is known. */
 export type Caller = Pick<
   FastifyRequest,
   'id' | 'clientAddress' | 'protocol' | 'headers' | 'routeOptions'
 >;
 
-/** Takes the headers of an answer. */
+/** The part of a reply that sets headers. */
 export type AnswerHeaders = Pick<FastifyReply, 'header'>;
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Adds a function that sets headers of each answer: at once, also of what is no request. */
+    /** Adds a synchronous function that sets headers of every answer, also to invalid HTTP. */
     addHeaders(set: (reply: AnswerHeaders, caller: Caller) => void): void;
-    /** Headers for HTML pages, which only browsers read. */
+    /** More headers for HTML pages. Only browsers read them. */
     pageHeaders: Record<string, string>;
-    /** The rate limit, where there is one: throws, or rejects, when the client asks too often. */
+    /** Counts for the rate limit, if there is one. Throws or rejects if the limit is exceeded. */
     countRequest?: (caller: Caller, reply: AnswerHeaders) => Promise<void> | undefined;
-    /** Sets the headers that every answer has, and counts the request. */
+    /** Sets the headers of every answer, and counts the request. */
     beginAnswer(caller: Caller, reply: AnswerHeaders): Promise<void> | undefined;
   }
 }
 
-/** Begins every answer in the first hook, whatever the plugins' names: called before they load. */
+/** Adds the hook that begins every answer. Call it before the plugins load: it must run first. */
 export function beginAnswers(app: FastifyInstance): void {
   const setters: Parameters<FastifyInstance['addHeaders']>[0][] = [];
   app.decorate('addHeaders', (set) => void setters.push(set));
@@ -39,7 +39,7 @@ export function beginAnswers(app: FastifyInstance): void {
   });
 }
 
-/** Adds a field to Vary: caches keep the answers apart that differ by it. */
+/** Adds a field to Vary: caches then keep one answer for each value of that header. */
 export function addVary(reply: FastifyReply | AnswerHeaders, field: string): void {
   const before = 'getHeader' in reply ? reply.getHeader('vary') : undefined;
   reply.header('vary', before ? `${before}, ${field}` : field);

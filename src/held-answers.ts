@@ -3,36 +3,36 @@ import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { OpenRequest } from './open-requests.ts';
 import { findSlowest, sum } from './slowest.ts';
 
-/** The most bytes that are held for all clients together until they have read them. */
+/** The most bytes of unread answers in memory, for all clients together. */
 const MAX_HELD = 40 * 1024 * 1024;
 
 /**
- * Where more than MAX_HELD may be held, it is counted: after each large answer, and after so many
- * bytes of small ones. It takes milliseconds where thousands are open.
+ * If more than MAX_HELD may be held, the bytes are counted: after each large answer, and after this
+ * many bytes of small ones. Counting takes milliseconds if thousands of requests are open.
  */
-const LOOK_AFTER = MAX_HELD / 4;
+const COUNT_AFTER = MAX_HELD / 4;
 
-/** A larger answer is sent in pieces of so many bytes: how far its client has read is seen. */
+/** Larger answers are sent in pieces of this many bytes, to see how far the client has read. */
 const PIECE = 64 * 1024;
 
-/** Bounds what waits to be sent: past MAX_HELD, those who read slowest are cut off. */
+/** Limits the memory for unread answers. Above MAX_HELD, the slowest readers are cut off. */
 export function boundHeldAnswers(app: FastifyInstance): void {
-  let known = 0;
-  let passed = 0;
+  let lastCount = 0;
+  let sentSince = 0;
   app.addHook('onSend', (request, reply, payload, done) => {
     const isHead = request.method === 'HEAD';
-    // Fastify reads to its end what a HEAD does not send, and a stream of events has none.
+    // Fastify reads a stream to its end even for HEAD, but a stream of events never ends.
     if (isHead && payload instanceof Readable) reply.raw.once('close', () => payload.destroy());
     const isWhole = typeof payload === 'string' || Buffer.isBuffer(payload);
     if (isHead || !isWhole) return done(null, payload);
     const entry = payload.length > PIECE ? app.openRequests.get(request.raw) : undefined;
     const sent = entry ? sendInPieces(entry, reply, payload) : payload;
-    passed += entry?.size ?? Buffer.byteLength(payload);
-    if (known + passed > MAX_HELD && (entry || passed > LOOK_AFTER)) {
+    sentSince += entry?.size ?? Buffer.byteLength(payload);
+    if (lastCount + sentSince > MAX_HELD && (entry || sentSince > COUNT_AFTER)) {
       const entries = app.openRequests.list();
       entries.forEach(observe);
-      known = cutOffSlowest(entries);
-      passed = 0;
+      lastCount = cutOffSlowest(entries);
+      sentSince = 0;
     }
     done(null, sent);
   });
@@ -45,7 +45,7 @@ function sendInPieces(entry: OpenRequest, reply: FastifyReply, payload: string |
   return Readable.from(cut(entry), { objectMode: false, highWaterMark: PIECE });
 }
 
-/** A text is cut as it is: a copy of its bytes would stay in memory for a while. */
+/** Strings are cut as strings: a copy as a Buffer would stay in memory for a while. */
 function* cut(entry: OpenRequest): Generator<string | Buffer> {
   for (let start = 0, end = 0; start < entry.payload.length; start = end) {
     const { payload } = entry;
@@ -55,12 +55,12 @@ function* cut(entry: OpenRequest): Generator<string | Buffer> {
   }
 }
 
-/** The first half of a character that is two in UTF-16. */
+/** The first half of a character that needs two code units in UTF-16. */
 function isHighSurrogate(code: number): boolean {
   return code >= 0xd800 && code < 0xdc00;
 }
 
-/** Notes how much waits for the client, and when it last took something or had nothing to take. */
+/** Records how much waits for the client, and when it last read or had nothing to read. */
 export function observe(entry: OpenRequest): void {
   const { socket } = entry.request;
   const sent = socket.bytesWritten - socket.writableLength;
@@ -72,9 +72,9 @@ export function observe(entry: OpenRequest): void {
 }
 
 /**
- * Cuts off the connections that read slowest, until no more than MAX_HELD is held.
+ * Cuts off the slowest readers until at most MAX_HELD is held.
  *
- * @returns the bytes that are held at most
+ * @returns an upper bound of the bytes that are still held
  */
 export function cutOffSlowest(entries: OpenRequest[]): number {
   const unread = entries.filter(({ waiting }) => waiting > 0);
@@ -95,7 +95,7 @@ function countHeld({ size, waiting }: OpenRequest): number {
   return Math.max(size, waiting);
 }
 
-/** A connection closes at the end of the event loop's turn: what it holds is let go at once. */
+/** Frees the memory now, because a connection closes only after this turn of the event loop. */
 export function cutOff(entries: OpenRequest[]): void {
   for (const entry of entries) {
     const { socket } = entry.request;

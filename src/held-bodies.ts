@@ -1,13 +1,12 @@
 import type { OpenRequest } from './open-requests.ts';
 import { findSlowest } from './slowest.ts';
 
-/** The most bytes of bodies that are not complete, for all clients together. */
+/** The most bytes of incomplete bodies in memory, for all clients together. */
 const MAX_HELD = 96 * 1024 * 1024;
 
 /**
- * Bounds what is held of bodies until they are complete: past MAX_HELD, the clients that send
- * slowest are cut off. Of a body that a route reads as a stream, no more is counted than its limit
- * for others.
+ * Limits the memory for incomplete bodies. Above MAX_HELD, the slowest senders are cut off. A body
+ * that a route reads as a stream counts as at most the route's `bodyLimit`.
  */
 export function cutOffSlowestSenders(entries: OpenRequest[]): void {
   const senders = entries
@@ -22,14 +21,14 @@ export function cutOffSlowestSenders(entries: OpenRequest[]): void {
   }
 }
 
-/** The connection may have had other requests before, so it is no more than the body will have. */
+/** `bytesRead` includes earlier requests of the connection, so the body's length is the limit. */
 function countHeld({ request, reply }: OpenRequest): number {
   const length = Number(request.headers['content-length'] ?? Number.POSITIVE_INFINITY);
   const limit = reply?.request.routeOptions.bodyLimit ?? 0;
   return Math.min(request.socket.bytesRead, length, limit);
 }
 
-/** @returns when its client was last seen to send something */
+/** @returns when the client last sent something, by performance.now() */
 function observe(entry: OpenRequest): number {
   const { bytesRead } = entry.request.socket;
   if (bytesRead !== entry.received) entry.receivedAt = performance.now();

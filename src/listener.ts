@@ -6,16 +6,16 @@ import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { Listener } from './process.ts';
 
-/** How long an idle connection is kept after the port was closed, in milliseconds. */
+/** How long idle connections stay open after the port has closed, in milliseconds. */
 const LINGER_MS = 500;
 
-/** HTTP on the app's port, as the process type `web` has it. */
+/** The listener of the process type `web`: HTTP on the app's port. */
 export const openHttpListener = (app: FastifyInstance): Listener => new HttpListener(app);
 
 /**
- * Fastify and Node close idle connections together with the port, but a router's next request may
- * be on its way on one of them, and one that never sends a whole request would keep the process
- * forever: here what is open is answered, and the rest closed a little later.
+ * Answers the open requests after the port has closed, then closes all connections. Fastify and
+ * Node close idle connections with the port, but a router may be sending a request on one. They
+ * also wait forever for a client that never sends its whole request.
  */
 export class HttpListener implements Listener {
   protected readonly app: FastifyInstance;
@@ -28,7 +28,7 @@ export class HttpListener implements Listener {
 
   async listen({ host, port }: { host: string; port: number }): Promise<void> {
     const isLocalhost = host === 'localhost';
-    // The line of the log has `localhost` for an address that a browser need not know.
+    // The log says `localhost` instead of these addresses: it works in a browser.
     const hidden = isLocalhost ? '127.0.0.1' : '[::]';
     const listenTextResolver = (address: string) =>
       `Server listening at ${address.replace(hidden, 'localhost')}`;
@@ -37,22 +37,23 @@ export class HttpListener implements Listener {
   }
 
   announceClose(): void {
-    for (const { reply } of this.app.openRequests.list()) if (reply) askToLeave(reply.raw);
+    for (const { reply } of this.app.openRequests.list()) if (reply) askToReconnect(reply.raw);
     subscribe('http.server.request.start', (message) =>
-      askToLeave((message as { response: ServerResponse }).response),
+      askToReconnect((message as { response: ServerResponse }).response),
     );
   }
 
   async close(): Promise<void> {
     const { server } = this.app;
     const ended = once(server, 'close');
-    // New connections were taken just now: those that wait when the port closes are reset.
+    // Accept the connections that wait now: the kernel resets them when the port closes.
     await setImmediate();
-    // The method of http.Server would close idle connections too.
+    // The close() of http.Server would close idle connections too.
     net.Server.prototype.close.call(server);
     this.#localhost?.close();
     await this.#linger(ended);
-    // Aborts app.stopping, runs preClose hooks, waits for all connections, runs onClose hooks.
+    // app.close() aborts app.stopping, runs preClose hooks, waits for all connections, then runs
+    // onClose hooks.
     await Promise.all([this.app.close(), this.#closeConnections(ended)]);
   }
 
@@ -68,21 +69,22 @@ export class HttpListener implements Listener {
     server.closeAllConnections();
   }
 
-  /** Without a delay there is no router to wait for, as in development. */
+  /** Without SHUTDOWN_DELAY_MS, as in development, there is no router to wait for. */
   async #linger(ended: Promise<unknown>): Promise<void> {
     const lingerMs = this.app.config.SHUTDOWN_DELAY_MS === 0 ? 0 : LINGER_MS;
     await Promise.race([ended, sleep(lingerMs)]);
   }
 }
 
-/** The client comes back on another connection. */
-function askToLeave(response: ServerResponse): void {
+/** Makes the client open a new connection for its next request. */
+function askToReconnect(response: ServerResponse): void {
   if (!response.headersSent) response.setHeader('connection', 'close');
 }
 
 /**
- * `localhost` is two addresses. For the second, Fastify would open a server that lacks what plugins
- * have added to the first: here its connections become the first one's, where there is IPv6.
+ * `localhost` is an IPv4 and an IPv6 address. Fastify would open a second server, without what
+ * plugins added to the first. Here, the first server gets the IPv6 connections too. A machine
+ * without IPv6 is no error.
  */
 async function listenOnIPv6(server: Server): Promise<net.Server> {
   const { port } = server.address() as net.AddressInfo;

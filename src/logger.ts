@@ -8,22 +8,22 @@ const output = new Output((lost) =>
   createLogger().warn({ lost }, 'Lines of the log were lost: stdout did not take them in time'),
 );
 
-/** Writes whole lines to the log as they are, such as those of a worker. */
+/** Writes complete lines to the log unchanged, such as those of a worker. */
 export function writeLines(lines: string): void {
   output.write(lines);
 }
 
-/** What every line has beside its own fields. */
+/** Gives the fields that every line has in addition to its own. */
 let readFields = (): object | undefined => undefined;
 
-/** Adds fields to every line from now on, as they are when it is written: the ids of a trace. */
+/** Adds fields to every line from now on, such as trace ids. `read` is called for each line. */
 export function addLogFields(read: () => object | undefined): void {
   readFields = read;
 }
 
 /**
- * The logger of the whole process: JSON lines on stdout (twelve-factor XI), for Fastify and for
- * what runs before and after it.
+ * Creates the logger of the process: JSON lines on stdout (twelve-factor XI), for Fastify and for
+ * the code that runs before and after it.
  */
 export function createLogger(destination: DestinationStream = { write: writeLines }): Logger {
   return pino(
@@ -32,7 +32,7 @@ export function createLogger(destination: DestinationStream = { write: writeLine
       serializers: { err: serializeError, error: serializeError, reason: serializeError },
       hooks: { streamWrite: hideSecretsInLine },
       mixin: () => readFields() as object,
-      // pino would copy each line into an object of its own.
+      // By default, pino copies each line into a new object.
       mixinMergeStrategy: (line, fields) => (fields ? { ...fields, ...line } : line),
     },
     destination,

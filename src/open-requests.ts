@@ -5,36 +5,35 @@ import { readPath } from './request-log.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** What is being answered, WebSockets and other upgraded connections too. */
+    /** The requests that are being answered, and upgraded connections such as WebSockets. */
     openRequests: OpenRequests;
   }
 }
 
 export class OpenRequest {
-  /** Its place in the list. */
   index: number;
   readonly request: Tracked;
-  /** Not there when the connection was upgraded without Fastify. */
+  /** Undefined if the connection was upgraded without Fastify. */
   reply: FastifyReply | undefined;
   isUpgraded = false;
-  /** Whether REQUEST_TIMEOUT_MS has ended it. */
+  /** True if the request was ended by REQUEST_TIMEOUT_MS. */
   isLate = false;
-  /** By performance.now(), as the other times. */
+  /** By performance.now(), like the other times. */
   readonly startedAt = performance.now();
-  /** When its client was last seen to read, or had nothing to read. */
+  /** When the client last read something, or had nothing to read. */
   progressAt = this.startedAt;
-  /** Bytes of its connection that have left the process. */
+  /** Bytes sent on the connection. */
   sent = 0;
-  /** Bytes of its answer that have not. */
+  /** Bytes of the answer that are not sent yet. */
   waiting = 0;
-  /** Bytes that had come on its connection, and when that was first seen. */
+  /** Bytes received on the connection, and when this number last changed. */
   received = 0;
   receivedAt = this.startedAt;
   /** A large answer, kept until it is sent. */
   payload: string | Buffer = '';
-  /** The bytes of that. */
+  /** The size of the payload in bytes. */
   size = 0;
-  /** What had been written to its connection before that. */
+  /** Bytes written to the connection before the payload. */
   sentBefore = 0;
 
   constructor(request: Tracked, index: number) {
@@ -43,24 +42,23 @@ export class OpenRequest {
   }
 }
 
-/** Where a request has its entry: to search the list would cost time where many are open. */
+/** The key of a request's entry. To search the list would be slow with many open requests. */
 const ENTRY = Symbol('open request');
 
 type Tracked = IncomingMessage & { [ENTRY]?: OpenRequest | undefined };
 
 /**
- * The requests that are not answered to their end. Not in a Map: each table that it grows into
- * hangs on the one before, so that V8 would keep the requests of all of them until a full
- * collection.
+ * The requests whose answers are not complete. They are in an array, not in a Map: a Map that grows
+ * links its old tables, so that V8 keeps their requests until a full garbage collection.
  */
 export class OpenRequests {
   readonly #open: OpenRequest[] = [];
   readonly #events = new EventEmitter();
 
   /**
-   * Tracks a request from before its first hook until its answer is sent or its client has gone.
+   * Tracks a request until its answer is sent or its client has gone. Called before all hooks.
    *
-   * @param onClose called then, once
+   * @param onClose called once, at that end
    */
   begin(reply: FastifyReply, onClose: () => void): void {
     const { raw } = reply.request;
@@ -73,13 +71,12 @@ export class OpenRequests {
     });
   }
 
-  /** Ends what a handler leaves open when it fails. */
+  /** Ends an answer that a handler hijacked before it failed: nothing else would. */
   watchHandlers(app: FastifyInstance): void {
     app.addHook('onRoute', (route) => {
       const { handler } = route;
       route.handler = function (request, reply) {
         const result: unknown = handler.call(this, request, reply);
-        // Nobody else would end the answer that a handler has hijacked before it failed.
         if (result instanceof Promise)
           result.catch(() => reply.sent && !reply.raw.writableEnded && reply.raw.destroy());
         return result;
@@ -87,14 +84,14 @@ export class OpenRequests {
     });
   }
 
-  /** Tracks connections that become WebSockets. Where nobody listens, Node answers as always. */
+  /** Tracks connections that become WebSockets. Without a plugin for them, Node answers. */
   trackUpgrades(server: Server): void {
     if (server.listenerCount('upgrade') === 0) return;
     server.prependListener('upgrade', (request, socket) => {
       const entry = this.#add(request);
       entry.isUpgraded = true;
       socket.once('close', () => this.#end(entry));
-      // A plugin that closes takes its listener away.
+      // The plugin has closed and removed its listener.
       if (server.listenerCount('upgrade') === 1) socket.destroy();
     });
   }
@@ -112,7 +109,7 @@ export class OpenRequests {
     while (this.#open.length > 0) await once(this.#events, 'answered');
   }
 
-  /** What is open, for the log. */
+  /** The open requests, as fields for the log. */
   describe(): object[] {
     return this.list().map(({ request, isUpgraded, startedAt }) => ({
       method: request.method,
@@ -129,7 +126,7 @@ export class OpenRequests {
     return entry;
   }
 
-  /** The last one takes its place. */
+  /** Removes an entry: the last entry of the array takes its place. */
   #end(entry: OpenRequest): void {
     const last = this.#open.pop() as OpenRequest;
     if (last !== entry) this.#open[entry.index] = last;

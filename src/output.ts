@@ -1,23 +1,23 @@
 import { writeSync } from 'node:fs';
 
-/** The most that waits for a reader that is slow or stands still, in bytes or characters. */
+/** The most that is kept for a slow reader, in bytes or characters. */
 const MAX_WAITING = 4 * 1024 * 1024;
 
-/** The pauses before stdout is tried again, in milliseconds: doubled while it takes nothing. */
+/** The pauses between attempts to write, in milliseconds: doubled while stdout takes nothing. */
 const PAUSE_MS = 1;
 const MAX_PAUSE_MS = 50;
 
-/** How long the end of the process waits for a reader, in milliseconds. */
+/** How long the process waits for a reader at its exit, in milliseconds. */
 const EXIT_WAIT_MS = 1_000;
 
-/** How much of what nobody has read goes to stderr at the end, in bytes. */
-const LAST_WORDS = 16 * 1024;
+/** The most unwritten bytes that go to stderr at exit. */
+const MAX_ON_STDERR = 16 * 1024;
 
 /**
- * Writes lines to stdout, those of one turn of the event loop at once: a write for each would be a
- * third of what a request costs. A reader that stands still, or a full disk, keeps the process from
- * nothing: lines wait, then they are lost and counted. At any exit what waits is written, or said
- * on stderr.
+ * Writes lines to stdout, together after each turn of the event loop: a write for each line would
+ * be a third of a request's cost. A reader that stops, or a full disk, does not block the process:
+ * lines wait, then new ones are dropped and counted. At exit, what waits is written to stdout, or
+ * the end of it to stderr.
  */
 export class Output {
   readonly #onLoss: (lost: number) => void;
@@ -29,7 +29,7 @@ export class Output {
   /** @param onLoss called with the number of lost lines, when lines can be written again */
   constructor(onLoss: (lost: number) => void) {
     this.#onLoss = onLoss;
-    // Node makes pipes non-blocking when it opens these: a write would wait for the reader.
+    // Node makes pipes non-blocking when it opens these. Otherwise a write waits for the reader.
     void [process.stdout, process.stderr];
     process.on('exit', () => this.#end());
   }
@@ -56,7 +56,7 @@ export class Output {
     setTimeout(() => this.#flush(), this.#pauseMs).unref();
   }
 
-  /** @returns whether all is written */
+  /** @returns whether everything is written */
   #tryToWrite(): boolean {
     const lines = Buffer.from(this.#lines);
     this.#lines = '';
@@ -65,7 +65,7 @@ export class Output {
       while (this.#waiting.length > 0)
         this.#waiting = this.#waiting.subarray(writeSync(process.stdout.fd, this.#waiting));
     } catch {
-      // The reader is slow or gone, or the disk is full: it is tried again.
+      // The reader is slow or gone, or the disk is full: try again later.
     }
     return this.#waiting.length === 0;
   }
@@ -75,14 +75,14 @@ export class Output {
     while (!this.#tryToWrite() && performance.now() < deadline) sleep(MAX_PAUSE_MS);
     if (this.#waiting.length === 0) return;
     try {
-      writeSync(process.stderr.fd, this.#waiting.subarray(-LAST_WORDS));
+      writeSync(process.stderr.fd, this.#waiting.subarray(-MAX_ON_STDERR));
     } catch {
-      // Nobody reads that either.
+      // stderr has no reader either.
     }
   }
 }
 
-/** Stops the whole thread: at the end of the process there is no other way to wait. */
+/** Blocks the whole thread: there is no other way to wait at exit. */
 function sleep(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }

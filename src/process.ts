@@ -9,25 +9,25 @@ import { createLogger } from './logger.ts';
 import { exitWith } from './operator-error.ts';
 import { onStop } from './signals.ts';
 
-/** How a process type answers on its port, in whatever protocol it speaks. */
+/** Serves the port of a process type, over HTTP or another protocol. */
 export interface Listener {
   listen(address: { host: string; port: number }): Promise<unknown>;
-  /** Serves on, and asks each client that gets an answer to come back on another connection. */
+  /** Continues to serve, but each answer tells the client to open a new connection next time. */
   announceClose(): void;
-  /** Takes no connection any more, answers what is open, closes all connections and the app. */
+  /** Closes the port, answers the open requests, then closes all connections and the app. */
   close(): Promise<void>;
-  /** What is still being answered, for the log. */
+  /** The open requests, as fields for the log. */
   openRequests(): object[];
 }
 
 type OpenListener = (app: FastifyInstance) => Listener;
 
-/** What follows an exception that nobody caught: before the process serves, it ends at once. */
+/** Runs after an uncaught exception. Before the process serves, it exits at once. */
 let crash = (): void => process.exit(1);
 
 /**
- * Runs a process type: checks the environment, builds the app, binds PORT, drains when told to
- * stop. Exit codes: 0 after a signal, 1 after an error, which is the last line of the log.
+ * Runs a process type: checks the environment, builds the app, binds PORT, and drains at a signal.
+ * Exit code 0 after a signal, 1 after an error. The error is the last line of the log.
  */
 export async function startProcess(
   openListener: OpenListener,

@@ -10,26 +10,26 @@ import { hideSecrets } from './redaction.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Who asks, also where the connection has ended: as the rate limit and the log name it. */
+    /** The client's address for the rate limit and the log. Stays after the connection closes. */
     clientAddress: string;
-    /** What the request's line has beside its own fields, such as who asked. */
+    /** Additional fields of the request's log line, such as the user. */
     logFields?: Record<string, string>;
   }
   interface FastifyReply {
-    /** What a 5xx answer keeps from the client, for the log. */
+    /** The error behind a 5xx answer. It is logged, but not sent to the client. */
     failure?: Error;
   }
 }
 
-/** What nginx logs for a request whose client did not wait: no status was sent. */
+/** The status that nginx logs if the client closed the connection before the answer. */
 export const CLIENT_CLOSED_REQUEST = 499;
 
 export const SWITCHING_PROTOCOLS = 101;
 
-/** The most of a path that is logged, in characters. */
+/** The longest path that is logged, in characters. Longer ones are cut. */
 const MAX_PATH = 500;
 
-/** One line for each request, when it is over, instead of Fastify's two. */
+/** Logs one line for each request, at its end, instead of Fastify's two. */
 export class RequestLog extends LogController {
   constructor() {
     super({ requestIdLogLabel: 'requestId' });
@@ -42,14 +42,14 @@ export class RequestLog extends LogController {
 
   override requestCompleted(): void {}
 
-  /** What fails while an answer is made belongs to the request's line. */
+  /** The error is logged in the request's own line. */
   override defaultErrorLog(error: Error, _request: FastifyRequest, reply: FastifyReply): void {
     reply.failure = error;
   }
 
-  /** The status was sent already: another line says what broke, or that the client has gone. */
+  /** The status was already sent, so the error has its own line. */
   override streamError(error: Error, request: FastifyRequest, reply: FastifyReply): void {
-    // A late stream was answered with 503.
+    // A late stream has already been answered with 503.
     if (reply.raw.writableEnded) return;
     const hasClientGone = reply.raw.destroyed;
     if (!hasClientGone) reply.failure = error;
@@ -71,20 +71,20 @@ function logRequest(request: FastifyRequest, reply: FastifyReply): void {
   else request.log.info(line, 'request');
 }
 
-/** The library that upgrades a connection writes its 101 past the reply. */
+/** A library that upgrades a connection sends its 101 itself, so the reply has no status. */
 export function readStatus(reply: FastifyReply): number {
   const { headers } = reply.request;
   if (reply.raw.headersSent) return reply.statusCode;
   return headers.upgrade && reply.sent ? SWITCHING_PROTOCOLS : CLIENT_CLOSED_REQUEST;
 }
 
-/** The line of what never became a request: its method and path are not known. */
+/** Logs a request that could not be parsed. Its method and path are unknown. */
 export function logUnreadable(log: FastifyBaseLogger, caller: Caller, status: number): void {
   const line = { method: null, path: null, status, durationMs: 0, address: caller.clientAddress };
   log.info({ requestId: caller.id, ...line }, 'request');
 }
 
-/** The path without its query, which may carry secrets, and without the credentials of a URL. */
+/** The path without query and without credentials, because both may be secret. */
 export function readPath(url: string): string {
   const end = url.indexOf('?');
   const path = url.slice(0, Math.min(end === -1 ? url.length : end, MAX_PATH));

@@ -6,10 +6,10 @@ import { readRequestId } from '../plugins/request-id.ts';
 import { createHeaderReader, trustProxies } from './client-address.ts';
 import { RequestLog } from './request-log.ts';
 
-/** A plugin that is not loaded by then is named. A busy machine takes long. In milliseconds. */
+/** How long a plugin may take to load, in milliseconds. Long, because busy machines are slow. */
 export const PLUGIN_TIMEOUT_MS = 60_000;
 
-/** Every option of Fastify and of its server that the environment or this template sets. */
+/** All options of Fastify and its server that the environment or this template sets. */
 export function serverOptions(config: Readonly<Config>): FastifyHttpOptions<RawServerDefault> {
   const readClientHeader = createHeaderReader(config);
   return {
@@ -17,26 +17,26 @@ export function serverOptions(config: Readonly<Config>): FastifyHttpOptions<RawS
     logController: new RequestLog(),
     genReqId: readRequestId,
     trustProxy: trustProxies(config.TRUST_PROXY),
-    // Else a folder's own URL is two routes for each method, which cost time and memory.
+    // Otherwise /notes and /notes/ would be two routes, which costs time and memory.
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PATH_PART },
-    // The router must close an idle connection first, or it sends a request into a closing one.
+    // The router must close an idle connection first, or it may send a request on a closed one.
     keepAliveTimeout: config.KEEP_ALIVE_TIMEOUT_MS,
-    // How long a client may take to send a request with its body; Fastify's default is for ever.
+    // How long a client may take to send a request and its body. Fastify's default has no limit.
     requestTimeout: 60_000,
     http: {
       headersTimeout: 15_000,
       connectionsCheckingInterval: 5_000,
-      // plugins/errors/ refuses what has no host, or two of them (joined here), as all errors.
+      // plugins/errors/ refuses a request with no host, or with two hosts (joined here).
       requireHostHeader: false,
       joinDuplicateHeaders: true,
     },
     clientErrorHandler: answerClientError,
-    // Fastify calls it before it makes the request.
+    // Fastify calls this before it creates the request, which reads the header.
     rewriteUrl: (request) => {
       readClientHeader(request);
       return rewriteUrl(request);
     },
-    // While the process drains, requests that still come are served: see src/drain.ts.
+    // Requests that arrive during a drain are served: see src/drain.ts.
     return503OnClosing: false,
   };
 }

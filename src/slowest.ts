@@ -1,15 +1,15 @@
-/** Somebody for whom bytes are held in memory. */
+/** A client for which bytes are held in memory. */
 export interface Holder {
   held: number;
-  /** How much of that waits for them. */
+  /** How many of these bytes wait for the client. */
   waiting: number;
-  /** When they last took or sent something, by performance.now(). */
+  /** When the client last read or sent something, by performance.now(). */
   progressAt: number;
 }
 
 /**
- * Who has to go so that no more than `max` bytes are held: of those for whom at least the average
- * waits, first who stood still for longest.
+ * Finds the clients to cut off so that at most `max` bytes are held. Only clients with at least the
+ * average number of waiting bytes are chosen, the longest without progress first.
  */
 export function findSlowest<Some extends Holder>(holders: Some[], max: number): Some[] {
   let held = sum(holders.map((holder) => holder.held));

@@ -1,4 +1,4 @@
-// A signal can come at any moment: the handlers are there before the app is loaded.
+// A signal can come at any time, so the handlers are set before the app loads.
 import './signals.ts';
 import './source-maps.ts';
 
