@@ -13,7 +13,7 @@ const TRIES = 10;
 /** Measures what reads bytes of clients and servers, as the suite does, and bounds its time. */
 export async function proveExpressions(tally: Tally): Promise<void> {
   for (const [name, read, prepare] of await findReaders())
-    await tally.check(`Time is linear in what is read, below ${MAX_MS} ms: ${name}`, async () => {
+    await tally.check(`Time is linear in the input and below ${MAX_MS} ms: ${name}`, async () => {
       let worst = measureGrowth(read, MAX_GROWTH, prepare);
       for (let count = 0; worst.ms > MAX_MS && count < TRIES; count++)
         worst = measureGrowth(read, MAX_GROWTH, prepare);

@@ -18,11 +18,11 @@ const STOP_MS = 60_000;
 /** Lets nobody read the log, and its disk be full. */
 export async function proveLog(tally: Tally): Promise<void> {
   for (const workers of ['1', '2'])
-    await tally.check(`A reader of the log that stands still, WEB_CONCURRENCY=${workers}`, () =>
+    await tally.check(`The app serves while nobody reads its log, WEB_CONCURRENCY=${workers}`, () =>
       standStill(workers),
     );
   const isRoot = process.getuid?.() === 0;
-  if (isRoot) await tally.check('A log on a full disk', fillDisk);
+  if (isRoot) await tally.check('The app serves while its log is on a full disk', fillDisk);
   else console.log('skipped A log on a full disk: only root mounts a tmpfs');
 }
 

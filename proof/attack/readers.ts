@@ -20,7 +20,10 @@ const REST_MS = 500;
 
 /** Asks for large pages and does not read them, beside a reader that is slow but steady. */
 export async function proveReaders(tally: Tally): Promise<void> {
-  await tally.check(`${READERS} readers of a page of 4 MB that stand still`, standStill);
+  await tally.check(
+    `The app serves while ${READERS} clients request 4 MB each and stop reading`,
+    standStill,
+  );
 }
 
 async function standStill(): Promise<string> {

@@ -27,7 +27,7 @@ export async function proveSecrets(tally: Tally): Promise<void> {
     httpUrl: `http://127.0.0.1:${port}`,
   };
   for (const [index, [name, leak]] of leaks.entries())
-    await tally.check(`The log hides a secret of ${name}`, () => proveSecret(leak, index, servers));
+    await tally.check(`The log hides secrets of ${name}`, () => proveSecret(leak, index, servers));
   await tally.check(`There are at least ${LEAST} secrets`, () => assert(leaks.length >= LEAST));
   server.closeAllConnections();
   server.close();

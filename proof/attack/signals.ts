@@ -21,8 +21,9 @@ const SIGNALS = [['SIGTERM'], ['SIGINT'], ['SIGTERM', 'SIGTERM', 'SIGTERM']] as 
 /** Sends signals at every moment of the boot, of one process and of workers. */
 export async function proveSignals(tally: Tally): Promise<void> {
   for (const workers of ['1', '2'])
-    await tally.check(`${MOMENTS} moments of the boot with WEB_CONCURRENCY=${workers}`, () =>
-      sweep(workers),
+    await tally.check(
+      `A signal at ${MOMENTS} moments of the boot ends it, WEB_CONCURRENCY=${workers}`,
+      () => sweep(workers),
     );
 }
 

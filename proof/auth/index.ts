@@ -30,19 +30,19 @@ export async function prove(tally: Tally): Promise<void> {
   await using app = await start({ RATE_LIMIT_MAX: '0' });
   const token = await issuer.ask('RS256');
   for (const alg of ALGORITHMS)
-    await tally.check(`A token signed with ${alg} says who is calling`, async () => {
+    await tally.check(`A token signed with ${alg} identifies the caller`, async () => {
       const answer = await ask(app, '/me', `Bearer ${await issuer.ask(alg, 'notes:read')}`);
       assert.deepEqual(answer.body, { id: 'proof', scopes: ['notes:read'] });
     });
-  await tally.check('No token is 401, and so is another scheme', async () => {
+  await tally.check('A request without a token, or with another scheme, answers 401', async () => {
     for (const authorization of [undefined, '', 'Basic YTpi', `Token ${token}`])
       assert.deepEqual((await ask(app, '/me', authorization)).challenge, NONE);
   });
-  await tally.check('What asks for no token is open', async () => {
+  await tally.check('Routes without config.auth answer without a token', async () => {
     for (const path of ['/', '/health/live', '/health/ready', '/docs', '/openapi.json', '/notes'])
       assert.equal((await fetch(app.url + path)).status, 200, path);
   });
-  await tally.check('A token without the scope is 403, one with it is not', async () => {
+  await tally.check('A token without the scope answers 403, one with it 200', async () => {
     for (const scope of ['', 'notes:read']) {
       const authorization = `Bearer ${await issuer.ask('ES256', scope)}`;
       const { challenge } = await ask(app, '/proof/scoped', authorization);
@@ -51,33 +51,31 @@ export async function prove(tally: Tally): Promise<void> {
     const authorization = `Bearer ${await issuer.ask('ES256', 'notes:read notes:write')}`;
     assert.equal((await ask(app, '/proof/scoped', authorization)).challenge[0], 200);
   });
-  await tally.check('Bad tokens are 401, each of them', () => proveBadTokens(app, issuer, INVALID));
+  await tally.check('Each bad token answers 401', () => proveBadTokens(app, issuer, INVALID));
   await tally.check('A flood of unknown keys asks the issuer at most once in 30 s', () =>
     proveFlood(app, issuer),
   );
-  await tally.check('Two Authorization headers are 401', async () =>
+  await tally.check('Two Authorization headers answer 401', async () =>
     assert.equal(await askTwice(app, `Bearer ${token}`), 401),
   );
-  await tally.check('A token of 64 KiB is refused', async () =>
+  await tally.check('A token of 64 KiB answers 431', async () =>
     assert.equal((await ask(app, '/me', `Bearer ${'a'.repeat(65_536)}`)).challenge[0], 431),
   );
-  await tally.check('What checking a token costs', () => measureCosts(issuer));
-  await tally.check('The page of the API takes a token and sends it', () => provePage(app, token));
-  await tally.check('The token goes to a backing app only where a route passes it on', () =>
+  await tally.check('The time to check a token is measured', () => measureCosts(issuer));
+  await tally.check('GET /docs takes a token and sends it', () => provePage(app, token));
+  await tally.check('The token goes to a backing app only if a route passes it on', () =>
     proveChain(start, token),
   );
-  await tally.check('Another key is taken without one wrong answer', () =>
-    proveRotation(app, issuer),
-  );
+  await tally.check('A key rotation causes no wrong answer', () => proveRotation(app, issuer));
   const away: Challenge = [503, 'AUTH_UNAVAILABLE', null];
-  await tally.check('An issuer whose certificate nobody vouches for is away', async () => {
+  await tally.check('An issuer with an untrusted certificate counts as down', async () => {
     const { url, server } = await startUntrusted();
     await using careful = await start({ AUTH_ISSUER_URL: url });
     assert.deepEqual((await ask(careful, '/me', `Bearer ${token}`)).challenge, away);
     server.closeAllConnections();
     server.close();
   });
-  await tally.check('While the issuer is away, keys that are known go on working', async () => {
+  await tally.check('While the issuer is down, known keys work', async () => {
     await issuer[Symbol.asyncDispose]();
     assert.equal((await ask(app, '/me', `Bearer ${token}`)).challenge[0], 200);
     await using other = await start();
@@ -88,13 +86,13 @@ export async function prove(tally: Tally): Promise<void> {
     const authorization = `Bearer ${await issuer.ask('ES256')}`;
     for (const started of [app, other]) await waitForOk(started, authorization);
   });
-  await tally.check('Without an issuer a protected route is closed', async () => {
+  await tally.check('Without an issuer, a protected route answers 503', async () => {
     await using closed = await startApp({ folder });
     const { challenge } = await ask(closed, '/me', `Bearer ${token}`);
     assert.deepEqual(challenge, [503, 'AUTH_NOT_ATTACHED', null]);
   });
   await tally.check(
-    'Without plugins/auth a protected route keeps the app from starting',
+    'Without plugins/auth, a protected route keeps the app from starting',
     async () => {
       await rm(path.join(folder, 'dist/plugins/auth'), { recursive: true });
       const { ended, lines } = runApp('web', { DATABASE_URL: 'pglite:memory' }, [], folder);
@@ -105,7 +103,7 @@ export async function prove(tally: Tally): Promise<void> {
       );
     },
   );
-  await tally.check('No line of the log has the token', () => {
+  await tally.check('No log line contains the token', () => {
     assert(!app.process.lines.some((line) => line.includes(token)));
   });
 }

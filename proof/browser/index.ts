@@ -16,7 +16,9 @@ type Look = (typeof LOOKS)[number];
 export async function prove(tally: Tally): Promise<void> {
   await using app = await startApp();
   await using browser = await launchBrowser();
-  await tally.check('The watch sees what a page may not do', () => proveWatch(browser, app));
+  await tally.check('The check of pages detects a page that breaks its rules', () =>
+    proveWatch(browser, app),
+  );
   for (const look of LOOKS) {
     await tally.check(`The welcome page, ${look.name}`, () => proveWelcome(browser, app, look));
     await tally.check(`The page of the API, ${look.name}`, () => proveDocs(browser, app, look));
@@ -28,13 +30,15 @@ export async function prove(tally: Tally): Promise<void> {
     'under /api/': router.prefixed,
   };
   for (const [place, url] of Object.entries(places)) {
-    await tally.check(`The links of the welcome page lead somewhere, ${place}`, () =>
+    await tally.check(`The links of the welcome page work, ${place}`, () =>
       proveLinks(browser, url),
     );
     await tally.check(`A note is created through the page of the API, ${place}`, () =>
       proveTrying(browser, url),
     );
-    await tally.check(`It is found where its Location says, ${place}`, () => proveLocation(url));
+    await tally.check(`The created note is found at its Location, ${place}`, () =>
+      proveLocation(url),
+    );
   }
 }
 

@@ -28,16 +28,13 @@ export async function prove(tally: Tally): Promise<void> {
       return await provePass(slug, postgres);
     },
   );
-  await tally.check('contract 9: the same as another user, on files that nobody may write', () =>
+  await tally.check('contract 9: The app runs as another user, on read-only files', () =>
     proveReadOnly(slug, postgres),
   );
-  await tally.check(
-    'With npm ci --ignore-scripts, where the Node of package.json is there already',
-    async () => {
-      const slug = await build('npm ci --ignore-scripts', [node, ...MACHINE_PATH], node);
-      return await provePass(slug, postgres);
-    },
-  );
+  await tally.check('npm ci --ignore-scripts is enough on the Node of package.json', async () => {
+    const slug = await build('npm ci --ignore-scripts', [node, ...MACHINE_PATH], node);
+    return await provePass(slug, postgres);
+  });
 }
 
 /**

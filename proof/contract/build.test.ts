@@ -42,7 +42,7 @@ test('A stack trace of the built app names lines of the sources', async (t) => {
   t.match(stderr, /plugins[\\/]errors[\\/]answer\.ts:\d+:\d+/);
 });
 
-test('A package of ES modules, of CommonJS, or of both is imported as Node imports it', async (t) => {
+test('Packages of ES modules, CommonJS or both are imported as Node imports them', async (t) => {
   const packages = {
     'es-modules-only/package.json': '{ "exports": { "import": "./index.mjs" } }',
     'es-modules-only/index.mjs': "export default 'ES module';",
@@ -59,7 +59,7 @@ test('A package of ES modules, of CommonJS, or of both is imported as Node impor
   t.strictSame(await ask(t, { packages, route }), ['ES module', 'ES module', true, false]);
 });
 
-test('A package reads a file beside itself, and starts a worker from one', async (t) => {
+test('A package can read a file beside itself, and start a worker from one', async (t) => {
   const packages = {
     'reads-file/index.js': `
       const { readFileSync } = require('node:fs');
@@ -100,7 +100,7 @@ test("pino's transports run in their worker", async (t) => {
   t.match(await ask(t, { packages, route }), { msg: 'transported' });
 });
 
-test('A package works that depends on one that the build has packed', async (t) => {
+test('A package that depends on a bundled one works', async (t) => {
   const packages = {
     'kysely-addition/package.json': '{ "type": "module", "exports": "./index.js" }',
     'kysely-addition/index.js': `
@@ -147,7 +147,7 @@ test('A package works that depends on one that the build has packed', async (t) 
   t.match(answer, { sql: /^select lower\("big_title"\) as "t", .* as "all_tags" from "notes"$/ });
 });
 
-test('A release refuses a schema that cannot be compiled; without one its route alone fails', async (t) => {
+test('A schema that cannot be compiled fails the release; without a release, its route alone', async (t) => {
   const folder = await copyBuild(t);
   const route = `
     const schema = { querystring: { type: 'object', properties: { a: { $ref: 'nowhere#' } } } };
@@ -164,7 +164,7 @@ test('A release refuses a schema that cannot be compiled; without one its route 
   t.equal((await fetch(web.url)).status, 200);
 });
 
-test('The built app runs in a workspace, below a folder of any name', async (t) => {
+test('The built app runs in a workspace, in a folder of any name', async (t) => {
   const built = await copyBuild(t);
   const workspace = path.join(await createFolder(t), 'Größe 100% #1 a+b');
   const folder = path.join(workspace, 'apps/poort');
@@ -179,7 +179,7 @@ test('The built app runs in a workspace, below a folder of any name', async (t) 
     t.equal((await fetch(web.url + url)).status, 200, url);
 });
 
-test('What is built has files of its own, where Swagger UI is not installed', async (t) => {
+test("The built app has Swagger UI's files where the package is not installed", async (t) => {
   if (!existsSync(path.join(ROOT, 'plugins/docs'))) return;
   const folder = await copyBuild(t, ['swagger-ui-dist']);
   const web = await startProcess(t, { entry: 'web', folder, environment: { DATABASE_URL: DOWN } });
@@ -191,7 +191,7 @@ test('What is built has files of its own, where Swagger UI is not installed', as
   }
 });
 
-test('The built app does not have the issuer of development, and says so', async (t) => {
+test('The built app refuses the local issuer and says why', async (t) => {
   if (!existsSync(path.join(ROOT, 'plugins/auth'))) return;
   const environment = {
     DATABASE_URL: DOWN,

@@ -3,7 +3,7 @@ import { DOWN, type Environment, startProcess } from '../../test/helper.ts';
 import { copyBuild } from '../../test/process/copy-build.ts';
 import { readFailure } from './read-failure.ts';
 
-test('While the database is down the built app serves, and readiness says so', async (t) => {
+test('While the database is down, the built app serves, and readiness is down', async (t) => {
   const web = await startProcess(t, { entry: 'web', environment: { DATABASE_URL: DOWN } });
   const ready = await fetch(`${web.url}/health/ready`);
   t.equal(ready.status, 503);
@@ -16,14 +16,14 @@ test('While the database is down the built app serves, and readiness says so', a
   t.notMatch(JSON.stringify(web.lines), 'hunter2');
 });
 
-test('While the database is down a release ends with 1, and its last line says why', async (t) => {
+test('While the database is down, a release ends with 1, and its last line says why', async (t) => {
   const release = await startProcess(t, { entry: 'release', environment: { DATABASE_URL: DOWN } });
   t.equal(await release.exited, 1);
   t.match(release.lines.at(-1), { level: 60, err: { code: 'ECONNREFUSED', stack: String } });
   t.notMatch(JSON.stringify(release.lines), 'hunter2');
 });
 
-test('Without a DATABASE_URL, or with one that is none, the built app ends before it listens', async (t) => {
+test('Without a valid DATABASE_URL, the built app ends before it listens', async (t) => {
   const start = (environment: Environment) => startProcess(t, { entry: 'web', environment });
   t.match(
     await readFailure(t, await start({})),
@@ -37,10 +37,10 @@ test('Without a DATABASE_URL, or with one that is none, the built app ends befor
   t.notMatch(message, 'hunter2');
 });
 
-test('Where PGlite is not installed', async (t) => {
+test('The built app without PGlite', async (t) => {
   const folder = await copyBuild(t, ['@electric-sql']);
 
-  await t.test('a pglite: URL ends it with what to do', async (t) => {
+  await t.test('A pglite: URL ends the built app with the way to fix it', async (t) => {
     for (const entry of ['web', 'release'] as const) {
       const environment = { DATABASE_URL: 'pglite:memory' };
       const message = await readFailure(t, await startProcess(t, { entry, environment, folder }));
@@ -51,7 +51,7 @@ test('Where PGlite is not installed', async (t) => {
     }
   });
 
-  await t.test('it starts with another database', async (t) => {
+  await t.test('The built app starts with another database', async (t) => {
     const web = await startProcess(t, {
       entry: 'web',
       environment: { DATABASE_URL: DOWN },

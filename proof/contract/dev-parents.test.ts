@@ -32,7 +32,7 @@ const STREAM = `
   export default route;
 `;
 
-test('npm run dev starts again long before SHUTDOWN_TIMEOUT_MS while a stream is open', async (t) => {
+test('npm run dev restarts long before SHUTDOWN_TIMEOUT_MS while a stream is open', async (t) => {
   const folder = await copySources(t);
   await writeFiles(folder, { 'routes/stream/index.ts': STREAM });
   const url = `http://localhost:${await findFreePort()}`;
@@ -51,7 +51,7 @@ test('npm run dev starts again long before SHUTDOWN_TIMEOUT_MS while a stream is
   await poll(() => readOutput().split('Server listening').length > 1);
 });
 
-test('npm run dev -- --inspect=0 debugs the app, a change in a new folder starts it again', async (t) => {
+test('npm run dev -- --inspect=0 debugs the app; a change in a new folder restarts it', async (t) => {
   const folder = await copySources(t);
   const PORT = String(await findFreePort());
   const { readOutput } = startDev(t, folder, { PORT, DATABASE_URL: DOWN }, ['--inspect=0']);

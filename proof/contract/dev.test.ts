@@ -27,11 +27,11 @@ test('npm run dev', async (t) => {
   await writeFiles(folder, { '.env': `PORT=1\nLOG_LEVEL=info\nDATABASE_URL=${DOWN}\n` });
   const { exited, group, readOutput } = startDev(t, folder, { PORT: String(port) });
 
-  await t.test('listens on the port of the environment, which wins over .env', async () => {
+  await t.test('The port of the environment wins over .env', async () => {
     await poll(() => readOutput().includes(`http://localhost:${port}\n`));
   });
 
-  await t.test('prints logs for people', async (t) => {
+  await t.test('Logs are readable for people', async (t) => {
     await fetch(`${url}/?token=hunter2`);
     await poll(() => / GET \/ 200/.test(readOutput()));
     t.notMatch(readOutput(), /^\{/m);
@@ -39,19 +39,19 @@ test('npm run dev', async (t) => {
   });
 
   await t.test(
-    'serves a route file that is new, with the settings of .env, which wins over .env.example',
+    'A new route file is served, with the settings of .env over .env.example',
     async () => {
       await writeFiles(folder, { 'routes/hello/index.ts': createRoute('Hello') });
       await pollAnswer(`${url}/hello`, 'Hello at info');
     },
   );
 
-  await t.test('serves a route file that was changed', async () => {
+  await t.test('A changed route file is served', async () => {
     await writeFiles(folder, { 'routes/hello/index.ts': createRoute('Hello again') });
     await pollAnswer(`${url}/hello`, 'Hello again at info');
   });
 
-  await t.test('waits for the next change where a file is broken', async () => {
+  await t.test('After a broken file, it waits for the next change', async () => {
     await writeFiles(folder, { 'routes/hello/index.ts': 'export default async (app) => {' });
     await poll(() => readOutput().includes('SyntaxError'));
     await writeFiles(folder, { 'routes/hello/index.ts': createRoute('Hello at last') });
@@ -59,12 +59,12 @@ test('npm run dev', async (t) => {
   });
 
   for (const level of ['warn', 'error'])
-    await t.test(`starts with LOG_LEVEL=${level} when .env is changed to it`, async () => {
+    await t.test(`A change of .env to LOG_LEVEL=${level} restarts the app with it`, async () => {
       await writeFiles(folder, { '.env': `PORT=1\nLOG_LEVEL=${level}\nDATABASE_URL=${DOWN}\n` });
       await pollAnswer(`${url}/hello`, `Hello at last at ${level}`);
     });
 
-  await t.test('stops at one Ctrl-C and leaves no process', async () => {
+  await t.test('One Ctrl-C stops the app and leaves no process', async () => {
     process.kill(group, 'SIGINT');
     await exited;
     await poll(() => !isRunning(group));

@@ -19,7 +19,7 @@ test('The embedded database', async (t) => {
   t.equal(await countVisit(first), 1);
 
   await t.test(
-    'is refused to a second process, which says so and serves what needs none',
+    'A second process is refused the database, says so, and serves what needs none',
     async (t) => {
       const second = await startFixture(t, environment);
       const line = await second.waitForLine('The database is not ready');
@@ -33,7 +33,7 @@ test('The embedded database', async (t) => {
     },
   );
 
-  await t.test('keeps its data when the process stops, and when it is killed', async (t) => {
+  await t.test('The data is kept when the process stops, and when it is killed', async (t) => {
     first.signal('SIGTERM');
     t.equal(await first.exited, 0);
     const next = await startFixture(t, environment);

@@ -6,7 +6,7 @@ const environment = { DATABASE_URL: DOWN, LOG_LEVEL: 'info' };
 const run = (t: Test, options: Omit<ProcessOptions, 'environment'>, input = '') =>
   runProcess(t, { environment, source: 'src', ...options }, input);
 
-test('The worker answers for its health and for nothing else, with the database away', async (t) => {
+test('The worker answers the health routes alone, while the database is down', async (t) => {
   const started = await startProcess(t, { entry: 'worker', environment, source: 'src' });
   const { url, lines, waitForLine, signal, exited } = started;
   await waitForLine('The job queue is away');
@@ -23,7 +23,7 @@ test('The worker answers for its health and for nothing else, with the database 
   t.equal(lines.filter(({ msg }) => msg.startsWith('The job queue is away')).length, 1);
 });
 
-test('job runs one job in the foreground, and says what it does not know', async (t) => {
+test('job runs one job in the foreground, and names an unknown one', async (t) => {
   const job = (...args: string[]) => run(t, { entry: 'job-command', args });
   t.match(await job('work', '{"how":"end"}'), { code: 0, last: { job: 'work', outcome: 'done' } });
   t.match(await job('work', '{"how":"throw"}'), {
@@ -48,7 +48,7 @@ test('job runs one job in the foreground, and says what it does not know', async
   });
 });
 
-test('console runs the lines of a pipe, one after the other', async (t) => {
+test('console runs the lines of its stdin in order', async (t) => {
   const open = (input: string) => run(t, { entry: 'console' }, input);
   const lines = [
     'const one = await Promise.resolve(1)',

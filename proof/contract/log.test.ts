@@ -27,7 +27,7 @@ const headers = {
   'content-type': 'application/json',
 };
 
-test('contract 23: A request of any kind is one JSON line on stdout, with these fields and nothing of what it carried', async (t) => {
+test('contract 23: Each request is one JSON line on stdout, without its body, query and headers', async (t) => {
   const { url, lines, noise, signal, exited } = await startProcess(t, {
     entry: 'fixture',
     environment: { DATABASE_URL: DOWN, SHUTDOWN_DELAY_MS: '0' },
@@ -57,7 +57,7 @@ test('contract 23: A request of any kind is one JSON line on stdout, with these 
   t.strictSame(noise, []);
 });
 
-test('contract 17: A handler that is later than REQUEST_TIMEOUT_MS answers 503, and the log says so', async (t) => {
+test('contract 17: A handler that exceeds REQUEST_TIMEOUT_MS answers 503, and the log says so', async (t) => {
   const environment = { DATABASE_URL: DOWN, REQUEST_TIMEOUT_MS: '200' };
   const { url, waitForLine } = await startProcess(t, { entry: 'fixture', environment });
   const answer = await fetch(`${url}/fixture/hung`);
@@ -75,7 +75,7 @@ test('contract 17: A handler that is later than REQUEST_TIMEOUT_MS answers 503, 
   });
 });
 
-test('A request whose client did not wait for the answer is one line too', async (t) => {
+test('A request whose client disconnects is one log line', async (t) => {
   const environment = { DATABASE_URL: DOWN };
   const { url, lines, waitForLine, write } = await startProcess(t, {
     entry: 'fixture',
@@ -94,7 +94,7 @@ test('A request whose client did not wait for the answer is one line too', async
   );
 });
 
-test('An answer that breaks off has a line with the error beside that of its request', async (t) => {
+test("An answer that breaks off logs an error line beside its request's line", async (t) => {
   const environment = { DATABASE_URL: DOWN };
   const { url, lines } = await startProcess(t, { entry: 'fixture', environment });
   const answer = await fetch(`${url}/long-lived/broken`);
@@ -123,7 +123,7 @@ test('An answer that breaks off has a line with the error beside that of its req
   t.equal((await fetch(url)).status, 200);
 });
 
-test('A WebSocket is one line when it ends, with status 101', async (t) => {
+test('A WebSocket is one log line when it ends, with status 101', async (t) => {
   const environment = { DATABASE_URL: DOWN };
   const { url, waitForLine } = await startProcess(t, { entry: 'fixture', environment });
   const socket = new WebSocket(`${url.replace('http:', 'ws:')}/long-lived/other-socket`);

@@ -50,7 +50,7 @@ test('npm run new app NAME without CAPABILITIES', async (t) => {
   const folder = await createClone(t);
   const read = (file: string) => readFileSync(path.join(folder, file), 'utf8');
 
-  await t.test('refuses a name, a word and a capability that it does not know', async (t) => {
+  await t.test('A bad name, word or capability is refused', async (t) => {
     for (const name of ['Book', '1st', 'book-', '../x'])
       t.match(create(folder, name), { status: 1, stderr: `"${name}" is not a name for an app` });
     t.match(create(folder, 'book-shop', 'redis'), { status: 1, stderr: '"redis" is not known' });
@@ -59,13 +59,13 @@ test('npm run new app NAME without CAPABILITIES', async (t) => {
     t.equal(run(folder, 'git', 'status', '--porcelain').stdout, '', 'nothing is changed');
   });
 
-  await t.test('refuses a tree with changes', async (t) => {
+  await t.test('A tree with changes is refused', async (t) => {
     await writeFiles(folder, { 'note.txt': 'mine' });
     t.match(create(folder, 'book-shop'), { status: 1, stderr: /not committed[\s\S]*note\.txt/ });
     run(folder, 'git', 'clean', '--quiet', '--force');
   });
 
-  await t.test('writes the name everywhere, and removes what is named', async (t) => {
+  await t.test('The name is written everywhere, and what is named is removed', async (t) => {
     const names = readRemovals(read('README.md')).map(({ name }) => name);
     const [first = '', last = ''] = [names.at(0), names.at(-1)];
     // One of them was removed by hand.

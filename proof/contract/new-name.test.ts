@@ -35,13 +35,13 @@ async function renameApp(t: Test): Promise<string> {
   return folder;
 }
 
-test('A new name and version in package.json, and nowhere else', async (t) => {
+test('A new name and version in package.json', async (t) => {
   const folder = await renameApp(t);
   const web = await startProcess(t, { entry: 'web', environment: { DATABASE_URL: DOWN }, folder });
   const get = async (file: string, accept = '*/*') =>
     (await fetch(`${web.url}${file}`, { headers: { accept } })).text();
 
-  await t.test('is what GET / says, to a program and to a browser', async (t) => {
+  await t.test('GET / has the new name and version, for programs and browsers', async (t) => {
     t.match(JSON.parse(await get('/')), NEW);
     const page = await get('/', 'text/html');
     t.match(page, `<title>${NEW.name}</title>`);
@@ -49,19 +49,19 @@ test('A new name and version in package.json, and nowhere else', async (t) => {
     for (const text of [page, await get('/')]) t.notMatch(text, OLD);
   });
 
-  await t.test('is what the document of the API says, where there is one', async (t) => {
+  await t.test('/openapi.json has the new name and version', async (t) => {
     const { info } = JSON.parse(await get('/openapi.json'));
     if (info) t.match(info, { title: NEW.name, version: NEW.version });
     for (const file of ['/openapi.json', '/docs']) t.notMatch(await get(file), OLD, file);
   });
 
-  await t.test('is what app.json says', async (t) => {
+  await t.test('app.json has the new name', async (t) => {
     const app = await readFile(path.join(folder, 'app.json'), 'utf8');
     t.equal(JSON.parse(app).name, NEW.name);
     t.notMatch(app, OLD);
   });
 
-  await t.test('is what every line of the log says', async (t) => {
+  await t.test('Each log line has the new name', async (t) => {
     web.signal('SIGTERM');
     await web.exited;
     t.ok(web.lines.length > 0);

@@ -46,7 +46,7 @@ test('npm run new resource', async (t) => {
   const folder = await copyApp(t);
   const before = listFiles(folder);
 
-  await t.test('writes a migration, three files of routes and a test', async (t) => {
+  await t.test('It writes a migration, three files of routes and a test', async (t) => {
     const regular = run(folder, 'scripts/new.ts', 'resource', 'order-items');
     t.match(regular, { status: 0, stderr: '', stdout: 'order-items, singular order-item' });
     const irregular = run(folder, 'scripts/new.ts', 'resource', 'people', 'person');
@@ -69,7 +69,7 @@ test('npm run new resource', async (t) => {
     );
   });
 
-  await t.test('takes away what it could not complete', async (t) => {
+  await t.test('It deletes the files of a run that fails', async (t) => {
     await rm(path.join(folder, 'test/routes'), { recursive: true });
     await writeFile(path.join(folder, 'test/routes'), 'in the way');
     const before = listFiles(folder);
@@ -83,7 +83,7 @@ test('npm run new resource', async (t) => {
   });
 });
 
-test('npm run new resource answers 1 and the reason, and writes nothing', async (t) => {
+test('npm run new resource with bad input ends with 1 and the reason, and writes nothing', async (t) => {
   const folder = await copyApp(t);
   await writeFile(path.join(folder, 'test/routes/lamps.test.ts'), '');
   const before = listFiles(folder);

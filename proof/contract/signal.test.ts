@@ -28,7 +28,7 @@ async function startFor(t: Test, ms: number, environment: Environment) {
   return web;
 }
 
-test('contract 32: A signal at any moment of the boot ends it with 0, one process or workers', async (t) => {
+test('contract 32: A signal at any moment of the boot ends the app with 0, with workers too', async (t) => {
   for (const workers of ['1', '2']) {
     for (let ms = 0; ms < 800; ms += 200) {
       for (const signals of [['SIGTERM'], ['SIGINT'], ['SIGTERM', 'SIGTERM', 'SIGTERM']] as const) {
@@ -44,14 +44,14 @@ test('contract 32: A signal at any moment of the boot ends it with 0, one proces
   }
 });
 
-test('SIGHUP drains like SIGTERM, exit code 0', async (t) => {
+test('SIGHUP drains like SIGTERM; exit code 0', async (t) => {
   const web = await startProcess(t, options());
   web.signal('SIGHUP');
   await web.waitForLine('Draining');
   t.equal(await web.exited, 0);
 });
 
-test("SIGUSR1 opens no debugger's port", async (t) => {
+test('SIGUSR1 opens no debugger port', async (t) => {
   const web = await startProcess(t, options());
   web.signal('SIGUSR1');
   t.equal((await fetch(web.url)).status, 200);
@@ -61,7 +61,7 @@ test("SIGUSR1 opens no debugger's port", async (t) => {
   t.notMatch(web.noise, /Debugger/);
 });
 
-test('A crash closes the port at once; what is in flight is given up soon, exit code 1', async (t) => {
+test('A crash closes the port at once and gives up requests in flight soon; exit code 1', async (t) => {
   const limits = { SHUTDOWN_DELAY_MS: '599999', SHUTDOWN_TIMEOUT_MS: '600000' };
   const web = await startProcess(t, options(limits));
   const hung = fetch(`${web.url}/fixture/hung`).catch((error) => error);
@@ -73,7 +73,7 @@ test('A crash closes the port at once; what is in flight is given up soon, exit 
   t.match(await hung, { message: 'fetch failed' });
 });
 
-test('A crash while it drains ends it with 1 too', async (t) => {
+test('A crash while draining ends the app with 1', async (t) => {
   const limits = { SHUTDOWN_DELAY_MS: '599999', SHUTDOWN_TIMEOUT_MS: '600000' };
   const web = await startProcess(t, options(limits));
   web.signal('SIGTERM');
@@ -82,7 +82,7 @@ test('A crash while it drains ends it with 1 too', async (t) => {
   t.equal(await web.exited, 1);
 });
 
-test('A worker that crashes is replaced while it still answers, and the port is served', async (t) => {
+test('A worker that crashes is replaced while it still answers', async (t) => {
   const web = await startProcess(t, options({ WEB_CONCURRENCY: '2', RATE_LIMIT_MAX: '0' }));
   const countWorkers = () => web.lines.filter(({ msg }) => msg.startsWith('Server')).length;
   await poll(() => countWorkers() === 2);

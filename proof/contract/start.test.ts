@@ -51,7 +51,7 @@ function listAddresses(): string[] {
 test('contract 5: With a DATABASE_URL and nothing else, the built app', async (t) => {
   const web = await startWeb(t, { ...DATABASE, HOST: '' });
 
-  await t.test('says where it listens, with a URL to click', async (t) => {
+  await t.test('The log has the URL on which it listens', async (t) => {
     t.match(web.url, /^http:\/\/localhost:\d+$/);
     t.match(await web.waitForLine('Server listening'), {
       level: 30,
@@ -60,7 +60,7 @@ test('contract 5: With a DATABASE_URL and nothing else, the built app', async (t
     t.match(await (await fetch(web.url)).json(), { name: manifest.name });
   });
 
-  await t.test('contract 2: answers on all interfaces', async (t) => {
+  await t.test('contract 2: It answers on all interfaces', async (t) => {
     for (const host of listAddresses()) {
       t.equal(
         (await fetch(`http://${host}:${new URL(web.url).port}/health/live`)).status,
@@ -70,7 +70,7 @@ test('contract 5: With a DATABASE_URL and nothing else, the built app', async (t
     }
   });
 
-  await t.test('writes nothing but JSON to stdout, and nothing to stderr', async (t) => {
+  await t.test('Stdout has only JSON, and stderr nothing', async (t) => {
     web.signal('SIGKILL');
     await web.exited;
     t.strictSame(web.noise, []);
@@ -78,7 +78,7 @@ test('contract 5: With a DATABASE_URL and nothing else, the built app', async (t
   });
 });
 
-test('contract 1: It listens on PORT and on nothing else; that is 5000 where a platform sets none', async (t) => {
+test('contract 1: The app listens on PORT alone; 5000 if it is not set', async (t) => {
   const port = await findFreePort();
   const node = [NODE, '--import', WATCH];
   const web = await startProcess(t, {
@@ -96,7 +96,7 @@ test('contract 1: It listens on PORT and on nothing else; that is 5000 where a p
   t.equal((await readConfig({ ...DATABASE, PORT: '' })).PORT, 5000);
 });
 
-test('contract 10: With what platforms set it serves, with WEB_CONCURRENCY workers but one for a processor', async (t) => {
+test("contract 10: The app serves with platforms' variables, one worker per processor at most", async (t) => {
   const environment = { ...DATABASE, ...PLATFORM, WEB_CONCURRENCY: '3' };
   const web = await startProcess(t, { entry: 'fixture', environment });
   t.match(
@@ -108,7 +108,7 @@ test('contract 10: With what platforms set it serves, with WEB_CONCURRENCY worke
   t.strictSame(web.noise, []);
 });
 
-test('contract 3: A bad environment ends it before it listens, all problems in one line', async (t) => {
+test('contract 3: A bad environment ends the app before it listens, with all problems in one line', async (t) => {
   const environment = { PORT: '80000', LOG_LEVEL: 'loud', HOST: 'mysql://root:hunter2@db/app' };
   const message = await readFailure(t, await startWeb(t, { ...DATABASE, ...environment }));
   t.match(message, /^The environment is not valid:\n/);
@@ -116,7 +116,7 @@ test('contract 3: A bad environment ends it before it listens, all problems in o
   t.notMatch(message, 'hunter2');
 });
 
-test('A taken port ends it with what to do', async (t) => {
+test('A taken port ends the app with the way to fix it', async (t) => {
   const other = createServer();
   t.teardown(() => other.close());
   await once(other.listen(0, '127.0.0.1'), 'listening');
@@ -125,7 +125,7 @@ test('A taken port ends it with what to do', async (t) => {
   t.match(message, `Port ${port} is taken by another process. Stop it, or set PORT to a free one`);
 });
 
-test('A privileged port ends it with what to do', async (t) => {
+test('A privileged port ends the app with the way to fix it', async (t) => {
   const isRoot = process.getuid?.() === 0;
   const node = [...(isRoot ? ['setpriv', '--bounding-set=-net_bind_service'] : []), NODE];
   const probe = `
@@ -146,12 +146,12 @@ test('A privileged port ends it with what to do', async (t) => {
   );
 });
 
-test('An address of another machine ends it with what to do', async (t) => {
+test('An address of another machine ends the app with the way to fix it', async (t) => {
   const message = await readFailure(t, await startWeb(t, { ...DATABASE, HOST: '203.0.113.1' }));
   t.match(message, 'HOST is 203.0.113.1, which is no address of this machine');
 });
 
-test('Another folder, and .env files in it, change nothing: it reads none', async (t) => {
+test('The app ignores its working directory and .env files', async (t) => {
   const folder = await copyBuild(t);
   const file = 'PORT=http\n';
   await writeFiles(folder, { '.env': file, '.env.example': file, '.env.production': file });

@@ -26,14 +26,14 @@ async function startWorkers(t: Test): Promise<TestProcess> {
   return web;
 }
 
-test('SIGTERM to all processes at once, as Heroku sends it, drains each worker once and ends with 0', async (t) => {
+test('SIGTERM to all processes at once, as Heroku sends it, drains each worker once; exit code 0', async (t) => {
   const web = await startWorkers(t);
   for (const pid of [web.pid, ...listWorkers(web)]) process.kill(pid, 'SIGTERM');
   t.equal(await web.exited, 0);
   t.strictSame(listDrained(web).sort(), listWorkers(web).sort());
 });
 
-test('SIGTERM to one worker drains it, and another takes its place while the port is served', async (t) => {
+test('SIGTERM to one worker drains and replaces it while the port is served', async (t) => {
   const web = await startWorkers(t);
   const [stopped = 0] = listWorkers(web);
   process.kill(stopped, 'SIGTERM');

@@ -37,11 +37,15 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
   const rounds = Number(values.rounds);
   // Starting takes most of the time, and a process that starts does not fill two processors.
   await Promise.all([
-    tally.check('SIGKILL of the app on the embedded database', () => proveEmbedded(rounds)),
-    tally.check('contract 14: SIGKILL of the app on PostgreSQL', () =>
+    tally.check('SIGKILL of the app on the embedded database loses no acknowledged write', () =>
+      proveEmbedded(rounds),
+    ),
+    tally.check('contract 14: SIGKILL of the app on PostgreSQL loses no acknowledged write', () =>
       provePostgres(Math.ceil(rounds / 5)),
     ),
-    tally.check('SIGKILL of PostgreSQL', () => proveServer(Math.ceil(rounds / 20))),
+    tally.check('SIGKILL of PostgreSQL loses no acknowledged write', () =>
+      proveServer(Math.ceil(rounds / 20)),
+    ),
   ]);
 }
 

@@ -15,9 +15,8 @@ export async function proveAddResource(tally: Tally, folder: string): Promise<vo
   );
   for (const { kind, lines } of findBlocks(section)) {
     if (kind === 'diff') {
-      await tally.check(
-        'README, Add a resource: its lines have one place each in the files it names',
-        () => applyPatch(folder, lines).join(', '),
+      await tally.check('README, Add a resource: each line to add has one place in its file', () =>
+        applyPatch(folder, lines).join(', '),
       );
     }
     for (const command of kind === 'sh' ? lines.flatMap(splitLine) : [])
@@ -38,7 +37,7 @@ export async function proveAddResource(tally: Tally, folder: string): Promise<vo
 }
 
 async function proveBooks(tally: Tally, url: string): Promise<void> {
-  await tally.check('/openapi.json names it', async () => {
+  await tally.check('/openapi.json lists the added resource', async () => {
     const { paths } = (await getJson(`${url}/openapi.json`)) as {
       paths: Record<string, Record<string, object>>;
     };
@@ -52,10 +51,10 @@ async function proveBooks(tally: Tally, url: string): Promise<void> {
     );
     assert.match(JSON.stringify(operations), /"author"/);
   });
-  await tally.check('/docs is its page', async () =>
+  await tally.check('/docs shows the added resource', async () =>
     assert.match(await (await fetch(`${url}/docs`)).text(), /swagger-ui/),
   );
-  await tally.check('POST /books stores its field', async () => {
+  await tally.check('POST /books stores the added field', async () => {
     const body = JSON.stringify({ name: 'Momo', author: 'Michael Ende' });
     const headers = { 'content-type': 'application/json' };
     const answer = await fetch(`${url}/books`, { method: 'POST', headers, body });

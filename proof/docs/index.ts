@@ -18,8 +18,8 @@ import { proveProtectRoute } from './protect-route.ts';
 import { expectSuccess, serve } from './shell.ts';
 
 export async function prove(tally: Tally): Promise<void> {
-  await tally.check('The tables of settings are what the plugins declare', proveTables);
-  await tally.check('Each demand of docs/contract.md is proven', () =>
+  await tally.check("The tables of settings match the plugins' declarations", proveTables);
+  await tally.check('Each demand of docs/contract.md has a test', () =>
     assert.deepEqual(listNumbers(), listDemands()),
   );
   const folder = await copyTree('docs');
@@ -27,8 +27,8 @@ export async function prove(tally: Tally): Promise<void> {
   await proveProtectRoute(tally, folder);
   await proveCommands(tally, folder);
   for (const page of [...listPages(), 'CHANGELOG.md']) {
-    await tally.check(`${page}: its links lead somewhere`, () => proveLinks(folder, page));
-    await tally.check(`${page}: the files it names are there`, () => proveFiles(folder, page));
+    await tally.check(`${page}: its links work`, () => proveLinks(folder, page));
+    await tally.check(`${page}: the files it names exist`, () => proveFiles(folder, page));
   }
 }
 
@@ -62,8 +62,8 @@ async function proveCommands(tally: Tally, folder: string): Promise<void> {
     ({ command }) => !command.startsWith('npm run new resource '),
   ))
     await tally.check(`${page}: ${command}`, () => proveCommand(folder, command));
-  await tally.check('The commands of platforms are marked as such', () => proveMarks(found));
-  await tally.check('Nothing is said of commands that there are no more', () =>
+  await tally.check('Commands of platforms are marked as such', () => proveMarks(found));
+  await tally.check('No command in the list of unrun commands is obsolete', () =>
     assert.deepEqual(findUnused(commands.map(({ command }) => command)), []),
   );
 }

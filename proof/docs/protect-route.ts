@@ -13,14 +13,14 @@ export async function proveProtectRoute(tally: Tally, folder: string): Promise<v
   const section = findSection(read(folder, 'README.md'), 'Protect a route').trim();
   const [patch] = findBlocks(read(folder, 'docs/auth.md'), 'diff');
   assert(patch);
-  await tally.check('README, Protect a route: a few lines, all of them in docs/auth.md too', () => {
+  await tally.check('README, Protect a route: its few lines are also in docs/auth.md', () => {
     assert(section.split('\n').length <= MAX_LINES);
     const lines = findBlocks(section, 'diff').flatMap((block) => block.lines);
     assert(lines.length > 0);
     for (const line of lines.filter((line) => !line.startsWith(' ')))
       assert(patch.lines.includes(line), line);
   });
-  await tally.check('docs/auth.md: its lines have one place each in the files it names', () =>
+  await tally.check('docs/auth.md: each line to add has one place in its file', () =>
     applyPatch(folder, patch.lines).join(', '),
   );
   for (const command of [
@@ -29,7 +29,7 @@ export async function proveProtectRoute(tally: Tally, folder: string): Promise<v
     'npx node test/routes/books.test.ts',
     'npm run db:reset',
   ])
-    await tally.check(`A row has an owner, then: ${command}`, () =>
+    await tally.check(`After adding an owner to each row: ${command}`, () =>
       expectSuccess(folder, command).then(() => undefined),
     );
   const [alice, bob] = await Promise.all(
@@ -43,7 +43,7 @@ export async function proveProtectRoute(tally: Tally, folder: string): Promise<v
 }
 
 async function proveOwners(tally: Tally, alice: Caller, bob: Caller): Promise<void> {
-  await tally.check('Each caller lists their own books', async () => {
+  await tally.check("GET /books lists the caller's own books", async () => {
     for (const [caller, name] of [
       [alice, 'Momo'],
       [bob, 'Faust'],
@@ -53,7 +53,7 @@ async function proveOwners(tally: Tally, alice: Caller, bob: Caller): Promise<vo
     }
     assert.deepEqual(await alice.list(), ['Momo']);
   });
-  await tally.check("Another's book is 404, as one that there is not", async () => {
+  await tally.check('A book of another caller answers 404', async () => {
     const { items } = (await bob.ask('GET', '')).body as { items: { id: string }[] };
     const path = `/${items[0]?.id}`;
     for (const [method, body] of [['GET'], ['PATCH', { name: 'Mine' }], ['DELETE']] as const) {
@@ -67,7 +67,7 @@ async function proveOwners(tally: Tally, alice: Caller, bob: Caller): Promise<vo
     assert.deepEqual([await alice.list(), await bob.list()], [['Momo'], []]);
   });
   await tally.check(
-    'Without a token each of its routes is 401, and /openapi.json says so',
+    'Without a token, each route of the books answers 401, and /openapi.json says so',
     async () => {
       const { paths } = (await (await fetch(`${alice.origin}/openapi.json`)).json()) as {
         paths: Record<string, Record<string, { security?: unknown }>>;

@@ -52,25 +52,32 @@ export async function prove(tally: Tally): Promise<void> {
   const start: StartFixture = (environment) => startFixture(postgres, environment);
   // These wait for a minute and a half, and nothing else does.
   const reuse = proveReuse(tally, start);
-  await tally.check('SIGTERM turns readiness to 503 at once, and requests go on being served', () =>
+  await tally.check('SIGTERM makes readiness answer 503 at once, while requests are served', () =>
     proveDelay(start),
   );
-  await tally.check('SIGTERM during a response of 3 s', () => proveSlow(start, [0]));
-  await tally.check('Three SIGTERMs during a response of 3 s', () =>
+  await tally.check('SIGTERM during a response of 3 s lets it complete', () =>
+    proveSlow(start, [0]),
+  );
+  await tally.check('Three SIGTERMs during a response of 3 s let it complete', () =>
     proveSlow(start, [0, 300, 600]),
   );
-  await tally.check(`SIGTERM during ${STAGGERED} responses that end one after the other`, () =>
+  await tally.check(`SIGTERM during ${STAGGERED} responses lets each complete`, () =>
     proveStaggered(start),
   );
-  await tally.check('SIGTERM during a streamed response', () => proveStream(start));
-  await tally.check('SIGTERM during a slow upload', () => proveUpload(start));
-  await tally.check('Requests that were on their way as the listener closed', () =>
+  await tally.check('SIGTERM during a streamed response lets it complete', () =>
+    proveStream(start),
+  );
+  await tally.check('SIGTERM during a slow upload lets it complete', () => proveUpload(start));
+  await tally.check('Requests in flight as the listener closes are answered', () =>
     proveLateRequests(start),
   );
-  await tally.check(`SIGTERM with ${IDLE_CONNECTIONS} idle connections`, () =>
-    proveIdleConnections(start),
+  await tally.check(
+    `SIGTERM with ${IDLE_CONNECTIONS} idle connections ends the app soon after the last response`,
+    () => proveIdleConnections(start),
   );
-  await tally.check('SIGTERM with a handler that hangs', () => proveHungHandler(start));
+  await tally.check('SIGTERM with a handler that hangs ends the app at its time-out', () =>
+    proveHungHandler(start),
+  );
   await reuse;
 }
 

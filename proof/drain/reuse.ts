@@ -11,10 +11,10 @@ const IDLE_MS = 95_000;
 /** Uses connections again that were idle for longer than routers keep them. */
 export async function proveReuse(tally: Tally, start: StartFixture): Promise<void> {
   await Promise.all([
-    tally.check(`contract 16: A connection is used again after ${IDLE_MS / 1_000} s`, () =>
+    tally.check(`contract 16: A connection can be reused after ${IDLE_MS / 1_000} s`, () =>
       proveDirectReuse(start),
     ),
-    tally.check(`Caddy uses a connection again after ${IDLE_MS / 1_000} s, for a POST`, () =>
+    tally.check(`Caddy reuses a connection after ${IDLE_MS / 1_000} s, for a POST`, () =>
       proveRouterReuse(start),
     ),
   ]);

@@ -18,7 +18,7 @@ const FATAL = 60;
 export async function prove(tally: Tally): Promise<void> {
   buildApp();
   const good = { PORT: String(await findPort()), HOST: '127.0.0.1', DATABASE_URL: 'pglite:memory' };
-  await tally.check('A good environment listens, and the watch for listeners sees it', () =>
+  await tally.check('A good environment makes the app listen, and the check detects it', () =>
     proveListening(good),
   );
   for (const row of environments)

@@ -24,7 +24,7 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
   );
   assert(names.length > 0, 'there are no examples');
   for (const flag of flags) assert(names.includes(flag), `there is no example named ${flag}`);
-  await tally.check('the compiler finds no error in the examples', proveTypes);
+  await tally.check('The examples have no compiler error', proveTypes);
   for (const name of names.filter((name) => flags.length === 0 || flags.includes(name)).sort()) {
     await tally.check(`${name}: the README is short`, () => proveLength(name));
     await tally.check(`${name}: all its tests pass`, () => proveTests(tally, name));

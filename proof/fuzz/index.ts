@@ -34,10 +34,10 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
     const name = `${operation.method} ${operation.path}, ${parameters.numRuns} requests`;
     await tally.check(name, () => proveOperation(client, operation, parameters));
   }
-  await tally.check('A model of the notes agrees with the app', () =>
+  await tally.check('The app answers random requests as a model of the notes predicts', () =>
     proveModel(client, parameters),
   );
-  await tally.check('No line of the log is an error', () => proveLog(app));
+  await tally.check('No log line is an error', () => proveLog(app));
 }
 
 /** @returns how often each status came */

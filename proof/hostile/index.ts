@@ -35,14 +35,17 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
     tally.check(`contract 21: ${row.name}`, () => proveRequest(app, row));
   const slow = requests.filter((row) => row.slow).map(check);
   for (const row of requests.filter((row) => !row.slow)) await check(row);
-  await tally.check(`${IDLE_CONNECTIONS} idle connections`, () => proveIdleConnections(app));
-  await tally.check('A client that asks for 20,000 pages and reads nothing', () =>
-    proveDeafClient(app),
+  await tally.check(`The app serves beside ${IDLE_CONNECTIONS} idle connections`, () =>
+    proveIdleConnections(app),
+  );
+  await tally.check(
+    'The app serves beside a client that requests 20,000 pages and reads nothing',
+    () => proveDeafClient(app),
   );
   await Promise.all(slow);
-  await tally.check('Every line of the log is JSON, and none is an error', () => proveLog(app));
-  await tally.check('Nothing that was sent to do harm is in the log', () => proveSecrecy(app));
-  await tally.check('The app is alive and stops when it is told to', () => proveEnd(app));
+  await tally.check('Each log line is JSON, and none is an error', () => proveLog(app));
+  await tally.check('The log contains no injected text and no secret', () => proveSecrecy(app));
+  await tally.check('The app is still running and stops at SIGTERM', () => proveEnd(app));
 }
 
 /** @returns what came back */

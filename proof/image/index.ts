@@ -21,12 +21,12 @@ export async function prove(tally: Tally): Promise<void> {
   await tally.check('deploy/Dockerfile is built', () => buildImage(buildah));
   const config = await readConfig(buildah);
   const root = await mountImage(buildah);
-  await tally.check('It has no development dependency, no source, no setting', () =>
+  await tally.check('The image has no development dependency, no source and no settings', () =>
     proveContent(root),
   );
   await using postgres = await PostgresServer.create();
   await tally.check(
-    'contract 34: process 1 is Node, of an unprivileged user, on a read-only root file system',
+    'contract 34: Process 1 is Node, of an unprivileged user, on a read-only root file system',
     () => proveRun(root, config, postgres.url),
   );
 }

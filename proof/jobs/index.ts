@@ -33,16 +33,23 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
     options: { jobs: { ...count, default: '10000' }, many: count },
   }).values;
   await using scene = await Scene.create();
-  await tally.check('1,000 writes with a job each, half rolled back', () =>
+  await tally.check('1,000 transactions with a job each, half rolled back, queue 500 jobs', () =>
     proveTransactions(scene),
   );
-  await tally.check('Workers restarted and killed under load', () =>
+  await tally.check('Workers restarted and killed under load lose no job', () =>
     proveRestarts(scene, Number(jobs)),
   );
-  await tally.check('Jobs that end badly', () => proveFailures(scene));
-  await tally.check('A worker does many jobs in a row', () => proveMemory(scene, Number(many)));
-  await tally.check('A job for each minute, with several workers', () => proveTicks(scene));
-  await tally.check('PostgreSQL away for 10 s', () => proveOutage(scene));
+  await tally.check('Jobs that throw, hang or do not fit are tried twice and given up', () =>
+    proveFailures(scene),
+  );
+  await tally.check("A worker's memory stays flat over many jobs", () =>
+    proveMemory(scene, Number(many)),
+  );
+  await tally.check(
+    'A job scheduled each minute runs at most once a minute, with several workers',
+    () => proveTicks(scene),
+  );
+  await tally.check('PostgreSQL down for 10 s loses no job', () => proveOutage(scene));
 }
 
 async function proveTransactions(scene: Scene): Promise<string> {

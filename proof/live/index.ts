@@ -39,20 +39,18 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
   const isWanted = (name: string) => positionals.length === 0 || positionals.includes(name);
   for (const router of ROUTER_NAMES.filter(isWanted))
     await tally.check(
-      `${router}: each of ${CLIENTS} clients sees each event once and in order`,
+      `${router}: each of ${CLIENTS} clients gets each event once and in order`,
       () => proveRouter(router, Number(values.restarts), postgres),
     );
   const program = await prepareProgram(postgres);
-  await tally.check('PostgreSQL is killed and started: no event is lost', () =>
-    proveOutage(program, postgres),
-  );
-  await tally.check('A browser keeps /live open over a restart and shows all notes', () =>
+  await tally.check('A restart of PostgreSQL loses no event', () => proveOutage(program, postgres));
+  await tally.check('A browser with /live open during a restart shows all notes', () =>
     proveBrowser(program),
   );
-  await tally.check('1,000 clients that are idle: memory, and the drain in time', () =>
+  await tally.check('1,000 idle clients need little memory and are drained in time', () =>
     proveCrowd(program),
   );
-  await tally.check('A client that does not read: memory stays flat', () =>
+  await tally.check('A client that does not read keeps memory flat', () =>
     proveStoppedReader(program, postgres),
   );
 }

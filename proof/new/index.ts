@@ -27,17 +27,17 @@ const TESTED = ['new-things', 'sample-thing-kinds', 'people'].map(
 const CHECKS = ['typecheck', 'lint', 'build', `test -- ${TESTED.join(' ')}`];
 
 export async function prove(tally: Tally): Promise<void> {
-  await tally.check('The reserved words of SQL are those of PostgreSQL', proveWords);
+  await tally.check("The list of reserved words matches PostgreSQL's", proveWords);
   const folder = await copyTree('new');
   for (const name of [...NAMES, ...IRREGULAR])
     await tally.check(name, () =>
       expectSuccess(folder, `npm run new resource ${name}`).then(() => undefined),
     );
   for (const check of CHECKS)
-    await tally.check(`All of them: npm run ${check}`, () =>
+    await tally.check(`With all resources: npm run ${check}`, () =>
       expectSuccess(folder, `npm run ${check}`).then(() => undefined),
     );
-  await tally.check('All of them are served', () => serve(folder, 'npm start', proveLists));
+  await tally.check('All resources are served', () => serve(folder, 'npm start', proveLists));
 }
 
 async function proveWords(): Promise<string> {

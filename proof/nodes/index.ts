@@ -37,10 +37,10 @@ export async function prove(tally: Tally): Promise<void> {
       nodes.push(node);
       return await proveTests(tree, node);
     });
-  await tally.check("The machine's own Node: release, web, a note's life", () =>
+  await tally.check("The machine's own Node runs release and web, and serves notes", () =>
     proveMachine(postgres),
   );
-  await tally.check('engines.node is the newest that calls itself an LTS', async () =>
+  await tally.check('engines.node is the newest LTS', async () =>
     proveLts([...nodes, await install('latest')]),
   );
 }

@@ -37,22 +37,26 @@ interface Document {
 export async function prove(tally: Tally): Promise<void> {
   await using app = await startApp();
   const document = await fetchDocument(app);
-  await tally.check('It is valid OpenAPI 3.1', () => proveValidity(document));
-  await tally.check('A document with a mistake is not', () => proveMistake(document));
-  await tally.check('Its schemas are valid JSON Schema 2020-12', () => proveSchemas(document));
-  await tally.check('A schema with a mistake is not', () =>
+  await tally.check('/openapi.json is valid OpenAPI 3.1', () => proveValidity(document));
+  await tally.check('A document with a mistake is not valid OpenAPI 3.1', () =>
+    proveMistake(document),
+  );
+  await tally.check("The document's schemas are valid JSON Schema 2020-12", () =>
+    proveSchemas(document),
+  );
+  await tally.check('A schema with a mistake is not valid JSON Schema 2020-12', () =>
     assert.throws(() => proveSchemas(FAULTY)),
   );
-  await tally.check('It has every route', () => proveOperations(document));
+  await tally.check('/openapi.json has every route', () => proveOperations(document));
   for (const [name, operation] of listOperations(document))
     await tally.check(`${name} has a summary, a tag and all of its answers`, () =>
       proveOperation(name, operation),
     );
   await tally.check('Every schema accepts its own examples', () => proveExamples(document));
-  await tally.check('Its server is relative to it, whatever a request says of the host', () =>
+  await tally.check('The server in the document is relative, with any Host header', () =>
     proveServer(app),
   );
-  await tally.check('A 400 of a schema lists its problems as the document says', () =>
+  await tally.check('A 400 of a schema lists its problems in the documented shape', () =>
     proveProblems(app, document),
   );
 }

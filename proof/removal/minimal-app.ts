@@ -7,7 +7,7 @@ export async function proveMinimalApp(tally: Tally, folder: string): Promise<voi
   const start = (type: 'web' | 'release', environment = {}) =>
     new RunningProcess(process.execPath, [`dist/src/${type}.js`], { folder, environment });
   await tally.check(
-    'What is left: release has nothing to do under an empty environment, and ends with 0',
+    'The minimal app: release does nothing with an empty environment, and ends with 0',
     async () => {
       const release = start('release');
       assert.equal((await release.ended).code, 0, release.lines.join('\n'));
@@ -17,20 +17,17 @@ export async function proveMinimalApp(tally: Tally, folder: string): Promise<voi
   const port = await findPort();
   await using web = start('web', { PORT: `${port}` });
   const ask = (path: string) => fetch(`http://127.0.0.1:${port}${path}`);
-  await tally.check(
-    'What is left starts with PORT and nothing else, without a database',
-    async () => {
-      await web.waitForLine('Server listening at');
-      assert.deepEqual(await readAnswer(ask('/health/ready')), [
-        200,
-        { status: 'ready', services: {} },
-      ]);
-      const [status, { health, docs }] = await readAnswer(ask('/'));
-      assert.deepEqual([status, health, docs], [200, '/health/ready', undefined]);
-      assert.equal((await ask('/docs')).status, 404);
-    },
-  );
-  await tally.check('What is left drains at SIGTERM, and ends with 0', async () => {
+  await tally.check('The minimal app starts with PORT alone, without a database', async () => {
+    await web.waitForLine('Server listening at');
+    assert.deepEqual(await readAnswer(ask('/health/ready')), [
+      200,
+      { status: 'ready', services: {} },
+    ]);
+    const [status, { health, docs }] = await readAnswer(ask('/'));
+    assert.deepEqual([status, health, docs], [200, '/health/ready', undefined]);
+    assert.equal((await ask('/docs')).status, 404);
+  });
+  await tally.check('The minimal app drains at SIGTERM, and ends with 0', async () => {
     web.signal('SIGTERM');
     await web.waitForLine('Draining');
     assert.deepEqual(await readAnswer(ask('/health/ready')), [

@@ -75,7 +75,7 @@ export async function prove(tally: Tally): Promise<void> {
       return await proveSharing(run, LIMIT);
     },
   );
-  await tally.check("Debian's foreman, web=1,worker=2", async () => {
+  await tally.check("Debian's foreman, web=1,worker=2: jobs are done", async () => {
     const command = 'foreman start -m web=1,worker=2';
     await using run = await start({ ...FOREMAN, command, processes: 1 });
     const result = await proveWorkers(run, postgres);

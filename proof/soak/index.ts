@@ -62,14 +62,14 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
   const requests = Number(values.requests);
   const { points, severedAt, traffic } = await soak(requests);
   if (requests >= REQUESTS) await writeChart(points, severedAt);
-  await tally.check('Every answer is one of the right ones', () => checkAnswers(traffic));
+  await tally.check('Each answer has an expected status', () => checkAnswers(traffic));
   const settled = points.slice(points.length / 2);
-  await tally.check('The heap after collection stays', () =>
+  await tally.check('The heap after garbage collection does not grow', () =>
     checkMemory(settled.map(({ heap }) => heap)),
   );
-  await tally.check('RSS stays', () => checkMemory(settled.map(({ rss }) => rss)));
+  await tally.check('RSS does not grow', () => checkMemory(settled.map(({ rss }) => rss)));
   for (const name of ['sockets', 'timers', 'listeners'] as const) {
-    await tally.check(`The number of ${name} stays`, () =>
+    await tally.check(`The number of ${name} does not grow`, () =>
       checkCount(settled.map((point) => point[name])),
     );
   }

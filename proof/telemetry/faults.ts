@@ -66,16 +66,22 @@ const REQUESTS = 5_000;
 const RISE_MIB = 150;
 
 export async function proveFaults(tally: Tally): Promise<void> {
-  await tally.check('A collector that takes everything, to compare', () =>
+  await tally.check('A collector that accepts everything, as a baseline', () =>
     proveFault({ answer: answer(200), lines: 0 }),
   );
   for (const [name, fault] of Object.entries(FAULTS))
     await tally.check(
-      `A collector that ${name}: at most one warning, all answered, exit code 0`,
+      `A collector that ${name}: one warning at most, all requests answered, exit code 0`,
       () => proveFault(fault),
     );
-  await tally.check('A collector at https: and what it asks for', proveTls);
-  await tally.check('A collector that comes back: one warning, and one line', proveReturn);
+  await tally.check(
+    "A collector at https: gets spans once its certificate and the app's own are set",
+    proveTls,
+  );
+  await tally.check(
+    'A collector that comes back: one warning, and one line that it is back',
+    proveReturn,
+  );
   await tally.check('Retry-After is honoured', proveRetryAfter);
 }
 

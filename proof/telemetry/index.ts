@@ -28,10 +28,7 @@ export async function prove(tally: Tally): Promise<void> {
       proveMetrics(protocol),
     );
   }
-  await tally.check(
-    `${REQUESTS} requests, of which a tenth is recorded, each whole`,
-    proveSampling,
-  );
+  await tally.check(`Of ${REQUESTS} requests, a tenth is recorded, each complete`, proveSampling);
   await proveEnds(tally);
   await proveFaults(tally);
 }

@@ -40,19 +40,21 @@ async function proveUpdate(
   template: Repository,
 ): Promise<void> {
   const check = (name: string, run: () => unknown) => tally.check(`${origin}: ${name}`, run);
-  await check('the commands of the document', async () =>
+  await check('The commands of docs/updating.md work', async () =>
     (await followDocument(app, template, origin))
       .map((command) => `\n          ${command}`)
       .join(''),
   );
-  await check('what the template has changed, added and removed is so', () => proveTemplate(app));
-  await check('what the owner has changed, added and removed is so', () => proveOwner(app));
-  await check('the next update begins where this one ended', () => proveAncestor(app));
+  await check("The template's changes, additions and removals are applied", () =>
+    proveTemplate(app),
+  );
+  await check("The owner's changes, additions and removals are kept", () => proveOwner(app));
+  await check('The next update begins where this one ended', () => proveAncestor(app));
   for (const test of ['scripts/write-environment', 'routes/books', 'routes/greeting'])
     await check(`test/${test}.test.ts`, () =>
       app.run(`npx node test/${test}.test.ts`).then(() => undefined),
     );
-  await check('the built app', () => proveApp(app));
+  await check('The built app answers', () => proveApp(app));
 }
 
 function proveTemplate(app: Repository): void {

@@ -41,7 +41,7 @@ const answerThings: RequestListener = (_request, response) => void response.end(
 
 const ask = (app: FastifyInstance, headers = {}) => app.inject({ url: '/asks', headers });
 
-test('Where no app is attached, what asks one answers 503', async (t) => {
+test('Without an attached app, a route that needs one answers 503', async (t) => {
   const { app, lines } = await buildAppWithRoutes(t, ROUTES, {});
   const answer = await ask(app);
   t.strictSame(answer.json(), describe(503, 'BACKING_APP_NOT_ATTACHED', 'Service Unavailable'));
@@ -50,7 +50,7 @@ test('Where no app is attached, what asks one answers 503', async (t) => {
   t.notOk((await app.readiness.report()).services['backing-app']);
 });
 
-test('An answer is passed on', async (t) => {
+test("The attached app's answer is returned", async (t) => {
   const { host, requests } = await openOtherApp(t, answerThings);
   const { app } = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://${host}` });
   const answer = await ask(app, {
@@ -71,7 +71,7 @@ test('An answer is passed on', async (t) => {
   );
 });
 
-test('A path and credentials in the URL are used, and the credentials never logged', async (t) => {
+test('A path and credentials in BACKING_APP_URL are used; the credentials are never logged', async (t) => {
   let status = 200;
   const { host, requests } = await openOtherApp(
     t,
@@ -94,14 +94,14 @@ test('A path and credentials in the URL are used, and the credentials never logg
   t.notMatch(JSON.stringify(lines), new RegExp(`p%3Ass|p:ss|us@er|${basic}`));
 });
 
-test('A user without a password is sent as well', async (t) => {
+test('A user without a password in BACKING_APP_URL is sent', async (t) => {
   const { host, requests } = await openOtherApp(t, answerThings);
   const { app } = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://token@${host}` });
   await ask(app);
   t.equal(requests[0]?.headers.authorization, `Basic ${Buffer.from('token:').toString('base64')}`);
 });
 
-test('An app with an IPv6 address is asked there', async (t) => {
+test('An attached app can have an IPv6 address', async (t) => {
   const other = await openOtherApp(t, answerThings, '::1').catch(() => undefined);
   const { app } = await buildAppWithRoutes(t, ROUTES, {
     BACKING_APP_URL: `http://${other?.host ?? '[::1]:1'}`,
@@ -141,7 +141,7 @@ const FAILURES: Record<string, [RequestListener, RegExp]> = {
   ],
 };
 
-test('Another app that fails is 502: the client learns the code alone, the log everything', async (t) => {
+test('An attached app that fails answers 502; only the log has the details', async (t) => {
   for (const [failure, [answer, message]] of Object.entries(FAILURES)) {
     const { host, requests } = await openOtherApp(t, answer);
     const { app, lines } = await buildAppWithRoutes(t, ROUTES, {
@@ -162,7 +162,7 @@ test('Another app that fails is 502: the client learns the code alone, the log e
   }
 });
 
-test('Another app that nobody runs is 502', async (t) => {
+test('An attached app that is not running answers 502', async (t) => {
   const { app, lines } = await buildAppWithRoutes(t, ROUTES, {
     BACKING_APP_URL: `http://127.0.0.1:${await findFreePort()}`,
   });
@@ -171,14 +171,14 @@ test('Another app that nobody runs is 502', async (t) => {
   t.match(await app.readiness.report(), { services: { 'backing-app': { status: 'down' } } });
 });
 
-test('A connection that breaks before the answer is tried once more, and not again', async (t) => {
+test('A connection that breaks before the answer is retried once', async (t) => {
   const { host, requests } = await openOtherApp(t, ({ socket }) => void socket.destroy());
   const { app } = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://${host}` });
   t.equal((await ask(app)).statusCode, 502);
   t.equal(requests.length, 2);
 });
 
-test('The second try may succeed', async (t) => {
+test('A retry that succeeds answers 200', async (t) => {
   const { host, requests } = await openOtherApp(t, (request, response) => {
     if (requests.length === 1) request.socket.destroy();
     else response.end(THINGS);
@@ -206,7 +206,7 @@ const DELAYS: Record<string, RequestListener> = {
  */
 const REQUEST_TIMEOUT_MS = '15000';
 
-test('Another app that is late is 504, and asked once', async (t) => {
+test('An attached app that is late answers 504 and is asked once', async (t) => {
   const askLate = async ([delay, answer]: [string, RequestListener]) => {
     const { host, requests } = await openOtherApp(t, answer);
     const { app, lines } = await buildAppWithRoutes(t, ROUTES, {
@@ -224,7 +224,7 @@ test('Another app that is late is 504, and asked once', async (t) => {
   await Promise.all(Object.entries(DELAYS).map(askLate));
 });
 
-test('Another app that takes a connection and says nothing of TLS is 504', async (t) => {
+test('An attached app that never finishes the TLS handshake answers 504', async (t) => {
   const silent = createTcpServer().listen(0, '127.0.0.1');
   await once(silent, 'listening');
   t.teardown(() => silent.close());
@@ -236,7 +236,7 @@ test('Another app that takes a connection and says nothing of TLS is 504', async
   t.equal((await ask(app)).statusCode, 504);
 });
 
-test('A client that gives up takes its question back', async (t) => {
+test('A client that disconnects aborts the request to the attached app', async (t) => {
   const closed: Promise<unknown>[] = [];
   const { host } = await openOtherApp(
     t,
@@ -253,7 +253,7 @@ test('A client that gives up takes its question back', async (t) => {
   t.pass('long before the time-out');
 });
 
-test('An app that is attached to itself answers 502 instead of asking for ever', async (t) => {
+test('An app that is attached to itself answers 502 instead of looping', async (t) => {
   const port = await findFreePort();
   const { app, lines } = await buildAppWithRoutes(t, ROUTES, {
     BACKING_APP_URL: `http://127.0.0.1:${port}`,
@@ -269,7 +269,7 @@ test('An app that is attached to itself answers 502 instead of asking for ever',
   t.match(await app.readiness.report(), { services: { 'backing-app': { status: 'down' } } });
 });
 
-test('Two apps that are attached to each other answer 502 instead of asking for ever', async (t) => {
+test('Two apps that are attached to each other answer 502 instead of looping', async (t) => {
   const ports = [await findFreePort(), await findFreePort()] as const;
   const first = await buildAppWithRoutes(t, ROUTES, {
     BACKING_APP_URL: `http://127.0.0.1:${ports[1]}`,
@@ -290,7 +290,7 @@ test('Two apps that are attached to each other answer 502 instead of asking for 
   await Promise.all([first, second].map(({ app }) => poll(() => isUp(app))));
 });
 
-test('Readiness is degraded while the other app is away, and recovers by itself', async (t) => {
+test('Readiness is degraded while the attached app is down, and recovers', async (t) => {
   let status = 500;
   const { host, requests } = await openOtherApp(
     t,

@@ -1,7 +1,7 @@
 import { test } from 'tap';
 import { buildTestApp } from '../helper.ts';
 
-test('A page of another origin can read what is left of its limit, and when to come again', async (t) => {
+test('A page of another origin can read its RateLimit and Retry-After headers', async (t) => {
   const origin = 'https://example.com';
   const app = await buildTestApp(t, { CORS_ORIGIN: origin, RATE_LIMIT_MAX: '1' });
   for (const status of [200, 429]) {

@@ -32,7 +32,7 @@ const askFirst = (app: FastifyInstance, origin: string) =>
 const findHeaders = (headers: object) =>
   Object.keys(headers).filter((name) => name.startsWith('access-control-'));
 
-test('Without CORS_ORIGIN no page of another origin gets anything', async (t) => {
+test('Without CORS_ORIGIN, no page of another origin is allowed', async (t) => {
   const app = await buildTestApp(t);
   t.strictSame(findHeaders((await ask(app, ORIGIN)).headers), []);
   const preflight = await askFirst(app, ORIGIN);
@@ -40,7 +40,7 @@ test('Without CORS_ORIGIN no page of another origin gets anything', async (t) =>
   t.strictSame(findHeaders(preflight.headers), []);
 });
 
-test('With CORS_ORIGIN the pages of those origins may ask, and no other', async (t) => {
+test('With CORS_ORIGIN, only pages of those origins are allowed', async (t) => {
   const app = await buildTestApp(t, { CORS_ORIGIN: `${ORIGIN}, http://localhost:3000` });
   for (const origin of [ORIGIN, 'http://localhost:3000']) {
     const { headers } = await ask(app, origin);
@@ -64,7 +64,7 @@ test('With CORS_ORIGIN the pages of those origins may ask, and no other', async 
   }
 });
 
-test('A preflight is answered, for two hours', async (t) => {
+test('A preflight is answered and may be cached for two hours', async (t) => {
   const app = await buildTestApp(t, { CORS_ORIGIN: ORIGIN });
   const { statusCode, headers, body } = await askFirst(app, ORIGIN);
   t.equal(statusCode, 204);
@@ -78,7 +78,7 @@ test('A preflight is answered, for two hours', async (t) => {
   t.strictSame(methods, ['DELETE', 'GET', 'HEAD', 'PATCH', 'POST', 'PUT']);
 });
 
-test('With CORS_ORIGIN=* every page may ask', async (t) => {
+test('With CORS_ORIGIN=*, pages of every origin are allowed', async (t) => {
   const app = await buildTestApp(t, { CORS_ORIGIN: '*' });
   for (const origin of [ORIGIN, 'https://another.example', 'null']) {
     t.equal((await ask(app, origin)).headers['access-control-allow-origin'], '*');
@@ -86,7 +86,7 @@ test('With CORS_ORIGIN=* every page may ask', async (t) => {
   }
 });
 
-test('A page can read why it failed, what its request was called, and when to come again', async (t) => {
+test('A page of another origin can read an error, its X-Request-ID and Retry-After', async (t) => {
   const folder = await createFolder(t);
   await writeFiles(folder, { 'index.js': FAILING });
   const routes = [new URL('../../routes/', import.meta.url), pathToFileURL(`${folder}/`)];
@@ -101,7 +101,7 @@ test('A page can read why it failed, what its request was called, and when to co
   }
 });
 
-test('What is no list of origins is refused at the start', async (t) => {
+test('A CORS_ORIGIN that is not a list of origins keeps the app from starting', async (t) => {
   const wrong = [
     '*, https://example.com',
     'example.com',

@@ -1,7 +1,7 @@
 import { test } from 'tap';
 import { buildTestApp, DOWN } from '../helper.ts';
 
-test("The policy of the API's page is for the page alone, and its other headers are as everywhere", async (t) => {
+test('GET /docs has a content security policy of its own and the common headers', async (t) => {
   const app = await buildTestApp(t, { DATABASE_URL: DOWN });
   const page = await app.inject('/docs');
   t.match(page.headers, { 'x-content-type-options': 'nosniff', 'x-frame-options': 'SAMEORIGIN' });

@@ -77,7 +77,7 @@ const HOSTS: Record<string, string>[] = [
   { origin: 'https://evil.example', referer: 'https://evil.example/', 'user-agent': 'evil' },
 ];
 
-test('No document, page or link repeats what a request says of the host', async (t) => {
+test('No document, page or link repeats the Host of a request', async (t) => {
   const app = await buildTestApp(t, { DATABASE_URL: DOWN });
   for (const url of ['/openapi.json', '/docs', '/docs/', '/', '/nowhere', '/docs/start.js']) {
     for (const accept of ['application/json', 'text/html']) {
@@ -100,7 +100,7 @@ test('The server in the document is relative to the document', async (t) => {
   }
 });
 
-test('GET /openapi.json answers the document after a failure, and what plugins add to it', async (t) => {
+test('GET /openapi.json answers after a failure, and has what plugins add', async (t) => {
   const { app } = await buildAppWithRoutes(
     t,
     `
@@ -125,7 +125,7 @@ test('GET /openapi.json answers the document after a failure, and what plugins a
   t.ok(paths['/shared']);
 });
 
-test('GET /docs is a page that loads only what the app itself serves', async (t) => {
+test('GET /docs is a page that loads only files of the app', async (t) => {
   const app = await buildTestApp(t, { DATABASE_URL: DOWN });
   const page = await app.inject('/docs');
   t.equal(page.statusCode, 200);
@@ -157,14 +157,14 @@ test('GET /docs is a page that loads only what the app itself serves', async (t)
   }
 });
 
-test('GET /docs/ leads to /docs, from where the links of the page lead', async (t) => {
+test('GET /docs/ redirects to /docs', async (t) => {
   const app = await buildTestApp(t, { DATABASE_URL: DOWN });
   const { statusCode, headers } = await app.inject('/docs/');
   t.equal(statusCode, 308);
   t.equal(new URL(String(headers.location), 'http://localhost/docs/').pathname, '/docs');
 });
 
-test('The files of Swagger UI are as its package has them', async (t) => {
+test('The files of Swagger UI are served unchanged', async (t) => {
   const app = await buildTestApp(t, { DATABASE_URL: DOWN });
   for (const name of ['swagger-ui.css', 'swagger-ui-bundle.js']) {
     const { rawPayload, headers } = await app.inject(`/docs/${name}`);

@@ -5,7 +5,7 @@ import { buildTestApp, DOWN } from '../helper.ts';
 
 const jobs = [new URL('../fixture/jobs/', import.meta.url)];
 
-test('Who observes the jobs is shown each run', async (t) => {
+test('An observer of the jobs sees each run', async (t) => {
   const app = await buildTestApp(t, { DATABASE_URL: DOWN }, { jobs });
   const names: string[] = [];
   app.jobs.observe({
@@ -19,7 +19,7 @@ test('Who observes the jobs is shown each run', async (t) => {
   t.strictSame(names, ['work']);
 });
 
-test('What is kept with a job comes back when it is taken', async (t) => {
+test('Headers stored with a job are read when it is taken', async (t) => {
   const queued = { id: 'a', name: 'work', retryCount: 0, retryLimit: 0 };
   for (const headers of [{}, { traceparent: 'b' }]) {
     const data = putHeaders({ how: 'end' }, headers);

@@ -15,13 +15,13 @@ async function buildApp(t: Test, url: string, jobs: URL[], environment = {}) {
   return { app: await buildTestApp(t, settings, { logger, jobs }), lines };
 }
 
-test('While the database is away, send rejects, and may be tried again', async (t) => {
+test('While the database is down, send rejects and can be retried', async (t) => {
   const { app } = await buildApp(t, DOWN, [FIXTURE]);
   for (const _try of [1, 2])
     await t.rejects(app.jobs.send('work', { how: 'end' }), { code: 'ECONNREFUSED' });
 });
 
-test('release makes the queues of the jobs, and takes away those that are gone', async (t) => {
+test('release creates the queues of the jobs, and deletes those of removed jobs', async (t) => {
   const { url } = await openPostgresPort(t);
   const { app } = await buildApp(t, url, [FIXTURE]);
   await t.rejects(app.jobs.send('work', { how: 'end' }), { message: /not installed/ });
@@ -57,7 +57,7 @@ test('release makes the queues of the jobs, and takes away those that are gone',
   await t.rejects(wrong.readiness.release(), { message });
 });
 
-test('What pg-boss tells is an error, with the type and the cause that it has', async (t) => {
+test('An error event of pg-boss is an Error, with its type and cause', async (t) => {
   const { url } = await openPostgresPort(t);
   const { app } = await buildApp(t, url, [FIXTURE]);
   await app.readiness.release();
@@ -72,7 +72,7 @@ test('What pg-boss tells is an error, with the type and the cause that it has', 
   t.match(told[1], { message: 'copied', stack: 'here', code: '57P01' });
 });
 
-test('A queue that is away does not hinder the others, and what runs at the end is given back', async (t) => {
+test('A failing queue leaves the others working; running jobs are returned at the end', async (t) => {
   const { url } = await openPostgresPort(t);
   const environment = {
     SHUTDOWN_TIMEOUT_MS: '3000',

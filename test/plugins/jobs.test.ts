@@ -29,7 +29,7 @@ async function buildAppWithJob(t: Test, name: string, code: string) {
   return buildAppWithJobs(t, { DATABASE_URL: DOWN }, [pathToFileURL(`${folder}/`)]);
 }
 
-test('A job runs here, once, without a database, and a line of the log sums it up', async (t) => {
+test('run runs a job once, without a database, and logs one summary', async (t) => {
   const { app, lines } = await buildAppWithJobs(t, { DATABASE_URL: DOWN });
   await app.jobs.run('work', { how: 'end' });
   const [begun, summary, ...rest] = lines;
@@ -49,7 +49,7 @@ test('run rejects with what the job throws, without a retry', async (t) => {
   await t.rejects(unreadable, { message: 'The job threw what cannot be read' });
 });
 
-test('A job that is late is aborted, and one that does not heed it is left alone', async (t) => {
+test('A late job is aborted; one that ignores its signal is abandoned', async (t) => {
   const job = defineJob({ schema: {}, run: async () => undefined });
   t.match(job, { retries: 5, retryDelayMs: 1_000, timeoutMs: 60_000 });
   const code = `export default { schema: {}, retries: 0, retryDelayMs: 0, timeoutMs: 50,
@@ -60,7 +60,7 @@ test('A job that is late is aborted, and one that does not heed it is left alone
   t.match(lines, [{ msg: 'told' }, { outcome: 'failed' }]);
 });
 
-test('A name that is not known, or a payload that does not fit, rejects before anything is queued', async (t) => {
+test('send and run reject an unknown name or a payload that does not fit the schema', async (t) => {
   const { app } = await buildAppWithJobs(t, { DATABASE_URL: DOWN });
   for (const method of [app.jobs.send, app.jobs.run]) {
     const call = (name: string, payload: unknown) =>
@@ -84,7 +84,7 @@ test('A name that is not known, or a payload that does not fit, rejects before a
   }
 });
 
-test('Nor is anything queued at a time, or by a key, that the database does not know', async (t) => {
+test('send rejects a time or a key that the database cannot store', async (t) => {
   const { app } = await buildAppWithJobs(t, { DATABASE_URL: DOWN });
   for (const [options, message] of [
     [{ after: Number.NaN }, 'options/after must be'],
@@ -100,7 +100,7 @@ test('Nor is anything queued at a time, or by a key, that the database does not 
     });
 });
 
-test('A file of jobs/ without a job, or with one that is not valid, keeps the app from starting', async (t) => {
+test('A file in jobs/ without a valid job keeps the app from starting', async (t) => {
   const run = 'run: async () => {}';
   for (const [name, code, message] of [
     ['cats.js', 'export const cats = 1;', /cats\.js exports no job: add "export default defineJob/],
@@ -130,7 +130,7 @@ test('A file of jobs/ without a job, or with one that is not valid, keeps the ap
   await t.rejects(twice, { message: 'Two files of jobs/ are named tick: rename one' });
 });
 
-test('What a job makes of its abort is not its end', async (t) => {
+test('A job that timed out fails, whatever it does after its abort', async (t) => {
   const ends = ['return resolve()', "return reject(new Error('left'))"];
   for (const end of ends) {
     const code = `export default {
@@ -144,7 +144,7 @@ test('What a job makes of its abort is not its end', async (t) => {
   }
 });
 
-test('Without a folder of jobs there are none', async (t) => {
+test('Without a folder of jobs, there are no jobs', async (t) => {
   const { app } = await buildAppWithJobs(t, { DATABASE_URL: DOWN }, [new URL('none/', FIXTURE)]);
   await t.rejects(app.jobs.run('work', { how: 'end' }), { message: /These are there: \./ });
 });
@@ -158,11 +158,11 @@ test('With JOBS_IN_WEB, web takes jobs from the embedded database', async (t) =>
   const outcomes = (id: string | null) =>
     lines.filter((line) => line.id === id && line.outcome).map(({ outcome }) => outcome);
 
-  await t.test('The first job that is sent opens the database', async (t) => {
+  await t.test('The first send opens the database', async (t) => {
     t.type(await app.jobs.send('tick' as never, {} as never, { after: 600_000 }), 'string');
   });
 
-  await t.test('A job is there if its transaction commits, and only then', async (t) => {
+  await t.test('A job is queued only if its transaction commits', async (t) => {
     const send = (fails: boolean) =>
       app.db.transaction().execute(async (transaction) => {
         await app.jobs.send('work', { how: 'end' }, { transaction, after: 600_000 });
@@ -174,12 +174,15 @@ test('With JOBS_IN_WEB, web takes jobs from the embedded database', async (t) =>
     t.strictSame(rows, [{ data: { how: 'end' } }]);
   });
 
-  await t.test('A send inside a transaction, but not as a part of it, fails clearly', async (t) => {
-    const send = app.db.transaction().execute(async () => app.jobs.send('work', { how: 'end' }));
-    await t.rejects(send, { message: /Inside it, send the job with \{ transaction \}/ });
-  });
+  await t.test(
+    'send within a transaction, but without it, rejects and names the fix',
+    async (t) => {
+      const send = app.db.transaction().execute(async () => app.jobs.send('work', { how: 'end' }));
+      await t.rejects(send, { message: /Inside it, send the job with \{ transaction \}/ });
+    },
+  );
 
-  await t.test('A key keeps a second one away while one waits to begin', async (t) => {
+  await t.test('A second job with the key of a waiting one is not queued', async (t) => {
     const after = new Date(Date.now() + 600_000);
     const send = (key: string) => app.jobs.send('work', { how: 'end' }, { key, after });
     t.type(await send('a'), 'string');
@@ -187,7 +190,7 @@ test('With JOBS_IN_WEB, web takes jobs from the embedded database', async (t) =>
     t.type(await send('b'), 'string');
   });
 
-  await t.test('What was queued is done, retried, or given up', async (t) => {
+  await t.test('Queued jobs are done, retried, or given up', async (t) => {
     await app.listen({ host: '127.0.0.1', port: 0 });
     const done = await app.jobs.send('work', { how: 'end' });
     const failed = await app.jobs.send('work', { how: 'throw' }, { after: -1 });
@@ -207,28 +210,31 @@ test('With JOBS_IN_WEB, web takes jobs from the embedded database', async (t) =>
     t.strictSame(rows, [{ state: 'failed', output, keep: 604_800 }], 'no secret is kept');
   });
 
-  await t.test('A job of an older version, or of killed workers, is given up', async (t) => {
-    const [older, scalar, killed] = [
-      await app.jobs.send('work', { how: 'end' }, { after: 600_000 }),
-      await app.jobs.send('work', { how: 'end' }, { after: 600_000 }),
-      await app.jobs.send('work', { how: 'end' }, { after: 600_000 }),
-    ];
-    await sql`update pgboss.job set retry_count = 2 where id = ${killed}`.execute(app.db);
-    await sql`update pgboss.job set data = '{"what":1}' where id = ${older}`.execute(app.db);
-    await sql`update pgboss.job set data = '"text"' where id = ${scalar}`.execute(app.db);
-    const ids = [older, scalar, killed];
-    await sql`update pgboss.job set start_after = now() where id in (${sql.join(ids)})`.execute(
-      app.db,
-    );
-    await poll(() => outcomes(killed).length === 1);
-    for (const id of [older, scalar]) {
-      await poll(() => outcomes(id).length === 2);
-      t.strictSame(outcomes(id), ['retry', 'failed']);
-    }
-    const err = { message: 'The worker was killed at the last attempt' };
-    t.match(
-      lines.find((line) => line.id === killed && line.outcome),
-      { outcome: 'failed', attempt: 3, err },
-    );
-  });
+  await t.test(
+    'A job with a payload of an older version, or of killed workers, is given up',
+    async (t) => {
+      const [older, scalar, killed] = [
+        await app.jobs.send('work', { how: 'end' }, { after: 600_000 }),
+        await app.jobs.send('work', { how: 'end' }, { after: 600_000 }),
+        await app.jobs.send('work', { how: 'end' }, { after: 600_000 }),
+      ];
+      await sql`update pgboss.job set retry_count = 2 where id = ${killed}`.execute(app.db);
+      await sql`update pgboss.job set data = '{"what":1}' where id = ${older}`.execute(app.db);
+      await sql`update pgboss.job set data = '"text"' where id = ${scalar}`.execute(app.db);
+      const ids = [older, scalar, killed];
+      await sql`update pgboss.job set start_after = now() where id in (${sql.join(ids)})`.execute(
+        app.db,
+      );
+      await poll(() => outcomes(killed).length === 1);
+      for (const id of [older, scalar]) {
+        await poll(() => outcomes(id).length === 2);
+        t.strictSame(outcomes(id), ['retry', 'failed']);
+      }
+      const err = { message: 'The worker was killed at the last attempt' };
+      t.match(
+        lines.find((line) => line.id === killed && line.outcome),
+        { outcome: 'failed', attempt: 3, err },
+      );
+    },
+  );
 });

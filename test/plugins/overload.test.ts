@@ -12,7 +12,7 @@ const RUSH = 20;
 /** A limit for the rate would end the polling of a slow machine. */
 const environment = { DATABASE_URL: DOWN, RATE_LIMIT_MAX: '0' };
 
-test('While the event loop is late, requests are refused, and no longer', async (t) => {
+test('Requests are refused only while the event loop is late', async (t) => {
   const app = await buildTestApp(t, environment, { routes });
   const rush = async () =>
     (await Promise.all(Array.from({ length: RUSH }, () => app.inject('/nowhere')))).at(-1)!;

@@ -11,7 +11,7 @@ import { createRedisCounter } from '../../plugins/rate-limit/redis-counter.ts';
 import { beginAnswers } from '../../src/every-answer.ts';
 import { captureLog, DOWN, poll } from '../helper.ts';
 
-test('A flood of addresses is forgotten, never a client at the limit', async (t) => {
+test('A flood of addresses is forgotten, but never a client at its limit', async (t) => {
   const counter = new Counter(3);
   const ask = (name: string) => counter.count([{ name, share: 1 }]).remaining;
   for (let count = 0; count < 3; count++) ask('at the limit');
@@ -23,7 +23,7 @@ test('A flood of addresses is forgotten, never a client at the limit', async (t)
   t.equal(ask('below the limit'), 2);
 });
 
-test('A window ends after a minute, and all of the limit is back', async (t) => {
+test('The whole limit is back after a minute', async (t) => {
   const counter = new Counter(2);
   const ask = (now: number) => counter.count([{ name: 'a', share: 1 }], now);
   t.strictSame(ask(1_000), { remaining: 1, resetMs: 60_000 });
@@ -31,7 +31,7 @@ test('A window ends after a minute, and all of the limit is back', async (t) => 
   t.strictSame(ask(61_000), { remaining: 1, resetMs: 60_000 });
 });
 
-test('The networks of an address', async (t) => {
+test('An IPv4 address counts for itself, an IPv6 address for its /64 and /48', async (t) => {
   const names = (address: string) => readNetworks(address).map(({ name }) => name);
   t.strictSame(names('203.0.113.7'), ['203.0.113.7']);
   for (const address of [
@@ -64,7 +64,7 @@ async function startRedis(t: Test, reply: () => string): Promise<Redis> {
   return redis;
 }
 
-test('An app counts in its Redis, where it has one', async (t) => {
+test('An app with Redis counts in Redis', async (t) => {
   const app = Fastify();
   t.teardown(() => app.close());
   beginAnswers(app);
@@ -74,7 +74,7 @@ test('An app counts in its Redis, where it has one', async (t) => {
   t.match((await app.inject('/nowhere')).headers, { 'ratelimit-remaining': '7' });
 });
 
-test('When Redis counts again, its count holds, and the log says so once', async (t) => {
+test('When Redis is back, its count is used, and the log says so once', async (t) => {
   let isWell = true;
   const reply = () => (isWell ? '*3\r\n+OK\r\n:2\r\n:30000\r\n' : '-READONLY a replica\r\n');
   const { logger, lines } = captureLog();
@@ -106,7 +106,7 @@ const ANSWERS: Record<string, string> = {
 };
 
 for (const [kind, answer] of Object.entries(ANSWERS)) {
-  test(`Where Redis answers ${kind}, the process counts, and says so once`, async (t) => {
+  test(`If Redis answers ${kind}, the process counts itself and logs it once`, async (t) => {
     const redis = await startRedis(t, () => answer);
     const { logger, lines } = captureLog();
     const count = createRedisCounter(redis, 2, new Counter(2), logger);

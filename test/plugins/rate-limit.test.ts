@@ -19,7 +19,7 @@ async function askRemaining(
   return Number(answer.headers['ratelimit-remaining']);
 }
 
-test('A client that asks too often gets 429, and is told when it may again', async (t) => {
+test('A client over its limit gets 429 with Retry-After', async (t) => {
   const app = await buildTestApp(t, { RATE_LIMIT_MAX: '2' });
   const ask = (options?: InjectOptions) =>
     app.inject({ url: '/', remoteAddress: CLIENT, ...options });
@@ -66,7 +66,7 @@ test('Unknown paths, wrong methods and malformed requests count too', async (t) 
   t.strictSame(statuses, [404, 405, 400, 429, 429, 429]);
 });
 
-test('Health is outside the limit', async (t) => {
+test('Health routes do not count and are never limited', async (t) => {
   const app = await buildTestApp(t, { DATABASE_URL: DOWN, RATE_LIMIT_MAX: '1' });
   for (let count = 0; count < 5; count++) {
     const { statusCode, headers } = await app.inject('/health/live');
@@ -94,7 +94,7 @@ test('Without Redis the log says once that each process counts by itself', async
   t.equal(lines.filter(({ msg }) => msg.startsWith('No Redis is attached')).length, 1);
 });
 
-test('An IPv6 client is its /64', async (t) => {
+test('IPv6 clients of one /64 share a limit', async (t) => {
   const app = await buildTestApp(t, { RATE_LIMIT_MAX: '9' });
   t.equal(await askRemaining(app, '2001:db8:1:2::1'), 8);
   t.equal(await askRemaining(app, '2001:db8:1:2:ffff:ffff:ffff:ffff'), 7);
@@ -102,7 +102,7 @@ test('An IPv6 client is its /64', async (t) => {
   t.equal(await askRemaining(app, '2001:db8:1:3::1'), 8, 'its neighbour');
 });
 
-test('An IPv6 /48 is ten clients, and not 65,536', async (t) => {
+test('An IPv6 /48 has the limit of ten clients', async (t) => {
   const app = await buildTestApp(t, { RATE_LIMIT_MAX: '3' });
   const ask = async (network: number) =>
     (await app.inject({ url: '/nowhere', remoteAddress: `2001:db8:1:${network}::1` })).statusCode;
@@ -111,7 +111,7 @@ test('An IPv6 /48 is ten clients, and not 65,536', async (t) => {
   t.equal(await askRemaining(app, '2001:db8:2::1'), 2, 'another /48');
 });
 
-test('A proxy may write a port and brackets, and each entry may have them', async (t) => {
+test('X-Forwarded-For may have ports and brackets in each entry', async (t) => {
   const app = await buildTestApp(t, { RATE_LIMIT_MAX: '9' });
   t.equal(await askRemaining(app, '10.1.2.3', `${CLIENT}:51234`), 8);
   t.equal(await askRemaining(app, '10.1.2.3', `198.51.100.1, ${CLIENT}:51235, 10.0.0.1:80`), 7);
@@ -120,7 +120,7 @@ test('A proxy may write a port and brackets, and each entry may have them', asyn
   t.equal(await askRemaining(app, '10.1.2.3', '2001:db8::2'), 7);
 });
 
-test('Behind Cloudflare the client is the visitor, where TRUST_PROXY names it', async (t) => {
+test("The client is Cloudflare's visitor if TRUST_PROXY names cloudflare", async (t) => {
   const RATE_LIMIT_MAX = '9';
   const forwarded = `${CLIENT}, 172.68.1.2`;
   const app = await buildTestApp(t, {
@@ -134,7 +134,7 @@ test('Behind Cloudflare the client is the visitor, where TRUST_PROXY names it', 
   t.equal(await askRemaining(other, '172.68.1.2'), 7, 'without it, Cloudflare is the client');
 });
 
-test('Forwarded is not read: what a client writes into it changes nothing', async (t) => {
+test('The Forwarded header is ignored', async (t) => {
   const app = await buildTestApp(t, { RATE_LIMIT_MAX: '9' });
   const headers = { forwarded: 'for=198.51.100.1', 'x-real-ip': '198.51.100.2' };
   for (const remaining of ['8', '7']) {
@@ -143,7 +143,7 @@ test('Forwarded is not read: what a client writes into it changes nothing', asyn
   }
 });
 
-test('An IPv4 address that is mapped into IPv6 is the IPv4 address', async (t) => {
+test('An IPv4-mapped IPv6 address counts as the IPv4 address', async (t) => {
   const app = await buildTestApp(t, { RATE_LIMIT_MAX: '9' });
   t.equal(await askRemaining(app, CLIENT), 8);
   t.equal(await askRemaining(app, `::ffff:${CLIENT}`), 7);
@@ -155,14 +155,14 @@ test('An IPv4 address that is mapped into IPv6 is the IPv4 address', async (t) =
   );
 });
 
-test('X-Forwarded-For of a client that is no trusted proxy changes nothing', async (t) => {
+test('X-Forwarded-For of an untrusted client is ignored', async (t) => {
   const app = await buildTestApp(t, { RATE_LIMIT_MAX: '9' });
   t.equal(await askRemaining(app, CLIENT), 8);
   t.equal(await askRemaining(app, CLIENT, '198.51.100.1'), 7);
   t.equal(await askRemaining(app, CLIENT, '127.0.0.1, 10.0.0.1'), 6);
 });
 
-test('Behind trusted proxies the client is the rightmost address that is none of them', async (t) => {
+test('The client is the rightmost address that is not a trusted proxy', async (t) => {
   const app = await buildTestApp(t, { RATE_LIMIT_MAX: '9' });
   t.equal(await askRemaining(app, CLIENT), 8);
   t.equal(await askRemaining(app, '10.1.2.3', CLIENT), 7);
@@ -179,7 +179,7 @@ test('Behind trusted proxies the client is the rightmost address that is none of
   );
 });
 
-test('TRUST_PROXY names the proxies, and no other counts', async (t) => {
+test('Only the proxies in TRUST_PROXY are trusted', async (t) => {
   const app = await buildTestApp(t, {
     RATE_LIMIT_MAX: '9',
     TRUST_PROXY: '198.51.100.0/24, 2001:db8::1',

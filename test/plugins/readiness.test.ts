@@ -35,7 +35,7 @@ test('An optional service that is down makes the app degraded', async (t) => {
   });
 });
 
-test('A process that stops says so, whatever its services do', async (t) => {
+test('A draining process is down, whatever its services do', async (t) => {
   const { readiness } = createReadiness();
   readiness.attach({ name: 'database', required: true, check: down });
   readiness.draining = true;
@@ -45,7 +45,7 @@ test('A process that stops says so, whatever its services do', async (t) => {
   });
 });
 
-test('A check that hangs counts as down, before a second is over', async (t) => {
+test('A check that hangs counts as down within a second', async (t) => {
   const { readiness, lines } = createReadiness();
   readiness.attach({ name: 'database', required: true, check: () => new Promise(() => undefined) });
   t.match(await readiness.report(), { status: 'unavailable' });
@@ -62,7 +62,7 @@ test('A check that throws instead of rejecting counts as down', async (t) => {
   t.match(await readiness.report(), { status: 'unavailable' });
 });
 
-test('However many ask at once, the services are asked once', async (t) => {
+test('Concurrent readiness requests ask each service once', async (t) => {
   const { readiness } = createReadiness();
   let checks = 0;
   readiness.attach({ name: 'database', required: true, check: async () => checks++ });
@@ -71,7 +71,7 @@ test('However many ask at once, the services are asked once', async (t) => {
   t.ok(reports.every(({ status }) => status === 'ready'));
 });
 
-test('A service that goes and comes back is logged once each time', async (t) => {
+test('A service that goes down and comes back is logged once each time', async (t) => {
   const { readiness, lines } = createReadiness();
   let check: () => Promise<unknown> = down;
   readiness.attach({ name: 'database', required: true, check: () => check() });
@@ -88,7 +88,7 @@ test('A service that goes and comes back is logged once each time', async (t) =>
   t.equal(lines.length, 2);
 });
 
-test('release() asks each service in turn, and says and gives all steps', async (t) => {
+test("release() runs each service's steps in turn, logs them and returns them all", async (t) => {
   const { readiness, lines } = createReadiness();
   t.strictSame(await readiness.release(), []);
   readiness.attach({
@@ -106,7 +106,7 @@ test('release() asks each service in turn, and says and gives all steps', async 
   ]);
 });
 
-test('Every app has one', async (t) => {
+test('Every app has app.readiness', async (t) => {
   const app = await buildTestApp(t);
   t.type(app.readiness, Readiness);
 });

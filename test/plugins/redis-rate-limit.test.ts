@@ -10,7 +10,7 @@ const AWAY: Record<string, (socket: Socket) => void> = {
 };
 
 for (const [name, answer] of Object.entries(AWAY))
-  test(`While Redis ${name}, the process counts itself, and the log says so once`, async (t) => {
+  test(`While Redis ${name}, the process counts itself and logs it once`, async (t) => {
     const sockets = new Set<Socket>();
     const server = createServer((socket) => {
       sockets.add(socket.on('error', () => undefined));

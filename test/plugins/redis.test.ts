@@ -42,13 +42,13 @@ async function readStatus(app: FastifyInstance): Promise<string | undefined> {
   return (await app.readiness.report()).services.redis?.status;
 }
 
-test('Without REDIS_URL there is no Redis, and readiness does not speak of it', async (t) => {
+test('Without REDIS_URL there is no Redis, and readiness does not list it', async (t) => {
   const app = await buildTestApp(t, { DATABASE_URL: DOWN });
   t.equal(app.redis, undefined);
   t.equal(await readStatus(app), undefined);
 });
 
-test('While nothing listens there, every request is answered, and the log says it once', async (t) => {
+test('While Redis refuses connections, each request is answered, and one line is logged', async (t) => {
   const { app, lines } = await build(t, `redis://:hunter2@127.0.0.1:${await findFreePort()}`);
   for (let count = 0; count < REQUESTS; count++)
     t.equal((await app.inject('/nowhere')).statusCode, 404);
@@ -63,7 +63,7 @@ test('While nothing listens there, every request is answered, and the log says i
   t.notMatch(JSON.stringify(lines), 'hunter2');
 });
 
-test('An app whose Redis is away is degraded, and not unavailable', async (t) => {
+test('An app whose Redis is down is degraded', async (t) => {
   const app = Fastify();
   t.teardown(() => app.close());
   const environment = {
@@ -78,7 +78,7 @@ test('An app whose Redis is away is degraded, and not unavailable', async (t) =>
   });
 });
 
-test('A Redis that takes the connection and says nothing is away too', async (t) => {
+test('A Redis that accepts connections and never answers is down', async (t) => {
   const { port } = await listen(t, () => undefined);
   const { app, lines } = await build(t, `redis://127.0.0.1:${port}`);
   t.equal((await app.inject('/nowhere')).statusCode, 404);
@@ -86,7 +86,7 @@ test('A Redis that takes the connection and says nothing is away too', async (t)
   t.equal(await readStatus(app), 'down');
 });
 
-test('When it answers again, the log says so once and readiness is up', async (t) => {
+test('When Redis is back, one line is logged and readiness is up', async (t) => {
   const port = await findFreePort();
   const { app, lines } = await build(t, `redis://127.0.0.1:${port}`);
   await poll(() => findWords(lines).length > 0);
@@ -102,7 +102,7 @@ test('When it answers again, the log says so once and readiness is up', async (t
   t.match(findWords(lines), [{ msg: /^Redis is away/ }, { level: 30, msg: 'Redis is back' }]);
 });
 
-test('A Redis that is there from the start is up, and nothing is said of it', async (t) => {
+test('A Redis that is up from the start logs nothing', async (t) => {
   const { port } = await listen(
     t,
     (socket) => void socket.on('data', (data) => socket.write(answerOk(String(data)))),
@@ -117,7 +117,7 @@ function answerOk(commands: string): string {
   return '+OK\r\n'.repeat(commands.match(/^\*\d+\r$/gm)?.length ?? 0);
 }
 
-test('A Redis without TLS behind a rediss: URL is away, and the log says what to set', async (t) => {
+test('A Redis without TLS at a rediss: URL is down, and the log says what to set', async (t) => {
   const { port } = await listen(
     t,
     (socket) => void socket.on('data', () => socket.write('-ERR no TLS here\r\n')),
@@ -130,7 +130,7 @@ test('A Redis without TLS behind a rediss: URL is away, and the log says what to
   t.notMatch(JSON.stringify(lines), 'hunter2');
 });
 
-test('An app whose Redis is away closes, and asks for it no more', async (t) => {
+test('An app whose Redis is down closes and stops reconnecting', async (t) => {
   const { app } = await build(t, `redis://127.0.0.1:${await findFreePort()}`);
   await app.close();
   await t.rejects(app.redis!.ping());

@@ -33,7 +33,7 @@ const ANY_ANSWER = [
   'x-content-type-options',
 ];
 
-test('Every answer has the headers of helmet that concern it', async (t) => {
+test('Every answer has the helmet headers that concern it', async (t) => {
   const app = await buildTestApp(t, {}, { routes });
   const helmets: OutgoingHttpHeaders = await askHelmet(t);
   for (const [status, request] of Object.entries(ANSWERS)) {
@@ -46,7 +46,7 @@ test('Every answer has the headers of helmet that concern it', async (t) => {
   }
 });
 
-test('A page has all headers of helmet, and a policy of its own', async (t) => {
+test('A page has all helmet headers, and a content security policy of its own', async (t) => {
   const app = await buildTestApp(t, {}, { routes });
   const { 'strict-transport-security': transport, ...helmets } = await askHelmet(t);
   const { headers } = await app.inject({ url: '/', headers: { accept: 'text/html' } });
@@ -55,7 +55,7 @@ test('A page has all headers of helmet, and a policy of its own', async (t) => {
   t.notOk(headers['strict-transport-security'], 'a browser ignores it over http');
 });
 
-test('No answer says what made it', async (t) => {
+test('No answer names the software of the server', async (t) => {
   const app = await buildTestApp(t, {}, { routes });
   for (const request of Object.values(ANSWERS)) {
     const { headers } = await app.inject(request);
@@ -63,7 +63,7 @@ test('No answer says what made it', async (t) => {
   }
 });
 
-test('HSTS is sent over https, as a trusted proxy reports it, and else not', async (t) => {
+test('HSTS is sent only over https, as a trusted proxy reports it', async (t) => {
   const app = await buildTestApp(t);
   const { 'strict-transport-security': transport } = await askHelmet(t);
   const ask = async (remoteAddress: string, proto: string) => {

@@ -4,7 +4,7 @@ import { buildTestApp, captureLog, DOWN } from '../helper.ts';
 /** The plugins that the health routes need, and no other. */
 const withoutServices = { plugins: [new URL('../fixture/plugins/', import.meta.url)] };
 
-test('GET /health/live answers 200 whatever the services do', async (t) => {
+test('GET /health/live answers 200, whether services are up or down', async (t) => {
   const app = await buildTestApp(t, { DATABASE_URL: DOWN });
   const answer = await app.inject({ url: '/health/live', headers: { host: 'anything.example:1' } });
   t.equal(answer.statusCode, 200);

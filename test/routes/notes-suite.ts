@@ -30,7 +30,7 @@ export async function testNotes(t: Test, app: FastifyInstance): Promise<void> {
   const createNote = async (title = 'Groceries', body = ''): Promise<ShownNote> =>
     (await send('POST', '/notes', { title, body })).json();
 
-  await t.test('POST /notes answers 201, the note and where it is', async (t) => {
+  await t.test('POST /notes answers 201, the note and its Location', async (t) => {
     const answer = await send('POST', '/notes', { title: 'Groceries', body: 'Bread, milk' });
     t.equal(answer.statusCode, 201);
     const note = answer.json();
@@ -50,7 +50,7 @@ export async function testNotes(t: Test, app: FastifyInstance): Promise<void> {
     t.match((await send('POST', '/notes', { title: 'Groceries' })).json(), { body: '' });
   });
 
-  await t.test('POST /notes stores every character that PostgreSQL can', async (t) => {
+  await t.test('POST /notes stores every character that PostgreSQL can store', async (t) => {
     const texts = [
       '👩‍🚀'.repeat(66),
       '😀'.repeat(200),
@@ -66,7 +66,7 @@ export async function testNotes(t: Test, app: FastifyInstance): Promise<void> {
     t.equal((await createNote('Long', '€'.repeat(10_000))).body.length, 10_000);
   });
 
-  await t.test('POST /notes answers 400 for what is no note', async (t) => {
+  await t.test('POST /notes answers 400 for an invalid note', async (t) => {
     const bodies = [
       {},
       { body: 'without a title' },
@@ -96,22 +96,19 @@ export async function testNotes(t: Test, app: FastifyInstance): Promise<void> {
     }
   });
 
-  await t.test(
-    'A NUL and half a surrogate pair answer 400: no text of PostgreSQL can hold them',
-    async (t) => {
-      const { id } = await createNote();
-      for (const text of ['\u0000', 'a\u0000b', '\ud83d', '\ude00', 'a\ude00\ud83d', '\ud83dx']) {
-        for (const payload of [{ title: text }, { title: 'a', body: text }]) {
-          t.equal((await send('POST', '/notes', payload)).statusCode, 400, JSON.stringify(payload));
-          t.equal(
-            (await send('PATCH', `/notes/${id}`, payload)).statusCode,
-            400,
-            JSON.stringify(payload),
-          );
-        }
+  await t.test('POST /notes answers 400 for a NUL or half a surrogate pair', async (t) => {
+    const { id } = await createNote();
+    for (const text of ['\u0000', 'a\u0000b', '\ud83d', '\ude00', 'a\ude00\ud83d', '\ud83dx']) {
+      for (const payload of [{ title: text }, { title: 'a', body: text }]) {
+        t.equal((await send('POST', '/notes', payload)).statusCode, 400, JSON.stringify(payload));
+        t.equal(
+          (await send('PATCH', `/notes/${id}`, payload)).statusCode,
+          400,
+          JSON.stringify(payload),
+        );
       }
-    },
-  );
+    }
+  });
 
   await t.test(
     'POST /notes answers 415 for text, 400 for malformed JSON, 413 for more than 1 MiB',
@@ -153,7 +150,7 @@ export async function testNotes(t: Test, app: FastifyInstance): Promise<void> {
   });
 
   await t.test(
-    'GET /notes gives every note on exactly one page, those of the same millisecond too',
+    'GET /notes has each note on exactly one page, also those of the same millisecond',
     async (t) => {
       const created = await Promise.all(
         Array.from({ length: 23 }, (_, index) => createNote(`Note ${index}`)),
@@ -172,24 +169,30 @@ export async function testNotes(t: Test, app: FastifyInstance): Promise<void> {
     },
   );
 
-  await t.test('A page begins after its cursor, whatever came or went since', async (t) => {
-    for (let count = 0; count < 4; count++) await createNote();
-    const first = (await send('GET', '/notes?limit=2')).json();
-    const second = (await send('GET', `/notes?limit=2&after=${first.next}`)).json();
-    await createNote('Newer');
-    await send('DELETE', `/notes/${first.next}`);
-    t.strictSame((await send('GET', `/notes?limit=2&after=${first.next}`)).json(), second);
-    t.strictSame(
-      (await send('GET', `/notes?limit=2&after=${first.next.toUpperCase()}`)).json(),
-      second,
-    );
-    t.strictSame((await send('GET', '/notes?after=00000000-0000-0000-0000-000000000000')).json(), {
-      items: [],
-      next: null,
-    });
-  });
+  await t.test(
+    'GET /notes?after= begins after its cursor, whatever was added or deleted since',
+    async (t) => {
+      for (let count = 0; count < 4; count++) await createNote();
+      const first = (await send('GET', '/notes?limit=2')).json();
+      const second = (await send('GET', `/notes?limit=2&after=${first.next}`)).json();
+      await createNote('Newer');
+      await send('DELETE', `/notes/${first.next}`);
+      t.strictSame((await send('GET', `/notes?limit=2&after=${first.next}`)).json(), second);
+      t.strictSame(
+        (await send('GET', `/notes?limit=2&after=${first.next.toUpperCase()}`)).json(),
+        second,
+      );
+      t.strictSame(
+        (await send('GET', '/notes?after=00000000-0000-0000-0000-000000000000')).json(),
+        {
+          items: [],
+          next: null,
+        },
+      );
+    },
+  );
 
-  await t.test('A last page that is full says that there is no next one', async (t) => {
+  await t.test('GET /notes has no next page after a full last page', async (t) => {
     const created = [await createNote(), await createNote()].toSorted(byNewest);
     const oldest = created[1]?.id;
     const items = (await readPages('/notes?limit=100')).flatMap((page) => page.items);
@@ -198,14 +201,14 @@ export async function testNotes(t: Test, app: FastifyInstance): Promise<void> {
     t.match(answer.json(), { next: null });
   });
 
-  await t.test('GET /notes gives 20 notes without a limit, and up to 100 with one', async (t) => {
+  await t.test('GET /notes answers 20 notes without a limit, and up to 100 with one', async (t) => {
     await Promise.all(Array.from({ length: 101 }, () => createNote()));
     t.equal((await send('GET', '/notes')).json().items.length, 20);
     t.equal((await send('GET', '/notes?limit=1')).json().items.length, 1);
     t.equal((await send('GET', '/notes?limit=100')).json().items.length, 100);
   });
 
-  await t.test('GET /notes answers 400 for a limit or cursor that is none', async (t) => {
+  await t.test('GET /notes answers 400 for an invalid limit or cursor', async (t) => {
     for (const limit of [
       '0',
       '-1',
@@ -260,7 +263,7 @@ export async function testNotes(t: Test, app: FastifyInstance): Promise<void> {
     }
   });
 
-  await t.test('PATCH /notes/:id changes what is given, and updatedAt', async (t) => {
+  await t.test('PATCH /notes/:id changes the given fields and updatedAt', async (t) => {
     const note = await createNote('Groceries', 'Bread');
     await poll(() => Date.now() > Date.parse(note.createdAt));
     const renamed = (await send('PATCH', `/notes/${note.id}`, { title: 'Shopping' })).json();
@@ -272,7 +275,7 @@ export async function testNotes(t: Test, app: FastifyInstance): Promise<void> {
   });
 
   await t.test(
-    'PATCH /notes/:id answers 400 for what is no change, and changes nothing',
+    'PATCH /notes/:id answers 400 for an invalid change, and changes nothing',
     async (t) => {
       const note = await createNote();
       const bodies = [
@@ -294,7 +297,7 @@ export async function testNotes(t: Test, app: FastifyInstance): Promise<void> {
     },
   );
 
-  await t.test('DELETE /notes/:id answers 204 once, and 404 from then on', async (t) => {
+  await t.test('DELETE /notes/:id answers 204 once, and 404 afterwards', async (t) => {
     const { id } = await createNote();
     const answer = await send('DELETE', `/notes/${id}`);
     t.strictSame([answer.statusCode, answer.body], [204, '']);
@@ -302,7 +305,7 @@ export async function testNotes(t: Test, app: FastifyInstance): Promise<void> {
     t.equal((await send('GET', `/notes/${id}`)).statusCode, 404);
   });
 
-  await t.test('Other methods answer 405 with those that are allowed', async (t) => {
+  await t.test('Other methods on /notes answer 405 with those that are allowed', async (t) => {
     for (const method of ['PUT', 'PATCH', 'DELETE'] as const) {
       const answer = await send(method, '/notes');
       t.equal(answer.statusCode, 405);

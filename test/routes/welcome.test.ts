@@ -26,13 +26,13 @@ test('GET / answers JSON to a program', async (t) => {
   }
 });
 
-test('GET / names no page of the API where there is none', async (t) => {
+test('GET / has no link to the page of the API if there is none', async (t) => {
   const app = await buildTestApp(t, {}, { plugins, routes });
   t.strictSame(Object.keys((await app.inject('/')).json()), ['name', 'version', 'health']);
   t.notMatch((await app.inject({ url: '/', headers: { accept: BROWSER } })).body, '/docs');
 });
 
-test('GET / names the page of the API where there is one', async (t) => {
+test('GET / has a link to the page of the API if there is one', async (t) => {
   const folder = await createFolder(t);
   await writeFiles(folder, {
     'docs/index.js': "export default async (app) => app.get('/', async () => 'the page');",
@@ -47,7 +47,7 @@ test('GET / names the page of the API where there is one', async (t) => {
   t.match(body, '<a href="./docs">');
 });
 
-test('GET / answers a page to a browser, whose links work', async (t) => {
+test('GET / answers a page to a browser, and its links work', async (t) => {
   const app = await buildTestApp(t, { DATABASE_URL: DOWN });
   const answer = await app.inject({ url: '/', headers: { accept: BROWSER } });
   t.equal(answer.statusCode, 200);
@@ -64,7 +64,7 @@ test('GET / answers a page to a browser, whose links work', async (t) => {
   }
 });
 
-test('The page needs no script, and its policy allows nothing but its own style and icon', async (t) => {
+test('The welcome page has no script, and its policy allows only its own style and icon', async (t) => {
   const app = await buildTestApp(t, { DATABASE_URL: DOWN });
   const { body, headers } = await app.inject({ url: '/', headers: { accept: BROWSER } });
   t.notMatch(body, /<script|javascript:|\son\w+=|\sstyle=|<link[^>]+href="(?!data:)/i);

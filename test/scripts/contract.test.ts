@@ -1,7 +1,7 @@
 import { test } from 'tap';
 import { listDemands, listNumbers } from '../contract-numbers.ts';
 
-test('A demand of docs/contract.md is proven under its number at one place', (t) => {
+test('Each demand of docs/contract.md has one test with its number', (t) => {
   const numbers = listNumbers();
   t.strictSame(numbers, [...new Set(numbers)], 'no number is said twice');
   // An owner who removes a capability may have removed a proof with it: `npm run proof docs` says

@@ -22,7 +22,7 @@ test('npm run db:reset moves the embedded database aside', async (t) => {
   t.match(reset(`pglite:${folder}`), { status: 1, stderr: /nothing is done/ });
 });
 
-test('npm run db:reset beside a running process says to stop that first', async (t) => {
+test('npm run db:reset beside a running process refuses and says to stop it', async (t) => {
   const parent = await createFolder(t);
   const folder = path.join(parent, 'data');
   await mkdir(folder);
@@ -31,7 +31,7 @@ test('npm run db:reset beside a running process says to stop that first', async 
   t.ok(readdirSync(parent).includes('data'));
 });
 
-test('npm run db:reset leaves any other database alone', (t) => {
+test('npm run db:reset refuses any other database', (t) => {
   for (const url of ['', 'pglite:memory', 'postgres://u:p@localhost/app'])
     t.match(reset(url), { status: 1, stderr: /no embedded database in a folder/ });
   t.end();

@@ -8,7 +8,7 @@ import { createFolder } from '../helper.ts';
 const execute = promisify(execFile);
 const SCRIPT = path.join(import.meta.dirname, '../../scripts/load-settings.ts');
 
-test('A task gets .env.example, over it .env, over both the real environment', async (t) => {
+test("A task's settings come from .env.example, then .env, then the environment", async (t) => {
   const folder = await createFolder(t);
   const read = async () => {
     const env = { C: 'real', NODE_NO_WARNINGS: '1' };

@@ -1,7 +1,7 @@
 import { test } from 'tap';
 import { pickRemovals, readRemovals, removeRows } from '../../scripts/new/removals.ts';
 
-test('The table of what can be removed is read strictly', (t) => {
+test('A mistake in the table of removals is an error', (t) => {
   const table = (row: string) =>
     `\n## Remove what you do not need\n\n| A | B | C |\n| --- | --- | --- |\n${row}\n`;
   t.throws(() => readRemovals('# A README without it'), /has no table/);
@@ -13,7 +13,7 @@ test('The table of what can be removed is read strictly', (t) => {
   t.end();
 });
 
-test('A removal comes after those that it names, in the order of the table', (t) => {
+test('Removals are ordered after those they name, in the order of the table', (t) => {
   const create = (name: string, ...after: string[]) => ({ name, after, commands: [] });
   const removals = [create('notes'), create('redis'), create('database', 'notes')];
   const pick = (...names: string[]) => pickRemovals(removals, names).map(({ name }) => name);
@@ -23,7 +23,7 @@ test('A removal comes after those that it names, in the order of the table', (t)
   t.end();
 });
 
-test('The rows of what was removed go, and no other', (t) => {
+test('Only the rows of removed capabilities are deleted', (t) => {
   const removed = [{ name: 'redis', after: [], commands: [] }];
   const readme = '# A\n| `redis` | a | `b` |\n| `redis-like` | a | `b` |\nThe end, without redis\n';
   t.equal(removeRows(readme, removed), readme.replace('| `redis` | a | `b` |\n', ''));

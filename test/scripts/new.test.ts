@@ -1,7 +1,7 @@
 import { test } from 'tap';
 import { findClashes, type Names, readNames, rename } from '../../scripts/new/names.ts';
 
-test('A name that does not work is refused with the reason', async (t) => {
+test('An invalid name is refused with the reason', async (t) => {
   const refused: [string, string | undefined, RegExp][] = [
     ['order_items', undefined, /"order_items" is not kebab-case/],
     ['2nd-books', undefined, /"2nd-books" is not kebab-case/],
@@ -26,7 +26,7 @@ test('A name that does not work is refused with the reason', async (t) => {
   );
 });
 
-test('A name that the code of a resource needs itself is found', async (t) => {
+test("A name that a resource's own code uses is detected", async (t) => {
   const from: Names = { plural: 'sample-things', singular: 'sample-thing' };
   const find = (text: string, name: string) => findClashes(text, from, readNames(name));
   t.strictSame(find('const SampleThing = Type.Object({});', 'types'), ['Type']);
@@ -39,7 +39,7 @@ test('A name that the code of a resource needs itself is found', async (t) => {
   t.strictSame(find('SampleThing', 'sample-things'), []);
 });
 
-test('A name is written in the form of each place, also where it has the old one in it', async (t) => {
+test('A name is written in the form of each place, even if it contains the old one', async (t) => {
   const from: Names = { plural: 'sample-things', singular: 'sample-thing' };
   const text =
     'sample-things sample_things listSampleThings NewSampleThing SAMPLE_THING sampleThings Sample thing';
@@ -53,7 +53,7 @@ test('A name is written in the form of each place, also where it has the old one
   );
 });
 
-test('The singular is read from the plural where a rule tells', async (t) => {
+test('The singular is derived from the plural where a rule exists', async (t) => {
   const singulars = {
     books: 'book',
     'order-items': 'order-item',

@@ -7,7 +7,7 @@ import manifest from '../../package.json' with { type: 'json' };
  */
 const BEFORE_ITS_TIME = ['26.10.0'];
 
-test('engines.node is an LTS, as Node says of itself', (t) => {
+test('engines.node is an LTS, according to Node itself', (t) => {
   const { versions, release } = process;
   t.equal(`${versions.node.split('.')[0]}.x`, manifest.engines.node, 'the tests run on it');
   t.ok(

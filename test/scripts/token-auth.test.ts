@@ -31,7 +31,7 @@ test('npm run token prints a token of the local issuer that lasts an hour', asyn
   await poll(async () => (await app.readiness.report()).services.auth?.status === 'up');
 });
 
-test('The key of the local issuer is made once, whoever comes first, and is not published', async (t) => {
+test("The local issuer's key is created once by concurrent processes, and not published", async (t) => {
   const url = `local:${await createFolder(t)}`;
   const sets = await Promise.all(Array.from({ length: 5 }, () => fetchKeys(url)));
   for (const { keys } of sets) {
@@ -40,7 +40,7 @@ test('The key of the local issuer is made once, whoever comes first, and is not 
   }
 });
 
-test('npm run token says what to set where the issuer is not local', async (t) => {
+test('npm run token with another issuer says what to set', async (t) => {
   const { status, stdout } = print({});
   t.equal(status, 1);
   const message = /npm run token signs for local:FOLDER only/;

@@ -23,13 +23,13 @@ const read = (file: string) => readFile(path.join(ROOT, file), 'utf8');
  * capability that was removed, until `npm run format` takes them out.
  */
 
-test('The table of the README says what the settings say', async (t) => {
+test('The table of the README matches the settings', async (t) => {
   const rows = (await read('README.md')).split('\n');
   for (const row of writeRows(await readSettings()))
     t.ok(rows.includes(row), `npm run format writes ${row}`);
 });
 
-test('app.json says what the settings say', async (t) => {
+test('app.json matches the settings', async (t) => {
   const file = await read('app.json');
   const given = JSON.parse(file);
   const written = JSON.parse(writeManifest(file, await readSettings()));
@@ -39,7 +39,7 @@ test('app.json says what the settings say', async (t) => {
   t.match(given, { formation });
 });
 
-test('.env.example has every setting once: as development has it, or as a comment with its default', async (t) => {
+test('.env.example has each setting once: the value of development, or its default in a comment', async (t) => {
   const file = await read('.env.example');
   const lines = [...file.matchAll(/^(# )?([A-Z_]+)=(.*)$/gm)];
   for (const [name, { default: byDefault = '' }] of await readSettings()) {
@@ -52,7 +52,7 @@ test('.env.example has every setting once: as development has it, or as a commen
   await t.resolves(readConfig(parseEnv(file)));
 });
 
-test('The settings of a capability that was removed go with npm run format', async (t) => {
+test('npm run format deletes the settings of a removed capability', async (t) => {
   const settings = await readSettings();
   for (const [file, write] of Object.entries({
     'README.md': writeTable,
@@ -74,11 +74,11 @@ test('The settings of a capability that was removed go with npm run format', asy
   t.equal(writeExample(example, more), `${example}# The cats\n# CATS_URL=1\n`);
 });
 
-test('Every setting says what it is', async (t) => {
+test('Each setting has a description', async (t) => {
   for (const [name, setting] of await readSettings()) t.match(setting, { description: /\w/ }, name);
 });
 
-test('Node is of the same major version for npm, for buildpacks and for the types', (t) => {
+test('npm, buildpacks and the types have the same major version of Node', (t) => {
   const { engines, devDependencies } = manifest;
   const [major] = engines.node.split('.');
   t.match(engines.node, /^\d+\.x$/);
@@ -88,7 +88,7 @@ test('Node is of the same major version for npm, for buildpacks and for the type
   t.end();
 });
 
-test("contract 7: The Procfile's lines are web, release and the types of src/, in plain words", async (t) => {
+test('contract 7: The Procfile has plain commands for web, release and the types of src/', async (t) => {
   const { start, release } = manifest.scripts;
   const lines = writeProcfile(await read('Procfile')).split('\n');
   t.strictSame(lines.slice(0, 2), [`web: ${start}`, `release: ${release}`]);
@@ -98,7 +98,7 @@ test("contract 7: The Procfile's lines are web, release and the types of src/, i
   for (const line of lines) t.match(line, /^\w+: node dist\/src\/\w+\.js$/);
 });
 
-test('The process types whose file was removed go with npm run format', async (t) => {
+test('npm run format deletes the process types whose file was removed', async (t) => {
   const procfile = await read('Procfile');
   const given = writeProcfile(procfile);
   t.equal(writeProcfile(`${given}cats: node dist/src/cats.js\n`), given);
@@ -109,7 +109,7 @@ test('The process types whose file was removed go with npm run format', async (t
   t.ok('web' in written.formation);
 });
 
-test('The scripts whose file was removed go with npm run format', async (t) => {
+test('npm run format deletes the scripts whose file was removed', async (t) => {
   const given = writeScripts(await read('package.json'));
   const { scripts, ...rest } = JSON.parse(given);
   const removed = {
@@ -122,7 +122,7 @@ test('The scripts whose file was removed go with npm run format', async (t) => {
   t.match(scripts, { start: manifest.scripts.start, test: /scripts\/test\.ts/ });
 });
 
-test('contract 25: One lock file, one major version of Node, and nothing that a buildpack would start instead', async (t) => {
+test('contract 25: There is one lock file, one major Node version and nothing else to start', async (t) => {
   const files = await readdir(ROOT);
   const locks =
     /^(package-lock\.json|npm-shrinkwrap\.json|yarn\.lock|pnpm-lock\.yaml|bun\.lockb?)$/;
@@ -138,7 +138,7 @@ test('contract 25: One lock file, one major version of Node, and nothing that a 
   t.match(await read('Procfile'), `web: ${manifest.scripts.start}\n`);
 });
 
-test('npm run format writes all of these files, and nothing where they are right', async (t) => {
+test('npm run format writes these files only if they are wrong', async (t) => {
   const settings = await readSettings();
   const written: Record<string, string> = {
     Procfile: writeProcfile(await read('Procfile')),

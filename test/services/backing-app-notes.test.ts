@@ -40,7 +40,7 @@ async function listTitles(url: string): Promise<string[]> {
  * Three processes of this app: two with a database each, and one that is attached to the first and
  * to none.
  */
-test('contract 6: An app reads the notes of another, through its death, its return on another port, and a stand-still', async (t) => {
+test("contract 6: An app reads another's notes through its crash, a change of port and a hang", async (t) => {
   const [mine, theirs] = [await startPostgres(t), await startPostgres(t)];
   let other = await startApp(t, { DATABASE_URL: theirs.url });
   const proxy = await startTcpProxy(t, readPort(other));
@@ -95,7 +95,7 @@ test('contract 6: An app reads the notes of another, through its death, its retu
   t.strictSame(app.noise, []);
 });
 
-test('A rolling restart of the other app costs no request', async (t) => {
+test('A rolling restart of the attached app fails no request', async (t) => {
   const { url: DATABASE_URL } = await startPostgres(t);
   let other = await startApp(t, { DATABASE_URL, SHUTDOWN_DELAY_MS: '1000' });
   const proxy = await startTcpProxy(t, readPort(other));
@@ -117,7 +117,7 @@ test('A rolling restart of the other app costs no request', async (t) => {
   t.strictSame(stream.outcomes, { 200: stream.sent });
 });
 
-test('A process that is attached to itself answers 502 and serves everything else', async (t) => {
+test('A process attached to itself answers 502 and serves everything else', async (t) => {
   const { url: DATABASE_URL } = await startPostgres(t);
   const PORT = String(await findFreePort());
   const app = await startApp(t, {

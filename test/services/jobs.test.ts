@@ -42,60 +42,69 @@ async function setScene(t: Test): Promise<Scene> {
 const listOutcomes = (workers: TestProcess[], id: string | null) =>
   workers.flatMap(({ lines }) => lines.filter((line) => line.id === id && line.outcome));
 
-test('contract 33: What a worker was running when it stopped or was killed is done by another', async (t) => {
+test('contract 33: A job whose worker stopped or was killed is done by another worker', async (t) => {
   const { app, startWorker } = await setScene(t);
 
-  await t.test('SIGTERM: it takes no more, finishes what runs, and ends with 0', async (t) => {
-    const worker = await startWorker();
-    const id = await app.jobs.send('work', { how: 'take long' });
-    await worker.waitForLine('take long begins');
-    worker.signal('SIGTERM');
-    await worker.waitForLine('Draining');
-    const health = await fetch(`${worker.url}/health/ready`);
-    t.equal(health.status, 503);
-    t.match(await health.json(), { status: 'draining' });
-    const later = await app.jobs.send('work', { how: 'end' });
-    t.equal(await worker.exited, 0);
-    t.match(listOutcomes([worker], id), [{ outcome: 'done', attempt: 1 }]);
-    t.strictSame(listOutcomes([worker], later), []);
-  });
+  await t.test(
+    'SIGTERM: a worker takes no more jobs, finishes running ones and ends with 0',
+    async (t) => {
+      const worker = await startWorker();
+      const id = await app.jobs.send('work', { how: 'take long' });
+      await worker.waitForLine('take long begins');
+      worker.signal('SIGTERM');
+      await worker.waitForLine('Draining');
+      const health = await fetch(`${worker.url}/health/ready`);
+      t.equal(health.status, 503);
+      t.match(await health.json(), { status: 'draining' });
+      const later = await app.jobs.send('work', { how: 'end' });
+      t.equal(await worker.exited, 0);
+      t.match(listOutcomes([worker], id), [{ outcome: 'done', attempt: 1 }]);
+      t.strictSame(listOutcomes([worker], later), []);
+    },
+  );
 
-  await t.test('What is not done in time is given back, and another has it at once', async (t) => {
-    const worker = await startWorker({ SHUTDOWN_TIMEOUT_MS: '4000', SHUTDOWN_DELAY_MS: '3000' });
-    const id = await app.jobs.send('work', { how: 'take long' });
-    await worker.waitForLine('take long begins');
-    const other = await startWorker();
-    const startedAt = performance.now();
-    worker.signal('SIGTERM');
-    t.equal(await worker.exited, 1);
-    t.ok(performance.now() - startedAt < 4_000, 'before SHUTDOWN_TIMEOUT_MS');
-    t.ok(worker.lines.find(({ msg }) => msg.startsWith('aborted: The worker stops')));
-    t.match(listOutcomes([worker], id), [{ level: 30, outcome: 'returned', attempt: 1 }]);
-    const message = 'Jobs given back, which took longer than SHUTDOWN_TIMEOUT_MS: 1';
-    t.match(worker.lines.at(-1), { level: 60, msg: message });
-    await other.waitForLine('take long begins');
-    t.comment(`begun by another ${Math.round(performance.now() - startedAt)} ms after SIGTERM`);
-    await poll(() => listOutcomes([other], id).length > 0);
-    t.match(listOutcomes([other], id), [{ outcome: 'done', attempt: 1 }], 'that was no attempt');
-    other.signal('SIGTERM');
-    t.equal(await other.exited, 0);
-  });
+  await t.test(
+    'A job not done before the time-out is returned, and another worker takes it at once',
+    async (t) => {
+      const worker = await startWorker({ SHUTDOWN_TIMEOUT_MS: '4000', SHUTDOWN_DELAY_MS: '3000' });
+      const id = await app.jobs.send('work', { how: 'take long' });
+      await worker.waitForLine('take long begins');
+      const other = await startWorker();
+      const startedAt = performance.now();
+      worker.signal('SIGTERM');
+      t.equal(await worker.exited, 1);
+      t.ok(performance.now() - startedAt < 4_000, 'before SHUTDOWN_TIMEOUT_MS');
+      t.ok(worker.lines.find(({ msg }) => msg.startsWith('aborted: The worker stops')));
+      t.match(listOutcomes([worker], id), [{ level: 30, outcome: 'returned', attempt: 1 }]);
+      const message = 'Jobs given back, which took longer than SHUTDOWN_TIMEOUT_MS: 1';
+      t.match(worker.lines.at(-1), { level: 60, msg: message });
+      await other.waitForLine('take long begins');
+      t.comment(`begun by another ${Math.round(performance.now() - startedAt)} ms after SIGTERM`);
+      await poll(() => listOutcomes([other], id).length > 0);
+      t.match(listOutcomes([other], id), [{ outcome: 'done', attempt: 1 }], 'that was no attempt');
+      other.signal('SIGTERM');
+      t.equal(await other.exited, 0);
+    },
+  );
 
-  await t.test('SIGKILL: another does it within a minute, and that was an attempt', async (t) => {
-    const worker = await startWorker();
-    const id = await app.jobs.send('work', { how: 'take long' });
-    await worker.waitForLine('take long begins');
-    const other = await startWorker();
-    const startedAt = performance.now();
-    worker.signal('SIGKILL');
-    await other.waitForLine('take long begins');
-    const passedMs = Math.round(performance.now() - startedAt);
-    t.ok(passedMs < 60_000, `begun by another after ${passedMs} ms`);
-    await poll(() => listOutcomes([other], id).length > 0);
-    t.match(listOutcomes([other], id), [{ outcome: 'done', attempt: 2 }]);
-    other.signal('SIGTERM');
-    t.equal(await other.exited, 0);
-  });
+  await t.test(
+    'SIGKILL: another worker does the job within a minute, as its next attempt',
+    async (t) => {
+      const worker = await startWorker();
+      const id = await app.jobs.send('work', { how: 'take long' });
+      await worker.waitForLine('take long begins');
+      const other = await startWorker();
+      const startedAt = performance.now();
+      worker.signal('SIGKILL');
+      await other.waitForLine('take long begins');
+      const passedMs = Math.round(performance.now() - startedAt);
+      t.ok(passedMs < 60_000, `begun by another after ${passedMs} ms`);
+      await poll(() => listOutcomes([other], id).length > 0);
+      t.match(listOutcomes([other], id), [{ outcome: 'done', attempt: 2 }]);
+      other.signal('SIGTERM');
+      t.equal(await other.exited, 0);
+    },
+  );
 });
 
 test('A job that kills each worker that runs it is given up', async (t) => {
@@ -111,7 +120,7 @@ test('A job that kills each worker that runs it is given up', async (t) => {
   t.match(listOutcomes([third], id), [{ level: 50, outcome: 'failed', attempt: 3, err }]);
 });
 
-test('A worker waits for a database that is away, and for its release, and nothing is lost', async (t) => {
+test('A worker waits for its database and the release, and loses no job', async (t) => {
   const { app, postgres, startWorker } = await setScene(t);
   await app.jobs.send('work', { how: 'take long' });
   const worker = await startWorker();
@@ -133,7 +142,7 @@ test('A worker waits for a database that is away, and for its release, and nothi
   await late.waitForLine('The job queue is back');
 });
 
-test('Two workers whose user owns no table run each tick of the clock once', async (t) => {
+test('Two workers whose user owns no table run each scheduled job once', async (t) => {
   const { postgres, startWorker } = await setScene(t);
   const owner = await postgres.connect();
   await owner.query('create role worker login');
@@ -149,7 +158,7 @@ test('Two workers whose user owns no table run each tick of the clock once', asy
   for (const { lines } of workers) t.notOk(lines.find(({ level }) => level > 30));
 });
 
-test('release takes away the queues of jobs that are gone, and may run at once', async (t) => {
+test('release deletes the queues of removed jobs, also while others run it', async (t) => {
   const { app, postgres, lines } = await setScene(t);
   const { logger, lines: later } = captureLog();
   const other = await buildTestApp(t, { DATABASE_URL: postgres.url }, { logger });

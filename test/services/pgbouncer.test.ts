@@ -30,7 +30,7 @@ async function readApplied(t: Test, { exited, lines }: TestProcess): Promise<str
   return lines.findLast(({ applied }) => applied)?.applied as string[];
 }
 
-test('Through a transaction pooler', async (t) => {
+test('PgBouncer as a transaction pooler', async (t) => {
   const server = await startPostgres(t);
   const url = await startPgBouncer(t, server);
   const admin = await server.connect();
@@ -41,7 +41,7 @@ test('Through a transaction pooler', async (t) => {
     (await admin.query("select count(*)::int from pg_locks where locktype = 'advisory'")).rows[0]
       .count;
 
-  await t.test('releases at once apply each migration once, after one was killed', async (t) => {
+  await t.test('Concurrent releases apply each migration once, after one was killed', async (t) => {
     const files = { '9997-slow.js': SLOW, '9998-index.js': INDEX };
     await writeFiles(path.join(folder, 'dist/src/migrations'), files);
     const killed = release(url);
@@ -71,7 +71,7 @@ test('Through a transaction pooler', async (t) => {
     t.equal(await countLocks(), 0);
   });
 
-  await t.test('a query that is too late is cancelled, and no session keeps a limit', async (t) => {
+  await t.test('A late query is cancelled, and no session keeps a time limit', async (t) => {
     const environment = { DATABASE_URL: url, REQUEST_TIMEOUT_MS: '2000' };
     const { db } = await buildTestApp(t, environment);
     const late = await Promise.allSettled([1, 2].map(() => sql`select pg_sleep(600)`.execute(db)));
@@ -88,7 +88,7 @@ test('Through a transaction pooler', async (t) => {
     for (const { rows } of limits) t.strictSame(rows, [{ statement_timeout: '0' }]);
   });
 
-  await t.test('many requests at once are answered', async (t) => {
+  await t.test('Many requests at once are answered', async (t) => {
     const routes = [new URL('../fixture/routes/', import.meta.url)];
     const app = await buildTestApp(t, { DATABASE_URL: url }, { routes });
     const answers = await Promise.all(
@@ -97,7 +97,7 @@ test('Through a transaction pooler', async (t) => {
     t.ok(answers.every((status) => status === 200));
   });
 
-  await t.test('readiness is up while all connections of the pool are busy', async (t) => {
+  await t.test('Readiness is up while all connections of the pool are busy', async (t) => {
     const environment = {
       DATABASE_URL: url,
       DATABASE_DIRECT_URL: server.url,
@@ -111,7 +111,7 @@ test('Through a transaction pooler', async (t) => {
   });
 });
 
-test('A release through a pooler that allows no transaction names the setting that passes it by', async (t) => {
+test('A release through a pooler without transactions names DATABASE_DIRECT_URL', async (t) => {
   const server = await startPostgres(t);
   const url = await startPgBouncer(t, server, 'statement');
   const release = (environment: Environment) =>
@@ -122,7 +122,7 @@ test('A release through a pooler that allows no transaction names the setting th
   t.equal(await release({ DATABASE_DIRECT_URL: server.url }).exited, 0);
 });
 
-test('A pool full of slow queries is up, also where the server has no other connection', async (t) => {
+test('A pool full of slow queries is up, even if the server has no other connection', async (t) => {
   const server = await startPostgres(t);
   const admin = await server.connect();
   const rows: [DATABASE_POOL_MAX: string, change?: string][] = [

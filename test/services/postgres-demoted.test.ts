@@ -3,7 +3,7 @@ import { test } from 'tap';
 import { buildTestApp, poll } from '../helper.ts';
 import { startPostgres } from './postgres-server.ts';
 
-test('A connection to a primary that is none any more is not used again', async (t) => {
+test('A connection to a demoted primary is not used again', async (t) => {
   const server = await startPostgres(t);
   const app = await buildTestApp(t, { DATABASE_URL: server.url, DATABASE_POOL_MAX: '1' });
   const readPid = async () => (await sql`select pg_backend_pid() as pid`.execute(app.db)).rows[0];
@@ -19,7 +19,7 @@ test('A connection to a primary that is none any more is not used again', async 
   }
 });
 
-test('Readiness sees that the database was dropped and made anew', async (t) => {
+test('Readiness detects that the database was dropped and created again', async (t) => {
   const server = await startPostgres(t);
   const admin = await server.connect();
   const app = await buildTestApp(t, { DATABASE_URL: server.url });

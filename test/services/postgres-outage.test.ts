@@ -69,7 +69,7 @@ async function finish(t: Test, { app, stream }: Scene): Promise<void> {
   t.strictSame(app.noise, []);
 }
 
-test('A database that is killed and started again costs the requests of that moment a 503', async (t) => {
+test('A restart of the database after a kill answers requests of that moment with 503', async (t) => {
   const scene = await setScene(t);
   for (let time = 0; time < 2; time++) {
     await scene.postgres.kill();
@@ -89,7 +89,7 @@ test('A database that is killed and started again costs the requests of that mom
   ]);
 });
 
-test('Connections that the server ends cost the requests on them a 503', async (t) => {
+test('Connections that the server ends answer 503 to the requests on them', async (t) => {
   const scene = await setScene(t);
   const admin = await scene.postgres.connect();
   let ended = 0;
@@ -104,7 +104,7 @@ test('Connections that the server ends cost the requests on them a 503', async (
   t.ok(scene.stream.count(503) <= ended, 'one request for each connection at most');
 });
 
-test('A database that stands still makes 503s, not hanging requests, and is used again when it goes on', async (t) => {
+test('A database that hangs makes requests answer 503, and is used again when it continues', async (t) => {
   const scene = await setScene(t);
   scene.postgres.pause();
   await waitForMore(scene.stream, 503, 100);
@@ -114,7 +114,7 @@ test('A database that stands still makes 503s, not hanging requests, and is used
   await finish(t, scene);
 });
 
-test('A table that another session locks makes 503s, and is read again when the lock is gone', async (t) => {
+test('A locked table makes requests answer 503, and is read again when the lock is gone', async (t) => {
   const scene = await setScene(t);
   const admin = await scene.postgres.connect();
   await admin.query('begin; lock table visits in access exclusive mode');
@@ -123,7 +123,7 @@ test('A table that another session locks makes 503s, and is read again when the 
   await finish(t, scene);
 });
 
-test('A database that takes no more connections makes 503s, and takes them again', async (t) => {
+test('A database that refuses connections makes requests answer 503 until it accepts them', async (t) => {
   const scene = await setScene(t);
   const admin = await scene.postgres.connect();
   // A superuser's connections are not limited.
@@ -134,7 +134,7 @@ test('A database that takes no more connections makes 503s, and takes them again
   await finish(t, scene);
 });
 
-test('More requests than the pool can queue are refused at once, the others are answered', async (t) => {
+test("Requests above the pool's queue are refused at once; the others are answered", async (t) => {
   const scene = await setScene(t, { DATABASE_POOL_MAX: '1', REQUEST_TIMEOUT_MS: '20000' });
   const admin = await scene.postgres.connect();
   await admin.query('begin; lock table visits in access exclusive mode');
@@ -154,7 +154,7 @@ test('More requests than the pool can queue are refused at once, the others are 
   await finish(t, scene);
 });
 
-test('A process that stops has its database until the last request is answered', async (t) => {
+test('A draining process keeps its database until the last request is answered', async (t) => {
   const limits = {
     SHUTDOWN_DELAY_MS: '0',
     SHUTDOWN_TIMEOUT_MS: '120000',
@@ -188,7 +188,7 @@ test('A process that stops has its database until the last request is answered',
   );
 });
 
-test('A process that stops while a router still sends answers every request', async (t) => {
+test('A draining process answers every request that the router still sends', async (t) => {
   const { app, stream } = await setScene(t, { SHUTDOWN_DELAY_MS: '8000' });
   const streams = [
     stream,

@@ -66,7 +66,7 @@ function listMigrations(): string[] {
   return files.map((file) => path.parse(file).name).sort();
 }
 
-test('contract 4: A process whose database is down listens, and is ready when it comes, without a restart', async (t) => {
+test('contract 4: A process whose database is down listens, and becomes ready without a restart', async (t) => {
   const server = await startPostgres(t);
   await server.kill();
   const web = await startProcess(t, { entry: 'web', environment: { DATABASE_URL: server.url } });
@@ -81,7 +81,7 @@ test('contract 26: release', async (t) => {
   const folder = await copyWithMigrations(t, { '9998-whole.js': CREATING });
   const migrations = [...listMigrations(), '9998-whole'];
 
-  await t.test('applies all migrations and says which, the second time none', async (t) => {
+  await t.test('release applies and names all migrations; a second one has none', async (t) => {
     const url = await createDatabase(server, 'once');
     const first = release(t, url, folder);
     t.strictSame(await readApplied(t, first), migrations);
@@ -92,36 +92,39 @@ test('contract 26: release', async (t) => {
     t.match(second.lines.at(-1), { level: 30, msg: 'Nothing to apply' });
   });
 
-  await t.test('can run several times at once: one of them applies the migrations', async (t) => {
+  await t.test('One of several concurrent releases applies the migrations', async (t) => {
     const url = await createDatabase(server, 'at_once');
     const releases = [1, 2, 3].map(() => release(t, url, folder));
     const applied = await Promise.all(releases.map((one) => readApplied(t, one)));
     t.strictSame(applied.flat(), migrations);
   });
 
-  await t.test('says whom it waits for, and that a migration waits without a limit', async (t) => {
-    const url = await createDatabase(server, 'waiting');
-    const index = await copyWithMigrations(t, {
-      '9998-whole.js': CREATING,
-      '9999-index.js': INDEX,
-    });
-    const { db } = await buildTestApp(t, { DATABASE_URL: url });
-    const waiting = await db.transaction().execute(async (transaction) => {
-      const { rows } = await sql`select pg_advisory_xact_lock(x'706f6f7274'::bigint),
-        pg_backend_pid() as "holderPid"`.execute(transaction);
-      const waiting = release(t, url, index);
-      t.match(await waiting.waitForLine('Waiting for another release'), {
-        holderPid: (rows[0] as { holderPid: number }).holderPid,
-        since: String,
+  await t.test(
+    'A waiting release names the session with the lock; a migration waits without a limit',
+    async (t) => {
+      const url = await createDatabase(server, 'waiting');
+      const index = await copyWithMigrations(t, {
+        '9998-whole.js': CREATING,
+        '9999-index.js': INDEX,
       });
-      return waiting;
-    });
-    await waiting.waitForLine('9999-index runs without a transaction: it waits for locks');
-    t.strictSame(await readApplied(t, waiting), [...migrations, '9999-index']);
-  });
+      const { db } = await buildTestApp(t, { DATABASE_URL: url });
+      const waiting = await db.transaction().execute(async (transaction) => {
+        const { rows } = await sql`select pg_advisory_xact_lock(x'706f6f7274'::bigint),
+        pg_backend_pid() as "holderPid"`.execute(transaction);
+        const waiting = release(t, url, index);
+        t.match(await waiting.waitForLine('Waiting for another release'), {
+          holderPid: (rows[0] as { holderPid: number }).holderPid,
+          since: String,
+        });
+        return waiting;
+      });
+      await waiting.waitForLine('9999-index runs without a transaction: it waits for locks');
+      t.strictSame(await readApplied(t, waiting), [...migrations, '9999-index']);
+    },
+  );
 
   await t.test(
-    'leaves the schema as it was where a migration fails, names it and exits 1',
+    'A migration that fails leaves the schema as it was, is named and ends release with 1',
     async (t) => {
       const url = await createDatabase(server, 'failing');
       const { db } = await buildTestApp(t, { DATABASE_URL: url });
@@ -147,27 +150,30 @@ test('contract 26: release', async (t) => {
     },
   );
 
-  await t.test('gives up a migration that waits for a lock, and can be run again', async (t) => {
-    const url = await createDatabase(server, 'locked');
-    await readApplied(t, release(t, url, folder));
-    const { db } = await buildTestApp(t, { DATABASE_URL: url });
-    const changed = await copyWithMigrations(t, {
-      '9998-whole.js': CREATING,
-      '9999-more.js': ADDING,
-    });
-    await db.transaction().execute(async (transaction) => {
-      await sql`select * from whole`.execute(transaction);
-      const waiting = release(t, url, changed);
-      t.equal(await waiting.exited, 1);
-      t.match(waiting.lines.at(-1), {
-        level: 60,
-        msg: /^Migration 9999-more waited 5000 ms for a lock of another session; .*Run it again$/,
+  await t.test(
+    'A release gives up a migration that waits for a lock, and can be run again',
+    async (t) => {
+      const url = await createDatabase(server, 'locked');
+      await readApplied(t, release(t, url, folder));
+      const { db } = await buildTestApp(t, { DATABASE_URL: url });
+      const changed = await copyWithMigrations(t, {
+        '9998-whole.js': CREATING,
+        '9999-more.js': ADDING,
       });
-    });
-    t.strictSame(await readApplied(t, release(t, url, changed)), ['9999-more']);
-  });
+      await db.transaction().execute(async (transaction) => {
+        await sql`select * from whole`.execute(transaction);
+        const waiting = release(t, url, changed);
+        t.equal(await waiting.exited, 1);
+        t.match(waiting.lines.at(-1), {
+          level: 60,
+          msg: /^Migration 9999-more waited 5000 ms for a lock of another session; .*Run it again$/,
+        });
+      });
+      t.strictSame(await readApplied(t, release(t, url, changed)), ['9999-more']);
+    },
+  );
 
-  await t.test('leaves an empty database empty where a migration fails', async (t) => {
+  await t.test('A migration that fails leaves an empty database empty', async (t) => {
     const url = await createDatabase(server, 'empty');
     const folder = await copyWithMigrations(t, {
       '9998-whole.js': CREATING,
@@ -183,7 +189,7 @@ test('contract 26: release', async (t) => {
     );
   });
 
-  await t.test('makes the process ready that waits for it, without a restart', async (t) => {
+  await t.test('A release makes a waiting process ready without a restart', async (t) => {
     const url = await createDatabase(server, 'pending');
     const web = await startProcess(t, { entry: 'web', environment: { DATABASE_URL: url }, folder });
     const readiness = await fetch(`${web.url}/health/ready`);

@@ -23,7 +23,7 @@ async function askRemaining({ url }: TestProcess, client?: string): Promise<numb
   return answer.status === 429 ? -1 : Number(answer.headers.get('ratelimit-remaining'));
 }
 
-test('The limit is one for all processes', async (t) => {
+test('All processes share one limit', async (t) => {
   const redis = await startRedis(t, { password: 'hunter2@:/' });
   const first = await startApp(t, redis, { RATE_LIMIT_MAX: '6' });
   const second = await startApp(t, redis, { RATE_LIMIT_MAX: '6' });
@@ -37,7 +37,7 @@ test('The limit is one for all processes', async (t) => {
   for (const { lines } of [first, second]) t.notMatch(JSON.stringify(lines), 'hunter2');
 });
 
-test('A process that starts anew does not forget what was asked', async (t) => {
+test('A restarted process keeps the counts', async (t) => {
   const redis = await startRedis(t);
   const app = await startApp(t, redis, { RATE_LIMIT_MAX: '3', SHUTDOWN_DELAY_MS: '0' });
   t.equal(await askRemaining(app), 2);
@@ -46,7 +46,7 @@ test('A process that starts anew does not forget what was asked', async (t) => {
   t.equal(await askRemaining(await startApp(t, redis, { RATE_LIMIT_MAX: '3' })), 1);
 });
 
-test('What is counted in Redis is forgotten after a minute, and lies under a name of the app', async (t) => {
+test("Counts in Redis expire after a minute, and their keys have the app's name", async (t) => {
   const redis = await startRedis(t);
   await askRemaining(await startApp(t, redis), '203.0.113.7');
   const client = new Redis(redis.url);
@@ -56,7 +56,7 @@ test('What is counted in Redis is forgotten after a minute, and lies under a nam
   t.ok(expiry > 0 && expiry <= 60_000, `${expiry} ms`);
 });
 
-test('While Redis is away each process counts, and when it is back all count together', async (t) => {
+test('While Redis is down each process counts; when it is back all count together', async (t) => {
   const redis = await startRedis(t);
   const app = await startApp(t, redis, { RATE_LIMIT_MAX: '3' });
   for (const remaining of [2, 1, 0, -1]) t.equal(await askRemaining(app), remaining);
@@ -79,7 +79,7 @@ const GARBAGE: Record<string, string[]> = {
 };
 
 for (const [kind, command] of Object.entries(GARBAGE)) {
-  test(`With ${kind} under its name, a client is limited all the same`, async (t) => {
+  test(`A client is limited with ${kind} under its key`, async (t) => {
     const redis = await startRedis(t);
     const app = await startApp(t, redis, { RATE_LIMIT_MAX: '3' });
     const client = new Redis(redis.url);

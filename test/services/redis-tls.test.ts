@@ -48,7 +48,7 @@ test('Redis with and without TLS, by the URL and REDIS_TLS', async (t) => {
   }
 
   await t.test(
-    'REDIS_TLS=verify connects where the machine trusts who signed the certificate',
+    "REDIS_TLS=verify connects if the machine trusts the certificate's authority",
     async (t) => {
       for (const [{ url }, { authority }] of [
         [tls, certificate],

@@ -52,7 +52,7 @@ async function tell(redis: RedisServer, ...command: string[]): Promise<void> {
 }
 
 for (const [outage, [begin, end]] of Object.entries(OUTAGES)) {
-  test(`A Redis that ${outage} costs no request: each process counts meanwhile`, async (t) => {
+  test(`A Redis that ${outage} fails no request, and each process counts meanwhile`, async (t) => {
     const redis = await startRedis(t);
     const app = await startApp(t, redis);
     const stream = new Stream(app.url);
@@ -84,7 +84,7 @@ for (const [outage, [begin, end]] of Object.entries(OUTAGES)) {
   });
 }
 
-test('Connections that Redis closes because they were idle are no outage', async (t) => {
+test('Idle connections that Redis closes are no outage', async (t) => {
   const redis = await startRedis(t);
   const app = await startApp(t, redis);
   const client = new Redis(redis.url);

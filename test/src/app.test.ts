@@ -23,14 +23,14 @@ async function createSources(t: Test, files: Record<string, string>): Promise<UR
   return pathToFileURL(`${folder}/`);
 }
 
-test('A folder of routes/ is a part of the URL', async (t) => {
+test('A folder in routes/ is a part of the URL', async (t) => {
   const folder = await createSources(t, { 'cats/index.js': ROUTE, 'cats/kittens/index.js': ROUTE });
   const app = await buildTestApp(t, environment, { routes: [folder] });
   t.strictSame((await app.inject('/cats')).json(), { here: true });
   t.strictSame((await app.inject('/cats/kittens')).json(), { here: true });
 });
 
-test('A slash at the end of a URL makes no difference', async (t) => {
+test('A slash at the end of a URL is ignored', async (t) => {
   const folder = await createSources(t, { 'cats/index.js': ROUTE });
   const app = await buildTestApp(t, environment, { routes: [folder] });
   for (const url of ['/cats', '/cats/']) {
@@ -41,7 +41,7 @@ test('A slash at the end of a URL makes no difference', async (t) => {
   }
 });
 
-test('A file of routes/ without a default export is an error that names it', async (t) => {
+test('A file in routes/ without a default export fails and is named', async (t) => {
   const named = await createSources(t, {
     'cats/index.js': "export const cats = async (app) => app.get('/', () => 1);",
   });
@@ -53,7 +53,7 @@ test('A file of routes/ without a default export is an error that names it', asy
   await t.rejects(buildApp({ environment, routes: [wrong] }), /cats\/index\.js exports no plugin/);
 });
 
-test('A file of plugins/ without a default export is an error that names it', async (t) => {
+test('A file in plugins/ without a default export fails and is named', async (t) => {
   const plugins = [
     new URL('../../plugins/', import.meta.url),
     await createSources(t, { 'cats.js': 'export const a = 1;' }),
@@ -64,7 +64,7 @@ test('A file of plugins/ without a default export is an error that names it', as
   );
 });
 
-test('A file of routes/ that cannot be loaded is an error', async (t) => {
+test('A file in routes/ that cannot be loaded is an error', async (t) => {
   const routes = [
     await createSources(t, {
       'cats/index.js': "import './dogs.js'; export default async () => {};",
@@ -83,7 +83,7 @@ test('Plugins are loaded in the order of their dependencies, not of their names'
   t.equal((app as unknown as { a: string }).a, 'cba');
 });
 
-test('A plugin that lacks a dependency is an error that names both', async (t) => {
+test('A plugin without its dependency fails, and both are named', async (t) => {
   const plugins = [await createSources(t, { 'a.js': plugin('weather', ['satellite'], '') })];
   await t.rejects(
     buildApp({ environment, plugins, routes: [] }),
@@ -91,18 +91,18 @@ test('A plugin that lacks a dependency is an error that names both', async (t) =
   );
 });
 
-test('A bad environment is an error, and no app', async (t) => {
+test('A bad environment rejects buildApp', async (t) => {
   const refused = buildApp({ environment: { ...environment, PORT: 'http', LOG_LEVEL: 'loud' } });
   await t.rejects(refused, { name: 'EnvironmentError', variables: ['PORT', 'LOG_LEVEL'] });
 });
 
-test('A config that was read before is used as it is', async (t) => {
+test('A config that is passed to buildApp is used unchanged', async (t) => {
   const config = await readConfig({ ...environment, PORT: '1234' });
   const app = await buildTestApp(t, { PORT: 'not read' }, { config });
   t.equal(app.config, config);
 });
 
-test('A handler that is later than REQUEST_TIMEOUT_MS answers 503', async (t) => {
+test('A handler that takes longer than REQUEST_TIMEOUT_MS answers 503', async (t) => {
   const route = "export default async (app) => app.get('/', () => new Promise(() => {}));";
   const routes = [await createSources(t, { 'late/index.js': route })];
   const app = await buildTestApp(t, { ...environment, REQUEST_TIMEOUT_MS: '50' }, { routes });
@@ -142,13 +142,13 @@ test("contract 18: The client's address is the last hop that is not a trusted pr
   });
 });
 
-test('Connections are kept longer than any router keeps them, requests may not take for ever', async (t) => {
+test('Connections are kept longer than routers keep them, and requests have a time-out', async (t) => {
   const { server } = await buildTestApp(t, environment);
   t.ok(server.keepAliveTimeout > 120_000);
   t.ok(server.requestTimeout > 0 && server.headersTimeout > 0);
 });
 
-test('KEEP_ALIVE_TIMEOUT_MS says how long a connection is kept, up to a day', async (t) => {
+test('KEEP_ALIVE_TIMEOUT_MS sets how long a connection is kept, up to a day', async (t) => {
   for (const time of ['1', '620000', '86400000']) {
     const { server } = await buildTestApp(t, { ...environment, KEEP_ALIVE_TIMEOUT_MS: time });
     t.equal(server.keepAliveTimeout, Number(time));
@@ -159,7 +159,7 @@ test('KEEP_ALIVE_TIMEOUT_MS says how long a connection is kept, up to a day', as
     });
 });
 
-test('With `only`, nothing else is served, whoever has a route for it', async (t) => {
+test('With `only`, no other route is served', async (t) => {
   const folder = await createSources(t, { 'cats/index.js': ROUTE, 'dogs/index.js': ROUTE });
   const plugins = [
     new URL('../../plugins/', import.meta.url),

@@ -37,7 +37,7 @@ async function readError(listener: Listener, HOST: string, PORT: number): Promis
   );
 }
 
-test('A taken port is an error that says what to do', async (t) => {
+test('Listening on a taken port fails with the way to fix it', async (t) => {
   const other = createServer();
   t.teardown(() => other.close());
   await once(other.listen(0, '127.0.0.1'), 'listening');
@@ -51,17 +51,17 @@ test('A taken port is an error that says what to do', async (t) => {
   t.notMatch(error.message, 'AirPlay');
 });
 
-test("Port 5000 taken is an error that names macOS's AirPlay Receiver", async (t) => {
+test("A taken port 5000 fails and names macOS's AirPlay Receiver", async (t) => {
   const { message } = await readError(createFailingListener('EADDRINUSE'), '::', 5000);
   t.match(message, /^Port 5000 is taken by another process \(on macOS .*AirPlay.*PORT=5001\.$/);
 });
 
-test('The last port taken is an error that does not propose one behind it', async (t) => {
+test('A taken port 65535 fails and proposes no higher port', async (t) => {
   const { message } = await readError(createFailingListener('EADDRINUSE'), '::', 65535);
   t.notMatch(message, '65536');
 });
 
-test('A privileged port is an error that says what to do', async (t) => {
+test('Listening on a privileged port fails with the way to fix it', async (t) => {
   const { message } = await readError(createFailingListener('EACCES'), '::', 80);
   t.equal(
     message,
@@ -69,7 +69,7 @@ test('A privileged port is an error that says what to do', async (t) => {
   );
 });
 
-test('A HOST that is no address of this machine is an error that names it', async (t) => {
+test('A HOST that is not an address of this machine fails and is named', async (t) => {
   // 203.0.113.0/24 is for documentation, and .invalid for names that do not exist (RFC 5737, RFC
   // 2606).
   for (const host of ['203.0.113.1', 'nowhere.invalid']) {
@@ -83,12 +83,12 @@ test('A HOST that is no address of this machine is an error that names it', asyn
   }
 });
 
-test('Any other error is told with its code', async (t) => {
+test('Any other error of listening names its code', async (t) => {
   const { message } = await readError(createFailingListener('EMFILE'), '127.0.0.1', 80);
   t.equal(message, 'Cannot listen on 127.0.0.1, port 80 (EMFILE).');
 });
 
-test('All interfaces are those of IPv4 where IPv6 is off', async (t) => {
+test('Without IPv6, all interfaces are those of IPv4', async (t) => {
   for (const code of ['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL']) {
     const hosts: string[] = [];
     const listener = createListener(async ({ host }) => {

@@ -28,11 +28,11 @@ const FORMS: Record<string, string | undefined> = {
   '': undefined,
 };
 
-test('An address is read in every form that proxies write', async (t) => {
+test("A client's address is read in every form that proxies write", async (t) => {
   for (const [form, address] of Object.entries(FORMS)) t.equal(cleanAddress(form), address, form);
 });
 
-test('Where the proxies tell no address, the client is the peer', async (t) => {
+test('The client is the peer if the proxies send no address', async (t) => {
   const read = (ip: string, remoteAddress?: string) =>
     readAddress({ ip, socket: { remoteAddress } as never });
   t.equal(read('203.0.113.9:51234', '10.1.2.3'), '203.0.113.9');
@@ -54,7 +54,7 @@ const TRUSTED: Record<string, string[]> = {
 const STRANGERS = ['203.0.113.9', '172.32.0.1', '100.128.0.1', '2001:db8::2', 'unknown', ''];
 
 for (const [list, addresses] of Object.entries(TRUSTED)) {
-  test(`TRUST_PROXY=${list} trusts these, and nobody else`, async (t) => {
+  test(`TRUST_PROXY=${list} trusts its own addresses alone`, async (t) => {
     const isTrusted = trustProxies(list);
     for (const address of addresses) t.ok(isTrusted(address), address);
     for (const address of STRANGERS) t.notOk(isTrusted(address), address);
@@ -65,7 +65,7 @@ for (const [list, addresses] of Object.entries(TRUSTED)) {
 
 const ROUTE = "export default async (app) => app.get('/ip', async ({ ip }) => ip);";
 
-test('A header of the platform stands for X-Forwarded-For, where a trusted proxy sends it', async (t) => {
+test('CLIENT_ADDRESS_HEADER replaces X-Forwarded-For if a trusted proxy sends it', async (t) => {
   const ask = async (environment: Environment, remoteAddress: string, headers = {}) => {
     const { app, lines } = await buildAppWithRoutes(t, ROUTE, {
       CLIENT_ADDRESS_HEADER: 'X-Real-IP',
@@ -91,7 +91,7 @@ test('A header of the platform stands for X-Forwarded-For, where a trusted proxy
   t.equal(await ask({ CLIENT_ADDRESS_HEADER: '' }, '100.64.0.3', real), '152.233.33.7');
 });
 
-test('GET /ip believes a few proxies in a row, not the thousands that a client may write', async (t) => {
+test('GET /ip follows a chain of 10 proxies, not one of 1,000', async (t) => {
   const { app } = await buildAppWithRoutes(t, ROUTE);
   const ask = async (proxies: number) => {
     const chain = `203.0.113.9${', 10.0.0.1'.repeat(proxies)}`;

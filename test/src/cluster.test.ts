@@ -10,13 +10,13 @@ const startPrimary = (t: Test, mode: string) =>
 const listWorkers = ({ lines }: TestProcess) =>
   lines.filter(({ msg }) => msg === 'worker').map(({ pid }) => Number(pid));
 
-test('There are as many workers as WEB_CONCURRENCY says, at most one for each processor', (t) => {
+test('WEB_CONCURRENCY is the number of workers, at most one per processor', (t) => {
   t.equal(countWorkers({ WEB_CONCURRENCY: 1 } as Config), 1);
   t.equal(countWorkers({ WEB_CONCURRENCY: 1024 } as Config), availableParallelism());
   t.end();
 });
 
-test('A worker that dies is replaced: at once, or after a pause where it has died at once', async (t) => {
+test('A worker that dies is replaced at once, or after a pause if it died early', async (t) => {
   const modes = {
     stable: { isPaused: false, signal: 'SIGINT' },
     steady: { isPaused: true, signal: 'SIGTERM' },
@@ -38,7 +38,7 @@ test('A worker that dies is replaced: at once, or after a pause where it has die
   }
 });
 
-test('A worker that fails to stop makes the exit code 1', async (t) => {
+test('A worker that fails while stopping makes the exit code 1', async (t) => {
   const primary = startPrimary(t, 'failing');
   await poll(() => listWorkers(primary).length === 2);
   primary.signal('SIGTERM');
@@ -46,7 +46,7 @@ test('A worker that fails to stop makes the exit code 1', async (t) => {
   t.equal(listWorkers(primary).length, 2, 'none takes its place');
 });
 
-test('Workers that stand still are killed when the time to stop is over', async (t) => {
+test('Blocked workers are killed when the time to stop is over', async (t) => {
   const primary = startPrimary(t, 'stuck');
   await poll(() => listWorkers(primary).length === 2);
   primary.signal('SIGTERM');
@@ -58,13 +58,13 @@ test('Workers that stand still are killed when the time to stop is over', async 
   });
 });
 
-test('A first worker that does not come up ends the process with 1: it is not started again', async (t) => {
+test('A first worker that fails to start is not replaced; the process ends with 1', async (t) => {
   const primary = startPrimary(t, 'stillborn');
   t.equal(await primary.exited, 1);
   t.notOk(primary.lines.some(({ msg }) => msg.includes('takes its place')));
 });
 
-test('Workers that die again and again are given up', async (t) => {
+test('A process whose workers keep dying gives up and ends with 1', async (t) => {
   const primary = startPrimary(t, 'dying');
   t.equal(await primary.exited, 1);
   // The other worker may still say that it listens.
@@ -74,7 +74,7 @@ test('Workers that die again and again are given up', async (t) => {
   );
 });
 
-test('A worker that has crashed, however often it says so, is replaced once, while it still answers', async (t) => {
+test('A crashed worker that reports twice is replaced once, while it still answers', async (t) => {
   const primary = startPrimary(t, 'crashing');
   await poll(() => listWorkers(primary).length === 3);
   const [crashed] = listWorkers(primary);
@@ -85,7 +85,7 @@ test('A worker that has crashed, however often it says so, is replaced once, whi
   t.equal(await primary.exited, 0);
 });
 
-test('A worker whose event loop stands still is killed and replaced', async (t) => {
+test('A worker whose event loop blocks is killed and replaced', async (t) => {
   const primary = startPrimary(t, 'silent');
   await poll(() => listWorkers(primary).length === 3);
   const [silent] = listWorkers(primary);

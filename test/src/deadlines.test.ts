@@ -96,7 +96,7 @@ async function waitForReader(app: FastifyInstance): Promise<void> {
   await poll(() => app.openRequests.list().some(({ waiting }) => waiting > 0));
 }
 
-test('A late handler is answered 503, once, and its request.signal is aborted', async (t) => {
+test('A late handler answers one 503, and its request.signal is aborted', async (t) => {
   const { url, lines } = await listen(t, { REQUEST_TIMEOUT_MS: '100' });
   const answer = await fetch(`${url}/late`);
   t.equal(answer.status, 503);
@@ -109,13 +109,13 @@ test('A late handler is answered 503, once, and its request.signal is aborted', 
   );
 });
 
-test('A route with timeout: false may take longer, and so may a stream that has begun', async (t) => {
+test('A route with timeout: false, or a stream that has begun, may take longer', async (t) => {
   const { url } = await listen(t, { REQUEST_TIMEOUT_MS: '200' });
   t.strictSame(await (await fetch(`${url}/patient`)).json(), { patient: true });
   t.equal(await (await fetch(`${url}/stream`)).text(), '0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n');
 });
 
-test('A stream that breaks after its 503 is not logged again, an upgraded answer is not late', async (t) => {
+test('A stream that breaks after a 503 is not logged again; an upgraded one is never late', async (t) => {
   const { app, url, lines } = await listen(t, { REQUEST_TIMEOUT_MS: '100' });
   t.equal((await fetch(`${url}/broken`)).status, 503);
   t.equal((await app.inject({ url: '/taken-patient', headers: { upgrade: 'a' } })).body, 'patient');
@@ -125,7 +125,7 @@ test('A stream that breaks after its 503 is not logged again, an upgraded answer
   );
 });
 
-test('A large answer comes whole, with its length, to a slow reader too', async (t) => {
+test('A slow reader gets a large answer whole, with its Content-Length', async (t) => {
   const { url } = await listen(t);
   for (const path of ['/text', '/bytes']) {
     const answer = await fetch(`${url}${path}`);
@@ -138,7 +138,7 @@ test('A large answer comes whole, with its length, to a slow reader too', async 
   }
 });
 
-test('A reader that stands still is cut off, one of an upgraded connection too', async (t) => {
+test('A client that stops reading is disconnected, on an upgraded connection too', async (t) => {
   const { app, url, lines } = await listen(t);
   for (const headers of ['', 'Connection: upgrade\r\nUpgrade: other\r\n']) {
     const socket = await ask(t, url, '/bytes', headers);
@@ -157,7 +157,7 @@ test('A reader that stands still is cut off, one of an upgraded connection too',
   t.match(lines.filter(({ msg }) => msg.includes('cut off')).length, 1);
 });
 
-test('contract 31: Many readers that stand still do not keep more than so many bytes waiting', async (t) => {
+test('contract 31: Clients that stop reading keep a limited number of bytes in memory', async (t) => {
   const { app, url } = await listen(t);
   const slow = await ask(t, url, '/bytes');
   await waitForReader(app);
@@ -173,7 +173,7 @@ test('contract 31: Many readers that stand still do not keep more than so many b
   t.ok(readers.length > 5 && readers.length <= 10, `${readers.length} readers`);
 });
 
-test('Nor do many small answers on a connection, which is cut off once', async (t) => {
+test('Many small answers that a client does not read disconnect it, with one log line', async (t) => {
   const { app, url, lines } = await listen(t);
   const request = 'GET /small HTTP/1.1\r\nHost: a\r\n\r\n';
   // The kernel takes some 10 MB for each connection.
@@ -187,7 +187,7 @@ test('Nor do many small answers on a connection, which is cut off once', async (
   t.ok(findCutOff().length <= 8, `${findCutOff().length} lines`);
 });
 
-test('An upgrade that nobody listens for any more ends its connection', async (t) => {
+test('An upgrade without a listener ends its connection', async (t) => {
   const { app, url } = await listen(t);
   const [own, ...others] = app.server.listeners('upgrade');
   t.type(own, 'function');
@@ -198,14 +198,14 @@ test('An upgrade that nobody listens for any more ends its connection', async (t
   t.end();
 });
 
-test('HEAD of a stream without an end is answered, and lets go of the stream', async (t) => {
+test('HEAD of an endless stream is answered, and the stream is destroyed', async (t) => {
   const { lines, url } = await listen(t);
   const answer = await fetch(`${url}/endless`, { method: 'HEAD' });
   t.equal(answer.headers.get('x-kind'), 'endless');
   await poll(() => lines.some(({ msg }) => msg === 'let go'));
 });
 
-test('A hijacked answer that does not begin is ended, unless its route may take longer', async (t) => {
+test('A hijacked answer that does not begin is ended, except with timeout: false', async (t) => {
   const { app, lines, url } = await listen(t, { REQUEST_TIMEOUT_MS: '200' });
   await t.rejects(fetch(`${url}/taken`));
   t.equal(await (await fetch(`${url}/taken-patient`)).text(), 'patient');
@@ -217,7 +217,7 @@ test('A hijacked answer that does not begin is ended, unless its route may take 
   await poll(() => app.openRequests.list().length === 0);
 });
 
-test('What a handler hijacks and leaves open as it fails is ended, late in the handler too', async (t) => {
+test('A hijacked answer is ended when its handler fails, even late', async (t) => {
   const { url } = await listen(t);
   await t.rejects(fetch(`${url}/failed`).then((answer) => answer.text()));
 });

@@ -153,28 +153,29 @@ const SECURITY = [
   'x-content-type-options',
 ];
 
-test('contract 30: Every answer has what every answer has', (t) => checkAnswers(t, GONE));
+test('contract 30: Every answer has the common headers, one log line and the common error shape', (t) =>
+  checkAnswers(t, GONE));
 
 for (let app = 0; app < APPS; app += 1) {
   const removed = REMOVABLE.filter((_, index) => index % APPS === app).concat(GONE);
   test(`Without ${removed.join(', ')}, every answer has the rest`, (t) => checkAnswers(t, removed));
 }
 
-test('A refusal by the rate limit has what every answer has', async (t) => {
+test('A 429 of the rate limit has the common headers, log line and error shape', async (t) => {
   if (GONE.includes('rate-limit')) return;
   const { app, lines } = await startApp(t, GONE, { RATE_LIMIT_MAX: '1' });
   await exchange(app, ask('GET /'));
   checkAnswer(t, 429, await exchange(app, ask('GET /')), lines);
 });
 
-test('So has the refusal of a request that came from this app itself', async (t) => {
+test('A 508 for a loop has the common headers, log line and error shape', async (t) => {
   if (!PLUGINS.includes('backing-app')) return;
   const { app, lines } = await startApp(t, GONE, { BACKING_APP_URL: 'http://127.0.0.1:1' });
   const via = `Via: 1.1 ${Reflect.get(Reflect.get(app, 'backingApp'), 'pseudonym')}`;
   checkAnswer(t, 508, await exchange(app, ask('GET /', [via])), lines);
 });
 
-test('So has the refusal of a process that is overloaded', async (t) => {
+test('A 503 for overload has the common headers, log line and error shape', async (t) => {
   if (!PLUGINS.includes('overload')) return;
   const { app, lines } = await startApp(t, GONE, { RATE_LIMIT_MAX: '0' });
   t.equal((await exchange(app, ask('POST /overload'))).status, 200);
@@ -189,7 +190,7 @@ test('So has the refusal of a process that is overloaded', async (t) => {
   checkAnswer(t, 503, readAnswer(last), lines);
 });
 
-test('So has the refusal of a client that does not end its headers', async (t) => {
+test('A 408 for headers that do not end has the common headers, log line and error shape', async (t) => {
   const { app, lines } = await startApp(t, GONE);
   // Node looks every 5 s, as src/server-options.ts says.
   app.server.headersTimeout = 100;

@@ -3,7 +3,7 @@ import Fastify from 'fastify';
 import { test } from 'tap';
 import { addVary, beginAnswers } from '../../src/every-answer.ts';
 
-test('A request waits until it is counted, and one too many is refused', async (t) => {
+test('A request waits until it is counted; one over the limit answers 429', async (t) => {
   const app = Fastify();
   t.teardown(() => app.close());
   beginAnswers(app);
@@ -17,7 +17,7 @@ test('A request waits until it is counted, and one too many is refused', async (
   t.equal((await app.inject('/')).statusCode, 429);
 });
 
-test('Vary has each field that an answer differs by', async (t) => {
+test('Vary lists each header that an answer depends on', async (t) => {
   const app = Fastify();
   t.teardown(() => app.close());
   app.get('/', async (_request, reply) => {

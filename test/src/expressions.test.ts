@@ -35,7 +35,7 @@ function findExpressions(): [name: string, expression: RegExp][] {
   });
 }
 
-test('Every expression takes time that is linear in what it sees', (t) => {
+test('Each regular expression takes time that is linear in its input', (t) => {
   const expressions = findExpressions();
   t.not(expressions.length, 0, 'they are found');
   for (const [name, expression] of expressions) {
@@ -49,7 +49,7 @@ test('Every expression takes time that is linear in what it sees', (t) => {
   t.end();
 });
 
-test('What reads bytes of clients and servers takes little time, which is linear in them', async (t) => {
+test('Each parser of client and server bytes is fast, and linear in its input', async (t) => {
   for (const [name, read, prepare] of await findReaders()) {
     const { growth, ms, part } = measureGrowth(read, MAX_GROWTH, prepare);
     const worst = `${ms.toFixed(3)} ms, ${growth.toFixed(1)} times, with ${JSON.stringify(part)}`;

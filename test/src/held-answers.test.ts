@@ -20,7 +20,7 @@ function createEntry(waiting: number, idleMs: number) {
   return entry as unknown as OpenRequest;
 }
 
-test('No more readers are cut off than has to be, those first that read nothing for longest', (t) => {
+test('Only as many clients as needed are disconnected, those idle for longest first', (t) => {
   const entries = [createEntry(20 * MIB, 10), createEntry(20 * MIB, 30), createEntry(20 * MIB, 20)];
   cutOffSlowest(entries);
   t.strictSame(
@@ -35,7 +35,7 @@ test('No more readers are cut off than has to be, those first that read nothing 
   t.end();
 });
 
-test('While little is held, a large answer does not count what all that is open holds', async (t) => {
+test('While few bytes are held, a large answer does not scan all open requests', async (t) => {
   const route = "export default async (app) => app.get('/large', async () => 'a'.repeat(100_000));";
   const { app } = await buildAppWithRoutes(t, route, { RATE_LIMIT_MAX: '0' });
   const { openRequests } = app;

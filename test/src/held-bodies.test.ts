@@ -14,7 +14,7 @@ const HEAD = `POST /items HTTP/1.1\r\nHost: localhost\r\nContent-Type: applicati
 /** Together more than is held of bodies that are not complete. */
 const CLIENTS = 150;
 
-test('Clients that stop within their bodies are cut off when these are too many, others are served', async (t) => {
+test('Too many half-sent bodies disconnect the clients that stopped; others are served', async (t) => {
   const { app, lines } = await buildAppWithRoutes(t, ROUTES);
   await app.listen({ host: '127.0.0.1', port: 0 });
   const { port } = app.server.address() as AddressInfo;
@@ -41,7 +41,7 @@ test('Clients that stop within their bodies are cut off when these are too many,
   t.equal(lines.filter(isCut).length, closed);
 });
 
-test('An upgraded connection, which has no reply, is never cut off for its body', (t) => {
+test('An upgraded connection is never disconnected because of its body', (t) => {
   const socket = { bytesRead: 1_000_000_000, destroyed: false };
   const request = { complete: false, headers: {}, socket };
   cutOffSlowestSenders([{ request, reply: undefined } as unknown as OpenRequest]);

@@ -16,7 +16,7 @@ function createOutageLog() {
 const WARN = 40;
 const BACK = [30, undefined];
 
-test('The queue is back when all of its parts are, and not before', async (t) => {
+test('The queue is back only when all of its parts are back', async (t) => {
   const { fail, answer, read } = createOutageLog();
   await answer('a');
   await fail('a', 'gone');
@@ -29,7 +29,7 @@ test('The queue is back when all of its parts are, and not before', async (t) =>
   t.strictSame(read(), [[WARN, 'gone'], BACK]);
 });
 
-test('The first problem of a part is told beside that of another', async (t) => {
+test('Two parts with different problems are logged once each', async (t) => {
   const { fail, answer, read } = createOutageLog();
   for (const _pass of [1, 2, 3]) {
     await fail('a', 'gone');
@@ -42,7 +42,7 @@ test('The first problem of a part is told beside that of another', async (t) => 
   ]);
 });
 
-test("What pg-boss's own work meets is told once for each time that the queue is away", async (t) => {
+test("An error of pg-boss's own work is logged once per outage", async (t) => {
   const { outage, fail, answer, read } = createOutageLog();
   for (const _pass of [1, 2, 3])
     for (const problem of ['late', 'denied']) outage.noteOwn(new Error(problem));

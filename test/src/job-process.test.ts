@@ -19,7 +19,7 @@ const environment = { DATABASE_URL: DOWN, LOG_LEVEL: 'info' };
 const run = (t: Test, options: Omit<ProcessOptions, 'environment'>, input = '') =>
   runProcess(t, { environment, source: 'src', ...options }, input);
 
-test('The worker answers for its health and for nothing else, with the database away', async (t) => {
+test('The worker answers the health routes alone, while the database is down', async (t) => {
   const worker = await startProcess(t, { entry: 'worker', environment });
   await worker.waitForLine('The job queue is away');
   t.equal((await fetch(`${worker.url}/health/live`)).status, 200);
@@ -29,7 +29,7 @@ test('The worker answers for its health and for nothing else, with the database 
   t.equal(await worker.exited, 0);
 });
 
-test('Where its port is taken, the worker warns and works on', async (t) => {
+test('A worker whose port is taken logs a warning and goes on', async (t) => {
   const port = await findFreePort();
   const server = createServer().listen(port, '127.0.0.1');
   await once(server, 'listening');
@@ -45,7 +45,7 @@ test('Where its port is taken, the worker warns and works on', async (t) => {
   t.equal(await exited, 0);
 });
 
-test('A worker whose address is not of this machine ends with 1', async (t) => {
+test('A worker whose HOST is not an address of this machine ends with 1', async (t) => {
   const worker = spawnProcess(t, {
     entry: 'worker',
     environment: { ...environment, HOST: '192.0.2.1' },
@@ -55,7 +55,7 @@ test('A worker whose address is not of this machine ends with 1', async (t) => {
   t.match(worker.lines.at(-1)?.msg, /HOST is 192\.0\.2\.1, which is no address of this machine/);
 });
 
-test('job runs one job in the foreground, and ends with 1 where it fails or is not known', async (t) => {
+test('job runs one job in the foreground, and ends with 1 if it fails or is unknown', async (t) => {
   const job = (...args: string[]) => run(t, { entry: 'job-command', args });
   t.match(await job('work', '{"how":"end"}'), { code: 0, last: { job: 'work', outcome: 'done' } });
   t.match(await job('work', '{"how":"throw"}'), { code: 1, last: { outcome: 'failed' } });
@@ -63,7 +63,7 @@ test('job runs one job in the foreground, and ends with 1 where it fails or is n
   t.match(await run(t, { entry: 'job', args: ['work', '{'] }), usage);
 });
 
-test('console runs the lines of a pipe, and ends with 1 at an error', async (t) => {
+test('console runs the lines of its stdin, and ends with 1 at an error', async (t) => {
   const open = (input: string) => run(t, { entry: 'console' }, input);
   const lines = 'const one = await Promise.resolve(1)\nfunction add(more) {\nreturn one + more }\n';
   const ended = await open(`${lines}add(2)\ntypeof jobs.send + typeof db\nfunction never() {\n`);
@@ -75,7 +75,7 @@ test('console runs the lines of a pipe, and ends with 1 at an error', async (t) 
   t.match(await open(') + 1\n'), { code: 1, said: /Unexpected token/ });
 });
 
-test('console is a REPL in a terminal, and ends with it', async (t) => {
+test('console is a REPL in a terminal, and ends when the REPL ends', async (t) => {
   const node = [process.execPath, '--import', 'data:text/javascript,process.stdin.isTTY=true'];
   const repl = await run(t, { entry: 'console', node }, 'await Promise.resolve(6) * 7\n');
   t.match(repl, { code: 0, said: /poort> 42\n/ });

@@ -16,7 +16,7 @@ async function exchange(app: FastifyInstance, host: string, bytes: string): Prom
   return await text(socket);
 }
 
-test('At both addresses of localhost, every answer is the same', async (t) => {
+test('Both addresses of localhost give the same answers', async (t) => {
   const app = await buildTestApp(t, ENVIRONMENT);
   const listener = openHttpListener(app);
   t.equal(await listener.listen({ host: 'localhost', port: 0 }), undefined);
@@ -34,7 +34,7 @@ test('At both addresses of localhost, every answer is the same', async (t) => {
   await listener.close();
 });
 
-test('A request at either address is answered before the listener is closed', async (t) => {
+test('A request in flight is answered at both addresses before the listener closes', async (t) => {
   const app = await buildTestApp(t, ENVIRONMENT);
   const listener = openHttpListener(app);
   await listener.listen({ host: 'localhost', port: 0 });
@@ -52,7 +52,7 @@ test('A request at either address is answered before the listener is closed', as
   for (const answer of await Promise.all(answers)) t.match(answer, /^HTTP\/1\.1 404 /);
 });
 
-test('A handler that takes its time is waited for', async (t) => {
+test('Closing waits for a slow handler', async (t) => {
   const { app } = await buildAppWithRoutes(
     t,
     `export default async (app) => app.get('/slow', async () => {
@@ -69,7 +69,7 @@ test('A handler that takes its time is waited for', async (t) => {
   t.equal((await asked).status, 200);
 });
 
-test('Where another process has one of the addresses, the port is taken', async (t) => {
+test('The port is taken if another process has one of the addresses', async (t) => {
   const other = createServer().listen(0, '::1');
   await once(other, 'listening');
   t.teardown(() => other.close());
@@ -79,7 +79,7 @@ test('Where another process has one of the addresses, the port is taken', async 
   await listener.close();
 });
 
-test('On a machine without IPv6, localhost is one address', async (t) => {
+test('Without IPv6, localhost is one address', async (t) => {
   const app = await buildTestApp(t, ENVIRONMENT);
   const listener = openHttpListener(app);
   t.intercept(net, 'createServer', {

@@ -11,7 +11,7 @@ const PLACES: Record<string, string> = {
 };
 
 for (const [url, place] of Object.entries(PLACES)) {
-  test(`POST ${url} puts something at ${place}, behind every prefix`, async (t) => {
+  test(`POST ${url} answers Location ${place}, below every prefix`, async (t) => {
     const location = locate({ url }, '1');
     for (const prefix of ['', '/api', '/a/b']) {
       const found = new URL(location, `https://example.com${prefix}${url}`);

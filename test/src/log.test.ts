@@ -15,7 +15,7 @@ import {
   writeFiles,
 } from '../helper.ts';
 
-test('A line says when, who and what', async (t) => {
+test('A log line has the time, the app and the message', async (t) => {
   const { logger, lines } = captureLog();
   logger.info({ answer: 42 }, 'Hello');
   t.match(lines, [
@@ -23,7 +23,7 @@ test('A line says when, who and what', async (t) => {
   ]);
 });
 
-test('Fields that are added are in each line, while there are any', async (t) => {
+test('Added fields are in each log line until they are removed', async (t) => {
   const { logger, lines } = captureLog();
   let fields: object | undefined = { traceId: 'a' };
   addLogFields(() => fields);
@@ -33,7 +33,7 @@ test('Fields that are added are in each line, while there are any', async (t) =>
   t.match(lines, [{ traceId: 'a', msg: 'within a trace' }, { traceId: undefined }]);
 });
 
-test('Fields that hold secrets are not logged, however deep they are', async (t) => {
+test('Fields that hold secrets are not logged at any depth', async (t) => {
   const { logger, lines } = captureLog();
   const values = [
     'hunter2',
@@ -64,7 +64,7 @@ test('Fields that hold secrets are not logged, however deep they are', async (t)
   for (const line of lines) t.match(line, { a: { list: [{ accept: '*/*' }] }, last: 1 });
 });
 
-test('The user name and password of a URL are not logged, wherever it stands', async (t) => {
+test('The user name and password of a URL are not logged, in any field', async (t) => {
   const { logger, lines } = captureLog();
   const urls = [
     'postgres://app:hunter2@db.example/app',
@@ -84,7 +84,7 @@ test('The user name and password of a URL are not logged, wherever it stands', a
   ]);
 });
 
-test('A password with an @ in it is not logged either', async (t) => {
+test('A password that contains an @ is not logged', async (t) => {
   const { logger, lines } = captureLog();
   logger.info(
     'Connecting to postgres://app:pass@hunter2@db.example/app and mailto:anna@example.com',
@@ -92,7 +92,7 @@ test('A password with an @ in it is not logged either', async (t) => {
   t.equal(lines[0]?.msg, 'Connecting to postgres://***@db.example/app and mailto:anna@example.com');
 });
 
-test('A request is one line, without its query and its headers', async (t) => {
+test('A request is one log line, without its query and headers', async (t) => {
   const { logger, lines } = captureLog();
   const app = await buildTestApp(t, { DATABASE_URL: DOWN }, { logger });
   lines.length = 0;
@@ -118,7 +118,7 @@ test('A request is one line, without its query and its headers', async (t) => {
   t.notMatch(JSON.stringify(lines), 'hunter2');
 });
 
-test('A request that fails while its answer is on the way is one line too, with the error', async (t) => {
+test('A request that fails after its answer began is one log line, with the error', async (t) => {
   const folder = await createFolder(t);
   const route = `
     import { Readable } from 'node:stream';
@@ -139,7 +139,7 @@ test('A request that fails while its answer is on the way is one line too, with 
   t.equal(lines.length, 1);
 });
 
-test('A stream that breaks is one more line, with the error', async (t) => {
+test('A stream that breaks adds a log line with the error', async (t) => {
   const routes = `
     import { Readable } from 'node:stream';
     async function* breakOff() {
@@ -158,7 +158,7 @@ test('A stream that breaks is one more line, with the error', async (t) => {
   );
 });
 
-test('A client that leaves a stream is no error', async (t) => {
+test('A client that leaves a stream is logged at info', async (t) => {
   const routes = `
     import { Readable } from 'node:stream';
     export default async (app) => app.get('/endless', async () => new Readable({
@@ -177,7 +177,7 @@ test('A client that leaves a stream is no error', async (t) => {
   );
 });
 
-test('An error that tells the operator all there is to know is logged without its stack', (t) => {
+test('An OperatorError is logged without its stack', (t) => {
   const { logger, lines } = captureLog();
   logger.warn({ err: new OperatorError('Do this', { cause: new Error('that') }) }, 'It failed');
   t.match(lines, [
@@ -187,13 +187,13 @@ test('An error that tells the operator all there is to know is logged without it
   t.end();
 });
 
-test('The path of a URL is what stands before its query', async (t) => {
+test('The path of a URL ends before its query', async (t) => {
   t.equal(readPath('/notes?a=1?b'), '/notes');
   t.equal(readPath('/notes'), '/notes');
   t.equal(readPath(''), '');
 });
 
-test("The client's address is what the proxies say, or the peer's where that is none", (t) => {
+test("The client's address is that of the proxies, or else that of the peer", (t) => {
   const read = (ip: string, remoteAddress?: string) =>
     readAddress({ ip, socket: { remoteAddress } } as Parameters<typeof readAddress>[0]);
   t.equal(read('203.0.113.7', '10.1.2.3'), '203.0.113.7');
@@ -204,7 +204,7 @@ test("The client's address is what the proxies say, or the peer's where that is 
   t.end();
 });
 
-test('A connection that was upgraded past the reply is one line with status 101', async (t) => {
+test('A connection upgraded without a reply is one log line with status 101', async (t) => {
   const { app, lines } = await buildAppWithRoutes(
     t,
     `export default async (app) => app.get('/socket', (request, reply) => {

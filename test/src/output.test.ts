@@ -28,7 +28,7 @@ function startWriter(t: Test, stdout: 'pipe' | number = 'pipe') {
   return { child, said: text(child.stderr!), exited: once(child, 'exit') };
 }
 
-test('What a reader that is late did not get is counted, and every other line is whole', async (t) => {
+test('Lines that a slow reader loses are counted; all others are complete', async (t) => {
   const { child, exited, said } = startWriter(t);
   let read = '';
   const isAll = new Promise<void>((resolve) => {
@@ -49,7 +49,7 @@ test('What a reader that is late did not get is counted, and every other line is
   t.equal(await said, '');
 });
 
-test('A reader that stands still keeps nobody from ending, and the last words are on stderr', async (t) => {
+test('A process whose stdout is not read still ends, with its last lines on stderr', async (t) => {
   const { child, exited, said } = startWriter(t);
   child.stdout!.pause();
   child.stdin!.write('end\n');
@@ -57,14 +57,14 @@ test('A reader that stands still keeps nobody from ending, and the last words ar
   t.match(await said, /x{99}\nx{99}\n$/);
 });
 
-test('A full disk ends nothing, and the last words are on stderr', FULL_DISK, async (t) => {
+test('A full disk does not end the process; the last lines go to stderr', FULL_DISK, async (t) => {
   const { child, exited, said } = startWriter(t, openSync('/dev/full', 'w'));
   child.stdin!.write('end\n');
   t.strictSame(await exited, [0, null]);
   t.match(await said, /x{99}\n$/);
 });
 
-test('Where stderr is full too, the process ends all the same', FULL_DISK, async (t) => {
+test('A process whose stdout and stderr are full still ends', FULL_DISK, async (t) => {
   const full = openSync('/dev/full', 'w');
   const args = ['--input-type=module', '-e', WRITER];
   const child = spawn(process.execPath, args, { stdio: ['pipe', full, full] });

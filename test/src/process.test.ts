@@ -34,7 +34,7 @@ const start = (
 /** A process that was told to stop drains for as long as the test takes. */
 const LONG = { SHUTDOWN_DELAY_MS: '599999', SHUTDOWN_TIMEOUT_MS: '600000' };
 
-test('An answer that had begun before the signal is ended, and its connection closed', async (t) => {
+test('An answer that began before the signal is completed, then its connection closes', async (t) => {
   const web = await start(t, 'fixture', { SHUTDOWN_DELAY_MS: '1' }, 'dist');
   const agent = new Agent({ keepAlive: true });
   t.teardown(() => agent.destroy());
@@ -50,7 +50,7 @@ test('An answer that had begun before the signal is ended, and its connection cl
   t.equal(await web.exited, 0);
 });
 
-test('A second signal changes nothing: a request is served while draining, and asked to come back anew', async (t) => {
+test('A second SIGTERM changes nothing; a request while draining gets Connection: close', async (t) => {
   const web = await start(t, 'web', LONG);
   web.signal('SIGINT');
   await web.waitForLine('Draining');
@@ -59,7 +59,7 @@ test('A second signal changes nothing: a request is served while draining, and a
   t.equal(await interruptUntilEnded(web), 130);
 });
 
-test('A request that hangs is logged at SHUTDOWN_TIMEOUT_MS, exit code 1', async (t) => {
+test('A request that hangs is logged at SHUTDOWN_TIMEOUT_MS; the exit code is 1', async (t) => {
   const web = await start(t, 'fixture', { SHUTDOWN_TIMEOUT_MS: '300' });
   const hung = fetch(`${web.url}/fixture/hung`).catch(() => undefined);
   await web.waitForLine('hung');
@@ -72,7 +72,7 @@ test('A request that hangs is logged at SHUTDOWN_TIMEOUT_MS, exit code 1', async
   await hung;
 });
 
-test('A crash while it drains ends it with 1', async (t) => {
+test('A crash while draining ends the process with 1', async (t) => {
   const web = await start(t, 'fixture', LONG, 'dist');
   web.signal('SIGTERM');
   await web.waitForLine('Draining');
@@ -82,7 +82,7 @@ test('A crash while it drains ends it with 1', async (t) => {
   t.match(web.lines.at(-1), last);
 });
 
-test('What is still open after a crash is said to be so, and not to be at a time-out of a signal', async (t) => {
+test('A request still open after a crash is logged as such, not as a shutdown time-out', async (t) => {
   const web = await start(t, 'fixture', LONG);
   const hung = fetch(`${web.url}/fixture/hung`).catch(() => undefined);
   await web.waitForLine('hung');
@@ -99,7 +99,7 @@ test('What is still open after a crash is said to be so, and not to be at a time
   await hung;
 });
 
-test('An app that cannot be closed is logged, exit code 1', async (t) => {
+test('An error while the app closes is logged; the exit code is 1', async (t) => {
   const web = await start(t, 'fixture');
   await fetch(`${web.url}/fixture/jam`, { method: 'POST' });
   web.signal('SIGTERM');
@@ -107,7 +107,7 @@ test('An app that cannot be closed is logged, exit code 1', async (t) => {
   t.match(web.lines.at(-1), { level: 60, msg: 'jammed', err: { stack: String } });
 });
 
-test('WEB_CONCURRENCY is how many processes share the port; one that crashes is replaced', async (t) => {
+test('WEB_CONCURRENCY processes share the port; one that crashes is replaced', async (t) => {
   const web = await start(t, 'fixture', { WEB_CONCURRENCY: '2' });
   const listWorkers = () =>
     web.lines.filter(({ msg }) => msg.startsWith('Server listening')).map(({ pid }) => pid);
@@ -124,7 +124,7 @@ test('WEB_CONCURRENCY is how many processes share the port; one that crashes is 
   t.equal(web.lines.filter(({ msg }) => msg.startsWith('Drained')).length, 3);
 });
 
-test('release says why it failed, exit code 1; without a database it has nothing to do', async (t) => {
+test('release logs why it failed and ends with 1; without a database it does nothing', async (t) => {
   const release = await start(t, 'release');
   const hasDatabase = existsSync(path.join(ROOT, 'plugins/database'));
   t.equal(await release.exited, hasDatabase ? 1 : 0);
@@ -132,7 +132,7 @@ test('release says why it failed, exit code 1; without a database it has nothing
   t.match(release.lines.at(-1), hasDatabase ? failure : { level: 30, applied: [] });
 });
 
-test('release in a bad environment is one line, exit code 1', async (t) => {
+test('release in a bad environment logs one line and ends with 1', async (t) => {
   const release = await start(t, 'release', { PORT: 'http' }, 'dist');
   t.equal(await release.exited, 1);
   t.match(release.lines, [{ level: 60, err: undefined, msg: /PORT is "http"/ }]);

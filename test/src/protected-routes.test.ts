@@ -4,7 +4,7 @@ import { OperatorError } from '../../src/operator-error.ts';
 import { collectRoutes } from '../../src/protected-routes.ts';
 import { buildAppWithRoutes } from '../helper.ts';
 
-test('A route whose config.auth says nothing keeps the app from starting', async (t) => {
+test('A route whose config.auth is empty or wrong keeps the app from starting', async (t) => {
   for (const auth of [
     '"yes"',
     '1',
@@ -28,7 +28,7 @@ test('A route whose config.auth says nothing keeps the app from starting', async
   t.equal((await app.inject('/open')).statusCode, 200);
 });
 
-test('A route that asks keeps the app from starting where plugins/auth was removed', async (t) => {
+test('Without plugins/auth, a protected route keeps the app from starting', async (t) => {
   const app = Fastify();
   const protectRoutes = collectRoutes(app);
   app.get('/mine', { config: { auth: true } }, async () => 1);
@@ -36,7 +36,7 @@ test('A route that asks keeps the app from starting where plugins/auth was remov
   t.throws(protectRoutes, /GET \/mine asks who is calling, but plugins\/auth is not there/);
 });
 
-test('A route that asks is checked before its own hooks', async (t) => {
+test("The token of a protected route is checked before the route's own hooks", async (t) => {
   const app = Fastify();
   t.teardown(() => app.close());
   const order: string[] = [];

@@ -2,7 +2,7 @@ import { test } from 'tap';
 import { hideSecrets } from '../../src/redaction.ts';
 import { captureLog } from '../helper.ts';
 
-test('A key that sounds like a secret is not logged, with all that is under it', (t) => {
+test('A key named like a secret is not logged, nor is anything below it', (t) => {
   const { logger, lines } = captureLog();
   const values = [
     'hunter2',
@@ -28,7 +28,7 @@ test('A key that sounds like a secret is not logged, with all that is under it',
   t.end();
 });
 
-test('Of an error what is known to be safe is logged, causes too, and nothing else', (t) => {
+test('Only the safe fields of an error and its causes are logged', (t) => {
   const { logger, lines } = captureLog();
   const circular = new Error('circular');
   circular.cause = circular;
@@ -52,7 +52,7 @@ test('Of an error what is known to be safe is logged, causes too, and nothing el
   t.end();
 });
 
-test('Secrets in a text are hidden by where they stand', (t) => {
+test('Secrets in a text are hidden by their context', (t) => {
   const texts = {
     'no answer from postgres://app:hun/ter?2#@db/app now':
       'no answer from postgres://***@db/app now',
@@ -84,7 +84,7 @@ test('Secrets in a text are hidden by where they stand', (t) => {
   t.end();
 });
 
-test('Whatever is logged becomes a line: too deep, too long, half of a surrogate pair', (t) => {
+test('Values that are too deep, too long or invalid Unicode become a log line', (t) => {
   const { logger, lines } = captureLog();
   const deep = JSON.parse(`${'{"a":['.repeat(2_000)}"hunter2"${']}'.repeat(2_000)}`);
   const long = Array.from({ length: 10_000 }, () => ({ id: 1, token: 'hunter2' }));

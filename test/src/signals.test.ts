@@ -17,7 +17,7 @@ async function run(code: string) {
   return { stdout, stderr, end };
 }
 
-test('Before the process serves, a signal to stop ends it with 0; SIGUSR1 does nothing', async (t) => {
+test('A stop signal during the boot ends the process with 0; SIGUSR1 does nothing', async (t) => {
   const { stderr, end } = await run(`
     import 'src/signals.ts';
     process.kill(process.pid, 'SIGUSR1');
@@ -28,7 +28,7 @@ test('Before the process serves, a signal to stop ends it with 0; SIGUSR1 does n
   t.equal(stderr, '');
 });
 
-test('An exception that nobody catches during the boot is logged, exit code 1', async (t) => {
+test('An uncaught exception during the boot is logged; the exit code is 1', async (t) => {
   const { stdout, end } = await run(`
     import { startProcess } from 'src/process.ts';
     setImmediate(() => { throw new Error('too early'); });

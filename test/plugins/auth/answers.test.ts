@@ -45,7 +45,7 @@ test('A request without a token answers 401 UNAUTHENTICATED', async (t) => {
   t.strictSame(issuer.requests, [], 'the issuer is not asked');
 });
 
-test('A valid token is the caller, whatever the algorithm and the case of the scheme', async (t) => {
+test('A valid token identifies the caller, for each algorithm and in any case of Bearer', async (t) => {
   const { app, issuer, lines } = await build(t);
   for (const alg of ['ES256', 'RS256', 'EdDSA']) {
     const token = await issuer.sign({ scope: 'a b' }, { alg });
@@ -64,7 +64,7 @@ test('A valid token is the caller, whatever the algorithm and the case of the sc
   t.strictSame(issuer.requests, ['/.well-known/openid-configuration', '/jwks'], 'asked once');
 });
 
-test('A route that does not ask has no caller, and answers without a token', async (t) => {
+test('A route without config.auth answers without a token and has no request.user', async (t) => {
   const { app, issuer } = await build(t);
   const answer = await ask(app, await issuer.sign(), '/open');
   t.strictSame(answer.json(), { user: 'undefined' });
@@ -90,7 +90,7 @@ const BAD_CLAIMS: Record<string, [Claims, object]> = {
   'with a number as sub': [{ sub: 7 }, { claim: 'sub or exp' }],
 };
 
-test('A token whose claims do not do answers 401 INVALID_TOKEN', async (t) => {
+test('A token with wrong claims answers 401 INVALID_TOKEN', async (t) => {
   const { app, issuer, lines } = await build(t);
   for (const [name, [claims, cause]] of Object.entries(BAD_CLAIMS)) {
     lines.length = 0;
@@ -107,7 +107,7 @@ test('A token whose claims do not do answers 401 INVALID_TOKEN', async (t) => {
 /** The last letter of 64 bytes has four bits that nobody reads. */
 const addBit = (letter: string) => String.fromCharCode(letter.charCodeAt(0) + 1);
 
-test('What is no token of the issuer answers 401 INVALID_TOKEN', async (t) => {
+test('A token that is malformed or not of the issuer answers 401 INVALID_TOKEN', async (t) => {
   const { app, issuer } = await build(t);
   const token = await issuer.sign();
   const [header, payload, signature = ''] = token.split('.');
@@ -158,7 +158,7 @@ test('More than one Authorization header answers 401 INVALID_TOKEN', async (t) =
   }
 });
 
-test('All that issuers call scopes are the scopes, each once', async (t) => {
+test('Scopes are read from each claim that issuers use, each once', async (t) => {
   const { app, issuer } = await build(t);
   const expected: [Claims, string[]][] = [
     [{}, []],
@@ -174,7 +174,7 @@ test('All that issuers call scopes are the scopes, each once', async (t) => {
   }
 });
 
-test('A token without a scope of the route answers 403 INSUFFICIENT_SCOPE', async (t) => {
+test("A token without the route's scope answers 403 INSUFFICIENT_SCOPE", async (t) => {
   const { app, issuer } = await build(t);
   const answer = await ask(app, await issuer.sign({ scope: 'notes:read' }), '/write');
   t.match(answer.json(), { statusCode: 403, code: 'INSUFFICIENT_SCOPE', error: 'Forbidden' });
@@ -187,7 +187,7 @@ test('A token without a scope of the route answers 403 INSUFFICIENT_SCOPE', asyn
   t.equal((await ask(app, token, '/write')).statusCode, 200);
 });
 
-test('A request is refused before its body is read, with what every answer has', async (t) => {
+test('A request without a token answers 401 before its body is read, with the common headers', async (t) => {
   const { app } = await build(t);
   const headers = { 'content-type': 'application/json' };
   const answer = await app.inject({ method: 'POST', url: '/mine', headers, payload: '{not JSON' });
@@ -195,7 +195,7 @@ test('A request is refused before its body is read, with what every answer has',
   t.ok(answer.headers['x-request-id']);
 });
 
-test('No answer of a protected route may be stored, whoever gives it', async (t) => {
+test('Each answer of a protected route has Cache-Control: no-store', async (t) => {
   const { app, issuer } = await build(t, { RATE_LIMIT_MAX: '6' });
   const headers = { authorization: `Bearer ${await issuer.sign()}`, 'content-type': 'text/x' };
   const json = { ...headers, 'content-type': 'application/json' };

@@ -13,7 +13,7 @@ const FRONT = `export default async (app) => {
     app.backingApp.get('/who', schema, request, request.headers.authorization));
 };`;
 
-test('The token of the caller is passed on to the backing app only where a route does so', async (t) => {
+test("The caller's token is passed to the backing app only if a route does so", async (t) => {
   const issuer = await startIssuer(t);
   const { app: back } = await buildAppWithRoutes(t, BACK, issuer.environment);
   const url = new URL(await back.listen({ host: '127.0.0.1', port: 0 }));

@@ -2,7 +2,7 @@ import { test } from 'tap';
 import { describeIssuer } from '../../../plugins/auth/index.ts';
 import { buildAppWithRoutes } from '../../helper.ts';
 
-test('contract 35: A route that asks for a token is closed, wherever and however it was made', async (t) => {
+test('contract 35: A protected route answers 401 without a token, wherever it was added', async (t) => {
   const code = `
     const answer = async () => 'open';
     export default async (app) => {
@@ -25,7 +25,7 @@ test('contract 35: A route that asks for a token is closed, wherever and however
   t.equal((await app.inject({ method: 'POST', url: '/list' })).statusCode, 503);
 });
 
-test('What is built does not know the issuer of development, and says so', (t) => {
+test('The built app refuses the local issuer and says why', (t) => {
   const describe = (hasLocal: boolean) => ({
     pattern: '',
     remedy: '',

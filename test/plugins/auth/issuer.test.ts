@@ -62,7 +62,7 @@ const BAD_ANSWERS: Record<string, (issuer: TestIssuer) => Record<string, Request
 };
 
 for (const [name, answer] of Object.entries(BAD_ANSWERS)) {
-  test(`An issuer that answers ${name} is away: 503 AUTH_UNAVAILABLE`, async (t) => {
+  test(`An issuer that answers ${name} makes protected routes answer 503 AUTH_UNAVAILABLE`, async (t) => {
     const issuer = await startIssuer(t);
     Object.assign(issuer.answers, answer(issuer));
     const { logger, lines } = captureLog();
@@ -78,7 +78,7 @@ for (const [name, answer] of Object.entries(BAD_ANSWERS)) {
   });
 }
 
-test('An issuer that is away makes the app degraded, and is asked again', async (t) => {
+test('An issuer that is down makes the app degraded, and is asked again', async (t) => {
   const issuer = await startIssuer(t);
   const app = await buildTestApp(t, { DATABASE_URL: DOWN, ...issuer.environment });
   const isUp = async () => (await app.readiness.report()).services.auth?.status === 'up';
@@ -93,7 +93,7 @@ test('An issuer that is away makes the app degraded, and is asked again', async 
   t.equal(issuer.requests.length, asked, 'what readiness has asked for is kept');
 });
 
-test('An issuer with a path has its document below it', async (t) => {
+test('The discovery document of an issuer with a path is below that path', async (t) => {
   const issuer = await startIssuer(t);
   const url = `${issuer.url}/realm/`;
   issuer.answers['/realm/.well-known/openid-configuration'] = name(issuer, { issuer: url });
@@ -106,7 +106,7 @@ test('An issuer with a path has its document below it', async (t) => {
   t.strictSame(issuer.requests, ['/realm/.well-known/openid-configuration', '/jwks']);
 });
 
-test('A token without kid is checked with each key that fits', async (t) => {
+test('A token without kid is checked with each key of its algorithm', async (t) => {
   const issuer = await startIssuer(t);
   await issuer.addKey('ES256', 'second');
   const app = await buildTestApp(t, { DATABASE_URL: DOWN, ...issuer.environment });
@@ -115,7 +115,7 @@ test('A token without kid is checked with each key that fits', async (t) => {
   t.equal((await ask(app, await other.signWithout('ES256', { iss: issuer.url }))).statusCode, 401);
 });
 
-test('AUTH_ISSUER_URL that is no issuer, or has no audience, keeps the app from starting', async (t) => {
+test('A bad AUTH_ISSUER_URL, or one without AUTH_AUDIENCE, keeps the app from starting', async (t) => {
   const port = await findFreePort();
   const bad = [
     'http://issuer.example',

@@ -21,7 +21,7 @@ const UNFIT: Record<string, object> = {
   'is private': { d: randomBytes(32).toString('base64url') },
 };
 
-test('A key that the issuer did not publish for such a signature is 401, the others work', async (t) => {
+test('A token signed with a key published for another use answers 401; other keys work', async (t) => {
   const { issuer, ask } = await build(t);
   for (const [kid, change] of Object.entries(UNFIT)) await issuer.addKey('ES256', kid, change);
   for (const kid of Object.keys(UNFIT))
@@ -29,7 +29,7 @@ test('A key that the issuer did not publish for such a signature is 401, the oth
   t.equal(await ask(await issuer.sign()), 200);
 });
 
-test('A published key of 1024 bits, and one that is a secret, are 401', async (t) => {
+test('A token signed with a published 1024-bit or symmetric key answers 401', async (t) => {
   const { issuer, ask } = await build(t);
   const weak = generateKeyPairSync('rsa', { modulusLength: 1024 });
   const secret = randomBytes(32);
@@ -50,7 +50,7 @@ test('A published key of 1024 bits, and one that is a secret, are 401', async (t
     t.equal(await ask(`${text}.${signature.toString('base64url')}`), 401);
 });
 
-test('Of two keys with one kid each is tried', async (t) => {
+test('Two keys with the same kid are both tried', async (t) => {
   const { issuer, ask } = await build(t);
   const token = await issuer.sign();
   await issuer.addKey('ES256', 'ES256');
@@ -58,7 +58,7 @@ test('Of two keys with one kid each is tried', async (t) => {
   t.equal(await ask(await issuer.sign()), 200);
 });
 
-test('Of hundreds of keys the one that a token names is found, and ten are tried for no name', async (t) => {
+test('Among hundreds of keys, a kid finds its key; without a kid ten are tried', async (t) => {
   const { issuer, ask } = await build(t);
   for (let count = 1; count < 300; count++) await issuer.addKey('ES256', `${count}`);
   t.equal(await ask(await issuer.sign({}, { kid: '299' })), 200);

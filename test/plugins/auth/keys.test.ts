@@ -22,13 +22,13 @@ async function createKey(kid: string): Promise<JWK> {
   return { ...(await exportJWK((await generateKeyPair('ES256')).publicKey)), kid };
 }
 
-test('Many who need the keys at the same time are one question', async (t) => {
+test('Concurrent requests for the keys ask the issuer once', async (t) => {
   const { state, find } = await openKeys(t);
   t.ok((await Promise.all([find('first'), find('first'), find('first')])).every(Boolean));
   t.equal(state.asked, 1);
 });
 
-test('A flood of unknown kids asks once in 30 s, and each is refused', async (t) => {
+test('A flood of unknown kids asks the issuer once in 30 s, and each is refused', async (t) => {
   const { state, find } = await openKeys(t);
   await find('first');
   for (let count = 0; count < 50; count++)
@@ -40,7 +40,7 @@ test('A flood of unknown kids asks once in 30 s, and each is refused', async (t)
   t.equal(state.asked, 2);
 });
 
-test('A key that is new is found when its first token comes', async (t) => {
+test('A new key is found when its first token arrives', async (t) => {
   const { state, find } = await openKeys(t);
   await find('first');
   state.published.push(await createKey('second'));
@@ -50,7 +50,7 @@ test('A key that is new is found when its first token comes', async (t) => {
   t.equal(state.asked, 2);
 });
 
-test('A token without kid whose key is new is like one with an unknown kid', async (t) => {
+test('A token without kid and with an unknown key asks the issuer, at most once in 30 s', async (t) => {
   const { state, keys } = await openKeys(t);
   const { publicKey, privateKey } = await generateKeyPair('ES256');
   const token = await new SignJWT({ iss: 'issuer', aud: 'poort', sub: 'alice' })
@@ -73,7 +73,7 @@ test('A token without kid whose key is new is like one with an unknown kid', asy
   t.equal(state.asked, 4);
 });
 
-test('Where the issuer is away, keys that are known go on working, others are 503', async (t) => {
+test('While the issuer is down, known keys work and unknown ones answer 503', async (t) => {
   const { state, find } = await openKeys(t);
   await find('first');
   state.isAway = true;
@@ -89,7 +89,7 @@ test('Where the issuer is away, keys that are known go on working, others are 50
   t.equal(state.asked, 3);
 });
 
-test('Keys that are 10 minutes old are fetched in the background', async (t) => {
+test('Keys older than 10 minutes are fetched again in the background', async (t) => {
   const { state, find } = await openKeys(t);
   await find('first');
   state.isAway = true;
@@ -107,7 +107,7 @@ test('Keys that are 10 minutes old are fetched in the background', async (t) => 
   t.ok(await find('second'));
 });
 
-test('An error of another kind than an unknown key asks nobody', async (t) => {
+test('An error other than an unknown key does not ask the issuer', async (t) => {
   const { state, find } = await openKeys(t);
   await find('first');
   state.published = [await createKey('twice'), await createKey('twice')];
@@ -119,7 +119,7 @@ test('An error of another kind than an unknown key asks nobody', async (t) => {
 
 const AWAY = { code: 'AUTH_UNAVAILABLE', statusCode: 503, message: /reached/ };
 
-test('Readiness asks once in 30 s, and once in 2 s while the issuer is away', async (t) => {
+test('Readiness asks the issuer once in 30 s, and once in 2 s while it is down', async (t) => {
   const { state, keys, find } = await openKeys(t);
   const turn = () => new Promise(setImmediate);
   state.isAway = true;

@@ -2,7 +2,7 @@ import { test } from 'tap';
 import { buildTestApp, DOWN } from '../../helper.ts';
 import { startIssuer } from './test-issuer.ts';
 
-test('Guessing tokens is limited: the rate limit comes first', async (t) => {
+test('The rate limit counts requests with wrong tokens', async (t) => {
   const { environment } = await startIssuer(t);
   const app = await buildTestApp(t, { DATABASE_URL: DOWN, RATE_LIMIT_MAX: '2', ...environment });
   const statuses = [];

@@ -6,7 +6,7 @@ import { createCheck } from '../../../plugins/database/check.ts';
 import { openPostgresPort } from '../../fixture/postgres-port.ts';
 import { buildTestApp, createFolder, poll } from '../../helper.ts';
 
-test('A pool whose connections are all in use is no database that is down', async (t) => {
+test('A database whose pool is fully in use is up', async (t) => {
   const { url } = await openPostgresPort(t);
   const app = await buildTestApp(t, { DATABASE_URL: url, DATABASE_POOL_MAX: '1' });
   await app.readiness.release();
@@ -15,7 +15,7 @@ test('A pool whose connections are all in use is no database that is down', asyn
   await poll(async () => (await app.readiness.report()).services.database?.status === 'up');
 });
 
-test('Nor is a server without a connection to spare, while this process has one', async (t) => {
+test('A server that refuses more connections is up while this process has one', async (t) => {
   const folder = await createFolder(t);
   let code = '53300';
   const refuse = async () => Promise.reject(Object.assign(new Error('refused'), { code }));

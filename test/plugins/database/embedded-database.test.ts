@@ -19,7 +19,7 @@ function openDatabase(t: Test, folder: string) {
 
 const ask = async (db: Kysely<unknown>) => (await sql`select 1 as one`.execute(db)).rows;
 
-test('The first query creates the database, migrates it and says so', async (t) => {
+test('The first query creates and migrates the database, and logs it', async (t) => {
   const folder = path.join(await createFolder(t), 'deep/data');
   await writeLeftovers(folder);
   const { db, lines } = openDatabase(t, folder);
@@ -38,7 +38,7 @@ test('The first query creates the database, migrates it and says so', async (t) 
   t.match(again.lines, [{ applied: ['prepared'], msg: /is open in/ }]);
 });
 
-test('A database that another process has open is refused, and told with what to do', async (t) => {
+test('A database open in another process is refused with the way to fix it', async (t) => {
   const folder = path.join(await createFolder(t), 'data');
   await writeFile(`${folder}.lock`, String(process.ppid));
   const { db } = openDatabase(t, folder);
@@ -49,7 +49,7 @@ test('A database that another process has open is refused, and told with what to
   t.notOk(existsSync(folder));
 });
 
-test('A folder that is no whole database, or of another version, is told with what to do', async (t) => {
+test('A database that is incomplete or of another version is refused with the way to fix it', async (t) => {
   const folder = await createEmptyDatabase();
   await writeFile(path.join(folder, 'PG_VERSION'), '16\n');
   const other = openDatabase(t, folder);
@@ -62,7 +62,7 @@ test('A folder that is no whole database, or of another version, is told with wh
   t.ok(existsSync(path.join(folder, 'global')), 'nothing is deleted');
 });
 
-test('A database that could not be migrated is closed again', async (t) => {
+test('A database that cannot be migrated is closed again', async (t) => {
   const folder = await createEmptyDatabase();
   const { logger } = captureLog();
   const prepare = () => Promise.reject(new Error('not prepared'));
@@ -79,7 +79,7 @@ test('A database that could not be migrated is closed again', async (t) => {
   t.equal(process.listenerCount('exit'), listeners + 1, 'it is locked once');
 });
 
-test('A database that could not be created is an error, and not taken for a database later', async (t) => {
+test('A database that cannot be created leaves no folder', async (t) => {
   const parent = await createFolder(t);
   const folder = path.join(parent, 'data');
   await writeFiles(parent, {
@@ -96,7 +96,7 @@ test('A database that could not be created is an error, and not taken for a data
   t.notOk(existsSync(folder));
 });
 
-test('What is no folder is told with what to do, and nothing is written beside it', async (t) => {
+test('A path that is not a folder is refused with the way to fix it, and nothing is written', async (t) => {
   const parent = await createFolder(t);
   await writeFiles(parent, { file: 'mine', 'locked.lock/file': '' });
   const rows: [folder: string, reason: RegExp][] = [
@@ -129,7 +129,7 @@ test('A database in memory has no folder and no lock', async (t) => {
   t.notOk(existsSync('memory.lock'));
 });
 
-test('Where PGlite is not installed, the URL is refused with what to do', (t) => {
+test('Without PGlite, a pglite: URL is refused with the way to fix it', (t) => {
   resolvePGlite(t, () => {
     throw new Error('not found');
   });

@@ -20,7 +20,7 @@ const LOCK = `
 const STALE = { 'the lock of a process that is no more': '4194305', 'no lock': undefined };
 
 for (const [title, lock] of Object.entries(STALE)) {
-  test(`Of processes that start at once with ${title}, one opens the database`, async (t) => {
+  test(`One of four processes that start at once with ${title} opens the database`, async (t) => {
     const parent = await createFolder(t);
     const folder = path.join(parent, 'data');
     if (lock) await writeFile(`${folder}.lock`, lock);
@@ -42,7 +42,7 @@ for (const [title, lock] of Object.entries(STALE)) {
   });
 }
 
-test('A lock that another process is about to take is not taken', async (t) => {
+test('A lock that another process is taking is refused', async (t) => {
   const folder = path.join(await createFolder(t), 'data');
   await writeFile(`${folder}.lock`, '4194305');
   await writeFile(`${folder}.lock.next`, `${process.ppid}`);
@@ -54,7 +54,7 @@ test('A lock that another process is about to take is not taken', async (t) => {
   t.equal(await readFile(`${folder}.lock`, 'utf8'), '4194305');
 });
 
-test('A lock that cannot be written is told with the reason', async (t) => {
+test('A lock that cannot be written fails with the reason', async (t) => {
   const folder = path.join(await createFolder(t), 'a'.repeat(250));
   await t.rejects(lockFolder(folder), { code: 'ENAMETOOLONG' });
   t.notOk(existsSync(`${folder}.lock`));

@@ -26,7 +26,7 @@ async function listColumns(db: Kysely<unknown>, table: string): Promise<string[]
   return tables.find(({ name }) => name === table)?.columns.map(({ name }) => name) ?? [];
 }
 
-test('In development', async (t) => {
+test('Migrations in development', async (t) => {
   const pglite = await PGlite.create(await createEmbeddedDatabase());
   const statements: string[] = [];
   const log = ({ query }: LogEvent) => void statements.push(query.sql);
@@ -36,7 +36,7 @@ test('In development', async (t) => {
   const books = { ...cats, '2-books.mjs': create('books', 'name') };
   const edited = { ...cats, '2-books.mjs': create('books', 'author') };
 
-  await t.test('a migration that was changed is done again while its table is empty', async (t) => {
+  await t.test('A changed migration is applied again while its table is empty', async (t) => {
     t.strictSame((await migrate(t, db, books)).applied, ['1-cats', '2-books']);
     await sql`insert into cats values ('Tom')`.execute(db);
     t.strictSame((await migrate(t, db, edited)).applied, ['2-books']);
@@ -45,7 +45,7 @@ test('In development', async (t) => {
     t.strictSame((await sql`select * from cats`.execute(db)).rows, [{ name: 'Tom' }]);
   });
 
-  await t.test('what a start finds as it was is not written', async (t) => {
+  await t.test('An unchanged migration is not written at a start', async (t) => {
     const updates = () => statements.filter((statement) => statement.startsWith('update')).length;
     const before = updates();
     t.strictSame((await migrate(t, db, edited)).applied, []);
@@ -55,19 +55,19 @@ test('In development', async (t) => {
     t.equal(updates(), before + 2, 'but for one that has no hash yet');
   });
 
-  await t.test('the built app takes its compiled migrations for no change', async (t) => {
+  await t.test('Compiled migrations of the built app are no change', async (t) => {
     const compiled = { '1-cats.js': '// compiled', '2-books.js': '// compiled' };
     const { applied, lines } = await migrate(t, db, compiled);
     t.strictSame({ applied, lines }, { applied: [], lines: [] });
     t.strictSame((await migrate(t, db, edited)).applied, []);
   });
 
-  await t.test('another format of a migration is no change', async (t) => {
+  await t.test('A reformatted migration is no change', async (t) => {
     const formatted = { ...edited, '2-books.mjs': `\n\n${create('books', 'author')}\n` };
     t.strictSame((await migrate(t, db, formatted)).applied, []);
   });
 
-  await t.test('a migration that was changed is not done again where rows would go', async (t) => {
+  await t.test('A changed migration is refused if applying it again would lose rows', async (t) => {
     await sql`insert into books values ('Woolf')`.execute(db);
     await t.rejects(migrate(t, db, books), {
       message:
@@ -77,7 +77,7 @@ test('In development', async (t) => {
   });
 
   await t.test(
-    'a changed migration that cannot be taken back is told with what to do',
+    'A changed migration that cannot be undone is refused with the way to fix it',
     async (t) => {
       const broken = {
         ...edited,
@@ -89,24 +89,28 @@ test('In development', async (t) => {
     },
   );
 
-  await t.test("another branch's migration is told in one line and does not stop", async (t) => {
+  await t.test('A migration of another branch logs one warning', async (t) => {
     const { lines } = await migrate(t, db, cats);
     t.match(lines, [{ level: 40, msg: /of other code: 2-books\. .*npm run db:reset/ }]);
   });
 
-  await t.test('a migration that meets what another branch left is told of that', async (t) => {
-    await t.rejects(migrate(t, db, { ...cats, '3-books.mjs': create('books', 'name') }), {
-      message: /^Migration 3-books failed: .*already exists; .*of other code: 2-books\. Correct it/,
-    });
-  });
+  await t.test(
+    "A migration that fails because of another branch's names that branch's migration",
+    async (t) => {
+      await t.rejects(migrate(t, db, { ...cats, '3-books.mjs': create('books', 'name') }), {
+        message:
+          /^Migration 3-books failed: .*already exists; .*of other code: 2-books\. Correct it/,
+      });
+    },
+  );
 
-  await t.test('a new migration that fails is told with what to do', async (t) => {
+  await t.test('A new migration that fails names the way to fix it', async (t) => {
     await t.rejects(migrate(t, db, { ...edited, '3-cats.mjs': create('cats', 'name') }), {
       message: /^Migration 3-cats failed: .*already exists; .*\. Correct it, or: .*db:reset/,
     });
   });
 
-  await t.test('those that came after a changed migration are done again with it', async (t) => {
+  await t.test('Migrations after a changed one are applied again with it', async (t) => {
     const wheels = `
       export const up = (db) => db.schema.alterTable('cars').addColumn('wheels', 'text').execute();
       export const down = (db) => db.schema.alterTable('cars').dropColumn('wheels').execute();`;

@@ -53,7 +53,7 @@ test('On a PostgreSQL server', async (t) => {
   });
 
   await t.test(
-    'a server that stands still makes 503s, and is used again when it goes on',
+    'a server that hangs answers 503, and is used again when it continues',
     async (t) => {
       const hurried = await buildTestApp(
         t,
@@ -82,7 +82,7 @@ test('On a PostgreSQL server', async (t) => {
     },
   );
 
-  await t.test('a connection that breaks in the middle of a query is a 503', async (t) => {
+  await t.test('a connection that breaks during a query answers 503', async (t) => {
     server.pause();
     const answer = app.inject('/fixture/database');
     // The query is on its way when the connection is taken.
@@ -93,7 +93,7 @@ test('On a PostgreSQL server', async (t) => {
     await poll(async () => (await app.inject('/fixture/database')).statusCode === 200);
   });
 
-  await t.test('a query that is an object of pg is passed on as it is', async (t) => {
+  await t.test('a query that is a pg object is passed on unchanged', async (t) => {
     const client = await app.databasePool!.connect();
     const query = client.query(new pg.Query('select 1'));
     await once(query, 'end');
@@ -101,7 +101,7 @@ test('On a PostgreSQL server', async (t) => {
     t.equal((await app.inject('/fixture/database')).statusCode, 200);
   });
 
-  await t.test('a query that is wrong costs neither a connection nor readiness', async (t) => {
+  await t.test('a wrong query keeps its connection and readiness', async (t) => {
     const error = await sql`select nothing`.execute(app.db).catch((error) => error);
     t.ok(isSqlError(error));
     t.equal(translateError(error), undefined);
@@ -109,7 +109,7 @@ test('On a PostgreSQL server', async (t) => {
   });
 
   await t.test(
-    'a session that the server ends is a 503, and the next request gets another one',
+    'a session that the server ends answers 503, and the next request gets another one',
     async (t) => {
       const ended =
         sql`do $$ begin raise exception using errcode = 'admin_shutdown'; end $$`.execute(app.db);
@@ -120,7 +120,7 @@ test('On a PostgreSQL server', async (t) => {
   );
 });
 
-test('Where no server listens, the app starts, answers 503 and says why in the log', async (t) => {
+test('Without a database server, the app starts, answers 503 and logs why', async (t) => {
   const { logger, lines } = captureLog();
   const app = await buildTestApp(t, { DATABASE_URL: DOWN }, { logger, routes });
   await app.listen({ host: '127.0.0.1', port: 0 });
@@ -134,7 +134,7 @@ test('Where no server listens, the app starts, answers 503 and says why in the l
   t.notMatch(JSON.stringify(lines), 'hunter2');
 });
 
-test('A server that takes connections and says nothing makes 503s', async (t) => {
+test('A database server that accepts connections and never answers makes requests answer 503', async (t) => {
   const silent = createServer();
   await once(silent.listen(0, '127.0.0.1'), 'listening');
   t.teardown(() => silent.close());
@@ -148,7 +148,7 @@ test('A server that takes connections and says nothing makes 503s', async (t) =>
   t.equal(await askReady(app), 503);
 });
 
-test('An embedded database that cannot be opened is a bug of the set-up: 500, not 503', async (t) => {
+test('An embedded database that cannot be opened answers 500, because the set-up is wrong', async (t) => {
   const folder = path.join(await createFolder(t), 'data');
   await writeFile(`${folder}.lock`, String(process.ppid));
   const { logger, lines } = captureLog();

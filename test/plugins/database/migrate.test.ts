@@ -30,18 +30,18 @@ test('Migrations', async (t) => {
       .map(({ name }) => name)
       .filter((name) => !name.startsWith('kysely'));
 
-  await t.test('are pending until they are applied, in order', async (t) => {
+  await t.test('Migrations are pending until they are applied, in order', async (t) => {
     t.strictSame(await listPending(folder), ['0001-cats', '0002-dogs']);
     t.strictSame(await apply(folder), ['0001-cats', '0002-dogs']);
     t.strictSame(await listPending(folder), []);
     t.strictSame(await listTables(), ['cats', 'dogs']);
   });
 
-  await t.test('are applied once', async (t) => {
+  await t.test('Migrations are applied once', async (t) => {
     t.strictSame(await apply(folder), []);
   });
 
-  await t.test('wait for another release, which has the lock, and say so once', async (t) => {
+  await t.test('Migrations wait for the lock of another release, and log it once', async (t) => {
     await sql`create sequence tries`.execute(db);
     await sql`create function pg_try_advisory_xact_lock(bigint) returns boolean language sql
       as $$ select nextval('tries') > 9 $$`.execute(db);
@@ -55,31 +55,28 @@ test('Migrations', async (t) => {
     t.equal(lines.length, 1);
   });
 
-  await t.test('are applied by one of two at once', async (t) => {
+  await t.test('Two releases at once apply each migration once', async (t) => {
     await writeFiles(folder, { '0003-mice.mjs': createTable('mice') });
     const applied = await Promise.all([apply(folder), apply(folder)]);
     t.strictSame(applied.flat(), ['0003-mice']);
   });
 
-  await t.test(
-    'are applied all or none: one that fails is named, and the schema stays as it was',
-    async (t) => {
-      await writeFiles(folder, {
-        '0004-birds.mjs': createTable('birds'),
-        '0005-broken.mjs':
-          "export const up = async (db) => { await db.schema.dropTable('cats').execute(); throw new Error('no') };",
-      });
-      const error = await apply(folder).catch((error) => error);
-      t.match(error, {
-        message: 'Migration 0005-broken failed: no; the schema is as before',
-        cause: { message: 'no' },
-      });
-      t.strictSame(await listTables(), ['cats', 'dogs', 'hens', 'mice']);
-      t.strictSame(await listPending(folder), ['0004-birds', '0005-broken']);
-    },
-  );
+  await t.test('A migration that fails is named, and the schema stays as it was', async (t) => {
+    await writeFiles(folder, {
+      '0004-birds.mjs': createTable('birds'),
+      '0005-broken.mjs':
+        "export const up = async (db) => { await db.schema.dropTable('cats').execute(); throw new Error('no') };",
+    });
+    const error = await apply(folder).catch((error) => error);
+    t.match(error, {
+      message: 'Migration 0005-broken failed: no; the schema is as before',
+      cause: { message: 'no' },
+    });
+    t.strictSame(await listTables(), ['cats', 'dogs', 'hens', 'mice']);
+    t.strictSame(await listPending(folder), ['0004-birds', '0005-broken']);
+  });
 
-  await t.test('of newer code do not stop older code, nor a branch', async (t) => {
+  await t.test('Migrations of newer code do not stop older code or a branch', async (t) => {
     const older = await createFolder(t);
     t.strictSame(await listPending(older), []);
     t.strictSame(await apply(older), []);
@@ -87,7 +84,7 @@ test('Migrations', async (t) => {
     t.strictSame(await apply(older), ['0002-before-mice']);
   });
 
-  await t.test('without a transaction are applied one by one, in order', async (t) => {
+  await t.test('Migrations without a transaction are applied one by one, in order', async (t) => {
     const others = await createFolder(t);
     const index = (name: string) => `
       import { sql } from 'kysely';
@@ -106,13 +103,13 @@ test('Migrations', async (t) => {
     t.strictSame(await listPending(others), ['0009-index']);
   });
 
-  await t.test('that are in no folder are none', async (t) => {
+  await t.test('A missing folder has no migrations', async (t) => {
     await sql`drop table kysely_migration`.execute(db);
     t.strictSame(await listPending(path.join(folder, 'none')), []);
     t.strictSame(await apply(path.join(folder, 'none')), []);
   });
 
-  await t.test('of the app can be taken back, last to first', async (t) => {
+  await t.test("The app's migrations can be undone, last to first", async (t) => {
     const before = await listTables();
     const files = globSync('src/migrations/*.ts', { cwd: ROOT }).sort();
     const migrations: Migration[] = await Promise.all(
@@ -123,7 +120,7 @@ test('Migrations', async (t) => {
     t.strictSame(await listTables(), before);
   });
 
-  await t.test('that are none are named with the reason', async (t) => {
+  await t.test('Invalid migrations are named with the reason', async (t) => {
     const rows: [code: string, reason: RegExp][] = [
       ['', /^Migration 0001-wrong failed: .*up is not a function; the schema/],
       ['export const down = () => {};', /^Migration 0001-wrong failed: .*up is not a function/],
@@ -143,7 +140,7 @@ test('Migrations', async (t) => {
     }
   });
 
-  await t.test('that cannot be read are an error', async (t) => {
+  await t.test('A folder of migrations that cannot be read is an error', async (t) => {
     const file = path.join(await createFolder(t), 'file');
     await writeFile(file, '');
     await t.rejects(apply(file), { code: 'ENOTDIR' });

@@ -4,7 +4,7 @@ import { test } from 'tap';
 import { listMigrations } from '../../../plugins/database/migration-files.ts';
 import { createFolder, ROOT, writeFiles } from '../../helper.ts';
 
-test('Each migration of the app has a name of its own, which begins with its place in the order', (t) => {
+test('Each migration of the app has a unique number at the start of its name', (t) => {
   const files = globSync('src/migrations/*', { cwd: ROOT });
   const names = files.map((file) => path.parse(file).name.toLowerCase());
   t.strictSame([...new Set(names)], names);
@@ -12,7 +12,7 @@ test('Each migration of the app has a name of its own, which begins with its pla
   t.end();
 });
 
-test('A folder of migrations may have other files beside them', async (t) => {
+test('A folder of migrations may hold other files', async (t) => {
   const folder = await createFolder(t);
   const others = ['a.js.map', 'a.d.ts', '.#b.ts', '.b.ts.swp', 'b.ts~', 'README.md', 'b.sql'];
   const files = ['a.js', 'b.ts', 'c.mjs', ...others];

@@ -11,7 +11,7 @@ import { captureLog, createFolder, poll, writeFiles } from '../../helper.ts';
 const CATS =
   "export const up = (db) => db.schema.createTable('cats').addColumn('id', 'uuid').execute();";
 
-test('Readiness is down and says what is pending while a migration is, until a release applies it', async (t) => {
+test('Readiness names a pending migration and is down until a release applies it', async (t) => {
   const { url } = await openPostgresPort(t);
   const environment = { DATABASE_URL: url, DATABASE_POOL_MAX: '1', REQUEST_TIMEOUT_MS: '600000' };
   const migrations = await createFolder(t);

@@ -67,7 +67,7 @@ function connect(t: Test, url: string, options: Partial<PostgresOptions> = {}): 
 
 const ask = (db: Kysely<unknown>) => db.executeQuery(CompiledQuery.raw('select 1'));
 
-test('DATABASE_TLS overrules what the URL says of TLS', async (t) => {
+test('DATABASE_TLS overrules the sslmode of the URL', async (t) => {
   const { url, firstMessages } = await openPort(t, 'N');
   await t.rejects(
     ask(connect(t, `${url}?sslmode=require`, { tls: 'off', ...IMPATIENT })),
@@ -79,14 +79,14 @@ test('DATABASE_TLS overrules what the URL says of TLS', async (t) => {
   t.strictSame(firstMessages, [START, TLS_REQUEST, TLS_REQUEST]);
 });
 
-test('Without DATABASE_TLS, the URL says whether TLS is used', async (t) => {
+test('Without DATABASE_TLS, the sslmode of the URL decides on TLS', async (t) => {
   const { url, firstMessages } = await openPort(t, 'N');
   await t.rejects(ask(connect(t, url, IMPATIENT)), /timeout/);
   await t.rejects(ask(connect(t, `${url}?sslmode=no-verify`)), /does not support SSL/);
   t.strictSame(firstMessages, [START, TLS_REQUEST]);
 });
 
-test('A server without TLS, or with another certificate, is told with what to do', async (t) => {
+test('A server without TLS, or with a wrong certificate, fails with the way to fix it', async (t) => {
   const { url } = await openPort(t, 'N');
   const error = await ask(connect(t, url, { tls: 'verify' })).catch((error) => error);
   t.ok(error instanceof DatabaseUnavailable);
@@ -106,14 +106,14 @@ test('A server without TLS, or with another certificate, is told with what to do
   }
 });
 
-test('Another error of connecting is told as it is, or by its code', (t) => {
+test('Another connection error has its own message, or its code', (t) => {
   t.match(new DatabaseUnavailable(new Error('other')), { message: 'No database: other' });
   const both = Object.assign(new AggregateError([]), { code: 'ECONNREFUSED' });
   t.match(new DatabaseUnavailable(both), { message: 'No database: ECONNREFUSED' });
   t.end();
 });
 
-test('Requests that would wait too long for a connection are refused at once', async (t) => {
+test('Queries that would wait too long for a connection are refused at once', async (t) => {
   const { url } = await openPort(t, '');
   const db = connect(t, url, IMPATIENT);
   const asked = await Promise.allSettled(Array.from({ length: 30 }, () => ask(db)));
@@ -125,7 +125,7 @@ test('Requests that would wait too long for a connection are refused at once', a
   t.ok(refused.some(({ message }) => /requests wait for a connection/.test(message)));
 });
 
-test('Closing does not wait for a connection that a server without an answer leaves half open', async (t) => {
+test('Closing does not wait for a connection that the server never completes', async (t) => {
   const { url, firstMessages } = await openPort(t, '');
   const db = connect(t, url);
   ask(db).catch(() => undefined);
@@ -133,7 +133,7 @@ test('Closing does not wait for a connection that a server without an answer lea
   await t.resolves(db.destroy());
 });
 
-test('An answer that is late is cancelled through the Unix socket that it was asked on', async (t) => {
+test('A late query on a Unix socket is cancelled through that socket', async (t) => {
   const folder = await createFolder(t);
   const cancelled: Buffer[] = [];
   const server = createServer((socket) =>
@@ -157,7 +157,7 @@ test('An answer that is late is cancelled through the Unix socket that it was as
   );
 });
 
-test('A connection whose late answer cannot be cancelled is thrown away all the same', async (t) => {
+test('A connection whose late query cannot be cancelled is discarded', async (t) => {
   const server = createServer((socket) =>
     socket
       .on('error', () => undefined)

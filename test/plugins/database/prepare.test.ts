@@ -2,7 +2,7 @@ import { test } from 'tap';
 import { openPostgresPort } from '../../fixture/postgres-port.ts';
 import { buildTestApp, captureLog } from '../../helper.ts';
 
-test('release prepares the database for a library after the migrations, and names the steps', async (t) => {
+test('release prepares the database for a library after the migrations, and logs the steps', async (t) => {
   const { url } = await openPostgresPort(t);
   const { logger, lines } = captureLog();
   const app = await buildTestApp(t, { DATABASE_URL: url, DATABASE_POOL_MAX: '1' }, { logger });
@@ -14,7 +14,7 @@ test('release prepares the database for a library after the migrations, and name
   t.equal(applied.at(-1), 'a step');
   t.match(lines.at(-1)?.msg, /a step$/);
 
-  await t.test('and says what to set where a pooler refuses a step', async (t) => {
+  await t.test('A step that a pooler refuses names DATABASE_DIRECT_URL', async (t) => {
     app.prepareDatabase(async () =>
       Promise.reject(Object.assign(new Error('no transactions'), { code: '08P01' })),
     );

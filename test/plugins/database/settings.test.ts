@@ -9,14 +9,14 @@ async function readMessage(environment: Environment): Promise<string> {
   );
 }
 
-test('The least environment is a DATABASE_URL', async (t) => {
+test('DATABASE_URL is the only required setting', async (t) => {
   const config = await readConfig({ DATABASE_URL: DOWN });
   t.match(config, { DATABASE_URL: DOWN, DATABASE_POOL_MAX: 10 });
   const tls: 'off' | 'verify' | 'no-verify' | undefined = config.DATABASE_TLS;
   t.equal(tls, undefined);
 });
 
-test('A missing DATABASE_URL is answered with the commands that supply it', async (t) => {
+test('A missing DATABASE_URL names the commands that supply it', async (t) => {
   for (const DATABASE_URL of ['', ' ']) {
     const message = await readMessage({ DATABASE_URL });
     t.match(
@@ -28,7 +28,7 @@ test('A missing DATABASE_URL is answered with the commands that supply it', asyn
   }
 });
 
-test('A database URL of another scheme is refused, the accepted ones are named, and it is never printed', async (t) => {
+test('A DATABASE_URL of another scheme is refused with the accepted ones, and never printed', async (t) => {
   const urls = [
     'mysql://root:hunter2@db/app',
     'postgres',
@@ -44,7 +44,7 @@ test('A database URL of another scheme is refused, the accepted ones are named, 
   }
 });
 
-test('A value that is not accepted is named with what is', async (t) => {
+test('A bad value is refused with the accepted ones', async (t) => {
   for (const DATABASE_TLS of ['on', 'true', 'VERIFY'])
     t.match(await readMessage({ DATABASE_TLS }), /DATABASE_TLS is .*off, verify or no-verify/);
   for (const DATABASE_POOL_MAX of ['0', '10001', 'many'])
@@ -54,7 +54,7 @@ test('A value that is not accepted is named with what is', async (t) => {
     );
 });
 
-test('A file of certificates that is not there ends the process before it listens, and is named', async (t) => {
+test('A missing certificate file is named and ends the process before it listens', async (t) => {
   const wrong = `${DOWN}?sslrootcert=/none.pem`;
   for (const environment of [
     { DATABASE_URL: wrong },

@@ -15,7 +15,7 @@ const STATUSES: Record<number, string[]> = {
 };
 
 for (const [status, codes] of Object.entries(STATUSES)) {
-  test(`An error of the database with one of ${codes.join(', ')} is a ${status}`, (t) => {
+  test(`A database error with one of ${codes.join(', ')} answers ${status}`, (t) => {
     for (const code of codes) {
       const error = translateError(fail(code));
       t.equal(error?.statusCode, Number(status), code);
@@ -25,7 +25,7 @@ for (const [status, codes] of Object.entries(STATUSES)) {
   });
 }
 
-test('A child whose parent is missing is a 422, a parent that has children is a 409', (t) => {
+test('A child without its parent answers 422; a parent with children answers 409', (t) => {
   // The words of PostgreSQL 15 in the languages whose quotes or order differ.
   const children = [
     'insert or update on table "books" violates foreign key constraint "author"',
@@ -44,7 +44,7 @@ test('A child whose parent is missing is a 422, a parent that has children is a 
   t.end();
 });
 
-test('PostgreSQL itself tells the two apart', async (t) => {
+test('A foreign key error of a real PostgreSQL is told apart for child and parent', async (t) => {
   const pglite = await PGlite.create(await createEmbeddedDatabase());
   t.teardown(() => pglite.close());
   await pglite.exec(`
@@ -57,18 +57,18 @@ test('PostgreSQL itself tells the two apart', async (t) => {
   t.match(await fail('update people set id = 2'), { code: 'CONFLICT' });
 });
 
-test('A race is a 503 that may be tried again in a second', (t) => {
+test('A serialization failure or deadlock answers 503 with Retry-After: 1', (t) => {
   for (const code of ['40001', '40002', '40P01'])
     t.match(translateError(fail(code)), { code: 'TRY_AGAIN', retryAfter: 1 });
   t.end();
 });
 
-test('A protocol error, which has no code, is a 503', (t) => {
+test('A protocol error, which has no code, answers 503', (t) => {
   t.match(translateError(fail(undefined)), { statusCode: 503, code: 'SERVICE_UNAVAILABLE' });
   t.end();
 });
 
-test('What is wrong in the app is no answer for clients', (t) => {
+test('A database error that is a bug of the app is not translated', (t) => {
   for (const code of ['42703', '42P01', '42601', '25P02', 'P0001', 'XX000'])
     t.equal(translateError(fail(code)), undefined, code);
   t.end();

@@ -4,7 +4,7 @@ import { applyTls, DATABASE_URL_PATTERN } from '../../../plugins/database/url.ts
 
 const isValid = (url: string) => new RegExp(DATABASE_URL_PATTERN, 'u').test(url);
 
-test('DATABASE_URL takes the forms that pg understands, sockets and IPv6 among them', (t) => {
+test('DATABASE_URL takes the forms that pg understands, with sockets and IPv6', (t) => {
   const urls = [
     'postgres://u:p@db.example:5432/app',
     'postgresql://u@localhost/app?sslmode=verify-full&application_name=x',
@@ -45,7 +45,7 @@ test('DATABASE_URL without a user, a host or a database, or with several hosts, 
   t.end();
 });
 
-test('The URL is read as libpq reads it', (t) => {
+test('DATABASE_URL is read as libpq reads it', (t) => {
   const read = (url: string) => new pg.Client({ connectionString: applyTls(url, undefined) });
   const socket = 'postgres://u:p@/app?host=/cloudsql/project:region:instance';
   t.match(read(socket), { host: '/cloudsql/project:region:instance', user: 'u', database: 'app' });
@@ -56,13 +56,13 @@ test('The URL is read as libpq reads it', (t) => {
   t.end();
 });
 
-test('sslrootcert=system is the authorities that Node knows', (t) => {
+test("sslrootcert=system uses Node's own certificate authorities", (t) => {
   const url = applyTls('postgres://u@db/app?sslrootcert=system', undefined);
   t.equal(url, 'postgres://u@db/app?sslmode=verify-full');
   t.end();
 });
 
-test('A socket speaks no TLS, whatever is asked for', (t) => {
+test('A Unix socket never uses TLS', (t) => {
   const hosts = [
     'postgres://u@/app?host=/run',
     'postgres://u@%2Frun/app?',
@@ -75,7 +75,7 @@ test('A socket speaks no TLS, whatever is asked for', (t) => {
   t.end();
 });
 
-test('A mode that pg takes for verify-full is given that name, without a warning on stderr', (t) => {
+test('An sslmode that pg treats as verify-full is passed as that, without a warning', (t) => {
   for (const mode of ['prefer', 'require', 'verify-ca']) {
     const url = `postgres://u@db/app?sslmode=${mode}`;
     t.equal(applyTls(url, undefined), 'postgres://u@db/app?sslmode=verify-full');

@@ -32,7 +32,7 @@ async function addWeather(t: Test): Promise<URL[]> {
   return [new URL('../../../plugins/', import.meta.url), pathToFileURL(`${folder}/`)];
 }
 
-test('The least environment gives the defaults of production', async (t) => {
+test('With DATABASE_URL alone, settings have the defaults of production', async (t) => {
   t.match(await readConfig(valid), {
     PORT: 5000,
     HOST: '::',
@@ -45,7 +45,7 @@ test('The least environment gives the defaults of production', async (t) => {
   });
 });
 
-test("The process's own environment is read where no other is given", async (t) => {
+test('process.env is read if no environment is passed', async (t) => {
   process.env.DATABASE_URL = DOWN;
   process.env.LOG_LEVEL = 'silent';
   t.teardown(() => {
@@ -78,13 +78,13 @@ test('app.config is frozen, and typed by the settings', async (t) => {
   }, TypeError);
 });
 
-test('An empty or blank variable counts as unset', async (t) => {
+test('An empty or blank variable counts as not set', async (t) => {
   const config = await readConfig({ ...valid, PORT: '', HOST: ' ', LOG_LEVEL: '\t' });
   t.match(config, { PORT: 5000, HOST: '::', LOG_LEVEL: 'info' });
   t.match(await readMessage({ WEATHER_URL: ' ' }, await addWeather(t)), 'WEATHER_URL is missing');
 });
 
-test('A setting whose own schema is wrong is told as that', async (t) => {
+test('A setting with a wrong schema is an error that says so', async (t) => {
   const folder = await createFolder(t);
   const settings =
     'export const settings = { properties: { ODD: { type: "string", odd: true } } };';
@@ -93,16 +93,16 @@ test('A setting whose own schema is wrong is told as that', async (t) => {
   await t.rejects(readConfig({ ...valid }, folders), { message: /unknown keyword: "odd"/ });
 });
 
-test('Blanks around a value do not count', async (t) => {
+test('Blanks around a value are ignored', async (t) => {
   t.equal((await readConfig({ ...valid, PORT: ' 8080 ' })).PORT, 8080);
 });
 
-test('A setting that is missing is answered with what is expected and what supplies it', async (t) => {
+test('A missing setting names what is expected and the command that supplies it', async (t) => {
   const message = await readMessage({}, await addWeather(t));
   t.match(message, 'WEATHER_URL is missing; expected a weather: URL. Run weather up.');
 });
 
-test('All problems are reported at once, one line for each variable', async (t) => {
+test('All problems are reported at once, one line per variable', async (t) => {
   const environment = {
     PORT: 'http',
     LOG_LEVEL: 'loud',
@@ -120,7 +120,7 @@ test('All problems are reported at once, one line for each variable', async (t) 
   }
 });
 
-test('A value that is not accepted is named with what is', async (t) => {
+test('A bad value is refused with the accepted ones', async (t) => {
   const refused: [keyof Config, string[], string][] = [
     ['PORT', ['65536', '-1', '0x1388', '5e3', '80.5', 'true'], 'an integer from 0 to 65535'],
     ['HOST', ['not a host', 'a,b', 'http://localhost'], 'an IP address or a host name'],
@@ -136,7 +136,7 @@ test('A value that is not accepted is named with what is', async (t) => {
   }
 });
 
-test('The bounds themselves are accepted', async (t) => {
+test('The minimum and maximum of a number are accepted', async (t) => {
   for (const PORT of ['0', '1', '65535'])
     t.equal((await readConfig({ ...valid, PORT })).PORT, Number(PORT));
   for (const HOST of ['localhost', '127.0.0.1', '::1', 'fe80::1%eth0', 'web-1.example.com']) {
@@ -144,7 +144,7 @@ test('The bounds themselves are accepted', async (t) => {
   }
 });
 
-test('A secret of another form is refused, the accepted one is named, and it is never printed', async (t) => {
+test('A secret of another form is refused with the accepted one, and never printed', async (t) => {
   const urls = [
     'mysql://root:hunter2@db/app',
     'weather',
@@ -161,7 +161,7 @@ test('A secret of another form is refused, the accepted one is named, and it is 
   t.equal(await readMessage({ WEATHER_URL: 'weather://here' }, plugins), 'valid');
 });
 
-test('A secret that ended up in the wrong variable is not printed', async (t) => {
+test('A secret in the wrong variable is not printed', async (t) => {
   const message = await readMessage({
     PORT: 'postgres://app:hunter2@db/app',
     LOG_LEVEL: 'x'.repeat(61),
@@ -171,7 +171,7 @@ test('A secret that ended up in the wrong variable is not printed', async (t) =>
   t.notMatch(message, 'hunter2');
 });
 
-test('A quoted value is answered with that, whatever the setting, and is not shown', async (t) => {
+test('A quoted value is refused because of its quotes, and not printed', async (t) => {
   const plugins = await addWeather(t);
   const names = Object.keys(await gatherSettings(plugins));
   t.ok(names.length > 10);
@@ -184,12 +184,12 @@ test('A quoted value is answered with that, whatever the setting, and is not sho
   }
 });
 
-test('A setting that has to be below another says nothing where that one is not valid', async (t) => {
+test('A setting that has to be below another is not reported if the other is invalid', async (t) => {
   for (const SHUTDOWN_TIMEOUT_MS of ['"1"', 'soon'])
     t.notMatch(await readMessage({ SHUTDOWN_TIMEOUT_MS }), 'SHUTDOWN_DELAY_MS is');
 });
 
-test('A value of any setting that is refused is answered with what is expected and what to do', async (t) => {
+test('A bad value of any setting names what is expected and what to do', async (t) => {
   const names = Object.keys(await gatherSettings([new URL('../../../plugins/', import.meta.url)]));
   const message = await readMessage(Object.fromEntries(names.map((name) => [name, '?!'])));
   const refused = message.split('\n').slice(1);
@@ -220,7 +220,7 @@ test('TRUST_PROXY takes addresses, CIDRs and named ranges', async (t) => {
     t.equal(await readMessage({ TRUST_PROXY }), 'valid', TRUST_PROXY);
 });
 
-test('TRUST_PROXY refuses whatever would trust everybody', async (t) => {
+test('TRUST_PROXY refuses values that trust everybody', async (t) => {
   const refused = [
     '1',
     'true',
@@ -248,7 +248,7 @@ test('TRUST_PROXY refuses whatever would trust everybody', async (t) => {
   }
 });
 
-test("A folder's files are asked for their settings, whatever else they hold", async (t) => {
+test('Settings are read from each file in a folder, whatever else it holds', async (t) => {
   const folder = await createFolder(t);
   await writeFiles(folder, {
     'weather.mjs': 'throw new Error("not a file of plugins/");',
@@ -266,7 +266,7 @@ test("A folder's files are asked for their settings, whatever else they hold", a
   );
 });
 
-test('A setting that requires another is refused without it, by the name of the other', async (t) => {
+test('A setting that requires another is refused without it, and the other is named', async (t) => {
   const folder = await createFolder(t);
   await writeFiles(folder, {
     'coop.js': `

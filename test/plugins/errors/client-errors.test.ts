@@ -38,7 +38,7 @@ function readAnswer(answer: string) {
   return { status: Number(head.split(' ')[1]), head: head.toLowerCase(), body };
 }
 
-test('What is no request of HTTP', async (t) => {
+test('Malformed HTTP', async (t) => {
   const folder = await createFolder(t);
   await writeFiles(folder, { 'index.js': ROUTES });
   const routes = [new URL('../../../routes/', import.meta.url), pathToFileURL(`${folder}/`)];
@@ -74,13 +74,13 @@ test('What is no request of HTTP', async (t) => {
     });
   }
 
-  await t.test('a bad request behind a good one does not take its answer', async (t) => {
+  await t.test("A bad request behind a good one leaves the good one's answer", async (t) => {
     const socket = await send(app, 'GET /health/live HTTP/1.1\r\nHost: a\r\n\r\nnonsense\r\n\r\n');
     t.match(await text(socket), /^HTTP\/1\.1 200 OK\r\n/);
   });
 
   await t.test(
-    'an answer that is on its way when nonsense comes is ended, and then the connection',
+    'An answer in flight is completed when nonsense follows, then the connection ends',
     async (t) => {
       const socket = await send(app, 'GET /begin HTTP/1.1\r\nHost: a\r\n\r\n');
       const [begin] = await once(socket, 'data');
@@ -91,17 +91,14 @@ test('What is no request of HTTP', async (t) => {
     },
   );
 
-  await t.test(
-    'nonsense in the middle of a request answers 400 and ends the connection',
-    async (t) => {
-      const head = 'POST /nowhere HTTP/1.1\r\nHost: a\r\n';
-      const answer = readAnswer(await text(await send(app, `${head}${BODY}\r\nnonsense\r\n`)));
-      t.equal(answer.status, 400);
-      t.match(answer.head, 'connection: close');
-    },
-  );
+  await t.test('Nonsense within a request answers 400 and ends the connection', async (t) => {
+    const head = 'POST /nowhere HTTP/1.1\r\nHost: a\r\n';
+    const answer = readAnswer(await text(await send(app, `${head}${BODY}\r\nnonsense\r\n`)));
+    t.equal(answer.status, 400);
+    t.match(answer.head, 'connection: close');
+  });
 
-  await t.test('nonsense in a body that was answered already gets no second answer', async (t) => {
+  await t.test('Nonsense in a body that was already answered gets no second answer', async (t) => {
     const head = 'POST /nowhere HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n';
     const socket = await send(app, `${head}1\r\na\r\n`);
     const [answer] = await once(socket, 'data');
@@ -110,14 +107,14 @@ test('What is no request of HTTP', async (t) => {
     t.equal(await text(socket), '');
   });
 
-  await t.test('an expectation that nobody knows answers 417', async (t) => {
+  await t.test('An unknown Expect header answers 417', async (t) => {
     const head = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: a-miracle\r\n\r\n{}';
     const answer = readAnswer(await text(await send(app, head)));
     t.equal(answer.status, 417);
     t.match(answer.body, { statusCode: 417, error: 'Expectation Failed', message: /100-continue/ });
   });
 
-  await t.test('a client that goes away in the middle leaves the app serving', async (t) => {
+  await t.test('A client that disconnects within a body leaves the app serving', async (t) => {
     const head =
       'POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\nContent-Type: application/json\r\n\r\n{';
     (await send(app, head)).resetAndDestroy();
@@ -128,7 +125,7 @@ test('What is no request of HTTP', async (t) => {
   });
 });
 
-test('A path that cannot be decoded answers 400, a part that is too long 414', async (t) => {
+test('A path that cannot be decoded answers 400; a part that is too long answers 414', async (t) => {
   const folder = await createFolder(t);
   await writeFiles(folder, {
     'index.js': "export default async (app) => app.get('/things/:id', async () => ({}));",
@@ -155,7 +152,7 @@ test('A path that cannot be decoded answers 400, a part that is too long 414', a
   });
 });
 
-test('A body that breaks off before anything reads it answers 400 all the same', async (t) => {
+test('A malformed body that nothing reads answers 400', async (t) => {
   const { app } = await buildAppWithRoutes(
     t,
     `export default async (app) => {

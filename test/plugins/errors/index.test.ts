@@ -34,14 +34,14 @@ const FAILING = `
   };
 `;
 
-test('GET /kept: an error is not kept by caches, whatever its route says of its answers', async (t) => {
+test('GET /kept: an error is not cached, even if its route allows caching', async (t) => {
   const { app } = await buildAppWithRoutes(t, FAILING);
   const answer = await app.inject('/kept');
   t.match(answer, { statusCode: 409, headers: { 'cache-control': 'no-store' } });
   t.notOk((await app.inject('/named')).headers['cache-control']);
 });
 
-test('An error of the code answers 500, says nothing to the client and everything to the log', async (t) => {
+test('A bug answers 500; only the log has the details', async (t) => {
   const { app, lines } = await buildAppWithRoutes(t, FAILING);
   for (const url of ['/bug', '/text', '/wrong', '/library', '/invalid']) {
     const answer = await app.inject(url);
@@ -84,7 +84,7 @@ const UNREADABLE = `
   };
 `;
 
-test('What was thrown cannot be read, or a header cannot be sent: 500', async (t) => {
+test('An unreadable error, or a header that cannot be sent, answers 500', async (t) => {
   const { app, lines } = await buildAppWithRoutes(t, UNREADABLE);
   for (const url of ['/null', '/trap', '/status', '/header']) {
     const answer = await app.inject(url);
@@ -96,7 +96,7 @@ test('What was thrown cannot be read, or a header cannot be sent: 500', async (t
   t.notMatch(JSON.stringify(lines), 'hunter2');
 });
 
-test('A 5xx that the code chose tells the client its code alone', async (t) => {
+test('A 5xx that a route chose tells the client its code alone', async (t) => {
   const { app, lines } = await buildAppWithRoutes(t, FAILING);
   const down = await app.inject('/down');
   t.strictSame(
@@ -111,7 +111,7 @@ test('A 5xx that the code chose tells the client its code alone', async (t) => {
   ]);
 });
 
-test("A client's error is told whole, and logged at info", async (t) => {
+test('A 4xx has its message in the answer, and is logged at info', async (t) => {
   const { app, lines } = await buildAppWithRoutes(t, FAILING);
   t.strictSame((await app.inject('/named')).json(), {
     statusCode: 409,
@@ -132,7 +132,7 @@ test("A client's error is told whole, and logged at info", async (t) => {
   t.ok(lines.every(({ err }) => err === undefined));
 });
 
-test('An error of a backing service answers what its plugin makes of it', async (t) => {
+test('An error of a backing service answers what its plugin translates it to', async (t) => {
   const { app, lines } = await buildAppWithRoutes(t, FAILING);
   const away = await app.inject('/away');
   t.equal(away.headers['retry-after'], '7');
@@ -145,7 +145,7 @@ test('An error of a backing service answers what its plugin makes of it', async 
   ]);
 });
 
-test('GET /nowhere answers 404 without the query, which may be a secret', async (t) => {
+test('GET /nowhere answers 404 without repeating the query', async (t) => {
   const { app, lines } = await buildAppWithRoutes(t, FAILING);
   const answer = await app.inject('/nowhere?token=hunter2');
   t.equal(answer.statusCode, 404);
@@ -154,7 +154,7 @@ test('GET /nowhere answers 404 without the query, which may be a secret', async 
   t.notMatch(JSON.stringify(lines), 'hunter2');
 });
 
-test('A method that the path does not know answers 405 with those that it does', async (t) => {
+test('A method that a path does not have answers 405 with those it has', async (t) => {
   const { app } = await buildAppWithRoutes(t, FAILING);
   const paths = {
     '/bug?fast=1': 'GET, HEAD',
@@ -172,7 +172,7 @@ test('A method that the path does not know answers 405 with those that it does',
   }
 });
 
-test('A request that does not say one host answers 400, unless it is of a time before hosts', async (t) => {
+test('A request without exactly one Host answers 400, except HTTP/1.0', async (t) => {
   const { app } = await buildAppWithRoutes(t, FAILING);
   await app.listen({ host: '127.0.0.1', port: 0 });
   const statuses = {
@@ -189,7 +189,7 @@ test('A request that does not say one host answers 400, unless it is of a time b
   }
 });
 
-test('A body that does not arrive within REQUEST_TIMEOUT_MS answers 408 and ends the connection', async (t) => {
+test('A body later than REQUEST_TIMEOUT_MS answers 408 and ends the connection', async (t) => {
   const { app } = await buildAppWithRoutes(t, FAILING, { REQUEST_TIMEOUT_MS: '50' });
   await app.listen({ host: '127.0.0.1', port: 0 });
   const head =
@@ -208,7 +208,7 @@ async function send(app: FastifyInstance, bytes: string): Promise<string> {
   return text(socket);
 }
 
-test('What fails after its headers were sent is broken off', async (t) => {
+test('An answer that fails after its headers were sent ends the connection', async (t) => {
   const { app, lines } = await buildAppWithRoutes(
     t,
     `export default async (app) => app.get('/begun', async (request, reply) => {

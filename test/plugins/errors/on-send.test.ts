@@ -14,7 +14,7 @@ const THROWN = {
 };
 
 for (const [name, thrown] of Object.entries(THROWN)) {
-  test(`An onSend hook that throws ${name} on a 4xx answers the common 500`, async (t) => {
+  test(`An onSend hook that throws ${name} on a 4xx answers 500 in the common shape`, async (t) => {
     const { app, lines } = await buildAppWithRoutes(
       t,
       `import createError from '${import.meta.resolve('@fastify/error')}';
@@ -55,7 +55,7 @@ test('An onSend hook may change or refuse an answer', async (t) => {
   t.match((await app.inject('/changed')).headers, { 'x-mine': '1' });
 });
 
-test('What a handler sends after a 4xx is not sent, and is said', async (t) => {
+test('What a handler sends after a 4xx is not sent, and is logged', async (t) => {
   const { app, lines } = await buildAppWithRoutes(
     t,
     `import createError from '${import.meta.resolve('@fastify/error')}';

@@ -72,7 +72,7 @@ test('A request, its query and the call to another app are one trace', async (t)
   t.notMatch(JSON.stringify(collector.spans), 'limit=3');
 });
 
-test('What failed is recorded, without a secret', async (t) => {
+test('A failure is recorded in its span, without secrets', async (t) => {
   const collector = await startCollector(t);
   const environment = {
     ...attach(collector),

@@ -15,7 +15,7 @@ async function start(t: Test, environment: Environment) {
   return { app, lines, url: await app.listen({ host: '127.0.0.1', port: 0 }) };
 }
 
-test('Metrics tell of requests, each process by itself', async (t) => {
+test('Metrics count requests, each process for itself', async (t) => {
   const collector = await startCollector(t);
   const environment = { ...attach(collector), OTEL_TRACES_SAMPLER: 'always_off' };
   for (const path of ['/', '/nowhere']) {
@@ -31,7 +31,7 @@ test('Metrics tell of requests, each process by itself', async (t) => {
   t.strictSame(collector.spans, []);
 });
 
-test('A collector that fails is said once, and once more when it is back', async (t) => {
+test('A collector that fails is logged once, and once when it is back', async (t) => {
   const collector = await startCollector(t);
   const answers = [
     { status: 503, body: '' },
@@ -52,7 +52,7 @@ test('A collector that fails is said once, and once more when it is back', async
   t.match(said, [{ level: 40, err: {} }, { level: 30 }]);
 });
 
-test('A collector that is away is said at the first attempt', async (t) => {
+test('A collector that is down is logged at the first attempt', async (t) => {
   const startedAt = performance.now();
   const environment = {
     ...attach({ url: 'http://127.0.0.1:1' }),
@@ -65,7 +65,7 @@ test('A collector that is away is said at the first attempt', async (t) => {
   await app.close();
 });
 
-test('Retry-After is honoured where it is longer than an export may take', async (t) => {
+test("A Retry-After longer than an export's time-out is honoured", async (t) => {
   const date = () => new Date(Date.now() + 60_000).toUTCString();
   for (const retryAfter of ['60', date()]) {
     const collector = await startCollector(t);
@@ -85,7 +85,7 @@ test('Retry-After is honoured where it is longer than an export may take', async
   }
 });
 
-test('A collector that does not answer keeps nobody', async (t) => {
+test('A collector that does not answer does not delay the end', async (t) => {
   const collector = await startCollector(t);
   collector.answer = () => undefined;
   const environment = { ...attach(collector), OTEL_EXPORTER_OTLP_TIMEOUT: '3000' };
@@ -97,7 +97,7 @@ test('A collector that does not answer keeps nobody', async (t) => {
   t.ok(performance.now() - startedAt < 10_000);
 });
 
-test('By protobuf, sampled in part, under any name', async (t) => {
+test('Telemetry works with protobuf, ratio sampling and no propagators', async (t) => {
   const collector = await startCollector(t);
   collector.answer = (response) => response.writeHead(204).end();
   const environment = {
@@ -114,7 +114,7 @@ test('By protobuf, sampled in part, under any name', async (t) => {
   t.ok(collector.requests.includes('/v1/metrics'));
 });
 
-test('Where an agent has started OpenTelemetry, the app leaves it to that', async (t) => {
+test('If an agent has started OpenTelemetry, the app logs a warning and starts none', async (t) => {
   trace.setGlobalTracerProvider(new TracerProvider());
   t.teardown(() => trace.disable());
   const { logger, lines } = captureLog();

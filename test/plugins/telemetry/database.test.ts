@@ -17,7 +17,7 @@ const ROUTES = `
     });
   };`;
 
-test('GET /queried: the text of its statements has no values', async (t) => {
+test('GET /queried: recorded statements have no values', async (t) => {
   const collector = await startCollector(t);
   const DATABASE_URL = `pglite:${await createEmbeddedDatabase()}`;
   const environment = { ...attach(collector), DATABASE_URL };
@@ -64,7 +64,7 @@ const SERVERS: [url: string, name: string, attributes: Record<string, unknown>][
 ];
 
 for (const [DATABASE_URL, name, attributes] of SERVERS)
-  test(`GET /published: a query of ${name} says which server was asked`, async (t) => {
+  test(`GET /published: the span of a query of ${name} names its server`, async (t) => {
     const collector = await startCollector(t);
     const environment = { ...attach(collector), DATABASE_URL };
     const { app } = await buildAppWithRoutes(t, PUBLISHING, environment);
@@ -79,7 +79,7 @@ for (const [DATABASE_URL, name, attributes] of SERVERS)
     t.notMatch(JSON.stringify(collector.spans), 'hunter2');
   });
 
-test('Metrics tell of the pool', async (t) => {
+test('Metrics describe the database pool', async (t) => {
   const collector = await startCollector(t);
   const app = await buildTestApp(t, { ...attach(collector), DATABASE_URL: DOWN });
   await app.ready();

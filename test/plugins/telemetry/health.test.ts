@@ -39,7 +39,7 @@ async function askForPause(collector: Collector, retryAfter: string): Promise<vo
   answer.resume();
 }
 
-test('A pause that the collector asks for has a limit', async (t) => {
+test('A pause that the collector asks for is limited', async (t) => {
   const collector = await startCollector(t);
   const { isSent } = guardExporter(t);
   const in2100 = 'Fri, 01 Jan 2100 00:00:00 GMT';
@@ -54,7 +54,7 @@ test('A pause that the collector asks for has a limit', async (t) => {
   }
 });
 
-test('A Retry-After that is nothing, or over, is no pause', async (t) => {
+test('A Retry-After that is invalid or past is no pause', async (t) => {
   const collector = await startCollector(t);
   const { isSent } = guardExporter(t);
   for (const retryAfter of ['soon', '-60', 'Sat, 01 Jan 2000 00:00:00 GMT']) {
@@ -63,7 +63,7 @@ test('A Retry-After that is nothing, or over, is no pause', async (t) => {
   }
 });
 
-test('What OpenTelemetry warns of is a failure only where an exporter does', async (t) => {
+test('Only warnings of an exporter are failures of the collector', async (t) => {
   const own = guardExporter(t);
   diag.warn('Invalid attribute value set for key: color');
   await new Promise(setImmediate);

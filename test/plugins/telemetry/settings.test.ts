@@ -62,7 +62,7 @@ const BAD = {
   OTEL_SDK_DISABLED: ['yes', '1', '0', 'on', 'truee', 'true,false', 'null', "'true'"],
 };
 
-test('A value that OpenTelemetry does not know is an error of the environment', async (t) => {
+test('A bad OTEL_ value is an error of the environment', async (t) => {
   for (const [name, values] of Object.entries(BAD))
     for (const value of values) {
       const environment = { DATABASE_URL: DOWN, [name]: value };
@@ -89,13 +89,13 @@ const GOOD = {
   OTEL_SDK_DISABLED: ['', 'TRUE', 'False'],
 };
 
-test('A name may be written in any case, and an empty value is none', async (t) => {
+test('A value may be in any case; an empty one counts as not set', async (t) => {
   for (const [name, values] of Object.entries(GOOD))
     for (const value of values)
       t.ok(await readConfig({ DATABASE_URL: DOWN, [name]: value }), `${name}=${value}`);
 });
 
-test('All settings come from the environment that the app is given', async (t) => {
+test("OpenTelemetry's settings come from the environment passed to the app", async (t) => {
   const collector = await startCollector(t);
   const elsewhere = {
     OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1',
@@ -134,7 +134,7 @@ test('All settings come from the environment that the app is given', async (t) =
   t.match(duration, { temporality: 1, resource });
 });
 
-test('A collector that takes traces alone, or metrics alone, gets no more', async (t) => {
+test('With OTEL_METRICS_EXPORTER or OTEL_TRACES_EXPORTER none, only the other signal is sent', async (t) => {
   for (const signal of ['traces', 'metrics']) {
     const collector = await startCollector(t);
     const other = signal === 'traces' ? 'OTEL_METRICS_EXPORTER' : 'OTEL_TRACES_EXPORTER';
@@ -146,7 +146,7 @@ test('A collector that takes traces alone, or metrics alone, gets no more', asyn
   }
 });
 
-test('A certificate that cannot be read is said at the start', async (t) => {
+test('A certificate that cannot be read keeps the app from starting', async (t) => {
   const environment = {
     DATABASE_URL: DOWN,
     OTEL_EXPORTER_OTLP_ENDPOINT: 'https://127.0.0.1:1',

@@ -58,7 +58,7 @@ function write(line: string, type: string | undefined, length = '', body = ''): 
   return `${line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${header}${length}\r\n${body}`;
 }
 
-test('A request without a body is not judged by its content type', async (t) => {
+test('A request without a body may have any content type', async (t) => {
   const { app } = await buildAppWithRoutes(t, ROUTES, { RATE_LIMIT_MAX: '0' });
   await app.listen({ host: '127.0.0.1', port: 0 });
   const answers = {
@@ -75,7 +75,7 @@ test('A request without a body is not judged by its content type', async (t) => 
   };
   for (const [name, [length, body]] of Object.entries(FRAMINGS)) {
     for (const [line, status] of Object.entries(answers)) {
-      await t.test(`${line} with ${name} answers ${status}, whatever type it names`, async (t) => {
+      await t.test(`${line} with ${name} answers ${status} with any content type`, async (t) => {
         for (const type of [undefined, ...TYPES])
           t.equal(await ask(app, write(line, type, length, body)), status, `${type}`);
       });
@@ -99,14 +99,14 @@ test('A request without a body is not judged by its content type', async (t) => 
     }
   });
 
-  await t.test('A type that nobody knows is refused before its body has arrived', async (t) => {
+  await t.test('A body of an unknown type is refused before it arrives', async (t) => {
     for (const length of ['Content-Length: 9999999\r\n', 'Transfer-Encoding: chunked\r\n']) {
       const request = write('POST /thing', 'text/plain', length, '5\r\nabc');
       t.equal(await ask(app, request), 415, length);
     }
   });
 
-  await t.test('JSON in UTF-8 is read, however its charset is written', async (t) => {
+  await t.test('JSON in UTF-8 is read with each spelling of its charset', async (t) => {
     for (const charset of ['utf-8', 'UTF-8', '"utf-8"', 'utf8', 'utf-8; x=charset']) {
       const type = `application/json;charset=${charset}`;
       const request = write('POST /thing', type, 'Content-Length: 13\r\n', '{"title":"a"}');
@@ -122,7 +122,7 @@ test('A request without a body is not judged by its content type', async (t) => 
     }
   });
 
-  await t.test('A parser that an owner adds still gets its type', async (t) => {
+  await t.test('A content type parser of the owner still gets its type', async (t) => {
     const code = `
       export default async (app) => {
         app.addContentTypeParser('text/csv', { parseAs: 'string' }, async (_request, body) => body);

@@ -10,7 +10,7 @@ function createApp(t: Test): { app: FastifyInstance; compilers: LazyCompilers } 
   return { app, compilers };
 }
 
-test('A schema that cannot be compiled is an error of the first request that needs it', async (t) => {
+test('A schema that cannot be compiled fails the first request that needs it', async (t) => {
   const { app } = createApp(t);
   app.get('/', { schema: { querystring: { type: 'nonsense' } } }, async () => 'served');
   app.get('/other', async () => 'served');
@@ -19,7 +19,7 @@ test('A schema that cannot be compiled is an error of the first request that nee
   t.equal((await app.inject('/')).statusCode, 500);
 });
 
-test('What no request has needed is compiled when there is time, and then serves', async (t) => {
+test('A schema that no request has used is compiled while idle', async (t) => {
   const { app, compilers } = createApp(t);
   const body = { type: 'object' };
   app.post('/', { schema: { body } }, async () => 'served');
@@ -28,7 +28,7 @@ test('What no request has needed is compiled when there is time, and then serves
   t.equal((await app.inject({ method: 'POST', url: '/', payload: {} })).body, 'served');
 });
 
-test('What no request has needed is an error at the end, where it cannot be compiled', async (t) => {
+test('A schema that no request has used and that cannot be compiled is an error at the end', async (t) => {
   const { app, compilers } = createApp(t);
   app.get('/', { schema: { response: { 200: { type: 'nonsense' } } } }, async () => 'served');
   await app.ready();
@@ -38,7 +38,7 @@ test('What no request has needed is an error at the end, where it cannot be comp
   );
 });
 
-test('An added schema that cannot be compiled is named, with the reason', async (t) => {
+test('A shared schema that cannot be compiled is named with the reason', async (t) => {
   const { app, compilers } = createApp(t);
   app.addSchema({ $id: 'size', type: 'nonsense' });
   app.post('/', { schema: { body: { type: 'object' } } }, async () => 'served');
@@ -47,7 +47,7 @@ test('An added schema that cannot be compiled is named, with the reason', async 
   await t.rejects(compilers.compilePending(), { message: reason });
 });
 
-test('A schema that refers to one that is nowhere is named, with what to do', async (t) => {
+test('A schema with a missing $ref is named with the way to fix it', async (t) => {
   const { app, compilers } = createApp(t);
   app.post('/a', { schema: { body: { $ref: 'nowhere#' } } }, async () => 'served');
   await app.ready();
@@ -56,7 +56,7 @@ test('A schema that refers to one that is nowhere is named, with what to do', as
   await t.rejects(compilers.compilePending(), { message: reason });
 });
 
-test('Schemas refer to schemas that were added to the app', async (t) => {
+test('Schemas can refer to schemas added to the app', async (t) => {
   const { app } = createApp(t);
   app.addSchema({
     $id: 'size',

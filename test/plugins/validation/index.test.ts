@@ -25,7 +25,7 @@ const ECHO = `
   };
 `;
 
-test('What a client sends is validated', async (t) => {
+test('Requests are validated', async (t) => {
   const folder = await createFolder(t);
   await writeFiles(folder, { 'index.js': ECHO });
   const app = await buildTestApp(
@@ -36,7 +36,7 @@ test('What a client sends is validated', async (t) => {
   const post = (payload: object | string, type = 'application/json') =>
     app.inject({ method: 'POST', url: '/body', payload, headers: { 'content-type': type } });
 
-  t.test('A body is taken as it came, with its defaults', async (t) => {
+  t.test('A body is taken unchanged, with its defaults', async (t) => {
     const payload = { text: '1', whole: 1, flag: false, at: '2026-01-31T12:00:00.000Z' };
     t.strictSame((await post(payload)).json(), { ...payload, color: 'red' });
   });
@@ -67,7 +67,7 @@ test('What a client sends is validated', async (t) => {
     t.match((await post({ text: 'a', txet: 'b' })).json(), { message: /additional properties/ });
   });
 
-  t.test('A body that is no JSON answers 400', async (t) => {
+  t.test('A body that is not JSON answers 400', async (t) => {
     for (const body of [
       '{',
       '',
@@ -82,7 +82,7 @@ test('What a client sends is validated', async (t) => {
     }
   });
 
-  t.test('A body that is no UTF-8 answers 400 instead of storing something else', async (t) => {
+  t.test('A body that is not UTF-8 answers 400', async (t) => {
     const payload = Buffer.from([0x7b, 0x22, 0x74, 0xff, 0x22, 0x7d]);
     const headers = { 'content-type': 'application/json' };
     const answer = await app.inject({ method: 'POST', url: '/body', payload, headers });
@@ -102,7 +102,7 @@ test('What a client sends is validated', async (t) => {
     }
   });
 
-  t.test('Numbers and lists are read from a query and a path, which carry only text', async (t) => {
+  t.test('Numbers and lists are read from a query and a path', async (t) => {
     t.strictSame((await app.inject('/query?page=2&tags=a')).json(), { page: 2, tags: ['a'] });
     t.strictSame((await app.inject('/query?tags=a&tags=b')).json(), { tags: ['a', 'b'], page: 1 });
     t.strictSame((await app.inject('/number/7')).json(), { number: 7 });

@@ -18,7 +18,7 @@ async function buildPair(
   return { other, app: await buildTestApp(t, { DATABASE_URL: DOWN, BACKING_APP_URL: address }) };
 }
 
-test('GET /backing-app/notes answers what GET /notes of the attached app does', async (t) => {
+test('GET /backing-app/notes answers what GET /notes of the attached app answers', async (t) => {
   const { other, app } = await buildPair(t);
   t.strictSame((await app.inject('/backing-app/notes')).json(), { items: [], next: null });
   for (const title of ['one', 'two', 'three'])
@@ -35,14 +35,14 @@ test('GET /backing-app/notes answers what GET /notes of the attached app does', 
   t.match(second, { items: [{ title: 'one' }], next: null });
 });
 
-test('GET /backing-app/notes answers 400 for a page that there cannot be, without asking', async (t) => {
+test('GET /backing-app/notes answers 400 for an invalid page, without asking the attached app', async (t) => {
   const app = await buildTestApp(t, { DATABASE_URL: DOWN });
   for (const query of ['limit=0', 'limit=101', 'limit=many', 'after=1']) {
     t.equal((await app.inject(`/backing-app/notes?${query}`)).statusCode, 400, query);
   }
 });
 
-test('GET /backing-app/notes passes on no key that it does not know', async (t) => {
+test('GET /backing-app/notes omits keys that its schema does not have', async (t) => {
   const asked: string[] = [];
   const server = createServer((request, response) => {
     asked.push(request.url as string);
@@ -58,7 +58,7 @@ test('GET /backing-app/notes passes on no key that it does not know', async (t) 
   t.strictSame(new Set(asked), new Set(['/notes?limit=2']));
 });
 
-test('GET /backing-app/notes answers 503 where no app is attached', async (t) => {
+test('GET /backing-app/notes answers 503 if no app is attached', async (t) => {
   const app = await buildTestApp(t, { DATABASE_URL: DOWN });
   t.equal((await app.inject('/backing-app/notes')).statusCode, 503);
 });
@@ -70,7 +70,7 @@ test('GET /backing-app/notes answers 502 while the attached app has no database'
   t.equal(answer.json().message, 'Bad Gateway');
 });
 
-test('Both apps log a question under the same request id', async (t) => {
+test('Both apps log the same request id', async (t) => {
   const mine = captureLog();
   const theirs = captureLog();
   const other = await buildTestApp(t, { DATABASE_URL: DOWN }, { logger: theirs.logger });
