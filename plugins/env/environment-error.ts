@@ -2,7 +2,7 @@ import type { ErrorObject } from 'ajv';
 import type { TProperties } from 'typebox';
 import { OperatorError } from '../../src/operator-error.ts';
 
-/** What a setting says of itself; settings.ts explains the fields. */
+/** The schema of a setting. settings.ts explains the fields. */
 interface Setting {
   enum?: string[];
   minimum?: number;
@@ -14,7 +14,7 @@ interface Setting {
   secret?: boolean;
 }
 
-/** The environment is not valid; the message has a line for each variable, and no secret. */
+/** The environment is not valid. The message has a line for each variable, without secrets. */
 export class EnvironmentError extends OperatorError {
   override name = 'EnvironmentError';
   readonly variables: string[];
@@ -44,19 +44,19 @@ function describeProblem(name: string, value: string | undefined, setting: Setti
   return `${name} is ${shown}; ${expected}. ${remedy}.`;
 }
 
-/** The values of an enumeration or an integer, whose unit is the last part of the name. */
+/** Describes the values of an enum or integer. The unit is the last part of the name. */
 function describeValues(name: string, { enum: names, minimum, maximum, below }: Setting): string {
   if (names) return names.join(', ').replace(/, ([^,]+)$/, ' or $1');
   const unit = { MS: ' (milliseconds)', DAYS: ' (days)' }[name.split('_').at(-1) as 'MS'] ?? '';
   return `an integer from ${minimum} to ${maximum}${unit}${below ? `, less than ${below}` : ''}`;
 }
 
-/** No value begins with a quote: a shell or `.env` takes quotes away, others keep them. */
+/** No valid value begins with a quote. Shells and `.env` files remove quotes, others keep them. */
 export function isQuoted(value: string): boolean {
   return /^["']/.test(value);
 }
 
-/** Shows a short value of harmless characters only: a secret can end up in the wrong variable. */
+/** Shows only a short value of simple characters: a secret may be in the wrong variable. */
 function quote(value: string): string {
   return /^[\w.,:/* -]{1,60}$/.test(value) ? `"${value}"` : 'not valid';
 }

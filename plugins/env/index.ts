@@ -10,7 +10,7 @@ import { settings } from './settings.ts';
 
 const PLUGINS = new URL('..', import.meta.url);
 
-/** The type of `app.config`; a plugin with settings of its own merges theirs into it. */
+/** The type of `app.config`. A plugin adds its own settings by declaration merging. */
 export interface Config extends Static<typeof settings> {}
 
 declare module 'fastify' {
@@ -20,13 +20,17 @@ declare module 'fastify' {
 }
 
 export interface EnvironmentOptions {
-  /** The process's own by default. */
+  /** The default is process.env. */
   environment?: NodeJS.ProcessEnv;
   /** Folders whose files may export `settings`. */
   folders?: URL[];
 }
 
-/** Decorates the app with the checked environment; throws an EnvironmentError with all problems. */
+/**
+ * Checks the environment and decorates the app with it.
+ *
+ * @throws {EnvironmentError} that lists every problem
+ */
 export default fp(
   async (app, { environment = process.env, folders = [PLUGINS] }: EnvironmentOptions) => {
     const properties = await gatherSettings(folders);
@@ -39,7 +43,7 @@ export default fp(
       });
     } catch (error) {
       const { errors } = error as { errors?: ErrorObject[] };
-      // A setting's own schema is wrong.
+      // Not the environment, but the schema of a setting is wrong.
       if (!errors) throw error;
       throw new EnvironmentError(errors, environment, properties);
     }
@@ -48,7 +52,7 @@ export default fp(
   { name: 'env' },
 );
 
-/** All settings of the files in these folders, this one's first. */
+/** The settings of settings.ts, then those of the files in these folders. */
 export async function gatherSettings(folders: URL[]): Promise<TProperties> {
   const files = await Promise.all(folders.map(listFiles));
   const modules = await Promise.all(files.flat().map((file) => import(file.href)));
@@ -58,9 +62,9 @@ export async function gatherSettings(folders: URL[]): Promise<TProperties> {
   );
 }
 
-/** A plugin is a file of the folder, or the index of a folder in it; so is a job. */
+/** Lists plugins or jobs: each is a file in the folder, or the index file of a subfolder. */
 export async function listFiles(folder: URL): Promise<URL[]> {
-  // Git keeps no empty folder: an app whose last job was removed has none.
+  // The folder may be missing: Git does not keep it after its last file is removed.
   const names = existsSync(folder) ? await readdir(folder, { recursive: true }) : [];
   const files = names.map((name) => name.replaceAll('\\', '/'));
   return files
@@ -68,12 +72,12 @@ export async function listFiles(folder: URL): Promise<URL[]> {
     .map((name) => new URL(name, folder));
 }
 
-/** The values as the schema's types. Only decimal digits are an integer: ajv also takes 5e3. */
+/** Converts the values to the types of the schema. ajv would also accept 5e3 as an integer. */
 function readValues(environment: NodeJS.ProcessEnv, properties: TProperties) {
   const values = Object.entries(properties).map(([name, schema]) => {
-    // A shell cannot always unset a variable.
+    // Empty means not set, because some shells and platforms cannot unset a variable.
     const value = environment[name]?.trim() || undefined;
-    // No setting accepts null.
+    // Null makes the check fail, because no setting accepts it.
     if (value && isQuoted(value)) return [name, null];
     const isInteger = 'type' in schema && schema.type === 'integer';
     return [name, isInteger && /^-?\d+$/.test(value ?? '') ? Number(value) : value];
@@ -82,8 +86,8 @@ function readValues(environment: NodeJS.ProcessEnv, properties: TProperties) {
 }
 
 /**
- * Without coercion. It checks once: to check the schema itself, or to optimize the code that does
- * it, would take a tenth of the start.
+ * Does not coerce values. It runs once, so it neither checks the schema itself nor optimizes its
+ * code: that would take a tenth of the start.
  */
 function createSettingsAjv(): Ajv {
   return new Ajv({
@@ -110,13 +114,13 @@ function isProxyList(list: string): boolean {
   }
 }
 
-/** `below` names another setting, which has to be greater; what is no number has its own error. */
+/** `below` names a setting that must be greater. If it is not a number, it has its own error. */
 const isBelow: SchemaValidateFunction = (other: string, value: number, _schema, context) => {
   const limit: unknown = context?.parentData[other];
   return typeof limit !== 'number' || value < limit;
 };
 
-/** `requires` names another setting, which has to be set too: the error is that one's. */
+/** `requires` names a setting that must be set too. The error names that setting. */
 const isOtherSet: SchemaValidateFunction = (other: string, _value, _schema, context) => {
   isOtherSet.errors = [{ params: { missingProperty: other } }];
   return context?.parentData[other] !== undefined;

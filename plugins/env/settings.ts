@@ -1,14 +1,14 @@
 import { Type } from 'typebox';
 
 /**
- * Settings that belong to no capability; a plugin exports its own in the same form. A setting is a
- * string, an enum or an integer.
+ * The settings of the app itself. A plugin exports its own settings in the same form. A setting is
+ * a string, an enum or an integer.
  *
- * - `expected`: the words after "expected …", if the schema has none
- * - `remedy`: what to do, if that is not to set the default
- * - `secret`: keeps the value out of every message
- * - `below`: another setting, which has to be greater
- * - `requires`: another setting, which has to be set too
+ * - `expected`: the valid values, for the error; not needed for an enum or an integer
+ * - `remedy`: what to do about an error; the default is to set the default value
+ * - `secret`: true if no message may show the value
+ * - `below`: the name of a setting that must be greater
+ * - `requires`: the name of a setting that must be set too
  */
 export const settings = Type.Object({
   PORT: Type.Integer({
@@ -26,7 +26,7 @@ export const settings = Type.Object({
   }),
   LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
     default: 'info',
-    description: "The least severe of pino's levels that is logged",
+    description: "The lowest of pino's levels that is logged",
   }),
   TRUST_PROXY: Type.String({
     default: 'loopback,linklocal,uniquelocal',
@@ -43,8 +43,8 @@ export const settings = Type.Object({
     Type.String({
       pattern: '^[\\w-]+$',
       description:
-        "The header with the client's address alone, " +
-        'on platforms of docs/platforms.md that have one',
+        "The header with only the client's address, " +
+        'on platforms of docs/platforms.md that send one',
       expected: 'the name of a header',
       remedy: 'Set CLIENT_ADDRESS_HEADER=X-Real-IP on Railway, or leave it out',
     }),
@@ -61,7 +61,7 @@ export const settings = Type.Object({
     maximum: 86_400_000,
     default: 125_000,
     description:
-      'How long an idle connection is kept, longer than the router does; in milliseconds',
+      'How long an idle connection is kept, longer than the router keeps it; in milliseconds',
     remedy: "Stay above the router's own: Google's load balancers keep 600000, Envoy 3600000",
   }),
   SHUTDOWN_DELAY_MS: Type.Integer({
@@ -76,7 +76,7 @@ export const settings = Type.Object({
     minimum: 1,
     maximum: 600_000,
     default: 25_000,
-    description: 'From the signal to stop to a forced exit; in milliseconds',
+    description: 'The time from the signal to stop to a forced exit; in milliseconds',
     remedy: 'Stay below what the platform grants: Heroku 30000, Cloud Run 10000, Fly 5000',
   }),
   WEB_CONCURRENCY: Type.Integer({

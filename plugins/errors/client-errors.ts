@@ -17,22 +17,22 @@ const LongHeaders = createError(
   431,
 );
 
-/** What Node's parser found; everything else that is no HTTP is a 400. */
+/** The errors of Node's parser that are not a 400, by their code. */
 const REFUSALS: Record<string, new () => FastifyError> = {
   ERR_HTTP_REQUEST_TIMEOUT: TooLate,
   HPE_CHUNK_EXTENSIONS_OVERFLOW: LongChunks,
   HPE_HEADER_OVERFLOW: LongHeaders,
 };
 
-/** What Node knows of a connection: the answer being sent on it, and the request being read. */
+/** Node's fields of a connection: the answer that is being sent, the request that is being read. */
 interface Connection extends Socket {
   _httpMessage?: ServerResponse | null;
   parser?: { incoming: IncomingMessage | null } | null;
 }
 
 /**
- * Answers what never becomes a request, in the shape of all errors, and ends the connection: nobody
- * knows where on it the next request would begin. What was asked before is answered first.
+ * Answers invalid HTTP in the format of all errors, after the answers to earlier requests. Then it
+ * closes the connection, because the start of the next request is unknown.
  */
 export function answerClientError(
   this: FastifyInstance,
@@ -48,13 +48,13 @@ export function answerClientError(
     if (request === response.req && !hasGone) refuseBody(this, response, refusal);
     return;
   }
-  // A request whose body is still read, and which has no response any more, was answered.
+  // A request without a response, whose body is still being read, has already been answered.
   const isAnswered = request?.complete === false;
   if (socket.writable && !hasGone && !isAnswered) refuse(this, refusal, socket);
   socket.destroySoon();
 }
 
-/** A body breaks off: its reader gets the error. If nothing reads it yet, the app answers. */
+/** The body is incomplete: its reader gets the error. If it has no reader yet, the app answers. */
 function refuseBody(app: FastifyInstance, response: ServerResponse, refusal: FastifyError): void {
   const { req, headersSent } = response;
   const reply = app.openRequests.get(req)?.reply;
@@ -73,7 +73,7 @@ function refuse(app: FastifyInstance, refusal: FastifyError, socket: Socket): vo
   const fields: string[] = [];
   const header = (name: string, value: unknown) => fields.push(`${name}: ${value}`);
   const reply = { header } as unknown as AnswerHeaders;
-  // It is refused anyway, also where it is over the rate limit.
+  // An exceeded rate limit changes nothing: the request is refused anyway.
   new Promise((resolve) => resolve(app.beginAnswer(caller, reply))).catch(() => undefined);
   const answer = describeError(refusal.statusCode as number, refusal);
   const body = JSON.stringify(answer);

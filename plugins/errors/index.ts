@@ -31,14 +31,14 @@ export const ErrorAnswer = Type.Object(
   },
 );
 
-/** What a client is told: made by @fastify/error, with the seconds after which to try again. */
+/** An error for the client, made by @fastify/error. `retryAfter` is in seconds. */
 export type ClientError = FastifyError & Partial<InvalidRequest> & { retryAfter?: number };
 
 declare module 'fastify' {
   interface FastifyInstance {
     /**
-     * Tells clients what an error of a backing service means: undefined for what the service itself
-     * did not throw.
+     * Adds a translation of a backing service's errors into errors for clients. It returns
+     * undefined for an error that the service did not throw.
      */
     answerErrors(translate: Translate): void;
   }
@@ -46,15 +46,15 @@ declare module 'fastify' {
 
 type Translate = (error: Error) => ClientError | undefined;
 
-/** When a client may come back after a 503, in seconds: by then a restart or a rush is over. */
+/** When a client may try again after a 503, in seconds: long enough for a restart. */
 const RETRY_AFTER_S = 5;
 
 export const RouteNotFound = createError('NOT_FOUND', '%s %s does not exist.', 404);
-const BodyIncomplete = createError('INCOMPLETE_BODY', 'The body ended before its length.', 400);
+const BodyIncomplete = createError('INCOMPLETE_BODY', 'The body ended too early.', 400);
 const BodyTooLate = createError('REQUEST_TIMEOUT', 'The body took too long to arrive.', 408);
 const MethodNotAllowed = createError('METHOD_NOT_ALLOWED', '%s is not allowed on %s.', 405);
 
-/** One handler and one shape for every error: a 5xx says nothing, and is logged whole. */
+/** One handler and one format for all errors. The cause of a 5xx is only logged. */
 export default fp(
   async (app) => {
     const translations: Translate[] = [];
@@ -82,7 +82,7 @@ export default fp(
   { name: 'errors' },
 );
 
-/** What a client may be told of whatever was thrown; without it, the answer is a bare 500. */
+/** The error to show to the client. If there is none, the answer is a 500 without details. */
 function findClientError(
   thrown: unknown,
   { request: { raw }, statusCode }: FastifyReply,
@@ -90,23 +90,22 @@ function findClientError(
 ): Partial<ClientError> | undefined {
   try {
     const error = thrown as FastifyError;
-    // A body that is late or breaks off is the client's fault, whatever noticed it.
+    // A late or incomplete body is the client's fault, even if the handler fails because of it.
     if (error.code === 'FST_ERR_HANDLER_TIMEOUT' && !raw.complete) return new BodyTooLate();
     if (error === raw.errored) return new BodyIncomplete();
-    // Fastify names the part of the request that it refused; a library may have its own
-    // `validation`.
+    // Fastify sets validationContext. `validation` alone may come from another library.
     const isMade = error instanceof MadeError || error.validationContext;
     const made = isMade ? error : translations.map((translate) => translate(error)).find(Boolean);
     if (isErrorStatus(made?.statusCode)) return made;
     // The route may have chosen the status, but the error is not for the client.
     return error.statusCode === undefined && isErrorStatus(statusCode) ? { statusCode } : undefined;
   } catch {
-    // It is null, or one of its properties throws.
+    // `thrown` is null, or one of its properties throws.
     return undefined;
   }
 }
 
-/** What was thrown need not be an error, nor let itself be read. */
+/** Code can throw any value, even one whose properties cannot be read. */
 function toError(thrown: unknown): Error {
   if (typeof thrown === 'string') return new Error(thrown);
   try {
@@ -114,10 +113,10 @@ function toError(thrown: unknown): Error {
       Reflect.get(thrown as object, name);
     if (thrown instanceof Error) return thrown;
   } catch {
-    // A getter of it throws: here, rather than in the log.
+    // A getter throws. Without this check, it would throw in the logger.
   }
   const kind = thrown === null ? null : typeof thrown;
-  return new Error(`No error that can be read was thrown, but ${kind}`);
+  return new Error(`Not a readable error was thrown, but ${kind}`);
 }
 
 function isErrorStatus(status: unknown): boolean {

@@ -3,35 +3,31 @@ import createError from '@fastify/error';
 import type { FastifyRequest } from 'fastify';
 import type { ClientError } from './index.ts';
 
-/** The longest part of a path between two slashes, in characters: longer than any id. */
+/** The longest part of a path between two slashes, in characters. An id is shorter. */
 export const MAX_PATH_PART = 500;
 
-const BadHost = createError('BAD_HOST', 'A request names exactly one host.', 400);
-const BadVersion = createError('BAD_VERSION', 'Only HTTP/1.0 and HTTP/1.1 are spoken here.', 400);
-const BadCoding = createError('BAD_TRANSFER_CODING', 'Only chunked is decoded here.', 400);
-const BadPath = createError('BAD_PATH', 'The path is no URL, or not valid percent-encoding.', 400);
+const BadHost = createError('BAD_HOST', 'A request must name exactly one host.', 400);
+const BadVersion = createError('BAD_VERSION', 'Only HTTP/1.0 and HTTP/1.1 are supported.', 400);
+const BadCoding = createError('BAD_TRANSFER_CODING', 'Only chunked is supported.', 400);
+const BadPath = createError('BAD_PATH', 'The path is not a valid URL.', 400);
 const PathTooLong = createError('URI_TOO_LONG', 'A part of the path is too long.', 414);
-const ExpectationFailed = createError(
-  'EXPECTATION_FAILED',
-  'Nothing but 100-continue can be expected.',
-  417,
-);
+const ExpectationFailed = createError('EXPECTATION_FAILED', 'Only 100-continue is supported.', 417);
 
-/** A name or an address with a port, or nothing (RFC 9112, 3.2); two are joined by a comma. */
+/** A name or an address with a port, or empty (RFC 9112, 3.2). Node joins two by a comma. */
 const HOST = /^(\[[\da-f:.]+\]|[\w.~%!$&'()*+;=-]*)(:\d*)?$/i;
 
 /**
- * The URL that is routed: another one where the router would refuse it before there are hooks, by
- * which `refuseRequest` knows it.
+ * Replaces a URL that the router would refuse before any hook runs. `refuseRequest` sees the change
+ * and refuses the request in a hook.
  */
 export function rewriteUrl({ url = '', method }: IncomingMessage): string {
-  // Most are as plain as this: nothing is too long or has to be decoded.
+  // Most URLs end here: short, and nothing to decode.
   if (url.startsWith('/') && url.length <= MAX_PATH_PART && !url.includes('%')) return url;
   if (url === '*' && method !== 'OPTIONS') return '/';
   return isTooLong(url) || !isReadable(url) ? '/' : url;
 }
 
-/** What Node's parser lets pass and HTTP does not (RFC 9110, 7.2 and 10.1.1; RFC 9112, 6.1). */
+/** Refuses what Node accepts against the standard (RFC 9110, 7.2, 10.1.1; RFC 9112, 6.1). */
 export function refuseRequest(request: FastifyRequest): ClientError | undefined {
   const { headers, raw } = request;
   const { host, expect, 'transfer-encoding': coding } = headers;
@@ -60,7 +56,7 @@ function isReadable(url: string): boolean {
   }
 }
 
-/** A proxy is asked with the whole URL, in which there is no fragment (RFC 9112, 3.2.2). */
+/** Requests to a proxy have the whole URL, without a fragment (RFC 9112, 3.2.2). */
 function isAbsolute(url: string): boolean {
   return /^https?:\/\/[^/?#]+([/?][^#]*)?$/i.test(url) && URL.canParse(url);
 }

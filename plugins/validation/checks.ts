@@ -2,13 +2,13 @@ import { Ajv, type ErrorObject, type Options, type ValidateFunction } from 'ajv'
 import addFormats from 'ajv-formats';
 import { MAX_PROBLEMS } from './problems.ts';
 
-/** How many values of a body are searched for problems: that costs no more than its parsing. */
+/** How many values of a body are searched for problems: about the cost of parsing it. */
 const MAX_VALUES = 1_000;
 
-/** What an object or a list of which only the first values are there may seem to lack. */
-const LACKS = ['required', 'minItems', 'minProperties', 'contains', 'dependentRequired'];
+/** Problems that an object or array may show only because its later values were cut. */
+const FALSE_PROBLEMS = ['required', 'minItems', 'minProperties', 'contains', 'dependentRequired'];
 
-/** Reads a text as another type. ajv's own coercion also takes 0x10, 1e2, " 5", +5 and 5.0. */
+/** Converts text to another type. ajv's own coercion also accepts 0x10, 1e2, " 5", +5 and 5.0. */
 const READERS: Record<string, (text: string) => unknown> = {
   integer: (text) => (/^-?\d+$/.test(text) ? Number(text) : undefined),
   number: (text) => (/^-?\d+(\.\d+)?$/.test(text) ? Number(text) : undefined),
@@ -19,21 +19,21 @@ const READERS: Record<string, (text: string) => unknown> = {
 
 export type Schemas = Record<string, object>;
 
-/** Checks a value; gives its first problems, or null when there is none. */
+/** Checks a value. Gives its first problems, or null if it has no problem. */
 export type Check = (value: unknown) => ErrorObject[] | null;
 
-/** What checks a body; other process types than `web` check what they are sent with it too. */
+/** Creates the validator of bodies. Process types other than `web` can use it too. */
 export function createAjv(options: Options = {}, schemas: Schemas = {}): Ajv {
   const ajv = new Ajv({ useDefaults: true, strict: false, ...options });
   addFormats.default(ajv, ['date-time', 'uuid']);
-  // ajv-formats also takes urn:uuid:…, which PostgreSQL does not.
+  // ajv-formats also accepts urn:uuid:…, but PostgreSQL does not.
   ajv.addFormat('uuid', /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i);
   for (const [id, schema] of Object.entries(schemas))
     explainFailure(`${id} of app.addSchema`, () => ajv.addSchema(schema));
   return ajv;
 }
 
-/** @throws with which schema is wrong, why, and what to do */
+/** @throws an error that says which schema is wrong, why, and what to do */
 export function explainFailure<Result>(which: string, compile: () => Result): Result {
   try {
     return compile();
@@ -44,9 +44,9 @@ export function explainFailure<Result>(which: string, compile: () => Result): Re
 }
 
 /**
- * A body is taken as it came: Fastify's default turns 123 into "123", null into "" and drops
- * unknown fields, so that a client's mistake looks like success. The first mistake ends the check;
- * only then are the others searched for, by `all`, which has `allErrors`.
+ * Checks a body without changing it. Fastify's default turns 123 into "123" and null into "", and
+ * drops unknown fields: a client's mistake looks like success. `ajv` stops at the first problem.
+ * After that, `all` searches for the others: it has `allErrors`.
  */
 export function compileBody(ajv: Ajv, all: () => Ajv, schema: object): Check {
   const validate = ajv.compile(schema);
@@ -63,7 +63,7 @@ function listProblems(body: unknown, validate: ValidateFunction): ErrorObject[] 
   const isWhole = copied.values <= MAX_VALUES;
   const problems = validate.errors ?? [];
   return problems
-    .filter(({ keyword }) => isWhole || !LACKS.includes(keyword))
+    .filter(({ keyword }) => isWhole || !FALSE_PROBLEMS.includes(keyword))
     .slice(0, MAX_PROBLEMS);
 }
 
@@ -79,24 +79,24 @@ function copyFirst(value: unknown, copied: { values: number }): unknown {
 }
 
 /**
- * Paths, queries and headers carry only text: where the schema wants another type, the text is read
- * as that, into the value itself. `ajv` has `allErrors`.
+ * Checks paths, queries and headers, which are all text. If the schema wants another type, the text
+ * is converted in place. `ajv` must have `allErrors`.
  */
 export function compileText(ajv: Ajv, schema: object): Check {
   const validate = ajv.compile(schema) as ValidateFunction<Texts>;
   const check = (values: Texts): ErrorObject[] | null => {
     if (validate(values)) return findBrackets(values, validate);
     const problems = validate.errors!;
-    const wasRead = problems.filter((problem) => readText(values, problem));
-    return wasRead.length > 0 ? check(values) : problems.slice(0, MAX_PROBLEMS);
+    const solved = problems.filter((problem) => convertText(values, problem));
+    return solved.length > 0 ? check(values) : problems.slice(0, MAX_PROBLEMS);
   };
   return (values) => check(values as Texts);
 }
 
 type Texts = Record<string, unknown>;
 
-/** @returns whether the problem was a text of the type that is wanted; it is none any more */
-function readText(values: Texts, { keyword, params, instancePath }: ErrorObject): boolean {
+/** @returns whether the text was converted to the type of the schema, which solves the problem */
+function convertText(values: Texts, { keyword, params, instancePath }: ErrorObject): boolean {
   if (keyword !== 'type') return false;
   const keys = instancePath
     .split('/')
@@ -111,14 +111,14 @@ function readText(values: Texts, { keyword, params, instancePath }: ErrorObject)
   return value !== undefined;
 }
 
-/** A schema passes over `limit[]`, which is PHP's form of a list. */
+/** Refuses `limit[]`, the PHP form of a list. A schema ignores it as an unknown name. */
 function findBrackets(values: Texts, validate: ValidateFunction): ErrorObject[] | null {
   const names = Object.keys(values).filter((name) => name.includes('['));
   if (names.length === 0) return null;
-  // What a schema knows has a type, and no type has symbols.
+  // A name of the schema has a type, and a symbol matches no type. Unknown names stay valid.
   const symbols = names.map((name) => [name.split('[', 1)[0], Symbol()]);
   if (validate({ ...values, ...Object.fromEntries(symbols) })) return null;
   const name = validate.errors![0]!.instancePath.slice(1);
-  const message = `must have ${name} without brackets, again for each value of a list`;
+  const message = `must have ${name} without brackets, repeated for each value of a list`;
   return [{ instancePath: '', message, keyword: 'type', schemaPath: '', params: {} }];
 }

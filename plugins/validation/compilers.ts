@@ -11,16 +11,17 @@ type Factory = NonNullable<
 export class LazyCompilers {
   readonly #pending = new Set<() => unknown>();
 
-  /** For Fastify's `schemaController`, whose type describes its own compilers alone. */
+  /** For Fastify's `schemaController`. Its type fits only Fastify's own compilers. */
   readonly factory = {
     buildValidator: (schemas: Schemas) => this.#buildValidator(schemas),
     buildSerializer: (schemas: Schemas, options: object) => this.#buildSerializer(schemas, options),
   } as unknown as Factory;
 
-  /** Compiles what no request has needed yet, a schema in a turn; rejects at the first error. */
+  /** Compiles the schemas that no request has needed yet. Rejects at the first error. */
   async compilePending(): Promise<void> {
     for (const compile of this.#pending) {
       compile();
+      // Requests are served between two schemas.
       await setImmediate();
     }
   }
@@ -52,7 +53,7 @@ export class LazyCompilers {
     };
   }
 
-  /** Makes something when it is first asked for. */
+  /** Delays `create` to the first call of the result. */
   #delay<Result extends object>(create: () => Result): () => Result {
     let result: Result | undefined;
     const get = () => {

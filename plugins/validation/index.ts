@@ -6,10 +6,10 @@ import type { FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { InvalidRequest } from './problems.ts';
 
-/** A media type, whatever its parameters (RFC 9110, 8.3.1). */
+/** A media type with any parameters (RFC 9110, 8.3.1). */
 const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(;|$)/;
 
-const NotUtf8 = createError('NOT_UTF8', 'JSON is UTF-8 (RFC 8259, 8.1).', 400);
+const NotUtf8 = createError('NOT_UTF8', 'JSON must be UTF-8 (RFC 8259, 8.1).', 400);
 const UnsupportedType = createError(
   'FST_ERR_CTP_INVALID_MEDIA_TYPE',
   'A body must be application/json in UTF-8.',
@@ -17,8 +17,8 @@ const UnsupportedType = createError(
 );
 
 /**
- * JSON in UTF-8 is the one format of the API; compilers.ts checks it against the routes' schemas. A
- * request without a body is not judged by its content type: many clients always send one.
+ * Accepts only JSON in UTF-8; compilers.ts checks it against the route's schema. The content type
+ * of a request without a body is ignored, because many clients always send one.
  */
 export default fp(
   async (app) => {
@@ -38,7 +38,7 @@ export default fp(
       (request, body, done) => {
         if (body.length === 0) done(null);
         else if (!isPlainUtf8(request.headers)) done(new UnsupportedType());
-        // Decoding would put a replacement character where a byte makes no sense, and store that.
+        // Otherwise invalid bytes would be decoded, and stored, as replacement characters.
         else if (!isUtf8(body)) done(new NotUtf8());
         else parseJson(request, body.toString(), done);
       },
@@ -48,12 +48,12 @@ export default fp(
   { name: 'validation' },
 );
 
-/** Only a chunked body may turn out to be empty later. */
+/** A chunked body may still be empty. */
 function mayHaveBody(headers: IncomingHttpHeaders): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 
-/** A plugin that decompresses bodies takes their coding out of the headers. */
+/** A plugin that decompresses bodies must delete their `content-encoding` header. */
 function isPlainUtf8(headers: IncomingHttpHeaders): boolean {
   const { 'content-type': type = 'application/json', 'content-encoding': coding = 'identity' } =
     headers;
@@ -61,7 +61,7 @@ function isPlainUtf8(headers: IncomingHttpHeaders): boolean {
   return coding.toLowerCase() === 'identity' && /^utf-?8$/i.test(charset);
 }
 
-/** Waits for the first byte at most: what has a type that nobody knows is not read. */
+/** Reads at most the first byte, to know whether there is a body of an unknown type. */
 function refuseType(
   request: FastifyRequest,
   payload: NodeJS.ReadableStream,

@@ -1,13 +1,13 @@
 import type { ErrorObject } from 'ajv';
 import { type Static, Type } from 'typebox';
 
-/** How many problems an answer lists: 30,000 mistakes must not make an answer of a megabyte. */
+/** How many problems an answer lists. Without a limit, it could be megabytes long. */
 export const MAX_PROBLEMS = 20;
 
-/** How much of a client's own names an answer repeats, in characters. */
+/** The longest part of a client's field name that an answer repeats, in characters. */
 const MAX_NAME = 200;
 
-/** The parts of a request, by Fastify's names for them. */
+/** The parts of a request: Fastify's names, and the names in an answer. */
 const PARTS = { body: 'body', querystring: 'query', params: 'path', headers: 'headers' } as const;
 
 export const Problems = Type.Array(
@@ -19,7 +19,7 @@ export const Problems = Type.Array(
   { maxItems: MAX_PROBLEMS, description: 'What a schema does not accept: its first problems' },
 );
 
-/** A request that its route's schema does not accept. Fastify adds code and status code, 400. */
+/** A request that does not match its route's schema. Fastify adds the code and the status, 400. */
 export class InvalidRequest extends Error {
   readonly errors: Static<typeof Problems>;
 
@@ -34,7 +34,7 @@ export class InvalidRequest extends Error {
   }
 }
 
-/** ajv's message, with what it leaves out: the unknown name, or the values of an enumeration. */
+/** Adds what ajv's message leaves out: the unknown name, or the values of an enum. */
 function explain({ message, params }: ErrorObject): string {
   const name = params.additionalProperty ?? params.unevaluatedProperty ?? params.propertyName;
   const detail = name?.slice(0, MAX_NAME) ?? params.allowedValues?.join(', ');

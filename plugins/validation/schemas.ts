@@ -1,9 +1,9 @@
 import { type TStringOptions, Type } from 'typebox';
 
-/** Text that PostgreSQL stores: it holds neither NUL nor half of a surrogate pair. */
+/** Text that PostgreSQL can store: no NUL, and no half of a surrogate pair. */
 export const STORABLE = '^[^\\u0000\\ud800-\\udfff]*$';
 
-/** Text for a column of PostgreSQL: what cannot be stored is the client's error, a 400. */
+/** Text for a column of PostgreSQL. Text that cannot be stored is answered with 400. */
 export const storableText = (options: TStringOptions) =>
   Type.String({ ...options, pattern: STORABLE });
 
@@ -13,10 +13,10 @@ export const id = Type.String({
   examples: ['01980a5e-7c1a-7b3e-9f00-5d1c2a3b4c5d'],
 });
 
-/** An id in a request: without an example, which the API's page would ask for and not find. */
+/** An id in a request. It has no example: the API's page would send it and get a 404. */
 export const givenId = Type.String({ format: 'uuid' });
 
-/** A time in an answer: a Date that becomes JSON, in UTC (RFC 3339). */
+/** A time in an answer: a Date, which becomes text in UTC (RFC 3339). */
 export const time = Type.Unsafe<Date>({
   type: 'string',
   format: 'date-time',

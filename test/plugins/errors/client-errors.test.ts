@@ -141,7 +141,7 @@ test('A path that cannot be decoded answers 400; a part that is too long answers
     t.match(answer.json(), {
       statusCode: 400,
       error: 'Bad Request',
-      message: 'The path is no URL, or not valid percent-encoding.',
+      message: 'The path is not a valid URL.',
     });
   }
   const long = await app.inject(`/things/${'x'.repeat(2_000)}`);
