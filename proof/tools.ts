@@ -11,7 +11,7 @@ import path from 'node:path';
 export function installTools(folder: string): void {
   const installedAt = readTime(path.join(folder, 'node_modules/.package-lock.json'));
   if (installedAt >= readTime(path.join(folder, 'package-lock.json'))) return;
-  const { status } = spawnSync('npm ci --no-audit --no-fund', {
+  const { status } = spawnSync('npm ci --ignore-scripts --no-audit --no-fund', {
     cwd: folder,
     stdio: 'inherit',
     shell: true,
