@@ -5,7 +5,7 @@ import { createEmbeddedDatabase } from '../../test/fixture/embedded-database.ts'
 import { findFreePort, poll, writeFiles } from '../../test/helper.ts';
 import { copySources, isRunning, startDev } from './dev-process.ts';
 
-test('npm run dev uses the DATABASE_URL of .env over that of .env.example, through restarts', async (t) => {
+test('npm run dev prefers the DATABASE_URL of .env to that of .env.example', async (t) => {
   const folder = await copySources(t);
   const port = await findFreePort();
   await writeFiles(folder, { '.env': 'DATABASE_URL=pglite:.data/mine\nAUTH_ISSUER_URL=\n' });

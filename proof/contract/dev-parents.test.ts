@@ -13,7 +13,7 @@ for (const [name, killed] of [
   ['npm', /npm run dev/],
   ['its script', /^\S*node .*scripts\/dev\.ts/],
 ] as const) {
-  test(`npm run dev: SIGKILL of ${name} ends the app, frees its port and leaves no process`, async (t) => {
+  test(`npm run dev: SIGKILL of ${name} ends the app and frees its port`, async (t) => {
     const folder = await copySources(t);
     const url = `http://localhost:${await findFreePort()}`;
     const { group } = startDev(t, folder, { PORT: new URL(url).port, DATABASE_URL: DOWN });
@@ -51,7 +51,7 @@ test('npm run dev restarts long before SHUTDOWN_TIMEOUT_MS while a stream is ope
   await poll(() => readOutput().split('Server listening').length > 1);
 });
 
-test('npm run dev -- --inspect=0 debugs the app; a change in a new folder restarts it', async (t) => {
+test('npm run dev -- --inspect=0 debugs the app and watches new folders', async (t) => {
   const folder = await copySources(t);
   const PORT = String(await findFreePort());
   const { readOutput } = startDev(t, folder, { PORT, DATABASE_URL: DOWN }, ['--inspect=0']);

@@ -51,7 +51,7 @@ const ANSWERS = {
 
 const KINDS = Object.keys(ANSWERS) as (keyof typeof ANSWERS)[];
 
-test('contract 28: Open streams are told to end when the port closes, and end whole; exit code 0', async (t) => {
+test('contract 28: Open streams end complete when the port closes; exit code 0', async (t) => {
   const alone = KINDS.map((kind) => ({ kinds: [kind], workers: '1' }));
   const together = ['1', '2'].map((workers) => ({ kinds: KINDS, workers }));
   for (const { kinds, workers } of [...alone, ...together])
@@ -68,7 +68,7 @@ test('contract 28: Open streams are told to end when the port closes, and end wh
     });
 });
 
-test('A stream that ignores the stop signal is named at SHUTDOWN_TIMEOUT_MS; exit code 1', async (t) => {
+test('A stream that ignores the stop is named at its time-out; exit code 1', async (t) => {
   const web = await start(t, { SHUTDOWN_TIMEOUT_MS: '1000' });
   const { rest } = await stream(`${web.url}/long-lived/deaf?token=hunter2`);
   rest.catch(() => undefined);

@@ -83,7 +83,7 @@ test('npm run new resource', async (t) => {
   });
 });
 
-test('npm run new resource with bad input ends with 1 and the reason, and writes nothing', async (t) => {
+test('npm run new resource with bad input ends with 1 and writes nothing', async (t) => {
   const folder = await copyApp(t);
   await writeFile(path.join(folder, 'test/routes/lamps.test.ts'), '');
   const before = listFiles(folder);

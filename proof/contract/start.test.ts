@@ -96,7 +96,7 @@ test('contract 1: The app listens on PORT alone; 5000 if it is not set', async (
   t.equal((await readConfig({ ...DATABASE, PORT: '' })).PORT, 5000);
 });
 
-test("contract 10: The app serves with platforms' variables, one worker per processor at most", async (t) => {
+test('contract 10: The app serves with the variables of platforms', async (t) => {
   const environment = { ...DATABASE, ...PLATFORM, WEB_CONCURRENCY: '3' };
   const web = await startProcess(t, { entry: 'fixture', environment });
   t.match(
@@ -108,7 +108,7 @@ test("contract 10: The app serves with platforms' variables, one worker per proc
   t.strictSame(web.noise, []);
 });
 
-test('contract 3: A bad environment ends the app before it listens, with all problems in one line', async (t) => {
+test('contract 3: A bad environment ends the app with one line of all problems', async (t) => {
   const environment = { PORT: '80000', LOG_LEVEL: 'loud', HOST: 'mysql://root:hunter2@db/app' };
   const message = await readFailure(t, await startWeb(t, { ...DATABASE, ...environment }));
   t.match(message, /^The environment is not valid:\n/);

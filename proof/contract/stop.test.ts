@@ -32,7 +32,7 @@ async function getKept(url: string, agent: Agent): Promise<IncomingMessage> {
   return response;
 }
 
-test('contract 11: While draining, requests are served with Connection: close, and readiness is 503', async (t) => {
+test('contract 11: While draining, requests are served and readiness is 503', async (t) => {
   const web = await startFixture(t, { SHUTDOWN_DELAY_MS: '599999', SHUTDOWN_TIMEOUT_MS: '600000' });
   t.not((await fetch(web.url)).headers.get('connection'), 'close');
   web.signal('SIGINT');
@@ -51,7 +51,7 @@ test('contract 11: While draining, requests are served with Connection: close, a
   });
 });
 
-test('contract 12: A request in flight is answered before exit code 0, despite many SIGTERMs', async (t) => {
+test('contract 12: SIGTERM lets a request in flight be answered; exit code 0', async (t) => {
   const web = await startFixture(t, { SHUTDOWN_DELAY_MS: '500' });
   const { answer } = await hold(web);
   for (let count = 0; count < 3; count++) {
@@ -70,7 +70,7 @@ test('contract 12: A request in flight is answered before exit code 0, despite m
   t.strictSame(web.noise, []);
 });
 
-test('After SHUTDOWN_DELAY_MS, connections are refused and a begun answer is completed', async (t) => {
+test('After SHUTDOWN_DELAY_MS, only answers that began are completed', async (t) => {
   const web = await startFixture(t);
   const agent = new Agent({ keepAlive: true });
   t.teardown(() => agent.destroy());
@@ -83,7 +83,7 @@ test('After SHUTDOWN_DELAY_MS, connections are refused and a begun answer is com
   t.equal(await web.exited, 0, 'its client thinks that the connection is kept');
 });
 
-test('Connections without a complete request do not delay the end; SIGINT stops the app too', async (t) => {
+test('Connections without a complete request do not delay the end', async (t) => {
   const web = await startFixture(t);
   const agent = new Agent({ keepAlive: true });
   t.teardown(() => agent.destroy());
@@ -101,7 +101,7 @@ test('Connections without a complete request do not delay the end; SIGINT stops 
   t.equal(await web.exited, 0);
 });
 
-test('contract 13: A request that hangs is ended at SHUTDOWN_TIMEOUT_MS and named in the log', async (t) => {
+test('contract 13: A request that hangs is logged at SHUTDOWN_TIMEOUT_MS', async (t) => {
   const web = await startFixture(t, { SHUTDOWN_TIMEOUT_MS: '300' });
   const { answer } = await hold(web);
   const hung = fetch(`${web.url}/fixture/hung?token=hunter2`).catch((error) => error);
@@ -121,7 +121,7 @@ test('contract 13: A request that hangs is ended at SHUTDOWN_TIMEOUT_MS and name
   t.match(await hung, { message: 'fetch failed' });
 });
 
-test('contract 22: A crash answers requests in flight, ends the app with 1 and is in the log', async (t) => {
+test('contract 22: A crash is logged after requests in flight; exit code 1', async (t) => {
   const crashes = { throw: 'thrown outside of any request', reject: 'rejected and not handled' };
   for (const [path, message] of Object.entries(crashes)) {
     // The delay is for routers that have to notice: a process that crashed does not go on for as

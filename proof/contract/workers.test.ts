@@ -26,7 +26,7 @@ async function startWorkers(t: Test): Promise<TestProcess> {
   return web;
 }
 
-test('SIGTERM to all processes at once, as Heroku sends it, drains each worker once; exit code 0', async (t) => {
+test('SIGTERM to all processes, as Heroku sends it, drains each worker once', async (t) => {
   const web = await startWorkers(t);
   for (const pid of [web.pid, ...listWorkers(web)]) process.kill(pid, 'SIGTERM');
   t.equal(await web.exited, 0);

@@ -71,7 +71,7 @@ test("The attached app's answer is returned", async (t) => {
   );
 });
 
-test('A path and credentials in BACKING_APP_URL are used; the credentials are never logged', async (t) => {
+test('The path and credentials of BACKING_APP_URL are used, and not logged', async (t) => {
   let status = 200;
   const { host, requests } = await openOtherApp(
     t,

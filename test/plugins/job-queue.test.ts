@@ -72,7 +72,7 @@ test('An error event of pg-boss is an Error, with its type and cause', async (t)
   t.match(told[1], { message: 'copied', stack: 'here', code: '57P01' });
 });
 
-test('A failing queue leaves the others working; running jobs are returned at the end', async (t) => {
+test('A failing queue leaves others working; running jobs are returned', async (t) => {
   const { url } = await openPostgresPort(t);
   const environment = {
     SHUTDOWN_TIMEOUT_MS: '3000',

@@ -48,7 +48,7 @@ test('Without REDIS_URL there is no Redis, and readiness does not list it', asyn
   t.equal(await readStatus(app), undefined);
 });
 
-test('While Redis refuses connections, each request is answered, and one line is logged', async (t) => {
+test('While Redis refuses connections, requests are answered', async (t) => {
   const { app, lines } = await build(t, `redis://:hunter2@127.0.0.1:${await findFreePort()}`);
   for (let count = 0; count < REQUESTS; count++)
     t.equal((await app.inject('/nowhere')).statusCode, 404);

@@ -31,7 +31,7 @@ test('npm run token prints a token of the local issuer that lasts an hour', asyn
   await poll(async () => (await app.readiness.report()).services.auth?.status === 'up');
 });
 
-test("The local issuer's key is created once by concurrent processes, and not published", async (t) => {
+test("The local issuer's key is created once, and not published", async (t) => {
   const url = `local:${await createFolder(t)}`;
   const sets = await Promise.all(Array.from({ length: 5 }, () => fetchKeys(url)));
   for (const { keys } of sets) {

@@ -39,7 +39,7 @@ test('app.json matches the settings', async (t) => {
   t.match(given, { formation });
 });
 
-test('.env.example has each setting once: the value of development, or its default in a comment', async (t) => {
+test('.env.example has each setting once, with its value or default', async (t) => {
   const file = await read('.env.example');
   const lines = [...file.matchAll(/^(# )?([A-Z_]+)=(.*)$/gm)];
   for (const [name, { default: byDefault = '' }] of await readSettings()) {
@@ -88,7 +88,7 @@ test('npm, buildpacks and the types have the same major version of Node', (t) =>
   t.end();
 });
 
-test('contract 7: The Procfile has plain commands for web, release and the types of src/', async (t) => {
+test('contract 7: The Procfile has plain commands, one per process type', async (t) => {
   const { start, release } = manifest.scripts;
   const lines = writeProcfile(await read('Procfile')).split('\n');
   t.strictSame(lines.slice(0, 2), [`web: ${start}`, `release: ${release}`]);
@@ -122,7 +122,7 @@ test('npm run format deletes the scripts whose file was removed', async (t) => {
   t.match(scripts, { start: manifest.scripts.start, test: /scripts\/test\.ts/ });
 });
 
-test('contract 25: There is one lock file, one major Node version and nothing else to start', async (t) => {
+test('contract 25: There is one lock file and one major version of Node', async (t) => {
   const files = await readdir(ROOT);
   const locks =
     /^(package-lock\.json|npm-shrinkwrap\.json|yarn\.lock|pnpm-lock\.yaml|bun\.lockb?)$/;

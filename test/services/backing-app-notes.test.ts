@@ -40,7 +40,7 @@ async function listTitles(url: string): Promise<string[]> {
  * Three processes of this app: two with a database each, and one that is attached to the first and
  * to none.
  */
-test("contract 6: An app reads another's notes through its crash, a change of port and a hang", async (t) => {
+test("contract 6: An app reads another app's notes through its outages", async (t) => {
   const [mine, theirs] = [await startPostgres(t), await startPostgres(t)];
   let other = await startApp(t, { DATABASE_URL: theirs.url });
   const proxy = await startTcpProxy(t, readPort(other));

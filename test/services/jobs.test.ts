@@ -42,7 +42,7 @@ async function setScene(t: Test): Promise<Scene> {
 const listOutcomes = (workers: TestProcess[], id: string | null) =>
   workers.flatMap(({ lines }) => lines.filter((line) => line.id === id && line.outcome));
 
-test('contract 33: A job whose worker stopped or was killed is done by another worker', async (t) => {
+test('contract 33: A job of a stopped or killed worker is done by another', async (t) => {
   const { app, startWorker } = await setScene(t);
 
   await t.test(

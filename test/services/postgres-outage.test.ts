@@ -69,7 +69,7 @@ async function finish(t: Test, { app, stream }: Scene): Promise<void> {
   t.strictSame(app.noise, []);
 }
 
-test('A restart of the database after a kill answers requests of that moment with 503', async (t) => {
+test('A killed database makes requests answer 503 until it is back', async (t) => {
   const scene = await setScene(t);
   for (let time = 0; time < 2; time++) {
     await scene.postgres.kill();
@@ -104,7 +104,7 @@ test('Connections that the server ends answer 503 to the requests on them', asyn
   t.ok(scene.stream.count(503) <= ended, 'one request for each connection at most');
 });
 
-test('A database that hangs makes requests answer 503, and is used again when it continues', async (t) => {
+test('A database that hangs makes requests answer 503 until it continues', async (t) => {
   const scene = await setScene(t);
   scene.postgres.pause();
   await waitForMore(scene.stream, 503, 100);
@@ -114,7 +114,7 @@ test('A database that hangs makes requests answer 503, and is used again when it
   await finish(t, scene);
 });
 
-test('A locked table makes requests answer 503, and is read again when the lock is gone', async (t) => {
+test('A locked table makes requests answer 503 until the lock is gone', async (t) => {
   const scene = await setScene(t);
   const admin = await scene.postgres.connect();
   await admin.query('begin; lock table visits in access exclusive mode');
@@ -123,7 +123,7 @@ test('A locked table makes requests answer 503, and is read again when the lock 
   await finish(t, scene);
 });
 
-test('A database that refuses connections makes requests answer 503 until it accepts them', async (t) => {
+test('A database without free connections makes requests answer 503', async (t) => {
   const scene = await setScene(t);
   const admin = await scene.postgres.connect();
   // A superuser's connections are not limited.

@@ -142,7 +142,7 @@ test("contract 18: The client's address is the last hop that is not a trusted pr
   });
 });
 
-test('Connections are kept longer than routers keep them, and requests have a time-out', async (t) => {
+test('Connections outlast those of routers, and requests have a time-out', async (t) => {
   const { server } = await buildTestApp(t, environment);
   t.ok(server.keepAliveTimeout > 120_000);
   t.ok(server.requestTimeout > 0 && server.headersTimeout > 0);

@@ -115,7 +115,7 @@ test('A route with timeout: false, or a stream that has begun, may take longer',
   t.equal(await (await fetch(`${url}/stream`)).text(), '0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n');
 });
 
-test('A stream that breaks after a 503 is not logged again; an upgraded one is never late', async (t) => {
+test('A stream that breaks after its 503 is not logged again', async (t) => {
   const { app, url, lines } = await listen(t, { REQUEST_TIMEOUT_MS: '100' });
   t.equal((await fetch(`${url}/broken`)).status, 503);
   t.equal((await app.inject({ url: '/taken-patient', headers: { upgrade: 'a' } })).body, 'patient');
@@ -157,7 +157,7 @@ test('A client that stops reading is disconnected, on an upgraded connection too
   t.match(lines.filter(({ msg }) => msg.includes('cut off')).length, 1);
 });
 
-test('contract 31: Clients that stop reading keep a limited number of bytes in memory', async (t) => {
+test('contract 31: Clients that stop reading hold a limited number of bytes', async (t) => {
   const { app, url } = await listen(t);
   const slow = await ask(t, url, '/bytes');
   await waitForReader(app);
@@ -173,7 +173,7 @@ test('contract 31: Clients that stop reading keep a limited number of bytes in m
   t.ok(readers.length > 5 && readers.length <= 10, `${readers.length} readers`);
 });
 
-test('Many small answers that a client does not read disconnect it, with one log line', async (t) => {
+test('A client that reads none of many small answers is disconnected', async (t) => {
   const { app, url, lines } = await listen(t);
   const request = 'GET /small HTTP/1.1\r\nHost: a\r\n\r\n';
   // The kernel takes some 10 MB for each connection.

@@ -153,7 +153,7 @@ const SECURITY = [
   'x-content-type-options',
 ];
 
-test('contract 30: Every answer has the common headers, one log line and the common error shape', (t) =>
+test('contract 30: Each answer has the common headers, log line and error shape', (t) =>
   checkAnswers(t, GONE));
 
 for (let app = 0; app < APPS; app += 1) {
@@ -161,21 +161,21 @@ for (let app = 0; app < APPS; app += 1) {
   test(`Without ${removed.join(', ')}, every answer has the rest`, (t) => checkAnswers(t, removed));
 }
 
-test('A 429 of the rate limit has the common headers, log line and error shape', async (t) => {
+test('A 429 for the rate limit has the common headers, log line and shape', async (t) => {
   if (GONE.includes('rate-limit')) return;
   const { app, lines } = await startApp(t, GONE, { RATE_LIMIT_MAX: '1' });
   await exchange(app, ask('GET /'));
   checkAnswer(t, 429, await exchange(app, ask('GET /')), lines);
 });
 
-test('A 508 for a loop has the common headers, log line and error shape', async (t) => {
+test('A 508 for a loop has the common headers, log line and shape', async (t) => {
   if (!PLUGINS.includes('backing-app')) return;
   const { app, lines } = await startApp(t, GONE, { BACKING_APP_URL: 'http://127.0.0.1:1' });
   const via = `Via: 1.1 ${Reflect.get(Reflect.get(app, 'backingApp'), 'pseudonym')}`;
   checkAnswer(t, 508, await exchange(app, ask('GET /', [via])), lines);
 });
 
-test('A 503 for overload has the common headers, log line and error shape', async (t) => {
+test('A 503 for overload has the common headers, log line and shape', async (t) => {
   if (!PLUGINS.includes('overload')) return;
   const { app, lines } = await startApp(t, GONE, { RATE_LIMIT_MAX: '0' });
   t.equal((await exchange(app, ask('POST /overload'))).status, 200);
@@ -190,7 +190,7 @@ test('A 503 for overload has the common headers, log line and error shape', asyn
   checkAnswer(t, 503, readAnswer(last), lines);
 });
 
-test('A 408 for headers that do not end has the common headers, log line and error shape', async (t) => {
+test('A 408 for endless headers has the common headers, log line and shape', async (t) => {
   const { app, lines } = await startApp(t, GONE);
   // Node looks every 5 s, as src/server-options.ts says.
   app.server.headersTimeout = 100;

@@ -34,7 +34,7 @@ const start = (
 /** A process that was told to stop drains for as long as the test takes. */
 const LONG = { SHUTDOWN_DELAY_MS: '599999', SHUTDOWN_TIMEOUT_MS: '600000' };
 
-test('An answer that began before the signal is completed, then its connection closes', async (t) => {
+test('An answer that began before the signal is completed', async (t) => {
   const web = await start(t, 'fixture', { SHUTDOWN_DELAY_MS: '1' }, 'dist');
   const agent = new Agent({ keepAlive: true });
   t.teardown(() => agent.destroy());
@@ -50,7 +50,7 @@ test('An answer that began before the signal is completed, then its connection c
   t.equal(await web.exited, 0);
 });
 
-test('A second SIGTERM changes nothing; a request while draining gets Connection: close', async (t) => {
+test('A second SIGTERM is ignored; requests get Connection: close', async (t) => {
   const web = await start(t, 'web', LONG);
   web.signal('SIGINT');
   await web.waitForLine('Draining');
@@ -82,7 +82,7 @@ test('A crash while draining ends the process with 1', async (t) => {
   t.match(web.lines.at(-1), last);
 });
 
-test('A request still open after a crash is logged as such, not as a shutdown time-out', async (t) => {
+test('A request still open after a crash is logged', async (t) => {
   const web = await start(t, 'fixture', LONG);
   const hung = fetch(`${web.url}/fixture/hung`).catch(() => undefined);
   await web.waitForLine('hung');
@@ -124,7 +124,7 @@ test('WEB_CONCURRENCY processes share the port; one that crashes is replaced', a
   t.equal(web.lines.filter(({ msg }) => msg.startsWith('Drained')).length, 3);
 });
 
-test('release logs why it failed and ends with 1; without a database it does nothing', async (t) => {
+test('release logs why it failed and ends with 1', async (t) => {
   const release = await start(t, 'release');
   const hasDatabase = existsSync(path.join(ROOT, 'plugins/database'));
   t.equal(await release.exited, hasDatabase ? 1 : 0);

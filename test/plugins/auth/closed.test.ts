@@ -2,7 +2,7 @@ import { test } from 'tap';
 import { describeIssuer } from '../../../plugins/auth/index.ts';
 import { buildAppWithRoutes } from '../../helper.ts';
 
-test('contract 35: A protected route answers 401 without a token, wherever it was added', async (t) => {
+test('contract 35: Each protected route answers 401 without a token', async (t) => {
   const code = `
     const answer = async () => 'open';
     export default async (app) => {

@@ -1,7 +1,7 @@
 import { test } from 'tap';
 import { buildTestApp, DOWN } from '../../helper.ts';
 
-test('A page of another origin can read WWW-Authenticate; its preflight needs no token', async (t) => {
+test('A page of another origin can read WWW-Authenticate', async (t) => {
   const origin = 'https://page.example';
   const app = await buildTestApp(t, { DATABASE_URL: DOWN, CORS_ORIGIN: origin });
   const answer = await app.inject({ url: '/me', headers: { origin } });

@@ -62,7 +62,7 @@ const BAD_ANSWERS: Record<string, (issuer: TestIssuer) => Record<string, Request
 };
 
 for (const [name, answer] of Object.entries(BAD_ANSWERS)) {
-  test(`An issuer that answers ${name} makes protected routes answer 503 AUTH_UNAVAILABLE`, async (t) => {
+  test(`An issuer that answers ${name} makes routes answer 503 AUTH_UNAVAILABLE`, async (t) => {
     const issuer = await startIssuer(t);
     Object.assign(issuer.answers, answer(issuer));
     const { logger, lines } = captureLog();
@@ -115,7 +115,7 @@ test('A token without kid is checked with each key of its algorithm', async (t) 
   t.equal((await ask(app, await other.signWithout('ES256', { iss: issuer.url }))).statusCode, 401);
 });
 
-test('A bad AUTH_ISSUER_URL, or one without AUTH_AUDIENCE, keeps the app from starting', async (t) => {
+test('A bad AUTH_ISSUER_URL or no AUTH_AUDIENCE keeps the app from starting', async (t) => {
   const port = await findFreePort();
   const bad = [
     'http://issuer.example',

@@ -50,7 +50,7 @@ test('A new key is found when its first token arrives', async (t) => {
   t.equal(state.asked, 2);
 });
 
-test('A token without kid and with an unknown key asks the issuer, at most once in 30 s', async (t) => {
+test('Tokens without kid and with an unknown key ask once in 30 s', async (t) => {
   const { state, keys } = await openKeys(t);
   const { publicKey, privateKey } = await generateKeyPair('ES256');
   const token = await new SignJWT({ iss: 'issuer', aud: 'poort', sub: 'alice' })

@@ -49,7 +49,7 @@ test('A database open in another process is refused with the way to fix it', asy
   t.notOk(existsSync(folder));
 });
 
-test('A database that is incomplete or of another version is refused with the way to fix it', async (t) => {
+test('An incomplete database, or one of another version, is refused', async (t) => {
   const folder = await createEmptyDatabase();
   await writeFile(path.join(folder, 'PG_VERSION'), '16\n');
   const other = openDatabase(t, folder);
@@ -96,7 +96,7 @@ test('A database that cannot be created leaves no folder', async (t) => {
   t.notOk(existsSync(folder));
 });
 
-test('A path that is not a folder is refused with the way to fix it, and nothing is written', async (t) => {
+test('A path that is not a folder is refused, and nothing is written', async (t) => {
   const parent = await createFolder(t);
   await writeFiles(parent, { file: 'mine', 'locked.lock/file': '' });
   const rows: [folder: string, reason: RegExp][] = [

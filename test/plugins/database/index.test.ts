@@ -134,7 +134,7 @@ test('Without a database server, the app starts, answers 503 and logs why', asyn
   t.notMatch(JSON.stringify(lines), 'hunter2');
 });
 
-test('A database server that accepts connections and never answers makes requests answer 503', async (t) => {
+test('A database server that never answers makes requests answer 503', async (t) => {
   const silent = createServer();
   await once(silent.listen(0, '127.0.0.1'), 'listening');
   t.teardown(() => silent.close());
@@ -148,7 +148,7 @@ test('A database server that accepts connections and never answers makes request
   t.equal(await askReady(app), 503);
 });
 
-test('An embedded database that cannot be opened answers 500, because the set-up is wrong', async (t) => {
+test('An embedded database that cannot be opened makes requests answer 500', async (t) => {
   const folder = path.join(await createFolder(t), 'data');
   await writeFile(`${folder}.lock`, String(process.ppid));
   const { logger, lines } = captureLog();

@@ -2,7 +2,7 @@ import { test } from 'tap';
 import { openPostgresPort } from '../../fixture/postgres-port.ts';
 import { buildTestApp, captureLog } from '../../helper.ts';
 
-test('release prepares the database for a library after the migrations, and logs the steps', async (t) => {
+test('release prepares the database for libraries after the migrations', async (t) => {
   const { url } = await openPostgresPort(t);
   const { logger, lines } = captureLog();
   const app = await buildTestApp(t, { DATABASE_URL: url, DATABASE_POOL_MAX: '1' }, { logger });

@@ -28,7 +28,7 @@ test('A missing DATABASE_URL names the commands that supply it', async (t) => {
   }
 });
 
-test('A DATABASE_URL of another scheme is refused with the accepted ones, and never printed', async (t) => {
+test('A DATABASE_URL of another scheme is refused, and not printed', async (t) => {
   const urls = [
     'mysql://root:hunter2@db/app',
     'postgres',

@@ -20,7 +20,7 @@ test('DATABASE_URL takes the forms that pg understands, with sockets and IPv6', 
   t.end();
 });
 
-test('DATABASE_URL without a user, a host or a database, or with several hosts, is refused', (t) => {
+test('DATABASE_URL without user, host or database, or with two hosts, is refused', (t) => {
   const urls = [
     'postgres://localhost/app',
     'postgres://:p@localhost/app',

@@ -184,7 +184,7 @@ test('A quoted value is refused because of its quotes, and not printed', async (
   }
 });
 
-test('A setting that has to be below another is not reported if the other is invalid', async (t) => {
+test('A limit by another setting is not reported if the other is invalid', async (t) => {
   for (const SHUTDOWN_TIMEOUT_MS of ['"1"', 'soon'])
     t.notMatch(await readMessage({ SHUTDOWN_TIMEOUT_MS }), 'SHUTDOWN_DELAY_MS is');
 });

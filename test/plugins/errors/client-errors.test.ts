@@ -125,7 +125,7 @@ test('Malformed HTTP', async (t) => {
   });
 });
 
-test('A path that cannot be decoded answers 400; a part that is too long answers 414', async (t) => {
+test('A path that cannot be decoded answers 400; a long part answers 414', async (t) => {
   const folder = await createFolder(t);
   await writeFiles(folder, {
     'index.js': "export default async (app) => app.get('/things/:id', async () => ({}));",

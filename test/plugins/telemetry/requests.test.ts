@@ -98,7 +98,7 @@ const REQUESTS: [string, number, string, Record<string, unknown>?][] = [
   [`${UPGRADE}\r\n\r\n\x81\x81\x00\x00\x00\x00x`, 101, 'GET /socket', { 'error.type': undefined }],
 ];
 
-test("Each request has a span by the conventions, and its log lines have the span's ids", async (t) => {
+test('Each request has a span, whose ids are in its log lines', async (t) => {
   const collector = await startCollector(t);
   const { app, lines } = await buildAppWithRoutes(t, ROUTES, attach(collector));
   // As the process does: what is upgraded ends with its connection.

@@ -134,7 +134,7 @@ test("OpenTelemetry's settings come from the environment passed to the app", asy
   t.match(duration, { temporality: 1, resource });
 });
 
-test('With OTEL_METRICS_EXPORTER or OTEL_TRACES_EXPORTER none, only the other signal is sent', async (t) => {
+test('With the exporter of traces or metrics off, only the other is sent', async (t) => {
   for (const signal of ['traces', 'metrics']) {
     const collector = await startCollector(t);
     const other = signal === 'traces' ? 'OTEL_METRICS_EXPORTER' : 'OTEL_TRACES_EXPORTER';

@@ -32,7 +32,7 @@ async function setScene(t: Test) {
   return { collector, app, lines, url, call };
 }
 
-test("A request, its call to another app, that app's work and a custom span are one trace", async (t) => {
+test('A request, its call to another app and a custom span are one trace', async (t) => {
   const { collector, app, lines, url, call } = await setScene(t);
   const answers = [
     await call({ url: `${url}/?token=hunter2` }),
