@@ -2,14 +2,18 @@ import type { Config } from '../plugins/env/index.ts';
 import { OperatorError } from './operator-error.ts';
 import type { Listener } from './process.ts';
 
-/** What binding `::` answers where the kernel, the interfaces or a sandbox have no IPv6. */
+/** Error codes of binding `::` if the kernel, the interfaces or a sandbox have no IPv6. */
 const WITHOUT_IPV6 = ['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL'];
 
-/** Who often has port 5000. */
+/** The usual owner of port 5000 on a Mac. */
 const AIR_PLAY =
   ' (on macOS that is often the AirPlay Receiver: System Settings, General, AirDrop & Handoff)';
 
-/** Opens the listener on HOST and PORT, or throws an OperatorError; `::` falls back to 0.0.0.0. */
+/**
+ * Opens the listener on HOST and PORT. If there is no IPv6, `::` falls back to 0.0.0.0.
+ *
+ * @throws {OperatorError} that says why the port cannot be bound, and what to do
+ */
 export async function bind(
   listener: Listener,
   { HOST: host, PORT: port }: Readonly<Config>,
@@ -38,7 +42,7 @@ function describe(code: string, host: string, port: number): string {
     );
   if ([...WITHOUT_IPV6, 'ENOTFOUND', 'EAI_AGAIN'].includes(code))
     return (
-      `HOST is ${host}, which is no address of this machine (${code}). ` +
+      `HOST is ${host}, which is not an address of this machine (${code}). ` +
       'Leave HOST out to listen on all of them.'
     );
   return `Cannot listen on ${host}, port ${port} (${code}).`;

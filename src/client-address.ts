@@ -3,21 +3,21 @@ import { BlockList, isIP } from 'node:net';
 import type { FastifyRequest } from 'fastify';
 import type { Config } from '../plugins/env/index.ts';
 
-/** As proxies write it (203.0.113.9:51234, [2001:db8::1]:443), perhaps quoted, with a zone. */
-const WRITTEN =
+/** An address as proxies write it: 203.0.113.9:51234, "[2001:db8::1]:443", fe80::1%eth0. */
+const PROXY_FORM =
   /^"?\[?(?:(?<ipv4>[\d.]+)(?::\d+)?|(?<ipv6>[\da-f:.]+)(?:%[^\]]*)?(?:\](?::\d+)?)?)"?$/i;
 
-/** An IPv4 address that is written as an IPv6 address, in both ways (RFC 4291, 2.5.5.2). */
+/** An IPv4 address as an IPv6 address, in both forms (RFC 4291, 2.5.5.2). */
 const MAPPED = /^::ffff:(?:(?<dotted>[\d.]+)|(?<high>[\da-f]{1,4}):(?<low>[\da-f]{1,4}))$/i;
 
-/** How many proxies in a row are believed: a client may write thousands of them into a header. */
+/** How many proxies in a row are trusted. A client may write thousands of them into a header. */
 const MAX_PROXIES = 20;
 
-/** What TRUST_PROXY may name beside addresses and CIDRs. */
+/** The names that TRUST_PROXY accepts in addition to addresses and CIDRs. */
 const RANGES: Record<string, string> = {
   loopback: '127.0.0.0/8 ::1',
   linklocal: '169.254.0.0/16 fe80::/10',
-  // 100.64.0.0/10 is for carriers (RFC 6598), as private as the others: Railway's routers.
+  // 100.64.0.0/10 is private too (RFC 6598). Railway's routers use it.
   uniquelocal: '10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 100.64.0.0/10 fc00::/7',
   // https://www.cloudflare.com/ips, as of 2026-02-11; the last change was in 2021.
   cloudflare:
@@ -28,16 +28,16 @@ const RANGES: Record<string, string> = {
 };
 
 /**
- * The client's address by X-Forwarded-For, or the connection's. Forwarded (RFC 7239) is not read:
- * routers that do not write it pass on what a client wrote.
+ * The client's address from X-Forwarded-For, or else from the connection. Forwarded (RFC 7239) is
+ * not read: a router that does not know it passes on the value of the client.
  */
 export function readAddress({ ip, socket }: Pick<FastifyRequest, 'ip' | 'socket'>): string {
   return cleanAddress(ip) ?? cleanAddress(socket.remoteAddress) ?? '';
 }
 
 /**
- * Lets the header of CLIENT_ADDRESS_HEADER stand for X-Forwarded-For, where a trusted proxy sends
- * it: for platforms whose own proxies have public addresses that nobody can list.
+ * Copies the header of CLIENT_ADDRESS_HEADER to X-Forwarded-For if a trusted proxy sent it. Some
+ * platforms need that: their proxies have public addresses, and no list of them exists.
  */
 export function createHeaderReader(config: Readonly<Config>): (request: IncomingMessage) => void {
   const name = config.CLIENT_ADDRESS_HEADER?.toLowerCase();
@@ -49,9 +49,11 @@ export function createHeaderReader(config: Readonly<Config>): (request: Incoming
 }
 
 /**
- * Whether an address is one of the proxies in the list, as Fastify's `trustProxy` asks it: first of
- * the connection's own, whose distance is 0, then of the one before it, until one is none. Throws
- * where the list is not valid.
+ * Creates Fastify's `trustProxy`, which says whether an address is a proxy of the list. Fastify
+ * calls it with the connection's address, whose distance is 0, then with the address before that,
+ * until the first one that is not a proxy.
+ *
+ * @throws an error if the list is not valid
  */
 export function trustProxies(list: string): (address: string, distance?: number) => boolean {
   const proxies = new BlockList();
@@ -63,7 +65,7 @@ export function trustProxies(list: string): (address: string, distance?: number)
   };
 }
 
-/** A prefix of no bits would trust everybody. */
+/** Refuses a prefix of 0 bits, which would trust every address. */
 function addRange(proxies: BlockList, range: string): void {
   const [, address = '', bits] = /^([^/]+)(?:\/([1-9]\d*))?$/.exec(range) ?? [];
   if (bits) proxies.addSubnet(address, Number(bits), readFamily(address));
@@ -74,12 +76,12 @@ function readFamily(address: string): 'ipv4' | 'ipv6' {
   return isIP(address) === 4 ? 'ipv4' : 'ipv6';
 }
 
-/** An address without port, brackets, quotes and zone; undefined where it is none. */
+/** An address without port, brackets, quotes and zone. Undefined if it is not an address. */
 export function cleanAddress(text = ''): string | undefined {
-  // As a connection has it, which is read with each request: the expressions take ten times longer.
+  // The form of a connection's address, which every request has: this is ten times faster.
   const plain = text.startsWith('::ffff:') ? text.slice('::ffff:'.length) : text;
   if (isIP(plain) === 4) return plain;
-  const { ipv4, ipv6 } = WRITTEN.exec(text)?.groups ?? {};
+  const { ipv4, ipv6 } = PROXY_FORM.exec(text)?.groups ?? {};
   const address = ipv4 ?? ipv6 ?? '';
   if (isIP(address) === 0) return undefined;
   const { dotted = address, high, low } = MAPPED.exec(address)?.groups ?? {};

@@ -8,33 +8,33 @@ import { watchBeats } from './heartbeat.ts';
 import { writeLines } from './logger.ts';
 import { onStop, STOP_SIGNALS } from './signals.ts';
 
-/** What a worker sends to the primary when it has crashed and takes no more requests. */
+/** The message to the primary from a worker that has crashed and takes no new requests. */
 export const CRASHED = 'crashed';
 
-/** A worker that lived shorter, in milliseconds, died at once: another one may not help. */
+/** A worker that lived for less than this, in milliseconds, failed to start. */
 const STABLE_MS = 5_000;
 
-/** After so many in a row, the process gives up: the platform starts it again. */
+/** After this many failed starts in a row, the process exits. The platform restarts it. */
 const MAX_DEATHS = 8;
 
-/** The pause before the next worker, in milliseconds; it doubles with each that died at once. */
+/** The pause before the next worker, in milliseconds. It doubles with each failed start. */
 const PAUSE_MS = 100;
 const MAX_PAUSE_MS = 10_000;
 
-/** How long a dead worker's last lines are waited for, in milliseconds. */
+/** How long to wait for a dead worker's last log lines, in milliseconds. */
 const OUTPUT_TIMEOUT_MS = 1_000;
 
-/** How long after SHUTDOWN_TIMEOUT_MS, when a worker ends itself, it is killed, in milliseconds. */
+/** A worker should exit at SHUTDOWN_TIMEOUT_MS. It is killed this much later, in milliseconds. */
 const STOP_MARGIN_MS = 1_000;
 
-/** How many processes share the port: more than there are processors would only take turns. */
+/** How many processes share the port: at most one for each processor. More would not be faster. */
 export function countWorkers({ WEB_CONCURRENCY }: Readonly<Config>): number {
   return Math.min(WEB_CONCURRENCY, availableParallelism());
 }
 
 /**
- * Keeps workers running, which run this same program and share its port. Told to stop, it tells
- * them, and ends after the last one; should it be killed, node:cluster ends them.
+ * Keeps workers running, which run this same program and share its port. At a signal to stop, it
+ * stops them and exits after the last one. If it is killed, node:cluster ends the workers.
  */
 export class Primary {
   readonly #log: FastifyBaseLogger;
@@ -52,7 +52,7 @@ export class Primary {
     this.#stopTimeoutMs = SHUTDOWN_TIMEOUT_MS + STOP_MARGIN_MS;
   }
 
-  /** Starts one worker, and the others when it listens: what stops them all is logged once. */
+  /** The other workers start when the first one listens, so a failed start is logged once. */
   start(workers: number): void {
     onStop(() => this.#stop());
     cluster.on('message', (worker, message) => message === CRASHED && this.#onCrash(worker));
@@ -64,7 +64,7 @@ export class Primary {
     });
     const message = 'Starting one worker for each of WEB_CONCURRENCY, at most one per processor';
     this.#log.info({ workers }, message);
-    // One process writes the log: two that share a pipe tear each other's lines.
+    // Only the primary writes the log: two writers to one pipe can mix parts of their lines.
     cluster.setupPrimary({ stdio: ['inherit', 'pipe', 'inherit', 'ipc'] });
     this.#fork();
   }
@@ -76,15 +76,15 @@ export class Primary {
     createInterface(worker.process.stdout!).on('line', (line) => writeLines(`${line}\n`));
   }
 
-  /** It still answers what it has: another one takes new requests meanwhile. */
+  /** The worker still answers its open requests. Another one takes the new ones. */
   #onCrash(worker: Worker): void {
-    // Each exception says it again.
+    // A worker sends the message again for each uncaught exception.
     if (this.#crashed.has(worker)) return;
     this.#crashed.add(worker);
     this.#replace(worker, { code: 1 });
   }
 
-  /** The platform may not notice: whichever worker it asks for its health, the others answer. */
+  /** The platform may not notice the blocked worker: the others answer its health checks. */
   #killSilent(worker: Worker): void {
     const { pid } = worker.process;
     this.#log.error({ worker: pid }, 'A worker whose event loop stands still is killed');
@@ -98,7 +98,7 @@ export class Primary {
     if (isEnd && isFailure) this.#exitCode = 1;
     if (isEnd) this.#stop();
     else if (!this.#crashed.has(worker)) this.#replace(worker, { code, signal });
-    // Its last lines may still be on their way, or another process may hold its stdout open.
+    // Its last lines may not have arrived yet. Another process may hold its stdout open.
     const forget = () => {
       this.#startedAt.delete(worker);
       this.#exitAfterLast();
@@ -125,7 +125,7 @@ export class Primary {
     this.#stop();
   }
 
-  /** Heroku signals all processes of a dyno, others this one alone: a second signal is ignored. */
+  /** Heroku also signals the workers themselves, which ignore the second signal. */
   #stop(): void {
     if (!this.#stopping) setTimeout(() => this.#kill(), this.#stopTimeoutMs);
     this.#stopping = true;
@@ -133,7 +133,7 @@ export class Primary {
     this.#exitAfterLast();
   }
 
-  /** A worker whose event loop stands still hears no signal, and no timer of its own. */
+  /** If the event loop of a worker is blocked, its signal handlers and timers do not run. */
   #kill(): void {
     const stuck = Array.from(this.#startedAt.keys(), (worker) => worker.process);
     const workers = stuck.map(({ pid }) => pid);

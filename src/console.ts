@@ -9,12 +9,12 @@ import './source-maps.ts';
 
 const { buildApp } = await import('./app.ts');
 
-// What is asked for goes to stdout, the log to stderr.
+// Results go to stdout, the log to stderr.
 const logger = createLogger({ write: (line) => void process.stderr.write(line) });
 
 openConsole().catch((error) => exitWith(error, logger));
 
-/** A REPL with the app, which does not listen; without a terminal it runs the lines of stdin. */
+/** Opens a REPL with the app, which does not listen. Without a terminal, it runs stdin's lines. */
 async function openConsole(): Promise<void> {
   const app = await buildApp({ logger });
   const { isTTY } = process.stdin;
@@ -26,7 +26,7 @@ async function openConsole(): Promise<void> {
   process.exit();
 }
 
-/** A REPL goes on after an error. Lines that are piped into it shall not. */
+/** A REPL continues after an error. Piped lines must stop there. */
 function writeOutput(chunk: Buffer, _encoding: string, done: () => void): void {
   const isError = chunk.toString().startsWith('Uncaught');
   process[isError ? 'stderr' : 'stdout'].write(chunk);
@@ -34,7 +34,7 @@ function writeOutput(chunk: Buffer, _encoding: string, done: () => void): void {
   done();
 }
 
-/** Runs each line when the one before it has ended; what is not complete goes on in the next. */
+/** Runs one line after the other. Code that is not complete continues in the next line. */
 async function runLines(server: REPLServer): Promise<void> {
   let code = '';
   for await (const line of createInterface(process.stdin)) {
@@ -47,7 +47,7 @@ async function runLines(server: REPLServer): Promise<void> {
   if (code.trim()) throw new OperatorError(`This is not complete: ${code.trim()}`);
 }
 
-/** Rejects with an error; a later one, as of a promise, is written to the server's output. */
+/** Rejects with an error. A later error, such as a promise's, goes to the server's output. */
 function evaluate(server: REPLServer, code: string): Promise<unknown> {
   return new Promise((resolve, reject) => {
     server.eval(code, server.context, 'console', (error, value) => {

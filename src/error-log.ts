@@ -1,20 +1,19 @@
 import { OperatorError } from './operator-error.ts';
 import { shorten } from './redaction.ts';
 
-/** What an error has beside its message that says where it happened, and nothing of the data. */
-const SAFE = 'code statusCode errno syscall address port severity table column constraint'.split(
-  ' ',
-);
+/** The fields of an error that say where it happened and contain no data. */
+const SAFE_FIELDS =
+  'code statusCode errno syscall address port severity table column constraint'.split(' ');
 
-/** How many causes of causes are logged: a chain of them may be a circle. */
+/** How many causes of causes are logged. Their chain may be a circle. */
 const MAX_DEPTH = 4;
 
-/** An error for the log: nothing of it but what is known, for the rest may be secrets. */
+/** Converts an error for the log. Only known fields are kept, because others may be secret. */
 export function serializeError(error: unknown, depth = 0): unknown {
   try {
     if (!(error instanceof Error)) return { type: typeof error, message: shorten(String(error)) };
     const { message, stack, cause } = error;
-    const fields = SAFE.map((name) => [name, Reflect.get(error, name)]);
+    const fields = SAFE_FIELDS.map((name) => [name, Reflect.get(error, name)]);
     const known = fields.filter(([, value]) => ['string', 'number'].includes(typeof value));
     const errors = error instanceof AggregateError ? error.errors.slice(0, MAX_DEPTH) : undefined;
     const serialize = (other: unknown) => serializeError(other, depth + 1);

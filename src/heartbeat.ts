@@ -1,18 +1,18 @@
 import cluster, { type Worker } from 'node:cluster';
 
-/** How often a worker says that its event loop turns, in milliseconds. */
+/** How often a worker tells the primary that its event loop runs, in milliseconds. */
 const BEAT_MS = 5_000;
 
-/** It stands still after so many missing beats; not after a time: a machine may be suspended. */
+/** A worker is blocked after this many missing beats. A time would be wrong after a suspend. */
 const MAX_MISSING = 6;
 
-/** Tells the primary, where there is one, that the event loop of this process turns. */
+/** Tells the primary, if there is one, that the event loop of this process runs. */
 export function beat(): void {
   const { worker } = cluster;
   if (worker) setInterval(() => worker.isConnected() && worker.send('alive'), BEAT_MS).unref();
 }
 
-/** Calls `onSilence` for a worker whose event loop has not turned for half a minute, once. */
+/** Calls `onSilence` once for a worker whose event loop has been blocked for half a minute. */
 export function watchBeats(onSilence: (worker: Worker) => void): void {
   const missing = new Map<Worker, number>();
   cluster.on('message', (worker) => missing.set(worker, 0));

@@ -3,8 +3,9 @@ import autoload from '@fastify/autoload';
 import type { FastifyInstance } from 'fastify';
 
 /**
- * Loads what is in a folder, or in `only` a path of it, such as /health/. @fastify/autoload passes
- * over a file without a default export, whose route would be a 404: here it is an error.
+ * Loads the plugins or routes of a folder. `only` is a path below it to load alone, such as
+ * /health/. A file without a default export is an error here. @fastify/autoload ignores it, so its
+ * route would be a 404.
  */
 export async function loadFolder(
   app: FastifyInstance,
@@ -15,7 +16,7 @@ export async function loadFolder(
   const dir = fileURLToPath(folder);
   const files: URL[] = [];
   const matchFilter = (path: string) => {
-    // plugins/env has been read before there was an app.
+    // readConfig has already loaded plugins/env.
     const isLoaded = path.startsWith(only) && !path.startsWith('/env/');
     if (isLoaded) files.push(new URL(`.${path}`, folder));
     return isLoaded;

@@ -2,8 +2,8 @@ import type { FastifyRequest } from 'fastify';
 import { readPath } from './request-log.ts';
 
 /**
- * Where a POST to a collection has put something, for the Location header. It is relative to the
- * request's URL (RFC 9110, 10.2.2), so that it is right behind every prefix.
+ * The Location header of a POST to a collection: the URL of what was created. It is relative to the
+ * request's URL (RFC 9110, 10.2.2), so that it also works behind a path prefix.
  */
 export function locate({ url }: Pick<FastifyRequest, 'url'>, id: string): string {
   const name = readPath(url).split('/').at(-1);

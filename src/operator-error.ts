@@ -1,11 +1,11 @@
 import type { FastifyBaseLogger } from 'fastify';
 
-/** An error whose message tells the operator everything: it is logged without its stack. */
+/** An error with a complete message for the operator. It is logged without its stack. */
 export class OperatorError extends Error {
   override name = 'OperatorError';
 }
 
-/** Ends the process with exit code 1 and the error as its last line. */
+/** Ends the process with exit code 1. The error is the last line of the log. */
 export function exitWith(error: Error, logger: FastifyBaseLogger): never {
   if (error instanceof OperatorError) logger.fatal(error.message);
   else logger.fatal({ err: error }, error.message);

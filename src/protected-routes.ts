@@ -3,22 +3,23 @@ import { OperatorError } from './operator-error.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Whether a route asks for a bearer token, and the scopes that it must have, by spaces. */
+    /** Whether a route needs a bearer token, and which scopes, separated by spaces. */
     auth?: boolean | { scope: string };
   }
 
   interface FastifyInstance {
-    /** Refuses a request whose bearer token does not do; plugins/auth makes it. */
+    /** Refuses a request without a valid bearer token. plugins/auth adds it. */
     authenticate?: onRequestAsyncHookHandler;
   }
 }
 
-/** Scopes as RFC 6749, 3.3 has them. */
+/** Scopes in the form of RFC 6749, 3.3. */
 const SCOPES = /^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$/;
 
 /**
- * Collects the routes from now on. What it returns protects those that ask for a token, before any
- * hook of their own and after those of the app; it throws for a route that would be open.
+ * Collects the routes that are added from now on. The function that it returns protects those that
+ * need a token: after the hooks of the app, and before their own hooks. It throws if plugins/auth
+ * is missing, because these routes would be public.
  */
 export function collectRoutes(app: FastifyInstance): () => void {
   const routes: RouteOptions[] = [];
@@ -32,15 +33,17 @@ function isProtected({ method, url, config }: RouteOptions): boolean {
   const auth = config?.auth;
   if (auth === undefined || typeof auth === 'boolean') return auth === true;
   if (typeof auth?.scope === 'string' && SCOPES.test(auth.scope)) return true;
-  throw new OperatorError(`${method} ${url}: config.auth is true or { scope: 'notes:write' }.`);
+  throw new OperatorError(
+    `${method} ${url}: config.auth must be true, or such as { scope: 'notes:write' }.`,
+  );
 }
 
 function protect(route: RouteOptions, authenticate: FastifyInstance['authenticate']): void {
   const { method, url, onRequest = [] } = route;
   if (!authenticate)
     throw new OperatorError(
-      `${method} ${url} asks who is calling, but plugins/auth is not there. ` +
-        "Put it back, or remove auth from the route's config: then the route is open.",
+      `${method} ${url} needs a bearer token, but plugins/auth is missing. ` +
+        "Put it back, or remove auth from the route's config: then the route is public.",
     );
   route.onRequest = [authenticate, onRequest].flat();
 }

@@ -1,31 +1,31 @@
-/** What the names of secrets have in them, in a key as in a text. */
+/** Parts of the names of secrets, in keys and in texts. */
 const NAMES =
   'passw(?:or)?d|passphrase|passcode|pwd|secret|token|credential|session|signature|csrf|xsrf|jwt|' +
   '(?:api|access|private|signing|encryption)[-_]?key';
 
-/** Keys whose values never reach the log, however deep they are: `args` is a command of Redis. */
+/** Keys whose values are never logged, at any depth. `args` is a command of Redis. */
 const SECRET_KEY = new RegExp(
   `auth(?!ors?$)|cookie|${NAMES}|` +
     'pass$|^(?:args|detail|where|parameters|rawHeaders|rawPacket|body|payload)$',
   'i',
 );
 
-/** The headers that may be logged; all others may be credentials. */
+/** The headers that may be logged. All others may be credentials. */
 const SAFE_HEADERS = ['accept', 'content-length', 'content-type', 'host', 'user-agent'];
 
-/** In small letters: a text without any of this has no secret that could be recognized. */
+/** Every text with a secret that can be recognized contains one of these, in lower case. */
 const SUSPICIOUS = new RegExp(
   'auth|cookie|pass|pwd|secret|token|key|credential|session|signature|csrf|xsrf|jwt|eyj|args|' +
     'detail|where|param|header|packet|body|payload|buffer|bearer|basic|invalid input|' +
     'out of range|://|\\?',
 );
 
-/** JSON that stands in a JSON text has a backslash before its quotes. */
+/** JSON within JSON has a backslash before its quotes. */
 const QUOTED = `\\\\"[^"]*"|"(?:[^"\\\\]|\\\\.)*"|'[^']*'`;
 
 /**
- * `password=…`, `"client_secret":"…"` in a text, and the whole line of `Authorization: …`, whose
- * schemes are many.
+ * `password=…` or `"client_secret":"…"` in a text, and the whole line of `Authorization: …`,
+ * because it has many schemes.
  */
 const NAMED_SECRET = new RegExp(
   `((?:authorization|cookie)\\\\?["']?[=:] ?)(?:${QUOTED}|[^\\r\\n]+)|` +
@@ -33,7 +33,7 @@ const NAMED_SECRET = new RegExp(
   'gi',
 );
 
-/** Credentials without a name before them, and values that Redis and PostgreSQL repeat. */
+/** Credentials without a name before them, and values in errors of Redis and PostgreSQL. */
 const UNNAMED_SECRET = new RegExp(
   [
     '\\b((?:bearer|basic):?[ \\t])[\\w.~+/=-]{16,}',
@@ -44,18 +44,18 @@ const UNNAMED_SECRET = new RegExp(
   'gi',
 );
 
-/** The most of one text that is logged, in characters. */
+/** The longest text that is logged, in characters. Longer ones are cut. */
 const MAX_TEXT = 8_192;
 
-/** How many values within one field of a line are logged: each has to be searched. */
+/** How many values within one field of a line are logged. Searching them takes time. */
 const MAX_VALUES = 500;
 
-/** Stands for the values that are too many. */
+/** Replaces what is cut. */
 const CUT = '…';
 
 /**
- * The line of a request of which every field is known: it has no secret, and to search it would be
- * a tenth of what the request costs.
+ * The usual line of a request. It has no secret, because all its fields are known. To search it
+ * would be a tenth of the request's cost.
  */
 const REQUEST_LINE = new RegExp(
   '^{"level":30,"time":\\d+,"name":"[^"]+","pid":\\d+,"requestId":"[\\w-]+","method":"[A-Z]+",' +
@@ -63,7 +63,7 @@ const REQUEST_LINE = new RegExp(
     '"msg":"request"}\\n$',
 );
 
-/** A line of the log without the secrets in it. Each step is linear in its length. */
+/** Removes the secrets from a line of the log, in time that is linear in its length. */
 export function hideSecretsInLine(line: string): string {
   if (REQUEST_LINE.test(line)) return line;
   if (line.length <= MAX_TEXT && !isSuspicious(line)) return line;
@@ -72,7 +72,7 @@ export function hideSecretsInLine(line: string): string {
   return `${JSON.stringify(Object.fromEntries(hidden))}\n`;
 }
 
-/** Text without the credentials and queries of URLs, and without secrets that it names. */
+/** Removes credentials and queries of URLs, and named secrets, from a text. */
 export function hideSecrets(text: string): string {
   const bounded = shorten(text);
   if (!isSuspicious(bounded)) return bounded;
@@ -86,7 +86,7 @@ function isSuspicious(text: string): boolean {
   return SUSPICIOUS.test(text.toLowerCase());
 }
 
-/** As much of a text as is logged. Half of a surrogate pair would be an escape that costs time. */
+/** Cuts a text to MAX_TEXT. Half of a surrogate pair is replaced: it would be slow to escape. */
 export function shorten(text: string): string {
   const isLong = text.length > MAX_TEXT;
   return (isLong ? text.slice(0, MAX_TEXT) + CUT : text).toWellFormed();
@@ -118,7 +118,7 @@ function pickHeaders(headers: object): object {
   );
 }
 
-/** A password may have any character in it: all up to the last @ belongs to it. */
+/** A password may contain any character, so it ends only at the last @. */
 function hideInWord(word: string): string {
   const scheme = word.indexOf('://');
   const at = word.lastIndexOf('@');

@@ -5,16 +5,16 @@ import './source-maps.ts';
 const { buildApp } = await import('./app.ts');
 const logger = createLogger();
 
-// Until it has succeeded: a platform starts the web processes after a release that ended with 0.
+// Fail by default: a platform starts the web processes after a release that exits with 0.
 process.exitCode = 1;
 release().catch((error) => exitWith(error, logger));
 
 async function release(): Promise<void> {
   const app = await buildApp({ logger });
-  // Too slow for the start of the web processes, which come after it.
+  // Finds invalid schemas before the web processes start, where compiling all would be too slow.
   await app.compileSchemas();
   await app.readiness.release();
   await app.close();
-  // A collector that is away may still be asked again.
+  // Telemetry may still be trying to reach its collector.
   process.exit(0);
 }

@@ -1,7 +1,7 @@
-/** What stops a process: platforms send SIGTERM, Ctrl-C SIGINT, a terminal that closes SIGHUP. */
+/** Platforms send SIGTERM, Ctrl-C sends SIGINT, and a terminal that closes sends SIGHUP. */
 export const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
-/** A second Ctrl-C counts after so many milliseconds: `node --watch` repeats the first one. */
+/** A second Ctrl-C counts only after this time, in milliseconds: `node --watch` sends it twice. */
 const SECOND_INTERRUPT_MS = 100;
 
 let stop = (): void => process.exit(0);
@@ -12,10 +12,10 @@ process.on('SIGINT', () => {
   if (performance.now() - interruptedAt > SECOND_INTERRUPT_MS) process.exit(130);
   interruptedAt = Math.min(interruptedAt, performance.now());
 });
-// Without a handler of ours, Node opens a debugger's port.
+// Without our own handler, Node opens a debugger port.
 process.on('SIGUSR1', () => undefined);
 
-/** Says what to do at a signal to stop. Before, the process ends at once: it serves nobody yet. */
+/** Sets what a signal to stop does. Before this call, it ends the process at once. */
 export function onStop(run: () => void): void {
   stop = run;
 }

@@ -1,5 +1,5 @@
 /*
- * Stack traces of dist/ name the lines of the sources. Node keeps the source maps only of what is
- * loaded after this: each entry imports it first, and the app dynamically.
+ * Makes stack traces of dist/ show the lines of the sources. Node keeps source maps only of modules
+ * that load after this. So each entry imports this file first, and the app dynamically.
  */
 process.setSourceMapsEnabled(true);

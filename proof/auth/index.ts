@@ -97,10 +97,7 @@ export async function prove(tally: Tally): Promise<void> {
       await rm(path.join(folder, 'dist/plugins/auth'), { recursive: true });
       const { ended, lines } = runApp('web', { DATABASE_URL: 'pglite:memory' }, [], folder);
       assert.equal((await ended).code, 1);
-      assert.match(
-        lines.join('\n'),
-        /GET \/me asks who is calling, but plugins\/auth is not there/,
-      );
+      assert.match(lines.join('\n'), /GET \/me needs a bearer token, but plugins\/auth is missing/);
     },
   );
   await tally.check('No log line contains the token', () => {

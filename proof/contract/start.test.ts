@@ -148,7 +148,7 @@ test('A privileged port ends the app with the way to fix it', async (t) => {
 
 test('An address of another machine ends the app with the way to fix it', async (t) => {
   const message = await readFailure(t, await startWeb(t, { ...DATABASE, HOST: '203.0.113.1' }));
-  t.match(message, 'HOST is 203.0.113.1, which is no address of this machine');
+  t.match(message, 'HOST is 203.0.113.1, which is not an address of this machine');
 });
 
 test('The app ignores its working directory and .env files', async (t) => {

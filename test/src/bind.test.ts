@@ -77,7 +77,7 @@ test('A HOST that is not an address of this machine fails and is named', async (
     t.match(
       message,
       new RegExp(
-        `^HOST is ${host}, which is no address of this machine \\(\\w+\\)\\. Leave HOST out`,
+        `^HOST is ${host}, which is not an address of this machine \\(\\w+\\)\\. Leave HOST out`,
       ),
     );
   }

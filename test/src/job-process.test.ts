@@ -52,7 +52,7 @@ test('A worker whose HOST is not an address of this machine ends with 1', async 
     source: 'src',
   });
   t.equal(await worker.exited, 1);
-  t.match(worker.lines.at(-1)?.msg, /HOST is 192\.0\.2\.1, which is no address of this machine/);
+  t.match(worker.lines.at(-1)?.msg, /HOST is 192\.0\.2\.1, which is not an address/);
 });
 
 test('job runs one job in the foreground, and ends with 1 if it fails or is unknown', async (t) => {

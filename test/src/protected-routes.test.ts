@@ -18,7 +18,7 @@ test('A route whose config.auth is empty or wrong keeps the app from starting', 
     const code = `export default async (app) => app.get('/mine', { config: { auth: ${auth} } }, () => 1);`;
     await t.rejects(
       buildAppWithRoutes(t, code),
-      /GET \/mine: config.auth is true or \{ scope/,
+      /GET \/mine: config.auth must be true, or such as \{ scope/,
       auth,
     );
   }
@@ -33,7 +33,7 @@ test('Without plugins/auth, a protected route keeps the app from starting', asyn
   const protectRoutes = collectRoutes(app);
   app.get('/mine', { config: { auth: true } }, async () => 1);
   t.throws(protectRoutes, OperatorError);
-  t.throws(protectRoutes, /GET \/mine asks who is calling, but plugins\/auth is not there/);
+  t.throws(protectRoutes, /GET \/mine needs a bearer token, but plugins\/auth is missing/);
 });
 
 test("The token of a protected route is checked before the route's own hooks", async (t) => {
