@@ -8,15 +8,16 @@ import type { SqlError } from './translate-error.ts';
 export interface Driver {
   dialect: Dialect;
   isSqlError(error: Error): error is SqlError;
-  /** The app's connections; undefined where the database is the embedded one, which has one. */
+  /** The app's connections. Undefined for the embedded database, which has only one. */
   pool?: Pool;
   /**
-   * Opens connections beside those, past a pooler; a statement may take 0 milliseconds: forever.
+   * Opens separate connections that bypass a pooler. `statementTimeoutMs` is in milliseconds, and 0
+   * means no limit.
    */
   openPool?(max: number, statementTimeoutMs?: number): Pool;
 }
 
-/** Loads the driver that the URL's scheme asks for, and only that one. */
+/** Loads only the driver for the scheme of DATABASE_URL. */
 export async function pickDriver(
   { config, log }: FastifyInstance,
   prepare: (pglite: PGlite) => Promise<string[]>,
@@ -24,7 +25,7 @@ export async function pickDriver(
   const { DATABASE_URL: url, DATABASE_DIRECT_URL: directUrl = url, DATABASE_TLS: tls } = config;
   if (url.startsWith('pglite:')) return createEmbeddedDatabase(url, log, prepare);
   const { createPool, isSqlError } = await import('./postgres.ts');
-  // Connecting, a statement and a tenth to cancel it end before the request does.
+  // Connecting (20 %), a statement (60 %) and its cancelling (10 %) fit into REQUEST_TIMEOUT_MS.
   const connectTimeoutMs = Math.min(5_000, config.REQUEST_TIMEOUT_MS * 0.2);
   const timeoutMs = config.REQUEST_TIMEOUT_MS * 0.6;
   const onIdleError = (err: Error) => log.warn({ err }, 'A connection to the database broke');

@@ -11,8 +11,10 @@ import type { SqlError } from './translate-error.ts';
 type Prepare = (pglite: PGlite) => Promise<string[]>;
 
 /**
- * PostgreSQL inside this process, for development: PGlite, in a folder or in memory. The first
- * query opens, migrates and prepares it. Throws where PGlite is not installed.
+ * Creates PostgreSQL inside this process, for development: PGlite, in a folder or in memory. The
+ * first query opens, migrates and prepares it.
+ *
+ * @throws {OperatorError} if PGlite is not installed
  */
 export function createEmbeddedDatabase(
   url: string,
@@ -27,7 +29,7 @@ export function createEmbeddedDatabase(
     if (!isInMemory) await prepareFolder(folder, module, log);
     const { PGlite, messages } = await import('@electric-sql/pglite');
     const pglite = await PGlite.create(isInMemory ? 'memory://' : folder).catch((cause) => {
-      throw cannotOpen(folder, cause, `It may be another PostgreSQL's. ${RESET}`);
+      throw cannotOpen(folder, cause, `Another PostgreSQL may have created it. ${RESET}`);
     });
     DatabaseError = messages.DatabaseError;
     const applied = await migrate(pglite, log, prepare);
@@ -39,7 +41,7 @@ export function createEmbeddedDatabase(
   return { dialect: new PGliteDialect({ pglite: open }), isSqlError };
 }
 
-/** Closes the database where that fails: the next query opens it again. */
+/** If this fails, it closes the database, so that the next query opens it again. */
 async function migrate(pglite: PGlite, log: FastifyBaseLogger, prepare: Prepare) {
   try {
     const db = new Kysely<unknown>({ dialect: new PGliteDialect({ pglite }) });
@@ -55,7 +57,7 @@ function resolvePGlite(): string {
     return import.meta.resolve('@electric-sql/pglite');
   } catch (cause) {
     const message =
-      'DATABASE_URL names the embedded database, which is for development and is not installed ' +
+      'DATABASE_URL names the embedded database, which is for development. It is not installed ' +
       'here. Set DATABASE_URL to a postgres:// URL, or run npm ci to install the development ' +
       'dependencies.';
     throw new OperatorError(message, { cause });

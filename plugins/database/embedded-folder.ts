@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads';
 import type { FastifyBaseLogger } from 'fastify';
 import { OperatorError } from '../../src/operator-error.ts';
 
-/** The remedy for an embedded database that is of no use. */
+/** The remedy for an embedded database that cannot be used. */
 export const RESET =
   'Stop npm run dev and run npm run db:reset: it moves the database aside, deletes nothing, ' +
   'and the next start creates a new one.';
@@ -16,7 +16,7 @@ export function cannotOpen(folder: string, cause: Error, remedy: string): Operat
   return new OperatorError(`${reason}. ${remedy}`, { cause });
 }
 
-/** Locks the folder until the process ends, and creates what is not there. */
+/** Locks the folder until the process ends, and creates the database if it does not exist. */
 export async function prepareFolder(
   folder: string,
   module: string,
@@ -26,28 +26,27 @@ export async function prepareFolder(
     await lockFolder(folder);
     const files = await readdir(folder).catch(ignoreMissing);
     if (files?.includes('PG_VERSION')) return;
-    if (files?.length) throw new OperatorError(`${folder} is no whole database. ${RESET}`);
-    const news = `Creating the embedded database in ${folder}`;
-    log.info(`${news}: what needs it waits for some seconds, once`);
+    if (files?.length) throw new OperatorError(`${folder} is not a complete database. ${RESET}`);
+    log.info(`Creating the embedded database in ${folder}: this takes some seconds, only once`);
     await create(module, folder);
   } catch (error) {
     if (error instanceof OperatorError) throw error;
-    const remedy = 'Correct that, or name another folder in DATABASE_URL.';
+    const remedy = 'Fix that, or name another folder in DATABASE_URL.';
     throw cannotOpen(folder, error as Error, remedy);
   }
 }
 
-/** PGlite has no lock of its own, and two processes in one folder destroy what is in it. */
+/** PGlite has no lock of its own, and two processes in one folder destroy the database. */
 export async function lockFolder(folder: string): Promise<void> {
   const file = `${folder}.lock`;
   const next = `${file}.next`;
   await mkdir(path.dirname(file), { recursive: true });
-  // A database that cannot be opened is tried again and again.
+  // This process may have the lock already, because it retries a database that failed to open.
   if ((await readOwner(file)) === process.pid) return;
-  // Who has created this file alone decides, then it becomes the lock.
+  // Only the process that creates this file may take the lock. The file then becomes the lock.
   const created = await open(next, 'wx').catch((error) => {
     const reason = `Another process is about to open the embedded database in ${folder}`;
-    const remedy = `try again. If there is no other, remove ${next}.`;
+    const remedy = `try again. If there is no such process, remove ${next}.`;
     throw error.code === 'EEXIST' ? new OperatorError(`${reason}: ${remedy}`) : error;
   });
   try {
@@ -66,12 +65,12 @@ export async function lockFolder(folder: string): Promise<void> {
 
 function describeOwner(owner: number, folder: string): string {
   return (
-    `Process ${owner} has the embedded database in ${folder} open, which takes one process. ` +
-    `Stop that first (npm run dev?). If it is another program by now, remove ${folder}.lock.`
+    `Process ${owner} has the embedded database in ${folder} open. Only one process can use it. ` +
+    `Stop that process first (npm run dev?). If it is another program now, remove ${folder}.lock.`
   );
 }
 
-/** The process whose lock it is; 0 where there is none. */
+/** @returns the id of the process that has the lock; 0 if there is none */
 async function readOwner(file: string): Promise<number> {
   return Number((await readFile(file, 'utf8').catch(ignoreMissing)) ?? 0);
 }
@@ -89,13 +88,13 @@ function isAlive(pid: number): boolean {
 }
 
 /**
- * Creating blocks a thread, so it gets one of its own. What a killed process leaves half done must
- * not be taken for a database: it gets its name when it is whole.
+ * Creating a database blocks its thread, so it runs in a worker thread. A killed process can leave
+ * an incomplete database, so the folder gets its name only when the database is complete.
  */
 async function create(module: string, folder: string): Promise<void> {
   const unfinished = `${folder}.new`;
   await rm(unfinished, { recursive: true, force: true });
-  // PGlite's file system throws what is no Error and has no message.
+  // PGlite's file system throws objects that are not Errors and have no message.
   const script = `
     const { workerData } = require('node:worker_threads');
     import(workerData.module)

@@ -8,10 +8,11 @@ import { applyMigrations, createTable } from './migrate.ts';
 import { listMigrations, loadMigration } from './migration-files.ts';
 
 /**
- * Migrates the embedded database as a release does; a migration that is still being written is done
- * again where no row is lost by that. An error says what to do.
+ * Migrates the embedded database as a release does. A migration that was changed runs again if no
+ * row is lost.
  *
- * @returns the names of the migrations applied
+ * @returns the names of the applied migrations
+ * @throws {OperatorError} an error that says what to do
  */
 export async function migrateEmbedded(
   db: Kysely<unknown>,
@@ -23,10 +24,10 @@ export async function migrateEmbedded(
   const stored = await readHashes(db);
   const names = [...stored.keys()].sort();
   const others = names.filter((name) => !files.has(name)).join(', ');
-  const told = others && `The embedded database has migrations of other code: ${others}. `;
+  const hint = others && `The embedded database has migrations of other code: ${others}. `;
   const isOther = (name: string) => stored.get(name) !== sources.get(name);
   const changed = names.filter((name) => stored.get(name) && sources.has(name) && isOther(name));
-  // Those that came after a changed one build on it.
+  // Later migrations build on a changed one, so they run again too.
   const again = names.filter((name) => files.has(name) && name >= changed[0]!);
   try {
     if (changed.length > 0) await redo(db, files, again, changed);
@@ -34,15 +35,15 @@ export async function migrateEmbedded(
     for (const [name, source] of sources)
       if (isOther(name))
         await sql`update kysely_migration set source = ${source} where name = ${name}`.execute(db);
-    if (told) log.warn(`${told}In the way? ${RESET}`);
+    if (hint) log.warn(`${hint}If they cause trouble: ${RESET}`);
     return [...changed, ...applied];
   } catch (error) {
     const { message, cause } = error as Error;
-    throw new OperatorError(`${message}. ${told}Correct it, or: ${RESET}`, { cause });
+    throw new OperatorError(`${message}. ${hint}Fix it, or: ${RESET}`, { cause });
   }
 }
 
-/** The hash of each migration that the database has, or null. */
+/** The hash of each migration that the database has; null if it was stored without one. */
 async function readHashes(db: Kysely<unknown>): Promise<Map<string, string | null>> {
   await createTable(db);
   await sql`alter table kysely_migration add column if not exists source text`.execute(db);
@@ -52,8 +53,8 @@ async function readHashes(db: Kysely<unknown>): Promise<Map<string, string | nul
 }
 
 /**
- * Hashes of the code by its name, whatever its format; not of compiled code (.js), which differs
- * from its source without a change.
+ * The hash of each migration by its name. White space does not count. Compiled code (.js) has no
+ * hash, because it differs from its source even without a change.
  */
 async function hashSources(files: Map<string, string>): Promise<Map<string, string>> {
   const own = [...files].filter(([, file]) => !file.endsWith('.js'));
@@ -78,7 +79,7 @@ async function redo(
       for (const { up } of migrations) await up(transaction);
       const after = await hashRows(transaction);
       if ([...before].some(([table, rows]) => after.get(table) !== rows))
-        throw new Error('to do it again would lose rows');
+        throw new Error('running it again would lose rows');
     });
   } catch (cause) {
     const failure = `Migration ${changed.join(', ')} was changed after it was applied`;
@@ -86,7 +87,7 @@ async function redo(
   }
 }
 
-/** A hash of the rows of each table that has some. */
+/** A hash of the rows of each table that has rows. */
 async function hashRows(db: Kysely<unknown>): Promise<Map<string, string>> {
   const hashes = new Map<string, string>();
   for (const { schema = '', name } of await db.introspection.getTables()) {

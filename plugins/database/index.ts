@@ -13,7 +13,7 @@ import { translateError } from './translate-error.ts';
 import { DatabaseUnavailable } from './unavailable.ts';
 import { DATABASE_URL_PATTERN } from './url.ts';
 
-/** The embedded database blocks the process as it opens: the port comes first. In milliseconds. */
+/** In milliseconds. Opening the embedded database blocks the process, so the app listens first. */
 const CONNECT_DELAY_MS = 100;
 
 const URL_FORM = {
@@ -36,15 +36,15 @@ export const settings = Type.Object({
     Type.String({
       ...URL_FORM,
       description:
-        'Where DATABASE_URL is a transaction pooler, the server itself: for release and LISTEN',
-      remedy: 'Leave it out where DATABASE_URL is the server itself',
+        'The server behind the transaction pooler in DATABASE_URL, for release and LISTEN',
+      remedy: 'Leave it out if DATABASE_URL is the server itself',
     }),
   ),
   DATABASE_TLS: Type.Optional(
     Type.Enum(['off', 'verify', 'no-verify'], {
       description:
-        'TLS to the database: with or without a check of its certificate; ' +
-        'what the URL says when not set',
+        'TLS to the database: off, or on with or without a check of the certificate; ' +
+        'the URL decides when not set',
       remedy: 'Set DATABASE_TLS=no-verify for Heroku Postgres, whose certificate is self-signed',
     }),
   ),
@@ -60,29 +60,29 @@ declare module '../env/index.ts' {
   interface Config extends Static<typeof settings> {}
 }
 
-/** The tables of the database; each resource's store.ts merges its own into it. */
+/** The tables of the database. The store.ts of each resource adds its own table. */
 // biome-ignore lint/suspicious/noEmptyInterface: the tables are merged into it.
 export interface Tables {}
 
 declare module 'fastify' {
   interface FastifyInstance {
     db: Kysely<Tables>;
-    /** Below `db`, for a library with SQL of its own; not there where the database is embedded. */
+    /** The pool of `db`, for a library with its own SQL. Undefined for the embedded database. */
     databasePool: Pool | undefined;
-    /** Makes what such a library needs, after the migrations: each step names what it has done. */
+    /** Adds a step that runs after the migrations. It resolves with the names of its changes. */
     prepareDatabase(step: PrepareStep): void;
   }
 }
 
-/** What Kysely logs of each query, for whoever observes the database. */
+/** Kysely's log event of each query, for code that observes the database. */
 const QUERIES = channel('kysely:query');
 
-/** The driver below Kysely. */
+/** The driver that Kysely uses. */
 export type DatabaseDriver = { pool: Pool } | { pglite: PGlite };
 
 export type PrepareStep = (driver: DatabaseDriver) => Promise<string[]>;
 
-/** The database behind DATABASE_URL as `app.db`: connected at the first query, and again. */
+/** The database at DATABASE_URL as `app.db`. It connects at the first query, and reconnects. */
 export default fp(
   async (app, { migrations = MIGRATIONS }: { migrations?: string }) => {
     const steps: PrepareStep[] = [];
@@ -115,7 +115,7 @@ export default fp(
   { name: 'database', dependencies: ['readiness', 'errors'] },
 );
 
-/** The first request is faster then, and a missing database is logged at once. */
+/** Connects now: the first request is faster, and a missing database is logged at once. */
 function connectAtStart(app: FastifyInstance, check: () => Promise<void>): void {
   const connect = () =>
     check().catch(

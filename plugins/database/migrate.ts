@@ -4,18 +4,20 @@ import { type AppMigration, listMigrations, loadMigration } from './migration-fi
 import { LOCK_TIMEOUT_MS, runLocked } from './release-lock.ts';
 import type { SqlError } from './translate-error.ts';
 
-/** Whatever its tables are. */
-// biome-ignore lint/suspicious/noExplicitAny: a Kysely of other tables is no Kysely<unknown>.
+/** A database with any tables. */
+// biome-ignore lint/suspicious/noExplicitAny: a Kysely of other tables is not a Kysely<unknown>.
 export type Database = Kysely<any>;
 
 type Migrations = Map<string, AppMigration>;
 
 /**
- * Applies the migrations that the database lacks, in the order of their names: those in
- * transactions all or none, the others one by one. One caller at a time, by a lock that ends with
- * its transaction: Kysely's Migrator leaves its own to the session, which poolers share.
+ * Applies the migrations that the database lacks, in the order of their names. Those in
+ * transactions are applied all or none, the others one by one. A lock admits one caller at a time.
+ * The lock ends with its transaction, unlike the lock of Kysely's Migrator: that belongs to the
+ * session, and poolers share sessions.
  *
- * @returns their names; an error has the name of the one that failed
+ * @returns the names of the applied migrations
+ * @throws an error that names the migration that failed
  */
 export async function applyMigrations(
   db: Database,
@@ -33,7 +35,7 @@ export async function applyMigrations(
   }
 }
 
-/** The names of those that the database does not have yet, in order. */
+/** The names of the migrations that the database lacks, in order. */
 export async function findPending(
   db: Database,
   migrations: Map<string, unknown>,
@@ -46,7 +48,7 @@ export async function findPending(
   return [...migrations.keys()].filter((name) => !names.has(name)).sort();
 }
 
-/** Applies the next ones that belong together; none where none is left. */
+/** Applies the next migrations that belong together. The result is empty if none is left. */
 async function applyNext(
   db: Database,
   migrations: Migrations,
@@ -56,15 +58,15 @@ async function applyNext(
   const [next] = await findPending(db, migrations);
   if (next === undefined) return [];
   const { supportsMultipleConnections } = db.getExecutor().adapter;
-  // The embedded database has one connection, and one process.
+  // The embedded database has one connection and one process, so it needs no lock.
   if (isAlone(next) && !supportsMultipleConnections) return run(db, migrations, [next]);
   return runLocked(db, log, async (transaction) => {
     const pending = await findPending(transaction, migrations);
     const alone = pending.findIndex(isAlone);
     if (alone !== 0)
       return run(transaction, migrations, pending.slice(0, alone < 0 ? undefined : alone));
-    // With a limit, any transaction that lasts longer would leave an index invalid that is made
-    // concurrently. While that waits, nobody waits for it.
+    // A limit would leave an invalid index if `create index concurrently` waits for a longer
+    // transaction. This wait blocks no traffic.
     const consequence = 'it waits for locks without a limit';
     log.info(`Migration ${pending[0]} runs without a transaction: ${consequence}`);
     return run(db, migrations, pending.slice(0, 1));
@@ -85,7 +87,7 @@ async function run(db: Database, migrations: Migrations, names: string[]): Promi
   return names;
 }
 
-/** The table of Kysely's Migrator, so that its other tools know what was applied. */
+/** Creates the table of Kysely's Migrator, so that Kysely's tools know what was applied. */
 export async function createTable(db: Database): Promise<void> {
   await sql`create table if not exists kysely_migration
     (name varchar(255) primary key, "timestamp" varchar(255) not null)`.execute(db);
@@ -95,8 +97,8 @@ function describeFailure(name: string, cause: unknown, isUndone: boolean): Error
   // A migration can throw anything.
   const { code, message = cause } = (cause ?? {}) as Partial<SqlError>;
   const end = isUndone
-    ? 'the schema is as before'
-    : 'it runs without a transaction, see what it left';
+    ? 'the schema is unchanged'
+    : 'it ran without a transaction, so check what it left';
   const reason =
     code === '55P03'
       ? `waited ${LOCK_TIMEOUT_MS} ms for a lock of another session; ${end}. Run it again`

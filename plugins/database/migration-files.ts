@@ -7,11 +7,11 @@ import type { Migration } from 'kysely/migration';
 export const MIGRATIONS = fileURLToPath(new URL('../../src/migrations/', import.meta.url));
 
 export interface AppMigration extends Migration {
-  /** False for what cannot run in a transaction, such as `create index concurrently`. */
+  /** False if it cannot run in a transaction, such as `create index concurrently`. */
   transaction?: boolean;
 }
 
-/** The files by their names without the ending; where git has kept no empty folder, none. */
+/** The files by their names without the ending. A missing folder counts as empty. */
 export async function listMigrations(folder: string): Promise<Map<string, string>> {
   const files = await readdir(folder).catch((error) =>
     error.code === 'ENOENT' ? [] : Promise.reject(error),
@@ -20,7 +20,7 @@ export async function listMigrations(folder: string): Promise<Map<string, string
   return new Map(own.map((file) => [path.parse(file).name, path.join(folder, file)]));
 }
 
-/** Node does not say in which file a mistake is. */
+/** Imports a migration. The error names the file, because Node's error does not. */
 export async function loadMigration(file: string): Promise<AppMigration> {
   try {
     return await import(pathToFileURL(file).href);

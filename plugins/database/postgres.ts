@@ -10,20 +10,20 @@ import { applyTls, type Tls } from './url.ts';
 
 export interface PostgresOptions {
   url: string;
-  /** Overrules what the URL says of TLS. */
+  /** Overrides the TLS settings of the URL. */
   tls?: Tls | undefined;
   /** The most connections. */
   max: number;
   connectTimeoutMs: number;
-  /** 0 is forever. */
+  /** 0 means no limit. */
   statementTimeoutMs: number;
-  /** Hears of connections that broke while nobody used them. */
+  /** Called when an idle connection breaks. */
   onIdleError(error: Error): void;
 }
 
 /**
- * A pool that survives its server: what is broken is thrown away, and the next query connects
- * again. No session is given a state, so that a transaction pooler may be in between.
+ * Creates a pool that survives a restart of the server: it drops broken connections, and the next
+ * query connects again. Sessions have no state, so a transaction pooler may be in between.
  */
 export function createPool(options: PostgresOptions): pg.Pool {
   const connectionString = applyTls(options.url, options.tls);
@@ -37,12 +37,12 @@ export function createPool(options: PostgresOptions): pg.Pool {
     connectionTimeoutMillis: options.connectTimeoutMs,
     query_timeout: options.statementTimeoutMs,
   });
-  // Without a listener, the error of a connection that nobody uses ends the process.
+  // Without a listener, the error of an idle connection ends the process.
   pool.on('error', options.onIdleError);
   return pool;
 }
 
-/** What is wrong in a URL, such as a missing file, would be an error of each query. */
+/** Without this check, a mistake in the URL, such as a missing file, would fail each query. */
 function checkUrl(connectionString: string): void {
   try {
     new pg.Client({ connectionString });
@@ -60,12 +60,12 @@ export function isSqlError(error: Error): error is SqlError {
 /** How long closing waits for a silent server, in milliseconds; pg would wait for 5 s. */
 const END_TIMEOUT_MS = 500;
 
-/** How many requests may wait for each connection: more would wait longer than a client does. */
+/** How many requests may wait for each connection. Clients would not wait for a longer queue. */
 const QUEUE_PER_CONNECTION = 20;
 
-/** Under more load than the database takes, all requests would wait until they are too late. */
+/** Limits the queue: under too much load, all requests would otherwise wait until they time out. */
 class ShortQueuePool extends pg.Pool {
-  // biome-ignore lint/suspicious/noExplicitAny: pg overloads connect in two ways, both passed on.
+  // biome-ignore lint/suspicious/noExplicitAny: connect has two overloads, and both are passed on.
   override connect(...args: any[]): any {
     const { waitingCount, options } = this;
     if (waitingCount >= options.max * QUEUE_PER_CONNECTION) {
@@ -80,8 +80,8 @@ class ShortQueuePool extends pg.Pool {
     await Promise.race([super.end(), sleep(END_TIMEOUT_MS, undefined, { ref: false })]);
   }
 
-  /** For libraries with SQL of their own: pg's would pass by the errors of ImpatientClient. */
-  // biome-ignore lint/suspicious/noExplicitAny: of pg's overloads, those that give a promise.
+  /** For libraries with their own SQL. pg's own method skips the errors of ImpatientClient. */
+  // biome-ignore lint/suspicious/noExplicitAny: the overloads of pg that return a promise.
   override async query(...args: any[]): Promise<any> {
     const client = await this.connect();
     try {
@@ -92,15 +92,16 @@ class ShortQueuePool extends pg.Pool {
   }
 }
 
-/** What pg says of a query whose answer is too late. */
-const LATE = 'Query read timeout';
+/** pg's message for a query that timed out. */
+const TIMEOUT_MESSAGE = 'Query read timeout';
 
-/** SQLSTATEs of a connection of no more use: broken, ended, of a primary that was demoted. */
-const LAST = /^(08|57P|25006)/;
+/** SQLSTATEs of a connection to drop: broken, ended, or to a primary that was demoted. */
+const CONNECTION_LOST = /^(08|57P|25006)/;
 
 /**
- * pg gives a connection back to its pool although an answer that is too late is still on its way:
- * the next request would wait for it. Of statement_timeout, a stopped server knows nothing.
+ * Cancels a query that timed out and ends its connection. pg would return the connection to its
+ * pool, and the next request would wait for the late answer. statement_timeout is no help, because
+ * a stopped server does not apply it.
  */
 class ImpatientClient extends pg.Client {
   declare processID: number;
@@ -111,29 +112,29 @@ class ImpatientClient extends pg.Client {
   constructor(config: pg.PoolConfig = {}) {
     super(config);
     this.#cancelTimeoutMs = Number(config.connectionTimeoutMillis) / 2;
-    // The pool listens to idle connections only: in use, the event would end the process.
+    // The pool listens only to idle connections. Otherwise the event would end the process.
     this.on('error', () => {
       this.#broken = true;
     });
   }
 
-  // biome-ignore lint/suspicious/noExplicitAny: pg overloads query in ten ways, all passed on.
+  // biome-ignore lint/suspicious/noExplicitAny: query has ten overloads, and all are passed on.
   override query(...args: any[]): any {
     const result: unknown = Reflect.apply(super.query, this, args);
     return result instanceof Promise ? result.catch((error) => this.#reject(error)) : result;
   }
 
-  /** A connection that has ended is not taken back by the pool. */
+  /** Ends the connection after such an error, so that the pool does not take it back. */
   async #reject(error: Error & { code?: string | undefined }): Promise<never> {
     const isSql = isSqlError(error);
-    if (error.message === LATE) await this.#cancel();
-    else if (isSql ? error.code && !LAST.test(error.code) : !this.#broken) throw error;
+    if (error.message === TIMEOUT_MESSAGE) await this.#cancel();
+    else if (isSql ? error.code && !CONNECTION_LOST.test(error.code) : !this.#broken) throw error;
     this.#broken = true;
     this.end();
     throw isSql ? error : new DatabaseUnavailable(error);
   }
 
-  /** A CancelRequest (PostgreSQL, 55.2.8): poolers pass it on. Not encrypted, as in libpq 16. */
+  /** Sends a CancelRequest (PostgreSQL, 55.2.8), as libpq 16: unencrypted. Poolers pass it on. */
   async #cancel(): Promise<void> {
     const { host, port, processID, secretKey } = this;
     const message = Buffer.alloc(16);
@@ -142,7 +143,7 @@ class ImpatientClient extends pg.Client {
     const path = `${host}/.s.PGSQL.${port}`;
     const socket = host.startsWith('/') ? connect(path) : connect(port, host);
     socket.setTimeout(this.#cancelTimeoutMs, () => socket.destroy()).resume();
-    // A pooler forgets the request of a client that is gone: the server closes first.
+    // A pooler drops the request of a client that disconnects, so the server has to close first.
     socket.on('error', () => socket.destroy()).write(message);
     await once(socket, 'close').catch(() => undefined);
   }

@@ -3,19 +3,19 @@ import type { FastifyBaseLogger } from 'fastify';
 import { sql } from 'kysely';
 import type { Database } from './migrate.ts';
 
-/** How long a migration waits for another session, in milliseconds: traffic waits behind it. */
+/** How long a migration waits for a lock, in milliseconds. Other traffic waits behind it. */
 export const LOCK_TIMEOUT_MS = 5_000;
 
-/** How often a waiting release asks, in milliseconds: to block would stop the other's index. */
+/** Milliseconds between tries. A blocked session would stop `create index concurrently`. */
 const POLL_MS = 250;
 
-/** How often it has asked when it says so: another release mostly takes less than two seconds. */
-const POLLS_UNTIL_TOLD = 8;
+/** How many tries pass before a log line. Another release mostly takes less than two seconds. */
+const POLLS_UNTIL_LOGGED = 8;
 
-/** Any number that no other lock of the app has: this is "poort" in ASCII. */
+/** No other lock of the app may have this number. It is "poort" in ASCII. */
 const LOCK_ID = 0x706f6f7274;
 
-/** Runs what two releases must not do at once, in a transaction that has the lock. */
+/** Runs work in a transaction with a lock, so that two releases never do it at the same time. */
 export async function runLocked(
   db: Database,
   log: FastifyBaseLogger,
@@ -26,13 +26,13 @@ export async function runLocked(
       .transaction()
       .execute(async (transaction) => ((await lock(transaction)) ? work(transaction) : undefined));
     if (done) return done;
-    if (polls === POLLS_UNTIL_TOLD)
-      log.info(await findHolder(db), 'Waiting for another release, whose session has the lock');
+    if (polls === POLLS_UNTIL_LOGGED)
+      log.info(await findHolder(db), 'Waiting for another release to give up the lock');
     await sleep(POLL_MS);
   }
 }
 
-/** The session that has the lock: its process in the database, and since when it has it. */
+/** The session that has the lock: its process id in the database, and when it took the lock. */
 async function findHolder(db: Database): Promise<object> {
   const { rows } = await sql<object>`
     select pid as "holderPid", xact_start as "since"
@@ -42,7 +42,7 @@ async function findHolder(db: Database): Promise<object> {
   return { ...rows[0] };
 }
 
-/** All that is set ends with the transaction: behind a pooler, the session is another one's too. */
+/** The settings end with the transaction, because clients of a pooler share the session. */
 async function lock(transaction: Database): Promise<boolean> {
   const { rows } = await sql<{ locked: boolean }>`
     select pg_try_advisory_xact_lock(${sql.lit(LOCK_ID)}) as locked,

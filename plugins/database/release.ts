@@ -6,10 +6,10 @@ import { applyMigrations } from './migrate.ts';
 import { runLocked } from './release-lock.ts';
 import type { SqlError } from './translate-error.ts';
 
-/** The SQLSTATE of what a pooler refuses, as PgBouncer does a transaction in statement mode. */
+/** The SQLSTATE of a pooler's refusal, such as PgBouncer's of a transaction in statement mode. */
 const PROTOCOL_VIOLATION = '08P01';
 
-/** Applies the migrations, then prepares what libraries need; resolves with what was done. */
+/** Applies the migrations, then runs `prepare` for libraries. Resolves with what was done. */
 export async function releaseDatabase(
   pool: Pool,
   migrations: string,
@@ -28,6 +28,6 @@ export async function releaseDatabase(
 
 function rejectPooler(cause: SqlError): never {
   if (cause.code !== PROTOCOL_VIOLATION) throw cause;
-  const remedy = 'Where DATABASE_URL is a pooler, set DATABASE_DIRECT_URL to the server itself';
+  const remedy = 'If DATABASE_URL is a pooler, set DATABASE_DIRECT_URL to the server itself';
   throw new OperatorError(`${cause.message}. ${remedy}`, { cause });
 }

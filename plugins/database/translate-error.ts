@@ -2,21 +2,21 @@ import createError from '@fastify/error';
 import type { ClientError } from '../errors/index.ts';
 import { DatabaseUnavailable } from './unavailable.ts';
 
-const Unavailable = createError('SERVICE_UNAVAILABLE', 'The database is away.', 503);
-const TryAgain = createError('TRY_AGAIN', 'Another request was in the way.', 503);
+const Unavailable = createError('SERVICE_UNAVAILABLE', 'The database is not available.', 503);
+const TryAgain = createError('TRY_AGAIN', 'Another request interfered.', 503);
 const Conflict = createError('CONFLICT', 'This conflicts with what is stored.', 409);
-const UnknownReference = createError('UNKNOWN_REFERENCE', 'What this refers to is unknown.', 422);
+const UnknownReference = createError('UNKNOWN_REFERENCE', 'This refers to something unknown.', 422);
 const InvalidValue = createError('INVALID_VALUE', 'A value cannot be stored.', 422);
 
-/** An error that the database itself gave, of pg or of PGlite. */
+/** An error from the database itself, through pg or PGlite. */
 export type SqlError = Error & { code?: string | undefined };
 
 /**
- * What a client is told of an error of the database, without its SQL and values; nothing of what is
- * wrong in the app, such as an unknown column.
+ * Translates an error of the database for the client, without SQL and values. The result is
+ * undefined for a mistake in the app, such as an unknown column.
  *
  * SQLSTATEs (PostgreSQL, appendix A): 08 connection, 25006 read-only (a failover), 28 and 3D a
- * server that does not know us (yet), 53 insufficient resources, 54000 a value too long for an
+ * server that does not know the app (yet), 53 insufficient resources, 54000 a value too long for an
  * index, 55 not in this state (a lock), 57 operator intervention, 58 system error.
  */
 export function translateError(error: SqlError): ClientError | undefined {
@@ -31,12 +31,13 @@ export function translateError(error: SqlError): ClientError | undefined {
   return undefined;
 }
 
-/** As long is the message of a foreign key at most, in characters: a name has 63 bytes. */
+/** The longest message of a foreign key, in characters. A name has at most 63 bytes. */
 const MAX_MESSAGE = 1_000;
 
 /**
- * A parent that is missing and one that is still referred to have one code. In every language of
- * the server, the message of the first quotes two names (child, constraint), the other three.
+ * Two errors share one code: a parent is missing, or a parent is still referred to. In every
+ * language of the server, the message of the first quotes two names (child and constraint), and the
+ * message of the second quotes three.
  */
 function isOfChild(message: string): boolean {
   return (message.slice(0, MAX_MESSAGE).match(/["«»„“”]/g) ?? []).length === 4;

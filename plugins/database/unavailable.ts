@@ -1,4 +1,4 @@
-/** No connection, or none that answers, is a 503. pg has no code for most of these. */
+/** There is no connection, or it does not answer: a 503. pg has no code for most of these. */
 export class DatabaseUnavailable extends Error {
   override name = 'DatabaseUnavailable';
   readonly code: string | undefined;
@@ -13,11 +13,11 @@ export class DatabaseUnavailable extends Error {
 }
 
 const TLS_REMEDY =
-  'A private certificate authority is named by sslrootcert=FILE in DATABASE_URL. ' +
+  'For a private certificate authority, add sslrootcert=FILE to DATABASE_URL. ' +
   'Set DATABASE_TLS=no-verify to connect without a check of the certificate ' +
-  '(Heroku Postgres needs that), or DATABASE_TLS=off where the server speaks no TLS.';
+  '(Heroku Postgres needs that), or DATABASE_TLS=off if the server does not support TLS.';
 
-/** Node's codes of refused certificates, and the words of pg or a server without TLS. */
+/** Matches Node's codes for refused certificates, and messages of pg and of servers without TLS. */
 function isTls({ code = '', message }: Error & { code?: string | undefined }): boolean {
   return (
     /CERT|^UNABLE_TO_VERIFY|^ERR_TLS|^ERR_SSL/.test(code) ||

@@ -137,7 +137,7 @@ test('contract 26: release', async (t) => {
       t.equal(await failed.exited, 1);
       t.match(failed.lines.at(-1), {
         level: 60,
-        msg: /^Migration 9999-half failed: .*half done.*; the schema is as before$/,
+        msg: /^Migration 9999-half failed: .*half done.*; the schema is unchanged$/,
         err: { cause: { stack: /9999-half\.js/ } },
       });
       t.strictSame(await db.introspection.getTables(), schema);

@@ -4,7 +4,7 @@ import { createEmbeddedDatabase } from '../../../test/fixture/embedded-database.
 import { buildTestApp } from '../../../test/helper.ts';
 
 test('/sample-things', async (t) => {
-  const DATABASE_URL = `pglite:${await createEmbeddedDatabase(t)}`;
+  const DATABASE_URL = `pglite:${await createEmbeddedDatabase()}`;
   const app = await buildTestApp(t, { DATABASE_URL, RATE_LIMIT_MAX: '0' });
   const create = async (name: string) =>
     (await app.inject({ method: 'POST', url: '/sample-things', payload: { name } })).json();

@@ -26,7 +26,7 @@ test('The first query creates and migrates the database, and logs it', async (t)
   t.notOk(existsSync(folder), 'nothing is opened before the first query');
   t.strictSame(await ask(db), [{ one: 1 }]);
   t.match(lines, [
-    { msg: /^Creating the embedded database in .*data: what needs it waits/ },
+    { msg: /^Creating the embedded database in .*data: this takes some seconds/ },
     { msg: /is open in .*data$/ },
   ]);
   t.notOk(existsSync(`${folder}.new`));
@@ -43,7 +43,7 @@ test('A database open in another process is refused with the way to fix it', asy
   await writeFile(`${folder}.lock`, String(process.ppid));
   const { db } = openDatabase(t, folder);
   const message = new RegExp(
-    `^Process ${process.ppid} has the embedded database in ${folder} open, .* Stop that first`,
+    `^Process ${process.ppid} has the embedded database in ${folder} open\\. .* Stop that process`,
   );
   await t.rejects(ask(db), { message });
   t.notOk(existsSync(folder));
@@ -58,7 +58,9 @@ test('An incomplete database, or one of another version, is refused', async (t) 
   });
   await rm(path.join(folder, 'PG_VERSION'));
   const half = openDatabase(t, folder);
-  await t.rejects(ask(half.db), { message: /data is no whole database\. .* npm run db:reset/ });
+  await t.rejects(ask(half.db), {
+    message: /data is not a complete database\. .* npm run db:reset/,
+  });
   t.ok(existsSync(path.join(folder, 'global')), 'nothing is deleted');
 });
 
@@ -91,7 +93,7 @@ test('A database that cannot be created leaves no folder', async (t) => {
   }));
   await t.rejects(ask(openDatabase(t, folder).db), {
     name: 'OperatorError',
-    message: `The embedded database in ${folder} cannot be opened: full. Correct that, or name another folder in DATABASE_URL.`,
+    message: `The embedded database in ${folder} cannot be opened: full. Fix that, or name another folder in DATABASE_URL.`,
   });
   t.notOk(existsSync(folder));
 });

@@ -70,8 +70,7 @@ test('Migrations in development', async (t) => {
   await t.test('A changed migration is refused if applying it again would lose rows', async (t) => {
     await sql`insert into books values ('Woolf')`.execute(db);
     await t.rejects(migrate(t, db, books), {
-      message:
-        /^Migration 2-books was changed after .* would lose rows\. Correct it, or: .*db:reset/,
+      message: /^Migration 2-books was changed after .* would lose rows\. Fix it, or: .*db:reset/,
     });
     t.strictSame((await sql`select * from books`.execute(db)).rows, [{ author: 'Woolf' }]);
   });
@@ -84,7 +83,7 @@ test('Migrations in development', async (t) => {
         '1-cats.mjs': 'export const up = () => { throw new Error("no") }',
       };
       await t.rejects(migrate(t, db, broken), {
-        message: /^Migration 1-cats was changed after .*: no\. Correct it, or: .*db:reset/,
+        message: /^Migration 1-cats was changed after .*: no\. Fix it, or: .*db:reset/,
       });
     },
   );
@@ -98,15 +97,14 @@ test('Migrations in development', async (t) => {
     "A migration that fails because of another branch's names that branch's migration",
     async (t) => {
       await t.rejects(migrate(t, db, { ...cats, '3-books.mjs': create('books', 'name') }), {
-        message:
-          /^Migration 3-books failed: .*already exists; .*of other code: 2-books\. Correct it/,
+        message: /^Migration 3-books failed: .*already exists; .*of other code: 2-books\. Fix it/,
       });
     },
   );
 
   await t.test('A new migration that fails names the way to fix it', async (t) => {
     await t.rejects(migrate(t, db, { ...edited, '3-cats.mjs': create('cats', 'name') }), {
-      message: /^Migration 3-cats failed: .*already exists; .*\. Correct it, or: .*db:reset/,
+      message: /^Migration 3-cats failed: .*already exists; .*\. Fix it, or: .*db:reset/,
     });
   });
 

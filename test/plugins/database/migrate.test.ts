@@ -69,7 +69,7 @@ test('Migrations', async (t) => {
     });
     const error = await apply(folder).catch((error) => error);
     t.match(error, {
-      message: 'Migration 0005-broken failed: no; the schema is as before',
+      message: 'Migration 0005-broken failed: no; the schema is unchanged',
       cause: { message: 'no' },
     });
     t.strictSame(await listTables(), ['cats', 'dogs', 'hens', 'mice']);
@@ -98,7 +98,7 @@ test('Migrations', async (t) => {
     });
     await t.rejects(apply(others), {
       message:
-        'Migration 0009-index failed: relation "first" already exists; it runs without a transaction, see what it left',
+        'Migration 0009-index failed: relation "first" already exists; it ran without a transaction, so check what it left',
     });
     t.strictSame(await listPending(others), ['0009-index']);
   });

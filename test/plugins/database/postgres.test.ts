@@ -90,7 +90,7 @@ test('A server without TLS or with a wrong certificate is refused', async (t) =>
   const { url } = await openPort(t, 'N');
   const error = await ask(connect(t, url, { tls: 'verify' })).catch((error) => error);
   t.ok(error instanceof DatabaseUnavailable);
-  t.match(error, { message: /^TLS failed: .*DATABASE_TLS=off where/, cause: Error });
+  t.match(error, { message: /^TLS failed: .*DATABASE_TLS=off if/, cause: Error });
   const codes = [
     'DEPTH_ZERO_SELF_SIGNED_CERT',
     'SELF_SIGNED_CERT_IN_CHAIN',
