@@ -2,7 +2,7 @@ import fp from 'fastify-plugin';
 import { type Static, Type } from 'typebox';
 import { addVary } from '../src/every-answer.ts';
 
-/** How long a browser may keep the answer to a preflight, in seconds: Chrome's most. */
+/** How long a browser may cache the answer to a preflight, in seconds: Chrome's maximum. */
 const PREFLIGHT_AGE_S = 7_200;
 
 export const settings = Type.Object({
@@ -25,8 +25,8 @@ const EXPOSED =
   'ratelimit-limit, ratelimit-remaining, ratelimit-reset';
 
 /**
- * Lets the pages of the origins in CORS_ORIGIN call the API from a browser. @fastify/cors was
- * tried: its hook adds nothing to the answers that are given before it runs, or without hooks.
+ * Lets pages of the origins in CORS_ORIGIN call the API from a browser. @fastify/cors was tried:
+ * answers that are sent before its hook, or without hooks, lack its headers.
  */
 export default fp(
   async (app) => {

@@ -2,23 +2,23 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import createError from '@fastify/error';
 import fp from 'fastify-plugin';
 
-/** How late the event loop may be, in milliseconds: all answers are that late. */
+/** How late the event loop may be, in milliseconds. All answers are late by this time. */
 const MAX_DELAY_MS = 200;
 
 /** How often the delay is measured, in milliseconds. */
 const SAMPLE_MS = 250;
 
-/** How many samples in a row are an overload: one alone is a long piece of work. */
+/** How many late samples in a row are an overload. A single one is a long piece of work. */
 const SAMPLES = 4;
 
-/** Fewer requests in a sample do not make the process late: to refuse them would help nobody. */
+/** Fewer requests in a sample are not the cause of an overload: to refuse them would not help. */
 const MIN_REQUESTS = 10;
 
 const Overloaded = createError('SERVICE_UNAVAILABLE', 'The event loop is over %d ms late', 503);
 
 /**
- * Refuses requests at once, while there are more than the process can answer in time.
- * @fastify/under-pressure was tried: it does so after any single block of the event loop.
+ * Refuses requests at once while there are more than the process can answer in time.
+ * @fastify/under-pressure was tried: it refuses after any single block of the event loop.
  */
 export default fp(
   async (app) => {
@@ -26,7 +26,7 @@ export default fp(
     let late = 0;
     let arrived = 0;
     const sample = () => {
-      // Where nothing was measured, the loop has not come round since the last sample.
+      // If nothing was measured, the event loop was blocked since the last sample.
       const isLate = histogram.count === 0 || histogram.max / 1e6 > MAX_DELAY_MS;
       if (!isLate) late = 0;
       else if (arrived >= MIN_REQUESTS) late++;
@@ -50,7 +50,7 @@ export default fp(
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** False for a route that is answered even while the process is overloaded. */
+    /** False if the route is answered even while the process is overloaded. */
     overload?: boolean;
   }
 }

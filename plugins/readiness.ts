@@ -1,20 +1,20 @@
 import type { FastifyBaseLogger } from 'fastify';
 import fp from 'fastify-plugin';
 
-/** How long one check may take, in milliseconds: all run at once, and a second is the limit. */
+/** How long a check may take, in milliseconds. All run at once, so a report takes under 1 s. */
 const CHECK_TIMEOUT_MS = 800;
 
-/** How long a report is given again, in milliseconds: asking often does not load the services. */
+/** How long a report is reused, in milliseconds, so that many requests do not load the services. */
 const REPORT_AGE_MS = 1_000;
 
 /** A backing service as readiness sees it. */
 export interface BackingService {
   name: string;
-  /** Without a required service the app is unavailable, without another it is degraded. */
+  /** Without a required service, the app is unavailable. Without another, it is degraded. */
   required: boolean;
-  /** Resolves when the service answers; what it rejects with is logged. */
+  /** Resolves when the service answers. If it rejects, the error is logged. */
   check(): Promise<unknown>;
-  /** What is to be done for it at each release; resolves with the names of the steps taken. */
+  /** Prepares the service at each release, such as migrations. Resolves with the steps' names. */
   release?(): Promise<string[]>;
 }
 
@@ -29,7 +29,7 @@ declare module 'fastify' {
   }
 }
 
-/** Knows whether the app can serve: do its services answer, and is the process stopping? */
+/** Reports whether the app can serve: whether its services answer, and whether it is stopping. */
 export class Readiness {
   /** Set once, when the process is told to stop. */
   draining = false;
@@ -43,12 +43,12 @@ export class Readiness {
     this.#log = log;
   }
 
-  /** Adds a service to the report, named as it shall be shown. */
+  /** Adds a service to the report. */
   attach(service: BackingService): void {
     this.#services.push(service);
   }
 
-  /** Prepares all services for this version of the app, in turn, and logs it: `release`. */
+  /** Prepares all services for this version of the app, one after the other. */
   async release(): Promise<string[]> {
     const applied: string[] = [];
     for (const service of this.#services) applied.push(...((await service.release?.()) ?? []));
@@ -57,7 +57,7 @@ export class Readiness {
     return applied;
   }
 
-  /** Asks all services, once a second at most. Takes less than a second and never rejects. */
+  /** Checks all services, at most once a second. Takes less than a second and never rejects. */
   async report(): Promise<ReadinessReport> {
     if (performance.now() - this.#checkedAt > REPORT_AGE_MS) {
       this.#checkedAt = performance.now();

@@ -4,13 +4,13 @@ import type { Redis } from 'ioredis';
 import { type Static, Type } from 'typebox';
 import manifest from '../package.json' with { type: 'json' };
 
-/** How long Redis may take to answer, in milliseconds; it takes less than one. */
+/** How long Redis may take to answer, in milliseconds. It usually takes less than one. */
 const ANSWER_TIMEOUT_MS = 500;
 
-/** How long it stays before it counts as back, in milliseconds: it may connect without a word. */
+/** Redis is back after this time, in milliseconds: a connection may open but get no answer. */
 const BACK_AFTER_MS = 2 * ANSWER_TIMEOUT_MS;
 
-/** How long connecting may take, in milliseconds: a server without TLS does not answer TLS. */
+/** How long connecting may take, in milliseconds. A server without TLS never answers TLS. */
 const CONNECT_TIMEOUT_MS = 2_000;
 
 export const settings = Type.Object({
@@ -20,7 +20,7 @@ export const settings = Type.Object({
       pattern: '^rediss?://.',
       secret: true,
       description:
-        'Redis, which makes the rate limit one over all processes; not attached when not set',
+        'The URL of Redis, for one rate limit over all processes; not attached when not set',
       expected: 'a redis:// or rediss:// URL, special characters percent-encoded',
       remedy:
         'On Heroku, run heroku addons:create heroku-redis:mini; ' +
@@ -29,8 +29,7 @@ export const settings = Type.Object({
   ),
   REDIS_TLS: Type.Optional(
     Type.Enum(['verify', 'no-verify'], {
-      description:
-        'With or without a check of the certificate, for rediss: URLs; verify when not set',
+      description: 'Whether the certificate of a rediss: URL is checked; verify when not set',
       remedy:
         'Set REDIS_TLS=no-verify for Heroku Key-Value Store, whose certificate is self-signed',
     }),
@@ -43,22 +42,22 @@ declare module './env/index.ts' {
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Undefined where no Redis is attached. A command rejects at once while Redis is away. */
+    /** Undefined if no Redis is attached. A command rejects at once while Redis is down. */
     redis: Redis | undefined;
   }
 }
 
-/** The Redis behind REDIS_URL as `app.redis`, where it is set. Nobody waits for it. */
+/** The Redis of REDIS_URL as `app.redis`, if it is set. The start does not wait for Redis. */
 export default fp(
   async (app) => {
     const { REDIS_URL, REDIS_TLS } = app.config;
     if (!REDIS_URL) return void app.decorate('redis', undefined);
     const { Redis } = await import('ioredis');
     const redis = new Redis(REDIS_URL, {
-      // While Redis is away, a command fails at once instead of waiting for it in a queue.
+      // While Redis is down, a command fails at once instead of waiting in a queue.
       enableOfflineQueue: false,
       maxRetriesPerRequest: 0,
-      // The connection to a Redis that stands still is given up, and what waits for it with it.
+      // If Redis stops answering, the connection is closed, and the waiting commands fail.
       socketTimeout: ANSWER_TIMEOUT_MS,
       connectTimeout: CONNECT_TIMEOUT_MS,
       ...(REDIS_URL.startsWith('rediss:') && {
@@ -70,7 +69,7 @@ export default fp(
     app.readiness.attach({
       name: 'redis',
       required: false,
-      // A Redis that is full or a replica answers PING, and refuses to write.
+      // A write, because a Redis that is full or a replica still answers PING.
       check: () => redis.set(`${manifest.name}:readiness`, '', 'PX', 1),
     });
     app.addHook('onClose', async () => redis.disconnect());
@@ -78,7 +77,7 @@ export default fp(
   { name: 'redis', dependencies: ['readiness'] },
 );
 
-/** A line when it is away, and one when it is back. An idle connection that is closed is none. */
+/** Logs when Redis goes down and when it is back. A closed idle connection is not an outage. */
 function logOutages(redis: Redis, log: FastifyBaseLogger): void {
   let isAway = false;
   let wasReady = false;
@@ -105,7 +104,7 @@ function logOutages(redis: Redis, log: FastifyBaseLogger): void {
   });
 }
 
-/** An error of connecting, with what to do about a certificate that was refused. */
+/** Adds what to do to an error of TLS, such as a refused certificate. */
 function explainTls(error: Error & { code?: string }): Error {
   if (!/CERT|^UNABLE_TO_VERIFY|^ERR_TLS|^ERR_SSL/.test(error.code ?? '')) return error;
   const remedy =

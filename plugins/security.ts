@@ -2,10 +2,10 @@ import type { IncomingMessage } from 'node:http';
 import fp from 'fastify-plugin';
 import helmet, { type HelmetOptions } from 'helmet';
 
-/** Helmet's defaults, but for these. */
+/** Changes to Helmet's defaults. */
 const OPTIONS: HelmetOptions = {
   contentSecurityPolicy: {
-    // An API's answer is no page: nothing may be loaded, framed or sent from it.
+    // An API's answer is not a page: it may not load, send or be framed.
     useDefaults: false,
     directives: {
       defaultSrc: ["'none'"],
@@ -16,7 +16,7 @@ const OPTIONS: HelmetOptions = {
   },
 };
 
-/** What concerns any answer, as in OWASP's REST security cheat sheet; the rest is for pages. */
+/** Headers for every answer, from OWASP's REST security cheat sheet. The others are for pages. */
 const ANY_ANSWER = [
   'content-security-policy',
   'cross-origin-resource-policy',
@@ -25,8 +25,8 @@ const ANY_ANSWER = [
 ];
 
 /**
- * Helmet's security headers: four on every answer, all on those that ask for `app.pageHeaders`.
- * They are computed once: @fastify/helmet computes them for each, half of the throughput.
+ * Adds Helmet's security headers: four on every answer, all in `app.pageHeaders`. They are computed
+ * once. @fastify/helmet computes them for each answer, which halves the throughput.
  */
 export default fp(
   async (app) => {
@@ -35,7 +35,7 @@ export default fp(
     Object.assign(app.pageHeaders, headers);
     app.addHeaders((reply, { protocol }) => {
       for (const [name, value] of always) reply.header(name, value);
-      // Browsers ignore it over http, where anybody on the way could have put it (RFC 6797, 7.2).
+      // Not over http: browsers ignore it there, because others can change it (RFC 6797, 7.2).
       if (protocol === 'https') reply.header('strict-transport-security', transport);
     });
   },
@@ -43,7 +43,7 @@ export default fp(
 );
 
 function collectHeaders(): Record<string, string> {
-  // On Node 26, an import would load all of its fetch: 10 to 40 ms of a start.
+  // On Node 26, an import of node:http loads all of fetch: 10 to 40 ms of a start.
   const { ServerResponse } = process.getBuiltinModule('node:http');
   const request = {} as IncomingMessage;
   const response = new ServerResponse(request);

@@ -5,10 +5,10 @@ import fp from 'fastify-plugin';
 import { type Static, Type } from 'typebox';
 import type { User } from './token.ts';
 
-/** The issuer of `local:FOLDER`, for development: dist/ does not have it. */
+/** The issuer of `local:FOLDER`, for development only: it is not in dist/. */
 const LOCAL_ISSUER = new URL('../../scripts/token.ts', import.meta.url);
 
-/** What AUTH_ISSUER_URL may be: plain HTTP stays on this machine. */
+/** The URLs that AUTH_ISSUER_URL accepts: plain HTTP only on this machine. */
 const HTTPS = '^https://[^/?#@]+(/[^?#]*)?$';
 const LOOPBACK = '^http://(localhost|127(\\.\\d+){3}|\\[::1\\])(:\\d+)?(/[^?#]*)?$';
 
@@ -16,24 +16,25 @@ export const settings = Type.Object({
   AUTH_ISSUER_URL: Type.Optional(describeIssuer(existsSync(LOCAL_ISSUER))),
   AUTH_AUDIENCE: Type.Optional(
     Type.String({
-      description: 'Which tokens are for this app: one of those in their claim aud',
-      expected: 'the name of this app at the issuer, where AUTH_ISSUER_URL is set',
-      remedy: 'Set AUTH_AUDIENCE=https://api.example.com, or what the claim aud of a token has',
+      description: 'The name of this app, which a token must have in its claim aud',
+      expected: 'the name of this app at the issuer, because AUTH_ISSUER_URL is set',
+      remedy: 'Set AUTH_AUDIENCE=https://api.example.com, or the claim aud of a token',
     }),
   ),
 });
 
-/** @param hasLocal whether `local:` URLs work, which the built app refuses */
+/** @param hasLocal whether `local:` URLs work; false in the built app */
 export function describeIssuer(hasLocal: boolean) {
   return Type.String({
     format: 'uri',
     pattern: [HTTPS, LOOPBACK, ...(hasLocal ? ['^local:.'] : [])].join('|'),
     requires: 'AUTH_AUDIENCE',
-    description: 'The OpenID Connect issuer of bearer tokens, as they name it; none when not set',
+    description:
+      'The OpenID Connect issuer of bearer tokens, as in their claim iss; none when not set',
     expected: 'the https:// URL of an OpenID Connect issuer, without a query',
     remedy: hasLocal
       ? 'In development, local:.data/issuer needs no server'
-      : 'The issuer of local: URLs is for development, the built app does not have it',
+      : 'local: URLs are for development, and do not work in the built app',
   });
 }
 
@@ -43,7 +44,7 @@ declare module '../env/index.ts' {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Who is calling; undefined on a route whose config does not ask for it. */
+    /** The caller. Undefined on a route without `auth` in its config. */
     user: User;
   }
 }
@@ -58,15 +59,15 @@ const InsufficientScope = createError<[string]>(
 const NotAttached = createError('AUTH_NOT_ATTACHED', 'AUTH_ISSUER_URL is not set', 503);
 
 /**
- * Who is calling, as `request.user`, by a bearer token (RFC 6750) of the issuer behind
- * AUTH_ISSUER_URL, on each route with `config: { auth: true }` or `{ auth: { scope: 'a b' } }`.
+ * Checks the bearer token (RFC 6750) of the issuer in AUTH_ISSUER_URL, and sets `request.user`. It
+ * applies to routes with `config: { auth: true }` or `{ auth: { scope: 'a b' } }`.
  */
 export default fp(
   async (app) => {
     const { AUTH_ISSUER_URL: url, AUTH_AUDIENCE: audience = '' } = app.config;
     const verify = url ? await attachIssuer(app, url, audience) : undefined;
     app.decorateRequest('user');
-    // Also of a route's answer that the rate limit gives.
+    // A hook would miss the answers of the rate limit.
     app.addHeaders((reply, { routeOptions }) => {
       if (routeOptions?.config.auth) reply.header('cache-control', 'no-store');
     });
@@ -85,7 +86,10 @@ export default fp(
   { name: 'auth', dependencies: ['readiness', 'errors'] },
 );
 
-/** @returns what checks a token; it rejects with an error that has a status code, or says why */
+/**
+ * @returns the function that checks a token. It rejects with an error of a status code if the
+ * issuer cannot be reached, and with another error if the token is not valid.
+ */
 async function attachIssuer(app: FastifyInstance, url: string, audience: string) {
   const { Keys } = await import('./keys.ts');
   const { verifyToken } = await import('./token.ts');
@@ -97,7 +101,7 @@ async function attachIssuer(app: FastifyInstance, url: string, audience: string)
   return (token: string) => verifyToken(token, keys, { issuer: url, audience });
 }
 
-/** @returns the text after the scheme: empty, and no valid token, where there are more headers */
+/** @returns the token. With two Authorization headers it is empty, and therefore not valid. */
 function readToken({ headers, raw }: FastifyRequest, reply: FastifyReply): string {
   const names = raw.rawHeaders.filter((_, index) => index % 2 === 0);
   if (names.filter((name) => name.toLowerCase() === 'authorization').length > 1) return '';

@@ -1,30 +1,34 @@
 import type { JSONWebKeySet } from 'jose';
 
-/** How long an answer of the issuer may take, in milliseconds, and how long it may be, in bytes. */
+/** The limits of an answer of the issuer. */
 const TIMEOUT_MS = 2_000;
 const MAX_BYTES = 512 * 1024;
 
-/** The keys of an issuer, as OpenID Connect Discovery 1.0 describes it. */
+/**
+ * Fetches the keys of an issuer by OpenID Connect Discovery 1.0.
+ *
+ * @throws an error that says what is wrong with the issuer's answers
+ */
 export async function fetchKeys(url: string): Promise<JSONWebKeySet> {
   const place = `${url.replace(/\/$/, '')}/.well-known/openid-configuration`;
   const { issuer, jwks_uri: keys } = await fetchJson(place);
   if (issuer !== url) {
     const named = JSON.stringify(issuer);
-    throw new Error(`${place} is of the issuer ${named}: set AUTH_ISSUER_URL to it`);
+    throw new Error(`${place} names the issuer ${named}: set AUTH_ISSUER_URL to it`);
   }
   if (typeof keys !== 'string' || !isSafe(keys, url))
     throw new Error(`${place} has no https: URL as jwks_uri`);
   return (await fetchJson(keys)) as unknown as JSONWebKeySet;
 }
 
-/** Plain HTTP stays on this machine. */
+/** Plain HTTP is safe only on this machine. */
 function isSafe(keys: string, url: string): boolean {
   const { protocol, hostname } = URL.parse(keys) ?? {};
   const isLocal = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(`${hostname}`);
   return protocol === 'https:' || (protocol === 'http:' && isLocal && url.startsWith('http:'));
 }
 
-/** @throws where the answer is late, long, redirected or not JSON */
+/** @throws an error if the answer is late, too long, redirected or not JSON */
 async function fetchJson(url: string): Promise<Record<string, unknown>> {
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   const { status, body } = await fetch(url, { redirect: 'error', signal });

@@ -1,23 +1,24 @@
 import createError from '@fastify/error';
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 
-/** When known keys are fetched again, in milliseconds. */
+/** The age at which known keys are fetched again, in milliseconds. */
 const MAX_AGE_MS = 600_000;
 
-/** The pauses between two questions to the issuer, in milliseconds. */
+/** The pauses between two requests to the issuer, after a success and after a failure. */
 const PAUSE_MS = 30_000;
 const FAILURE_PAUSE_MS = 2_000;
 
 const Unavailable = createError('AUTH_UNAVAILABLE', 'The issuer cannot be reached', 503);
 
-/** Keys, fetched when needed and kept: createRemoteJWKSet forgets them while the issuer is away. */
+/** Fetches keys when needed and keeps them. createRemoteJWKSet loses them if the issuer is down. */
 export class Keys {
   readonly #fetchKeys: () => Promise<JSONWebKeySet>;
   #known: JWTVerifyGetKey = () => Promise.reject(new errors.JWKSNoMatchingKey());
-  #asking: Promise<void> | undefined;
+  #fetching: Promise<void> | undefined;
   #failure: Error | undefined;
-  /** By performance.now(), as all times here. */
+  /** When the keys may be fetched again, by performance.now(). */
   #nextAt = 0;
+  /** When the known keys are too old, by performance.now(). */
   #staleAt = Number.POSITIVE_INFINITY;
 
   constructor(fetchKeys: () => Promise<JSONWebKeySet>) {
@@ -25,8 +26,8 @@ export class Keys {
   }
 
   /**
-   * For readiness: asks no more often than unknown keys do, and waits for the issuer only while no
-   * key is known. Rejects while it cannot be reached.
+   * For readiness. It keeps the same pauses between requests, and waits for the issuer only if no
+   * keys are known. Rejects while the issuer cannot be reached.
    */
   readonly check = async (): Promise<void> => {
     const refreshed = this.#refresh();
@@ -36,8 +37,8 @@ export class Keys {
   };
 
   /**
-   * Runs `check` with these keys, or with newer ones where none of them is the token's. Rejects
-   * with 503 where newer ones are needed and the issuer is away.
+   * Runs `check` with the known keys, then with newer keys if the token's key is unknown. Rejects
+   * with a 503 if newer keys are needed and the issuer is down.
    */
   async try<Result>(check: (find: JWTVerifyGetKey) => Promise<Result>): Promise<Result> {
     if (performance.now() > this.#staleAt) this.#refresh().catch(() => undefined);
@@ -52,25 +53,25 @@ export class Keys {
     return check(this.#known);
   }
 
-  /** Asks at most one question at a time. */
+  /** Sends at most one request at a time. */
   async #refresh(): Promise<void> {
-    if (performance.now() > this.#nextAt) this.#asking ??= this.#ask();
-    await this.#asking;
+    if (performance.now() > this.#nextAt) this.#fetching ??= this.#fetch();
+    await this.#fetching;
     if (this.#failure) throw this.#failure;
   }
 
-  async #ask(): Promise<void> {
-    const askedAt = performance.now();
+  async #fetch(): Promise<void> {
+    const sentAt = performance.now();
     try {
       this.#known = createLocalJWKSet(await this.#fetchKeys());
       this.#failure = undefined;
-      // Counted from the question: an issuer publishes a key 30 s before it is used.
-      this.#nextAt = askedAt + PAUSE_MS;
-      this.#staleAt = askedAt + MAX_AGE_MS;
+      // From the request on, because an issuer publishes a key 30 s before it uses the key.
+      this.#nextAt = sentAt + PAUSE_MS;
+      this.#staleAt = sentAt + MAX_AGE_MS;
     } catch (cause) {
       this.#failure = new Unavailable({ cause });
       this.#nextAt = performance.now() + FAILURE_PAUSE_MS;
     }
-    this.#asking = undefined;
+    this.#fetching = undefined;
   }
 }

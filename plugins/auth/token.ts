@@ -8,27 +8,30 @@ import {
 } from 'jose';
 import type { Keys } from './keys.ts';
 
-/** Signatures by a key that only the issuer has (RFC 8725, 3.1); Ed25519 is EdDSA's newer name. */
+/** Only asymmetric signatures (RFC 8725, 3.1). Ed25519 is the newer name of EdDSA. */
 const ALGORITHMS = 'RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519'.split(' ');
 
-/** What a token may call itself (RFC 9068, 2.1), where it does. */
+/** The accepted values of a token's header `typ` (RFC 9068, 2.1), which is optional. */
 const TYPES = ['jwt', 'at+jwt', 'application/jwt', 'application/at+jwt'];
 
-/** How far the issuer's clock may be from this one's, in seconds. */
+/** The accepted difference between the issuer's clock and ours, in seconds. */
 const CLOCK_SKEW_S = 5;
 
-/** How many keys are tried for a token that names none: each takes a third of a millisecond. */
+/** How many keys are tried for a token that names no key. Each takes a third of a millisecond. */
 const MAX_TRIES = 10;
 
 export interface User {
-  /** The claim sub: unique at the issuer, and never given to another. */
+  /** The claim `sub`: unique at the issuer, and never given to another user. */
   id: string;
   scopes: string[];
-  /** All that the token says. */
+  /** All claims of the token. */
   claims: JWTPayload;
 }
 
-/** Rejects with why the token is not valid, or with what `keys` rejects with. */
+/**
+ * Checks a token and gives its user. Rejects with an error that says why the token is not valid, or
+ * with the error of `keys`.
+ */
 export async function verifyToken(
   token: string,
   keys: Keys,
@@ -43,17 +46,17 @@ export async function verifyToken(
   if (!isText || !TYPES.includes(typ.toLowerCase()) || crit || !isCanonical(token))
     throw new errors.JWSInvalid();
   if (typeof sub !== 'string' || !sub || !Number.isFinite(exp))
-    throw new errors.JWTClaimValidationFailed('not as it has to be', payload, 'sub or exp');
+    throw new errors.JWTClaimValidationFailed('missing or not valid', payload, 'sub or exp');
   return { id: sub, scopes: readScopes(payload), claims: payload };
 }
 
-/** jose takes spaces, padding and spare bits in a signature: a token would have many forms. */
+/** jose accepts spaces, padding and spare bits in a signature: one token would have many forms. */
 function isCanonical(token: string): boolean {
   const signature = token.slice(token.lastIndexOf('.') + 1);
   return Buffer.from(signature, 'base64url').toString('base64url') === signature;
 }
 
-/** A token that names no key may be signed by any of the issuer's, or else by an unknown one. */
+/** A token that names no key may be signed by any known key, or by one that is not fetched yet. */
 async function verifyByAny(token: string, find: JWTVerifyGetKey, options: JWTVerifyOptions) {
   try {
     return await jwtVerify(token, find, options);
@@ -70,12 +73,12 @@ async function verifyByAny(token: string, find: JWTVerifyGetKey, options: JWTVer
   }
 }
 
-/** Where a claim is what is wrong, the signature is this key's. */
+/** An error about a claim means that this key is the right one: do not try others. */
 function skipKey(error: { claim?: string }): void {
   if (error.claim) throw error;
 }
 
-/** `scope` is RFC 9068's; Entra and Okta have `scp`, Auth0 has `permissions`. */
+/** The claim is `scope` in RFC 9068, `scp` at Entra and Okta, `permissions` at Auth0. */
 function readScopes({ scope, scp, permissions }: JWTPayload): string[] {
   const lists = [scope, scp].map((value) => (typeof value === 'string' ? value.split(' ') : []));
   for (const value of [scp, permissions]) if (Array.isArray(value)) lists.push(value);

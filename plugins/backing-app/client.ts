@@ -6,13 +6,13 @@ import { type Dispatcher, Pool } from 'undici';
 import manifest from '../../package.json' with { type: 'json' };
 import { readPath } from '../../src/request-log.ts';
 
-/** The most bytes of an answer: a page of a hundred notes of the greatest size is five million. */
+/** The most bytes of an answer. A page of a hundred notes has at most five million. */
 const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
 
-/** How long an idle connection is kept, in milliseconds: less than the other app's 125 s. */
+/** How long an idle connection is kept, in milliseconds. Less than the other app's 125 s. */
 const KEEP_ALIVE_MS = 60_000;
 
-/** The other side has closed an idle connection, or is just starting. */
+/** Codes of an idle connection that the other app has closed, or of an app that is starting. */
 const DISCONNECTED = ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'];
 
 type Reason = [string, ErrorOptions?];
@@ -20,9 +20,9 @@ type Reason = [string, ErrorOptions?];
 const Failed = createError<Reason>('BACKING_APP_FAILED', 'The backing app failed: %s', 502);
 const Late = createError<Reason>('BACKING_APP_LATE', 'The backing app is late: %s', 504);
 
-/** Asks another app for what it has. */
+/** Sends requests to another app. */
 export class BackingAppClient {
-  /** Names this app in the Via header (RFC 9110, 7.6.3), the same in all its processes. */
+  /** The name of this app in the Via header (RFC 9110, 7.6.3), the same in all its processes. */
   readonly pseudonym: string;
   readonly #path: string;
   readonly #credentials: string | undefined;
@@ -45,13 +45,13 @@ export class BackingAppClient {
   }
 
   /**
-   * The answer of GET `path` of the other app, checked against the schema.
+   * Sends GET `path` to the other app, and checks the answer against the schema.
    *
-   * @param path with its query, below the path of BACKING_APP_URL
-   * @param authorization sent instead of the credentials of BACKING_APP_URL: the caller's token is
-   * passed on only where a route gives `request.headers.authorization`
-   * @throws an error with status code 503 where no app is attached, 504 where it is late, 502 where
-   * it fails otherwise
+   * @param path the path below BACKING_APP_URL, with the query
+   * @param authorization replaces the credentials of BACKING_APP_URL; give
+   * `request.headers.authorization` to pass on the caller's token
+   * @throws an error with status code 503 if no app is attached, 504 if it is late, 502 if it fails
+   * in another way
    */
   async get<Schema extends TSchema>(
     path: string,
@@ -61,11 +61,11 @@ export class BackingAppClient {
   ): Promise<Static<Schema>> {
     const answer = await this.ask(path, request, authorization).catch(reject);
     if (!request.validateInput(answer, schema, 'body'))
-      throw new Failed('its answer is not what its API says');
+      throw new Failed('its answer does not match the schema');
     return answer as Static<Schema>;
   }
 
-  /** GET `path` of the other app, twice where its connection was closed; rejects where it fails. */
+  /** Sends GET `path`. If the connection was closed, sends it again. Rejects if that fails. */
   async ask(
     path: string,
     request?: FastifyRequest,

@@ -13,7 +13,7 @@ export const settings = Type.Object({
       expected: 'an http:// or https:// URL without a query',
       remedy:
         'Set BACKING_APP_URL=https://host/base, ' +
-        'with user:password@ before the host where it asks for them',
+        'with user:password@ before the host if it needs them',
     }),
   ),
 });
@@ -31,7 +31,7 @@ declare module 'fastify' {
 const NotAttached = createError('BACKING_APP_NOT_ATTACHED', 'BACKING_APP_URL is not set', 503);
 const LoopDetected = createError('LOOP_DETECTED', 'The request came from this app itself', 508);
 
-/** Another app as `app.backingApp`: with the seventh factor, one app is the service of another. */
+/** Another app as `app.backingApp`: an app is a backing service of another (twelve-factor VII). */
 export default fp(
   async (app) => {
     const { BACKING_APP_URL, REQUEST_TIMEOUT_MS } = app.config;
@@ -46,7 +46,7 @@ export default fp(
       required: false,
       check: () => client.ask('/health/live'),
     });
-    // An app that is attached to itself, directly or around a corner, would ask itself forever.
+    // An app that is attached to itself, even through other apps, would send requests forever.
     app.addHook('onRequest', async ({ headers }) => {
       if (headers.via?.includes(client.pseudonym)) throw new LoopDetected();
     });

@@ -10,43 +10,43 @@ type OpenApi = NonNullable<FastifyDynamicSwaggerOptions['openapi']>;
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** The OpenAPI document beside the routes; a plugin adds to it before the first request. */
+    /** The OpenAPI document without the routes. Plugins may add to it before the first request. */
     openapi: OpenApi;
   }
 }
 
 const PAGE = readFileSync(new URL('page.html', import.meta.url), 'utf8');
 
-/** What the page loads: its own script, and the files of Swagger UI. */
+/** The files that the page loads: its own script and Swagger UI. */
 const FILES = {
   'start.js': new URL('start.js', import.meta.url),
   'swagger-ui-bundle.js': new URL(import.meta.resolve('swagger-ui-dist/swagger-ui-bundle.js')),
   'swagger-ui.css': new URL(import.meta.resolve('swagger-ui-dist/swagger-ui.css')),
 };
 
-/** For the page alone: it loads what the app serves, and Swagger UI's icons from data URLs. */
+/** For this page only. It loads files of this app, and Swagger UI's icons from data URLs. */
 const CONTENT_SECURITY_POLICY =
   "default-src 'none';script-src 'self';style-src 'self';img-src 'self' data:;" +
   "connect-src 'self';base-uri 'none';form-action 'none';frame-ancestors 'none'";
 
-/** The page's "Authorize" asks for a token because of it. */
+/** Adds the "Authorize" button to the page, which asks for a token. */
 const BEARER = { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } as const;
 
 const HIDDEN = { schema: { hide: true } };
 
-/** The API's page at /docs, its OpenAPI document at /openapi.json, from the routes' schemas. */
+/** Serves the API's page at /docs and its OpenAPI document at /openapi.json. */
 export default fp(
   async (app) => {
     const { name: title, version, description } = manifest;
     const info = { title, version, description };
-    // Relative to the document: right behind every prefix, and no header can change it.
+    // Relative to the document, so it works behind a path prefix, and no header can change it.
     const servers = [{ url: './' }];
     app.decorate('openapi', { openapi: '3.1.0', info, servers, components: {} });
     await app.register(swagger, {
       openapi: app.openapi,
       stripBasePath: false,
       transform: ({ schema, url, route: { config } }) => ({
-        schema: { ...addErrors(schema), ...describeDemand(config) },
+        schema: { ...addErrors(schema), ...describeSecurity(config) },
         url,
       }),
     });
@@ -61,22 +61,21 @@ export default fp(
   { name: 'docs' },
 );
 
-/** Every route may answer the errors that all have in common. */
 function addErrors(schema: FastifySchema): FastifySchema {
   const ServerError = { ...ErrorAnswer, examples: [describeError(503)] };
   const response = { '4xx': ErrorAnswer, '5xx': ServerError, ...(schema?.response as object) };
   return { ...schema, response };
 }
 
-/** A route that asks who is calling needs a token, with these scopes. */
-function describeDemand({ auth }: FastifyContextConfig = {}): FastifySchema {
+/** A protected route needs a token with these scopes. */
+function describeSecurity({ auth }: FastifyContextConfig = {}): FastifySchema {
   if (!auth) return {};
   return { security: [{ bearer: auth === true ? [] : auth.scope.split(' ') }] };
 }
 
 function servePage(app: FastifyInstance): void {
   app.get('/docs', HIDDEN, async (request, reply) => {
-    // Seen from /docs/, the page's links would lead nowhere.
+    // The page's relative links do not work from /docs/.
     if (readPath(request.url).endsWith('/')) return reply.redirect('../docs', 308);
     reply.headers(app.pageHeaders).header('content-security-policy', CONTENT_SECURITY_POLICY);
     return reply.type('text/html; charset=utf-8').send(PAGE);

@@ -3,18 +3,19 @@ import type { Network } from './networks.ts';
 /** The window in which requests are counted, in milliseconds. */
 export const WINDOW_MS = 60_000;
 
-/** How many clients below the limit are remembered: some ten megabytes. */
+/** How many clients below the limit are kept in memory, which takes about ten megabytes. */
 const MAX_CLIENTS = 100_000;
 
-/** What is left of the limit, below 0 when it is exceeded, and when all of it is back. */
 export interface Allowance {
+  /** Requests that are left in the window. Below 0 if the limit is exceeded. */
   remaining: number;
+  /** Milliseconds until the window ends. */
   resetMs: number;
 }
 
 /**
- * Counts in this process. All clients have the same window, so that nothing of an old one is kept.
- * In a flood of addresses, those below the limit are forgotten, never one that is above it.
+ * Counts requests in this process. All clients share one window, so that its end frees all memory.
+ * Too many clients make it forget those below the limit, never one above it.
  */
 export class Counter {
   readonly #max: number;
@@ -22,7 +23,7 @@ export class Counter {
   #endsAt = Number.NEGATIVE_INFINITY;
   #pruneAt = MAX_CLIENTS;
 
-  /** @param max how often one client may ask in a window */
+  /** @param max the most requests of one client in a window */
   constructor(max: number) {
     this.#max = max;
   }
@@ -46,7 +47,7 @@ export class Counter {
     this.#pruneAt = MAX_CLIENTS;
   }
 
-  /** The next time comes when as many are new, so that a flood costs each request the same. */
+  /** Waits for MAX_CLIENTS new clients until the next time, so that few requests pay for this. */
   #prune(): void {
     for (const [name, count] of this.#counts) if (count < this.#max) this.#counts.delete(name);
     this.#pruneAt = this.#counts.size + MAX_CLIENTS;

@@ -11,7 +11,7 @@ export const settings = Type.Object({
     minimum: 0,
     maximum: 1_000_000_000,
     default: 600,
-    description: 'The most requests of one client a minute; 0 for no limit',
+    description: 'The most requests per minute from one client; 0 for no limit',
   }),
 });
 
@@ -21,7 +21,7 @@ declare module '../env/index.ts' {
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** False for a route that is outside the rate limit. */
+    /** False if the route has no rate limit. */
     rateLimit?: false;
   }
 }
@@ -33,9 +33,9 @@ const TooManyRequests = createError<[number]>(
 );
 
 /**
- * Limits how often a client may ask: one limit over all processes while Redis is attached and
- * counts, else one in each process. @fastify/rate-limit was tried: its promise for each request
- * costs a tenth of it, and it limits nobody while Redis is away.
+ * Limits the requests of each client. With Redis, all processes share one limit. Without Redis, or
+ * while it fails, each process has its own. @fastify/rate-limit was tried: its promise is a tenth
+ * of a request's cost, and it limits nobody while Redis is down.
  */
 export default fp(
   async (app) => {
@@ -43,7 +43,7 @@ export default fp(
     if (max === 0) return;
     const local = new Counter(max);
     let countShared: ReturnType<typeof createRedisCounter> | undefined;
-    // The plugin of Redis is loaded now, whatever its name, where there is one.
+    // All plugins are loaded now. The plugin of Redis may have been removed.
     app.addHook('onReady', async () => {
       const redis = Reflect.get(app, 'redis');
       if (redis) countShared = createRedisCounter(redis, max, local, app.log);
@@ -61,7 +61,7 @@ export default fp(
   { name: 'rate-limit' },
 );
 
-/** @throws with status code 429 when nothing is left */
+/** @throws an error with status code 429 if nothing is left */
 function limit(max: number, { remaining, resetMs }: Allowance, reply: AnswerHeaders): void {
   const seconds = Math.ceil(resetMs / 1_000);
   reply.header('ratelimit-limit', `${max}`);

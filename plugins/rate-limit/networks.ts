@@ -1,18 +1,15 @@
-/** What counts together for the limit: `share` times what one client may ask. */
+/** Addresses that are counted together. They may send `share` times the requests of a client. */
 export interface Network {
   name: string;
   share: number;
 }
 
-/**
- * How many clients one /48 is: a customer may have that many networks, a carrier puts many
- * customers into it.
- */
+/** How many clients a /48 stands for. It may be one customer, or many customers of a carrier. */
 const CLIENTS_OF_48 = 10;
 
 /**
- * Of an IPv6 address, its customer's /64 and the /48 around it, or 65,536 networks would be as many
- * clients.
+ * The networks in which an address is counted: an IPv6 address in its /64 and in its /48. Without
+ * the /48, a customer with 65,536 networks would be as many clients.
  */
 export function readNetworks(address: string): Network[] {
   if (!address.includes(':')) return [{ name: address, share: 1 }];
@@ -23,7 +20,7 @@ export function readNetworks(address: string): Network[] {
   ];
 }
 
-/** The groups of an IPv6 address without leading zeros, those that `::` stands for too. */
+/** All eight groups of an IPv6 address, without leading zeros and without `::`. */
 function readGroups(address: string): string[] {
   const [before = [], after = []] = address
     .split('::')

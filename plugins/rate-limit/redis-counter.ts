@@ -4,21 +4,18 @@ import manifest from '../../package.json' with { type: 'json' };
 import { type Allowance, type Counter, WINDOW_MS } from './counter.ts';
 import type { Network } from './networks.ts';
 
-/**
- * How long Redis has to count again before it counts as back, in milliseconds: it may fail every
- * second time.
- */
+/** Redis is back after this time without a failure, in milliseconds: it may fail now and then. */
 const BACK_AFTER_MS = 1_000;
 
 /**
- * Counts in Redis, for all processes, and in `local` for as long as Redis does not.
+ * Counts in Redis for all processes. If Redis fails, counts in `local`.
  *
- * @param max how often one client may ask in a window
+ * @param max the most requests of one client in a window
  */
 export function createRedisCounter(redis: Redis, max: number, local: Counter, log: Log) {
   let failedAt: number | undefined;
   const fail = (error: Error & { previousErrors?: Error[] }) => {
-    // A transaction's own error says nothing but that a command of it was refused.
+    // The error of a transaction does not say why. The error of its command does.
     const err = error.previousErrors?.[0] ?? error;
     if (failedAt === undefined)
       log.warn({ err }, 'The rate limit is counted in each process: Redis does not count');
@@ -49,7 +46,7 @@ async function countInRedis(redis: Redis, max: number, networks: Network[]): Pro
   const counts = networks.map((_network, at) => values[3 * at + 1]!);
   const times = networks.map((_network, at) => values[3 * at + 2]!);
   if (!counts.every(isCount) || !times.every((time) => isCount(time) && time <= WINDOW_MS)) {
-    // Somebody else wrote there: the next request begins again.
+    // Another program wrote to these keys: delete them, so that the next request counts from 0.
     redis.del(...names).catch(() => undefined);
     throw new Error(`Redis has no counter under ${names.join(' and ')}`);
   }

@@ -116,7 +116,7 @@ const FAILURES: Record<string, [RequestListener, RegExp]> = {
   'an empty answer': [(_request, response) => void response.end(), /JSON/],
   'another shape': [
     (_request, response) => void response.end('{"things":[1]}'),
-    /not what its API says/,
+    /does not match the schema/,
   ],
   'an error of its own': [
     (_request, response) => void response.writeHead(500).end(THINGS),
