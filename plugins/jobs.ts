@@ -9,7 +9,7 @@ import type { Tables } from './database/index.ts';
 export const settings = Type.Object({
   JOBS_IN_WEB: Type.Enum(['true', 'false'], {
     default: 'false',
-    description: 'Whether `web` takes jobs too, where no `worker` runs',
+    description: 'Whether `web` runs jobs too, for an app without a `worker`',
   }),
   WORKER_CONCURRENCY: Type.Integer({
     minimum: 1,
@@ -23,7 +23,7 @@ declare module './env/index.ts' {
   interface Config extends Static<typeof settings> {}
 }
 
-/** The payload of each job by its name; each file of jobs/ merges its own into it. */
+/** The payload of each job by its name. Each file of jobs/ adds its own. */
 // biome-ignore lint/suspicious/noEmptyInterface: the jobs are merged into it.
 export interface Jobs {}
 
@@ -33,13 +33,13 @@ declare module 'fastify' {
   }
 }
 
-/** What a job is given at each run. */
+/** The argument of a job's `run`. */
 export interface JobRun<Payload> {
   app: FastifyInstance;
   payload: Payload;
-  /** Aborted when the time is up, or when the worker has to stop and gives the job back. */
+  /** Aborted when the job is late, or when the worker stops and gives the job back. */
   signal: AbortSignal;
-  /** Its lines carry the job's name and id. */
+  /** Adds the job's name and id to each line. */
   log: FastifyBaseLogger;
   id: string;
   /** Counted from 1. */
@@ -47,24 +47,24 @@ export interface JobRun<Payload> {
 }
 
 interface JobOptions {
-  /** A cron expression of five fields, in UTC; the payload is then {}. */
+  /** A cron expression of five fields, in UTC. Scheduled runs have the payload {}. */
   schedule?: string;
-  /** How often it is tried again after it failed; 5 times by default. */
+  /** How many times a failed job is tried again; 5 by default. */
   retries?: number;
-  /** Milliseconds before the first retry, whole seconds; doubled with each. 1,000 by default. */
+  /** Milliseconds until the first retry, whole seconds; 1,000 by default. Each retry doubles it. */
   retryDelayMs?: number;
   /** How long one run may take, in milliseconds; 60,000 by default. */
   timeoutMs?: number;
 }
 
-/** A job as the queue knows it, whatever its payload is. */
+/** A job with any payload, as the queue uses it. */
 export interface Job extends Required<Omit<JobOptions, 'schedule'>> {
   schema: TSchema;
   schedule?: string;
   run(run: JobRun<unknown>): Promise<unknown>;
 }
 
-/** Describes a job; the default export of a file of jobs/, which it is named after. */
+/** Defines a job. It is the default export of a file in jobs/, and has the name of that file. */
 export function defineJob<Schema extends TSchema>(
   job: JobOptions & { schema: Schema; run(run: JobRun<Static<Schema>>): Promise<unknown> },
 ): Job {
@@ -72,15 +72,15 @@ export function defineJob<Schema extends TSchema>(
 }
 
 export interface SendOptions {
-  /** When it may begin, or how many milliseconds from now. */
+  /** The earliest start: a time, or milliseconds from now. */
   after?: Date | number;
-  /** While one with this key waits to begin, another is not queued. */
+  /** While a job with this key waits to start, a second one is not queued. */
   key?: string;
-  /** The job exists if this commits, and only then. */
+  /** The job exists only if this transaction commits. */
   transaction?: Transaction<Tables>;
 }
 
-/** Work without a request as `app.jobs`: sent through the database, taken by `worker`. */
+/** Work without a request, as `app.jobs`. The database queues jobs, and `worker` runs them. */
 export default fp(
   async (app, { jobs: folders }: { jobs: URL[] }) => {
     const queue = new JobQueue(app, await loadJobs(folders));

@@ -13,7 +13,7 @@ const BadPayload = createError<[string, string]>(
 );
 const BadOptions = createError<[string, string]>('BAD_OPTIONS', 'The job %s cannot be sent: %s.');
 
-/** Limits that types cannot say. pg-boss allows a run 24 hours: 23 leave time for its end. */
+/** Limits that types cannot express. pg-boss allows 24 hours for a run; 23 leave time to end it. */
 const JobLimits = Type.Object({
   schema: Type.Object({}),
   run: Type.Unknown(),
@@ -23,21 +23,21 @@ const JobLimits = Type.Object({
   timeoutMs: Type.Integer({ minimum: 1, maximum: 82_800_000 }),
 });
 
-/** What a job can be sent with: it begins in ten years at most, and its key fits into an index. */
+/** Limits of `send`: a job starts within ten years, and its key fits into an index. */
 const SendLimits = Type.Object({
   after: Type.Number({ maximum: 10 * 365 * 24 * 60 * 60 * 1_000 }),
   key: storableText({ maxLength: 500 }),
 });
 
-/** To check the schemas themselves too, which TypeBox has made, would take long at each start. */
+/** The schemas themselves are not checked: TypeBox made them, and a check would slow each start. */
 const ajv = createAjv({ validateSchema: false });
 
 const storable = new RegExp(STORABLE, 'u');
 
 /**
- * The jobs of these folders, by their names.
+ * Loads the jobs of these folders, by their names.
  *
- * @throws an error that names the file which exports no job, or one that is not valid
+ * @throws an error that names a file without a job or with an invalid job
  */
 export async function loadJobs(folders: URL[]): Promise<Map<string, Job>> {
   const jobs = new Map<string, Job>();
@@ -46,7 +46,7 @@ export async function loadJobs(folders: URL[]): Promise<Map<string, Job>> {
     const name = path.basename(place.replace(/([\\/]index)?\.[jt]s$/, ''));
     const { default: job } = await import(file.href);
     if (!job?.run)
-      throw new Error(`${place} exports no job: add "export default defineJob({ … })", or move it`);
+      throw new Error(`${place} exports no job: add "export default defineJob({…})" or move it`);
     const problem = findProblem(name, job);
     if (problem) throw new Error(`${place}: ${problem}`);
     if (jobs.has(name)) throw new Error(`Two files of jobs/ are named ${name}: rename one`);
@@ -56,14 +56,18 @@ export async function loadJobs(folders: URL[]): Promise<Map<string, Job>> {
 }
 
 function findProblem(name: string, job: Job): string | undefined {
-  if (!/^[\w.-]+$/.test(name)) return 'a job is named with letters, digits, "_", "-" and "."';
+  if (!/^[\w.-]+$/.test(name)) return 'a job name has only letters, digits, "_", "-" and "."';
   const misfit = findMisfit(JobLimits, job, 'job');
   if (misfit || !job.schedule) return misfit;
   const missing = findMisfit(job.schema, {}, 'payload');
   return missing && `its schedule gives it {}, which does not fit its schema: ${missing}`;
 }
 
-/** What the queue keeps of a payload; throws where that is no JSON object, or does not fit. */
+/**
+ * The payload as the queue stores it.
+ *
+ * @throws if it is not a JSON object or does not fit the job's schema
+ */
 export function readPayload(name: string, job: Job, payload: unknown): object {
   let data: unknown;
   try {
@@ -76,26 +80,26 @@ export function readPayload(name: string, job: Job, payload: unknown): object {
   return data as object;
 }
 
-/** @throws where the payload does not fit the job's schema */
+/** @throws if the payload does not fit the job's schema */
 export function checkPayload(name: string, { schema }: Job, payload: unknown): void {
   const misfit = findMisfit(schema, payload, 'payload');
   if (misfit) throw new BadPayload(name, misfit);
 }
 
-/** @throws where a job cannot be sent with these: a time as SendOptions has it, a key */
+/** @throws if `after`, as in SendOptions, is too late, or the key is too long */
 export function checkOptions(name: string, after: Date | number, key: string): void {
   const options = { after: after instanceof Date ? after.getTime() - Date.now() : after, key };
   const misfit = findMisfit(SendLimits, options, 'options');
   if (misfit) throw new BadOptions(name, misfit);
 }
 
-/** What does not fit the schema, in words; undefined where all does. */
+/** Describes what does not fit the schema. Undefined if all fits. */
 function findMisfit(schema: TSchema, data: unknown, dataVar: string): string | undefined {
   return ajv.validate(schema, data) ? undefined : ajv.errorsText(ajv.errors, { dataVar });
 }
 
 function checkText(key: string, value: unknown): unknown {
   if (!storable.test(key) || (typeof value === 'string' && !storable.test(value)))
-    throw new Error('PostgreSQL stores no text with NUL or half of a surrogate pair');
+    throw new Error('PostgreSQL cannot store text with NUL or half of a surrogate pair');
   return value;
 }

@@ -8,10 +8,10 @@ const USAGE =
   `npm run job send-mail '{"to":"ann@example.com"}'`;
 
 /**
- * Runs one job in the foreground, once. Exit codes: 0 when it is done, 1 after an error, which is
- * logged.
+ * Runs one job once, in this process. The exit code is 0 when the job is done. It is 1 after an
+ * error, which is logged.
  *
- * @param args its name, and its payload as JSON, {} where there is none
+ * @param args the job's name, and its payload as JSON, which is {} by default
  */
 export async function runJobCommand(
   args: string[],
@@ -22,7 +22,7 @@ export async function runJobCommand(
     const [name, payload] = readArguments(args);
     const app = await buildApp({ ...options, logger });
     app.jobs.check(name, payload);
-    // A failure stands in the line that sums up the run.
+    // runJob logs a failure.
     const run = app.jobs.run(name as keyof Jobs, payload as never);
     const code = await run.then(() => 0).catch(() => 1);
     await app.close();
@@ -36,7 +36,7 @@ function readArguments([name, json = '{}', ...rest]: string[]): [string, unknown
   try {
     if (name && rest.length === 0) return [name, JSON.parse(json)];
   } catch {
-    // What is no JSON is told as the rest is.
+    // Invalid JSON gets the same error as other wrong arguments.
   }
   throw new OperatorError(USAGE);
 }

@@ -3,10 +3,10 @@ import type { AppOptions } from './app.ts';
 import { HttpListener } from './listener.ts';
 import { startProcess } from './process.ts';
 
-/** Settings of web that do not concern a worker: one process, no router, jobs in any case. */
+/** Overrides settings of web: a worker is one process, has no router, and always takes jobs. */
 const FIXED = { WEB_CONCURRENCY: '1', SHUTDOWN_DELAY_MS: '0', JOBS_IN_WEB: 'false' };
 
-/** Runs the process type `worker`: it takes jobs; its port answers for its health alone. */
+/** Runs the process type `worker`. It takes jobs, and its port answers only health checks. */
 export function startWorker(options: Pick<AppOptions, 'jobs'> = {}): Promise<void> {
   const environment = { ...process.env, ...FIXED };
   const openListener = (app: FastifyInstance) => new WorkerListener(app);
@@ -19,11 +19,11 @@ class WorkerListener extends HttpListener {
     await super.listen(address).catch((error) => {
       if (error.code !== 'EADDRINUSE') throw error;
       const { port } = address;
-      this.app.log.warn(`Port ${port} is taken: the worker works on, and tells nobody its health`);
+      this.app.log.warn(`Port ${port} is taken: the worker runs without health checks`);
     });
   }
 
-  /** Rejects where jobs are given back; what is left of traces and pools is closed all the same. */
+  /** Rejects if jobs are given back. Traces and pools are closed in any case. */
   override async close(): Promise<void> {
     await this.app.jobs.close().finally(() => super.close());
   }

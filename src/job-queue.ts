@@ -16,7 +16,7 @@ const UnknownJob = createError<[string, string]>(
   'There is no job named %s. These are there: %s.',
 );
 
-/** The app's jobs: sends them through the database, runs them, takes them where asked to. */
+/** The app's jobs: queues them in the database, runs them, and takes queued ones if asked to. */
 export class JobQueue {
   readonly #app: FastifyInstance;
   readonly #jobs: Map<string, Job>;
@@ -34,13 +34,13 @@ export class JobQueue {
   /**
    * Queues a job for a worker.
    *
-   * @returns its id, or null where one with the same key waits already
-   * @throws before anything is queued, where there is no such job, or what is given does not fit
+   * @returns its id, or null if a job with the same key already waits
+   * @throws before anything is queued, if the name is unknown or the payload or options do not fit
    */
   async send<Name extends keyof Jobs>(
     name: Name,
     payload: Jobs[Name],
-    // Of the jobs without a key, the queue would let one wait.
+    // Without a key, the queue would let only one job wait.
     { after = 0, key = randomUUID(), transaction }: SendOptions = {},
   ): Promise<string | null> {
     const { data } = this.check(name, payload);
@@ -57,7 +57,7 @@ export class JobQueue {
     });
   }
 
-  /** Runs a job here, once, and rejects with what it throws. Nothing is queued. */
+  /** Runs a job once, in this process, and rejects with its error. Nothing is queued. */
   async run<Name extends keyof Jobs>(name: Name, payload: Jobs[Name]): Promise<void> {
     const { job, data } = this.check(name, payload);
     const once = { name, id: randomUUID(), attempt: 1, payload: data, headers: {} };
@@ -66,14 +66,14 @@ export class JobQueue {
     if (err) throw err;
   }
 
-  /** @throws where there is no such job, or the payload does not fit */
+  /** @throws if there is no such job, or the payload does not fit */
   check(name: string, payload: unknown): { job: Job; data: object } {
     const job = this.#jobs.get(name);
     if (!job) throw new UnknownJob(name, [...this.#jobs.keys()].sort().join(', '));
     return { job, data: readPayload(name, job, payload) };
   }
 
-  /** Shows each job that is sent or run from now on to this observer, and to no other. */
+  /** Sets the observer of all jobs that are sent or run from now on. It replaces the one before. */
   observe(observer: JobObserver): void {
     this.#observer = observer;
   }
@@ -83,36 +83,36 @@ export class JobQueue {
     this.#taker ??= new JobTaker(this.#app, this.#jobs, this.#observer, () => this.#openDatabase());
   }
 
-  /** What runs here, for the log. */
+  /** The jobs that run in this process, for the log. */
   list(): object[] {
     return this.#taker?.list() ?? [];
   }
 
   /**
-   * Takes no more, and waits for what runs; what is not done in time is given back.
+   * Takes no more jobs, waits for the running ones, and gives back those that are late.
    *
-   * @throws an error that says how many were given back
+   * @throws an error that says how many jobs were given back
    */
   async close(): Promise<void> {
     const { SHUTDOWN_TIMEOUT_MS, SHUTDOWN_DELAY_MS } = this.#app.config;
-    // In a fifth of the time, or two seconds, the queue can be told what was not done.
+    // A fifth of the time, at most two seconds, remains to give the late jobs back.
     const spareMs = Math.min(2_000, SHUTDOWN_TIMEOUT_MS / 5);
     await this.#taker?.close(SHUTDOWN_TIMEOUT_MS - SHUTDOWN_DELAY_MS - spareMs);
     await stopBoss(await this.#boss);
   }
 
-  /** Makes the queues in the database: at a release, and as the embedded database opens. */
+  /** Creates the queues in the database, at a release or when the embedded database opens. */
   async prepare(driver: DatabaseDriver): Promise<string[]> {
     const { log } = this.#app;
     const boss = await startBoss(driver, (err) => log.error({ err }, err.message), OWNER);
     const steps = prepareQueues(boss, this.#jobs);
     if (!('pglite' in driver)) return steps.finally(() => stopBoss(boss));
-    // Later, a transaction can hold the one connection that pg-boss needs to start.
+    // Keep it: later a transaction may hold the one connection that pg-boss needs to start.
     [this.#driver, this.#boss] = [driver, Promise.resolve(boss)];
     return steps;
   }
 
-  /** pg-boss, which is loaded when the first job is sent. */
+  /** Loads pg-boss when the first job is sent. */
   async #openBoss(): Promise<PgBoss> {
     const driver = await this.#openDatabase();
     const { log } = this.#app;
@@ -124,7 +124,7 @@ export class JobQueue {
     return this.#boss;
   }
 
-  /** The embedded database is there when its first query was answered. */
+  /** The driver of the embedded database is known after the first query. */
   async #openDatabase(): Promise<DatabaseDriver> {
     if (!this.#driver) await sql`select 1`.execute(this.#app.db);
     return this.#driver as DatabaseDriver;

@@ -5,12 +5,14 @@ import { CLOCK, HEARTBEAT_S, listQueues, RETRY_LIMIT } from './job-storage.ts';
 
 const DAY_S = 24 * 60 * 60;
 
-/** How often it is asked whether all indexes are built, in milliseconds. */
+/** Milliseconds between two checks whether all indexes are built. */
 const BUILD_POLL_MS = 250;
 
 /**
- * Makes the queues and schedules, removes those of jobs that are gone, and names these steps. The
- * tables were made as pg-boss started. It may run twice, and at once.
+ * Creates the queues and schedules, and removes the queues of jobs that no longer exist. pg-boss
+ * has created its tables at its start. This may run several times, even at the same time.
+ *
+ * @returns the names of the steps
  */
 export async function prepareQueues(boss: PgBoss, jobs: Map<string, Job>): Promise<string[]> {
   await finishBuilds(boss);
@@ -23,7 +25,7 @@ export async function prepareQueues(boss: PgBoss, jobs: Map<string, Job>): Promi
   return [...made.map((name) => `queue ${name}`), ...gone.map((name) => `no queue ${name}`)];
 }
 
-/** pg-boss's migrations leave large indexes to a process that may build them: only this one may. */
+/** Waits until pg-boss has built its large indexes. Only a process with OWNER may build them. */
 async function finishBuilds(boss: PgBoss): Promise<void> {
   for (;;) {
     const states = (await boss.getBamStatus()).map(({ status }) => status);
@@ -40,13 +42,13 @@ async function saveJob(boss: PgBoss, name: string, job: Job): Promise<void> {
     retryLimit: RETRY_LIMIT,
     retryDelay: retryDelayMs / 1_000,
     retryBackoff: true,
-    // The worker itself ends a job that is late. This is for a worker that cannot.
+    // The worker ends a late job itself. This limit is for a worker that cannot.
     expireInSeconds: Math.ceil(timeoutMs / 1_000) + 60,
     heartbeatSeconds: 3 * HEARTBEAT_S,
     retentionSeconds: 365 * DAY_S,
     deleteAfterSeconds: DAY_S,
   };
-  // Of the jobs with one key, `short` lets one wait. A queue that is there keeps its policy.
+  // `short` lets one job of each key wait. An existing queue keeps its policy.
   await boss.createQueue(name, { ...options, policy: 'short' });
   await boss.updateQueue(name, options);
   if (!schedule) return;

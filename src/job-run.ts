@@ -5,15 +5,15 @@ import { checkPayload } from './job-catalog.ts';
 
 export type Headers = Record<string, string>;
 
-/** Sees each job that is sent or run here, as plugins/telemetry does; its errors are thrown. */
+/** Observes the jobs that this process sends and runs, as plugins/telemetry does. It may throw. */
 export interface JobObserver {
-  /** Calls `next` with what is kept with the job; it resolves with the job's id. */
+  /** Calls `next` with the headers to store with the job. `next` resolves with the job's id. */
   send(name: string, next: (headers: Headers) => Promise<string | null>): Promise<string | null>;
   /** Calls `next`, which runs the job and logs its end. */
   run(run: Run, next: () => Promise<Result>): Promise<Result>;
 }
 
-/** Where nobody observes. */
+/** The default, which observes nothing. */
 export const UNOBSERVED: JobObserver = {
   send: (_name, next) => next({}),
   run: (_run, next) => next(),
@@ -23,28 +23,28 @@ export const UNOBSERVED: JobObserver = {
 export interface Run extends Pick<JobRun<unknown>, 'id' | 'attempt' | 'payload'> {
   name: string;
   job: Job;
-  /** What an observer of its sender kept with it. */
+  /** The headers that an observer stored when the job was sent. */
   headers: Headers;
-  /** Aborted with RETURNED where the worker cannot wait for the end. */
+  /** Aborted with RETURNED if the worker cannot wait for the end. */
   controller: AbortController;
 }
 
-/** How a run ended, and how severe that is. */
+/** The log level of each outcome. */
 const LEVELS = { done: 'info', retry: 'warn', failed: 'error', returned: 'info' } as const;
 
 export interface Result {
   outcome: keyof typeof LEVELS;
   durationMs: number;
-  /** What was thrown, or what the run was aborted with. */
+  /** The thrown error, or the reason of the abort. */
   err?: Error;
 }
 
-/** What a run is aborted with when its job is given back. */
+/** The reason of an abort when the job is given back. */
 export const RETURNED = new Error('The worker stops and gives the job back');
 
 /**
- * Runs a job until it ends, is late or is aborted; one that ignores the signal goes on alone. A
- * line of the log sums it up, after `settle` was told how it ended.
+ * Runs a job until it ends, is late or is aborted. A job that ignores the signal goes on in the
+ * background. After `settle` has stored the result, one line of the log sums up the run.
  */
 export async function runJob(
   app: FastifyInstance,
@@ -69,13 +69,13 @@ async function waitForEnd(
   log: FastifyBaseLogger,
 ): Promise<void> {
   if (attempt > job.retries + 1) throw new Error('The worker was killed at the last attempt');
-  // It may come from an older version of the job.
+  // An older version of the job may have sent the payload.
   checkPayload(name, job, payload);
   const { signal } = controller;
   const work = async () => job.run({ app, payload, signal, log, id, attempt });
   const late = new DOMException(`The job took longer than ${job.timeoutMs} ms`, 'TimeoutError');
   const timer = setTimeout(() => controller.abort(late), job.timeoutMs);
-  // At once: what the job makes of the signal comes later, and is not its end.
+  // The run ends at once. The job's own reaction to the signal comes later and does not count.
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   signal.addEventListener('abort', () => reject(signal.reason), { once: true });
   try {
@@ -90,11 +90,11 @@ function judgeFailure({ job, attempt }: Run, thrown: unknown): Omit<Result, 'dur
   return { outcome: attempt > job.retries ? 'failed' : 'retry', err: readError(thrown) };
 }
 
-/** A job may throw anything, also what fails when it is looked at. */
+/** A job may throw any value, even one that cannot be inspected. */
 function readError(thrown: unknown): Error {
   try {
     return thrown instanceof Error ? thrown : new Error(`The job threw ${inspect(thrown)}`);
   } catch {
-    return new Error('The job threw what cannot be read');
+    return new Error('The job threw a value that cannot be read');
   }
 }

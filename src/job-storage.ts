@@ -5,25 +5,25 @@ import type { DatabaseDriver, Tables } from '../plugins/database/index.ts';
 import type { Job } from '../plugins/jobs.ts';
 import type { Headers, Result } from './job-run.ts';
 
-/** The suffix of a job's second queue, for its schedule: each tick is run, without a key. */
+/** The suffix of a job's queue for its schedule. It has no keys, so it keeps each scheduled run. */
 export const CLOCK = '/clock';
 
-/** How long the queue keeps a job that was given up, in seconds; the others are kept for a day. */
+/** How long the queue keeps a failed job, in seconds. It keeps the others for a day. */
 const FAILED_RETENTION_S = 7 * 24 * 60 * 60;
 
-/** How often a worker says that it runs a job, in seconds; silent for three times, it is dead. */
+/** Seconds between heartbeats of a running job. If three are missing, its worker counts as dead. */
 export const HEARTBEAT_S = 5;
 
-/** The worker counts attempts: a job given back is none. So pg-boss never gives up first. */
+/** High, so that pg-boss never gives up first: the worker counts attempts, except returned jobs. */
 export const RETRY_LIMIT = 100_000;
 
 /** How long a job waits for the embedded database's one connection, in milliseconds. */
 const CONNECTION_TIMEOUT_MS = 5_000;
 
-/** Makes the tables: `release`, and the embedded database. */
+/** Options that create the tables, for `release` and the embedded database. */
 export const OWNER: ConstructorOptions = { migrate: true, bamIntervalSeconds: 10 };
 
-/** Looks for jobs of killed workers each 20 s, and for ticks of the clock each 10 s. */
+/** Options that look for jobs of killed workers every 20 s, and for schedules every 10 s. */
 export const TAKER: ConstructorOptions = {
   supervise: true,
   superviseIntervalSeconds: 20,
@@ -35,8 +35,8 @@ export const TAKER: ConstructorOptions = {
 };
 
 /**
- * Starts pg-boss on the app's own connections, its tables in the schema `pgboss`. Without options
- * it sends jobs, changes no table and asks the database for nothing in between.
+ * Starts pg-boss on the app's own connections, with its tables in the schema `pgboss`. Without
+ * options it only sends jobs: it changes no table and sends no queries of its own.
  */
 export async function startBoss(
   driver: DatabaseDriver,
@@ -59,7 +59,7 @@ export async function startBoss(
     openTelemetry: { enabled: false },
     ...options,
   });
-  // Of what its workers meet, pg-boss tells a copy, which is no Error.
+  // For errors of its workers, pg-boss emits a copy that is not an Error.
   boss.on('error', (error) =>
     onError(error instanceof Error ? error : Object.assign(new Error(), error)),
   );
@@ -74,7 +74,10 @@ export async function stopBoss(boss: PgBoss | undefined): Promise<void> {
   await boss?.stop({ graceful: false, close: false });
 }
 
-/** A send inside a transaction, but not as a part of it, would wait for itself. */
+/**
+ * Rejects after a timeout if a transaction holds the embedded database's one connection. A send
+ * inside of that transaction, but without it, would wait forever.
+ */
 export async function waitForConnection(driver: DatabaseDriver): Promise<void> {
   if (!('pglite' in driver)) return;
   const late = sleep(CONNECTION_TIMEOUT_MS, undefined, { ref: false }).then(() => {
@@ -91,25 +94,28 @@ export function listQueues(jobs: Map<string, Job>): string[] {
   return [...jobs].flatMap(([name, { schedule }]) => (schedule ? [name, name + CLOCK] : [name]));
 }
 
-/** What the queue keeps of a job; without headers it is the payload alone. */
+/** The data that the queue stores for a job. Without headers it is the payload itself. */
 export function putHeaders(payload: object, headers: Headers): object {
   if (Object.keys(headers).length === 0) return payload;
   return { '/headers': headers, '/payload': payload };
 }
 
-/** A job that was taken. A tick has no payload, what others queued may be no object. */
+/** Reads a queued job. A scheduled run has no payload, and other programs may queue non-objects. */
 export function readQueued({ id, name, data, retryCount, retryLimit }: JobWithMetadata<unknown>) {
   const { '/headers': headers, '/payload': payload } = Object(data);
   return {
     id,
     name: name.replace(CLOCK, ''),
-    // Each time that a job was given back, one more retry was allowed.
+    // Each return of the job has raised retryLimit by one.
     attempt: retryCount + 1 - (retryLimit - RETRY_LIMIT),
     ...(headers ? { headers, payload } : { headers: {}, payload: data ?? {} }),
   };
 }
 
-/** Tells the queue how a run ended. It keeps an error's name: the message may tell a secret. */
+/**
+ * Stores the result of a run in the queue. It stores only the name of an error, because the message
+ * may contain a secret.
+ */
 export async function settle(
   boss: PgBoss,
   db: Kysely<Tables>,
@@ -130,7 +136,7 @@ export async function settle(
     if (outcome === 'returned') return update({ startAfter: 0, retryLimit: retryLimit + 1 });
     const limits = { retryLimit: retryCount, deleteAfterSeconds: FAILED_RETENTION_S };
     const { updated } = await update(limits);
-    // Now it waits for its retry, so find it by its id alone. Another worker may have it.
+    // The job now waits for its retry, so it is found by id only. Another worker may have it.
     if (updated > 0) await boss.fail(name, id, output, inside);
     return retry;
   });

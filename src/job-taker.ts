@@ -17,10 +17,10 @@ import {
 } from './job-storage.ts';
 import { OperatorError } from './operator-error.ts';
 
-/** How long queues that are empty, or away, are left alone, in milliseconds. */
+/** Milliseconds between polls of queues that are empty or fail. */
 const POLL_MS = 1_000;
 
-/** Takes jobs from all queues, WORKER_CONCURRENCY at once, and tells the queue how they ended. */
+/** Takes jobs from all queues, runs WORKER_CONCURRENCY at once, and stores their results. */
 export class JobTaker {
   readonly #app: FastifyInstance;
   readonly #jobs: Map<string, Job>;
@@ -46,12 +46,12 @@ export class JobTaker {
     this.#ended = this.#takeUntilStopped(openDatabase);
   }
 
-  /** The jobs that run. */
+  /** The running jobs. */
   list(): object[] {
     return Array.from(this.#runs, ({ name, id }) => ({ job: name, id }));
   }
 
-  /** Resolves when no job runs. What runs after `withinMs` is given back: it rejects then. */
+  /** Resolves when no job runs. After `withinMs` it gives the running jobs back, and rejects. */
   async close(withinMs: number): Promise<void> {
     this.#stop.abort();
     const timer = setTimeout(() => {
@@ -60,15 +60,15 @@ export class JobTaker {
     }, withinMs);
     await this.#ended;
     clearTimeout(timer);
-    const message = `Jobs given back, which took longer than SHUTDOWN_TIMEOUT_MS: ${this.#returned}`;
+    const message = `Jobs given back, not done within SHUTDOWN_TIMEOUT_MS: ${this.#returned}`;
     if (this.#returned === 0) return;
     this.#returned = 0;
     throw new OperatorError(message);
   }
 
   async #takeUntilStopped(openDatabase: () => Promise<DatabaseDriver>): Promise<void> {
-    const tell = (error: Error) => this.#outage.noteOwn(error);
-    const start = async () => startBoss(await openDatabase(), tell, TAKER);
+    const onError = (error: Error) => this.#outage.noteOwn(error);
+    const start = async () => startBoss(await openDatabase(), onError, TAKER);
     const boss = await this.#persist('start', start);
     while (boss && !this.#isStopping()) await this.#takeAll(boss);
     while (this.#runs.size > 0) await once(this.#events, 'ended');
@@ -79,7 +79,7 @@ export class JobTaker {
     return this.#stop.signal.aborted || this.#app.readiness.draining;
   }
 
-  /** Goes through the queues once, and waits a moment where they are empty. */
+  /** Goes through the queues once. If all are empty, it waits a moment. */
   async #takeAll(boss: PgBoss): Promise<void> {
     let taken = 0;
     for (const queue of listQueues(this.#jobs)) {
@@ -93,7 +93,7 @@ export class JobTaker {
     if (taken === 0) await sleep(POLL_MS, undefined, { signal }).catch(() => undefined);
   }
 
-  /** @returns how many jobs may begin */
+  /** @returns how many jobs may start */
   async #waitForSlot(): Promise<number> {
     const { signal } = this.#stop;
     const { WORKER_CONCURRENCY } = this.#app.config;
@@ -115,14 +115,14 @@ export class JobTaker {
       this.#persist(`${run.id} end`, () => settle(boss, this.#app.db, queued, result));
     const { outcome } = await this.#observer.run(run, () => runJob(this.#app, run, save));
     clearInterval(beat);
-    // What comes after the end of the run would never be asked again.
+    // A heartbeat that fails after the end of the run is never sent again, so its problem ends too.
     touched.then(() => this.#outage.end(run.id));
     if (outcome === 'returned') this.#returned += 1;
     this.#runs.delete(run);
     this.#events.emit('ended');
   }
 
-  /** Tries until it succeeds, or until nobody waits any more: the result is undefined then. */
+  /** Tries until it succeeds or until nobody waits for the result, which is then undefined. */
   async #persist<Result>(
     part: string,
     attempt: () => Promise<Result>,

@@ -46,7 +46,7 @@ test('run rejects with what the job throws, without a retry', async (t) => {
   await t.rejects(app.jobs.run('work', { how: 'throw text' }), { message: /threw 'no error'/ });
   t.equal(lines.filter(({ outcome }) => outcome).length, 2);
   const unreadable = app.jobs.run('work', { how: 'throw unreadable' });
-  await t.rejects(unreadable, { message: 'The job threw what cannot be read' });
+  await t.rejects(unreadable, { message: 'The job threw a value that cannot be read' });
 });
 
 test('A late job is aborted; one that ignores its signal is abandoned', async (t) => {
@@ -122,7 +122,7 @@ test('A file in jobs/ without a valid job keeps the app from starting', async (t
     [
       'käfer.js',
       `export default { schema: {}, ${run}, retries: 1, retryDelayMs: 0, timeoutMs: 1 };`,
-      /käfer\.js: a job is named with letters, digits, "_", "-" and "\."/,
+      /käfer\.js: a job name has only letters, digits, "_", "-" and "\."/,
     ],
   ] as const)
     await t.rejects(buildAppWithJob(t, name, code), { message }, name);
