@@ -11,15 +11,15 @@ import { findPort, makeFolder, RunningProcess } from './processes.ts';
 const START_TIMEOUT_MS = 120_000;
 
 export interface AppOptions {
-  /** Variables over those that the app needs to start; there are no others. */
+  /** Variables beside those that the app needs. The process has no others. */
   environment?: Record<string, string>;
-  /** A PostgreSQL server of its own instead of the embedded database. */
+  /** Use a new PostgreSQL server instead of the embedded database. */
   postgres?: boolean;
-  /** Where dist/ is; without it the app is built. */
+  /** The folder of dist/. Without it, the app is built. */
   folder?: string;
 }
 
-/** The built app as it runs; disposing of it ends it and its database. */
+/** A running built app. Disposing ends the app and its database. */
 export interface RunningApp extends AsyncDisposable {
   url: string;
   port: number;
@@ -54,7 +54,7 @@ export async function startApp({
   return { url, port, process, [Symbol.asyncDispose]: () => started.disposeAsync() };
 }
 
-/** Runs a process type of the built app under an environment that holds nothing else. */
+/** Runs a process type of the built app with these variables alone. */
 export function runApp(
   type: 'web' | 'worker' | 'release',
   environment: Record<string, string>,

@@ -5,7 +5,7 @@ import path from 'node:path';
 
 const ROOT = path.dirname(import.meta.dirname);
 
-/** What the build neither needs nor may find. */
+/** Files that the build does not need and must not find. */
 const LEFT_OUT = [
   '.git',
   '.tap',
@@ -21,8 +21,7 @@ const LEFT_OUT = [
 let folder: string | undefined;
 
 /**
- * Runs `npm run build`, once, in a copy of the app in a temporary folder: somebody may be working
- * in this one.
+ * Runs `npm run build` once, in a temporary copy, because this folder may be in use.
  *
  * @returns the folder in which dist/ is
  */

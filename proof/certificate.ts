@@ -4,9 +4,7 @@ import { makeFolder } from './processes.ts';
 
 const OPTIONS = '-x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj /CN=localhost';
 
-/**
- * The files of a certificate for localhost and 127.0.0.1 that nobody vouches for, and of its key.
- */
+/** Creates the files of an untrusted certificate for localhost and 127.0.0.1, and of its key. */
 export async function createCertificate(): Promise<{ cert: string; key: string }> {
   const folder = await makeFolder('certificate');
   const [cert, key] = [path.join(folder, 'cert.pem'), path.join(folder, 'key.pem')];

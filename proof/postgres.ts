@@ -8,13 +8,10 @@ import { findPort, makeFolder, pickUser, RunningProcess } from './processes.ts';
 
 const execute = promisify(execFile);
 
-/** Where Debian keeps PostgreSQL's programs, which are not on the PATH. */
+/** Debian's folder of PostgreSQL's programs, which are not on the PATH. */
 const DEBIAN = '/usr/lib/postgresql';
 
-/**
- * A PostgreSQL server of its own, on loopback, in a temporary folder; when it is disposed of, it
- * has ended.
- */
+/** A temporary PostgreSQL server on loopback. Disposing ends it. */
 export class PostgresServer implements AsyncDisposable {
   readonly url: string;
   readonly #programs: string;
@@ -29,7 +26,7 @@ export class PostgresServer implements AsyncDisposable {
     this.url = `postgres://proof@127.0.0.1:${port}/postgres`;
   }
 
-  /** Creates it with an empty database and starts it. */
+  /** Creates a server with an empty database and starts it. */
   static async create(): Promise<PostgresServer> {
     const programs = await findPrograms();
     const folder = await makeFolder('postgres');
@@ -53,7 +50,7 @@ export class PostgresServer implements AsyncDisposable {
     return server;
   }
 
-  /** Starts it, again after kill(), and resolves when it answers. */
+  /** Starts the server, also after kill(), and resolves when it answers. */
   async start(): Promise<void> {
     const settings = [
       'listen_addresses=127.0.0.1',
@@ -75,7 +72,7 @@ export class PostgresServer implements AsyncDisposable {
     await this.#server.waitForLine('database system is ready to accept connections');
   }
 
-  /** SIGKILL to the server and to all processes that serve its connections. */
+  /** Sends SIGKILL to the server and to the processes of its connections. */
   async kill(): Promise<void> {
     const { stdout } = await execute('ps', ['-A', '-o', 'pid=,ppid=']);
     const processes = stdout
@@ -90,7 +87,7 @@ export class PostgresServer implements AsyncDisposable {
     await this.#server?.ended;
   }
 
-  /** Runs one statement on a connection of its own. */
+  /** Runs one statement on a new connection. */
   async query<Row extends pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<Row[]> {
     const client = new pg.Client({ connectionString: this.url });
     await client.connect();
@@ -125,6 +122,6 @@ function killIfThere(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // Without its server, it has ended by itself.
+    // The process has ended together with its server.
   }
 }

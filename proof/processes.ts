@@ -7,13 +7,13 @@ import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 
-/** How long a process may take to end after SIGTERM before it is killed, in milliseconds. */
+/** The time after SIGTERM until a process is killed, in milliseconds. */
 const END_TIMEOUT_MS = 30_000;
 
 const children = new Set<ChildProcess>();
 const folders = new Set<string>();
 
-// Whatever ends a proof, nothing of it stays behind.
+// Kill the processes and delete the folders at the end of a proof, whatever ends it.
 process.once('exit', () => {
   for (const child of children) child.kill('SIGKILL');
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
@@ -21,12 +21,12 @@ process.once('exit', () => {
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
 export interface RunOptions {
-  /** All that it gets to see of an environment. */
+  /** The complete environment. */
   environment?: NodeJS.ProcessEnv;
   folder?: string;
-  /** Whose process it is: some servers refuse to run as root. */
+  /** The user of the process: some servers refuse to run as root. */
   user?: { uid: number; gid: number } | undefined;
-  /** What it says is thrown away, `lines` stays empty. */
+  /** Discards the output; `lines` stays empty. */
   silent?: boolean;
 }
 
@@ -35,9 +35,9 @@ export interface Ending {
   signal: NodeJS.Signals | null;
 }
 
-/** A program that a proof has started; disposing of it sends SIGTERM and waits for its end. */
+/** A program that a proof has started. Disposing sends SIGTERM and waits for its end. */
 export class RunningProcess implements AsyncDisposable {
-  /** What it has said, on stdout and stderr. */
+  /** The lines of stdout and stderr. */
   readonly lines: string[] = [];
   /** Resolves when it has ended. */
   readonly ended: Promise<Ending>;
@@ -75,7 +75,7 @@ export class RunningProcess implements AsyncDisposable {
     this.#child.kill(name);
   }
 
-  /** Resolves with the first line, counted from the given one on, that has the text. */
+  /** Resolves with the first line from index `from` on that contains the text. */
   async waitForLine(text: string, from = 0): Promise<string> {
     for (let position = from; ; position++) {
       while (position >= this.lines.length) {
@@ -109,14 +109,14 @@ export class RunningProcess implements AsyncDisposable {
   }
 }
 
-/** A folder in the system's temporary one that is deleted when the proof ends. */
+/** Creates a temporary folder, which is deleted at the end of the proof. */
 export async function makeFolder(name: string): Promise<string> {
   const folder = await mkdtemp(path.join(os.tmpdir(), `poort-${name}-`));
   folders.add(folder);
   return folder;
 }
 
-/** A port of the loopback address that nobody listens on. */
+/** Finds a free port of the loopback address. */
 export async function findPort(): Promise<number> {
   const server = net.createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -127,14 +127,14 @@ export async function findPort(): Promise<number> {
 }
 
 /**
- * The unprivileged user that servers run as which refuse to run as root, or nobody else than who
- * runs the proof.
+ * Returns an unprivileged user for servers that refuse to run as root; undefined if the proof does
+ * not run as root.
  */
 export function pickUser(): { uid: number; gid: number } | undefined {
   return process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : undefined;
 }
 
-/** Whether somebody takes connections on a port of the loopback address. */
+/** Whether a port of the loopback address accepts connections. */
 export async function isOpen(port: number): Promise<boolean> {
   const socket = net.connect(port, '127.0.0.1');
   const open = await once(socket, 'connect').then(

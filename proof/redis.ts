@@ -1,6 +1,6 @@
 import { findPort, makeFolder, pickUser, RunningProcess } from './processes.ts';
 
-/** A Redis server of its own, on loopback, that keeps nothing; disposing of it ends it. */
+/** Starts a temporary Redis server on loopback. Disposing ends it. */
 export async function startRedis(): Promise<AsyncDisposable & { url: string }> {
   const port = await findPort();
   const folder = await makeFolder('redis');

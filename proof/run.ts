@@ -4,8 +4,8 @@ import { Tally } from './tally.ts';
 import { installTools } from './tools.ts';
 
 /**
- * What each folder of proof/ exports from its index.ts, whose first line is a comment that says
- * what it proves. Flags come as they were typed after `--`: npm run proof NAME -- --flag
+ * The exports of the index.ts of each proof. Its first line is a comment that describes the proof.
+ * Flags are those after `--`: npm run proof NAME -- --flag
  */
 interface Proof {
   prove(tally: Tally, flags: string[]): Promise<void>;

@@ -1,11 +1,11 @@
-/** Counts what holds and what does not, and says each as soon as it is known. */
+/** Counts passed and failed checks, and prints each result at once. */
 export class Tally {
   #passed = 0;
   #failed = 0;
 
   /**
-   * Passes when `run` resolves, with what it resolves with as a remark; fails with the message of
-   * what it throws.
+   * Passes if `run` resolves, and prints the resolved value as a remark; fails with the error's
+   * message.
    */
   async check(name: string, run: () => unknown): Promise<void> {
     try {
@@ -18,14 +18,14 @@ export class Tally {
     }
   }
 
-  /** Prints the sums and lets the process end with 1 where anything failed. */
+  /** Prints the totals; the exit code is 1 if a check failed. */
   close(): void {
     console.log(`\n${this.#passed} passed, ${this.#failed} failed`);
     if (this.#failed > 0) process.exitCode = 1;
   }
 }
 
-/** A failed assertion says it in its message; where anything else comes from, its stack tells. */
+/** A failed assertion is explained by its message, any other error by its stack. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.name === 'AssertionError' ? error.message : (error.stack ?? error.message);

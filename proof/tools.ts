@@ -3,10 +3,9 @@ import { statSync } from 'node:fs';
 import path from 'node:path';
 
 /**
- * Installs what a folder with a package.json of its own needs, where that is missing or older than
- * its lock file: proof/ and examples/ have tools that the app does not need.
+ * Installs the packages of proof/ or examples/ if they are missing or older than the lock file.
  *
- * @throws {Error} that names the folder, when npm ci fails in it
+ * @throws {Error} that names the folder, if npm ci fails
  */
 export function installTools(folder: string): void {
   const installedAt = readTime(path.join(folder, 'node_modules/.package-lock.json'));

@@ -1,4 +1,4 @@
 import { runTests } from './group.ts';
 
-// What is attached is late or away in these tests, which takes time and no processor.
+// In these tests, attached services are slow or down, which takes time but no processor.
 await runTests(['plugins/{backing-app,readiness,redis}.test.ts'], 4);

@@ -3,14 +3,14 @@ import path from 'node:path';
 
 const ROOT = path.dirname(import.meta.dirname);
 
-/** The numbers of the demands in docs/contract.md. */
+/** Lists the numbers of the demands in docs/contract.md. */
 export function listDemands(): number[] {
   return [...read('docs/contract.md').matchAll(/^\| (\d+) \|/gm)].map(([, number]) =>
     Number(number),
   );
 }
 
-/** The numbers in front of the titles of tests and of checks of proofs, in their order. */
+/** Lists the contract numbers in the titles of tests and proofs, sorted. */
 export function listNumbers(): number[] {
   const files = globSync('{test,proof}/**/*.ts', {
     cwd: ROOT,

@@ -4,12 +4,11 @@ import { pathToFileURL } from 'node:url';
 import { t } from 'tap';
 
 /**
- * Runs tests in one process: most of what a small file takes is loading the app. Each file can
- * still be run alone, and its tests have to pass wherever they come: they share a process, and no
- * state.
+ * Runs test files in one process, because loading the app takes most of a small file's time. Each
+ * file can also run alone. Its tests must pass in any order, and share a process but no state.
  *
  * @param files globs of this folder
- * @param jobs how many tests run at the same time, where they wait for others most of the time
+ * @param jobs how many tests run concurrently, for tests that mostly wait
  */
 export async function runTests(files: string[], jobs = 1): Promise<void> {
   t.jobs = jobs;

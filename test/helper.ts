@@ -18,12 +18,12 @@ export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 /** A PostgreSQL server that is down: nothing listens on port 1. */
 export const DOWN = 'postgres://poort:hunter2@127.0.0.1:1/poort';
 
-/** What runs the built app: the Node of the tests, unless TEST_NODE is the path of another one. */
+/** The Node that runs the built app: that of the tests, or TEST_NODE. */
 export const NODE = process.env.TEST_NODE || process.execPath;
 
 export type Environment = Record<string, string>;
 
-/** A line of the log: what pino writes always, and whatever was logged. */
+/** A log line: pino's own fields, and the logged ones. */
 export interface LogLine extends Record<string, unknown> {
   level: number;
   time: number;
@@ -31,15 +31,15 @@ export interface LogLine extends Record<string, unknown> {
 }
 
 /**
- * The app as production builds it, on a database in memory (opened by its first query), closed
- * after the test.
+ * Builds the app as production does, on a database in memory, which opens at its first query. The
+ * app is closed after the test.
  */
 export async function buildTestApp(
   t: Test,
   environment: Environment = {},
   options: Omit<AppOptions, 'environment'> = {},
 ): Promise<FastifyInstance> {
-  // A busy machine takes long to create a database.
+  // A busy machine needs long to create a database, so requests get a long time-out.
   const defaults = {
     DATABASE_URL: 'pglite:memory',
     LOG_LEVEL: options.logger ? 'info' : 'silent',
@@ -51,7 +51,10 @@ export async function buildTestApp(
 }
 
 /**
- * The app with one more file of routes, whose code this is, and the lines that it logs from now on.
+ * Builds the app with one more route file.
+ *
+ * @param code the code of that file
+ * @returns the app, and the lines that it logs from now on
  */
 export async function buildAppWithRoutes(
   t: Test,
@@ -67,7 +70,7 @@ export async function buildAppWithRoutes(
   return { app, lines };
 }
 
-/** The app's own logger, its lines kept for the test. */
+/** Creates the app's logger, and keeps its lines. */
 export function captureLog(): { logger: Logger; lines: LogLine[] } {
   const lines: LogLine[] = [];
   return { logger: createLogger({ write: (line) => void lines.push(JSON.parse(line)) }), lines };
@@ -75,9 +78,9 @@ export function captureLog(): { logger: Logger; lines: LogLine[] } {
 
 export interface ProcessOptions {
   /**
-   * A process type of the Procfile; `fixture`: `web` with the routes of test/fixture beside the
-   * app's; `cluster`: the primary of src/cluster.ts, with workers of test/fixture; `job-worker` and
-   * `job-command`: `worker` and `job` with its jobs.
+   * A process type of the Procfile, or one of test/fixture: `fixture` is `web` with additional
+   * routes; `cluster` is the primary of src/cluster.ts with special workers; `job-worker` and
+   * `job-command` are `worker` and `job` with additional jobs.
    */
   entry:
     | 'web'
@@ -89,37 +92,34 @@ export interface ProcessOptions {
     | 'cluster'
     | 'job-worker'
     | 'job-command';
-  /** What the workers of `cluster` do. */
+  /** What the workers of `cluster` do: see test/fixture/cluster.ts. */
   mode?: string;
-  /** What follows the file on the command line. */
+  /** Command line arguments. */
   args?: string[];
-  /**
-   * All that the process gets, beside PORT=0 and HOST=127.0.0.1; an empty string is an unset
-   * variable.
-   */
+  /** The complete environment, except PORT=0 and HOST=127.0.0.1. An empty string means not set. */
   environment: Environment;
-  /**
-   * `dist` is what production runs, in an environment that is empty otherwise; `src` is measured
-   * for coverage.
-   */
+  /** `dist` (default) is the built app, with no other variables; `src` is measured for coverage. */
   source?: 'dist' | 'src';
-  /** The Node to run, and what runs it. */
+  /** The command that runs Node, with its arguments. */
   node?: string[];
-  /** Where dist/ is, and the process runs. */
+  /** The folder of dist/, and the working directory. */
   folder?: string;
 }
 
 export interface TestProcess {
   pid: number;
-  /** Of the line that says where it listens; empty where it ended before. */
+  /** The URL on which it listens; empty if it ended before that. */
   url: string;
   /** The log so far. */
   lines: LogLine[];
-  /** What came on stdout without being a JSON object, and everything on stderr. */
+  /** Lines of stdout that are not JSON objects, and everything on stderr. */
   noise: string[];
   /** The exit code, or the signal that ended it. */
   exited: Promise<number | string>;
-  /** The first line with this in its message; rejects when the process ends without one. */
+  /**
+   * Resolves with the first line whose message contains this; rejects when the process ends without
+   * one.
+   */
   waitForLine(message: string): Promise<LogLine>;
   signal(name: NodeJS.Signals): void;
   /** Writes to the process's stdin. */
@@ -128,24 +128,21 @@ export interface TestProcess {
   end(): void;
 }
 
-/** What runs still, also where the tests end without their teardown: at tap's time-out. */
+/** Running processes, to kill them even if the tests end without teardown, at tap's time-out. */
 const running = new Set<ChildProcess>();
 
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/**
- * Starts a process; resolves when it listens or has ended. What still runs after the test is
- * killed.
- */
+/** Starts a process; resolves when it listens or has ended. It is killed after the test. */
 export async function startProcess(t: Test, options: ProcessOptions): Promise<TestProcess> {
   const started = spawnProcess(t, options);
   const listening = await started.waitForLine('Server listening at').catch(() => undefined);
   return Object.assign(started, { url: listening?.msg.replace(/^.* /, '') ?? '' });
 }
 
-/** Runs a process to its end, with these lines on its stdin. */
+/** Runs a process to its end, with `input` on its stdin. */
 export async function runProcess(t: Test, options: ProcessOptions, input = '') {
   const started = spawnProcess(t, options);
   started.write(input);
@@ -160,8 +157,7 @@ export function spawnProcess(t: Test, options: ProcessOptions): TestProcess {
   const variables = { PORT: '0', HOST: '127.0.0.1', ...environment };
   const node = options.node ?? [source === 'dist' ? NODE : process.execPath];
   const command = [...node, ...findEntry(options), ...(options.args ?? [])];
-  // tap adds its own variables to the environment of every child, to measure it: `env -i` takes
-  // them away again.
+  // tap adds variables to each child to measure coverage: `env -i` removes them.
   const empty = [
     'env',
     '-i',
@@ -217,7 +213,7 @@ function readLog(stdout: NodeJS.ReadableStream, exited: Promise<unknown>) {
   return { lines, noise, waitForLine };
 }
 
-/** A port that nobody listens on, at this moment. */
+/** Finds a port that is free at this moment. */
 export async function findFreePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -227,19 +223,17 @@ export async function findFreePort(): Promise<number> {
   return port;
 }
 
-/** A folder of the test's own, removed after it. */
+/** Creates a folder that is deleted after the test. */
 export async function createFolder(t: Test): Promise<string> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'poort-'));
   t.teardown(() => rm(folder, { recursive: true, force: true }));
   return folder;
 }
 
-/**
- * How long a condition may take to come true, in milliseconds: a machine that is busy takes long.
- */
+/** The time-out of poll(), in milliseconds: long enough for a busy machine. */
 const POLL_MS = 120_000;
 
-/** Resolves when the condition holds, which is asked again and again. */
+/** Resolves when the condition is true; checks it every 20 ms. */
 export async function poll(condition: () => boolean | Promise<boolean>): Promise<void> {
   const startedAt = performance.now();
   while (!(await condition())) {
@@ -249,14 +243,18 @@ export async function poll(condition: () => boolean | Promise<boolean>): Promise
   }
 }
 
-/** Resolves when nobody listens there any more. */
+/** Resolves when the port refuses connections. */
 export async function waitForClosedPort(url: string): Promise<void> {
   const isClosed = (error: Error) =>
     (error.cause as NodeJS.ErrnoException | undefined)?.code === 'ECONNREFUSED';
   await poll(() => fetch(url).then(() => false, isClosed));
 }
 
-/** Sends SIGINT again and again until the process has ended, and returns how it did. */
+/**
+ * Sends SIGINT until the process has ended.
+ *
+ * @returns its exit code or signal
+ */
 export async function interruptUntilEnded({
   exited,
   signal,
@@ -272,7 +270,7 @@ export async function interruptUntilEnded({
   return exited;
 }
 
-/** Writes files, and the folders they need, into a folder. */
+/** Writes files and their folders into a folder. */
 export async function writeFiles(folder: string, files: Record<string, string>): Promise<void> {
   for (const [name, text] of Object.entries(files)) {
     const file = path.join(folder, name);

@@ -1,7 +1,7 @@
 import { runTests } from './group.ts';
 
-// Each database that a test opens has a listener for the end of the process.
+// Each opened database adds a listener for the exit.
 process.setMaxListeners(50);
 
-// To open the first one takes a second of a process, so what needs a database is in this one.
+// Opening the first database takes a second per process, so these tests share one.
 await runTests(['{routes,jobs,plugins/database}/**/*.test.ts']);

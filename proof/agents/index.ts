@@ -1,5 +1,4 @@
-// Agents that instrument the process see the built app: OpenTelemetry's own instrumentations, a
-// --require hook, a native addon
+// Agents see the built app: OpenTelemetry's instrumentations, a --require hook and a native addon
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { cp, mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
@@ -11,7 +10,7 @@ import { findPort, makeFolder, type RunningProcess } from '../processes.ts';
 import { release, startProgram } from '../routing/web.ts';
 import type { Tally } from '../tally.ts';
 
-/** As an owner installs them: what OpenTelemetry documents for programs of ES modules. */
+/** The packages that OpenTelemetry documents for programs of ES modules. */
 const AGENT = '@opentelemetry/auto-instrumentations-node@0.82';
 
 const START_AGENT = `
@@ -20,7 +19,7 @@ const START_AGENT = `
   await import('@opentelemetry/auto-instrumentations-node/register');
 `;
 
-/** Says of each package that is required, or imported through require, which file that is. */
+/** Prints the file of each required package. */
 const REQUIRE_HOOK = `
   const { Module } = require('node:module');
   const load = Module._load;
@@ -30,7 +29,7 @@ const REQUIRE_HOOK = `
   };
 `;
 
-/** The least that a native addon can be: Node-API, whose binaries fit every Node. */
+/** A minimal native addon. It uses Node-API, so its binary runs on each version of Node. */
 const ADDON = `
   #include <node_api.h>
   static napi_value answer(napi_env env, napi_callback_info info) {
@@ -73,7 +72,7 @@ async function proveOpenTelemetry(postgres: PostgresServer): Promise<string> {
   };
   await using web = await startWeb(folder, postgres, '/notes', environment);
   const { trace_id } = JSON.parse(await web.waitForLine('"path":"/notes"'));
-  // Spans come in the order of their end: that of the request is its trace's last.
+  // Spans arrive in the order of their end, so the request's span is the last of its trace.
   const at = web.lines.indexOf(await web.waitForLine(`traceId: '${trace_id}'`));
   await web.waitForLine("'url.path': '/notes'", at);
   const output = web.lines.join('\n');
@@ -114,7 +113,7 @@ async function proveAddon(postgres: PostgresServer): Promise<void> {
   await using _web = await startWeb(folder, postgres, '/addon');
 }
 
-/** The built app with its packages, but for one whose place is needed. */
+/** Copies the built app and its packages, except `without`, which the test installs itself. */
 async function copyBuild(without?: string): Promise<string> {
   const built = buildApp();
   const folder = await makeFolder('agents');
@@ -127,7 +126,7 @@ async function copyBuild(without?: string): Promise<string> {
   return folder;
 }
 
-/** Starts the built app as the Procfile does, and asks it for a path until it answers with 200. */
+/** Starts the built app as the Procfile does, and requests a path until it answers 200. */
 async function startWeb(
   folder: string,
   postgres: PostgresServer,
@@ -146,7 +145,7 @@ async function startWeb(
   return web;
 }
 
-/** The machine's, without what npm says to the scripts that it runs. */
+/** The machine's environment, without the variables that npm adds. */
 function readEnvironment(): NodeJS.ProcessEnv {
   const entries = Object.entries(process.env).filter(([name]) => !name.startsWith('npm_'));
   return Object.fromEntries(entries);

@@ -3,14 +3,16 @@ import { measureGrowth } from '../../test/src/growth.ts';
 import { findReaders } from '../../test/src/readers.ts';
 import type { Tally } from '../tally.ts';
 
-/** The most that 64 KiB may take, in milliseconds, and how often the time for 1 KiB that may be. */
+/** The maximum time for 64 KiB in milliseconds, and the maximum ratio to the time for 1 KiB. */
 const MAX_MS = 1;
 const MAX_GROWTH = 70;
 
-/** How often a machine that does something else is asked. */
+/** The number of tries: a busy machine needs more than one. */
 const TRIES = 10;
 
-/** Measures what reads bytes of clients and servers, as the suite does, and bounds its time. */
+/**
+ * Measures each parser of client and server bytes, as the suite does, with a bound for its time.
+ */
 export async function proveExpressions(tally: Tally): Promise<void> {
   for (const [name, read, prepare] of await findReaders())
     await tally.check(`Time is linear in the input and below ${MAX_MS} ms: ${name}`, async () => {

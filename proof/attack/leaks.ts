@@ -4,20 +4,20 @@ import { ownLeaks } from './leaks/own.ts';
 import { postgresLeaks } from './leaks/postgres.ts';
 import { redisLeaks } from './leaks/redis.ts';
 
-/** Where real errors come from. */
+/** The servers that cause real errors. */
 export interface Servers {
   postgresUrl: string;
   redisUrl: string;
-  /** A server that answers each request with 401 and its own query as cookie and body. */
+  /** Answers each request with 401, and repeats the query in a cookie and the body. */
   httpUrl: string;
 }
 
-/** Gives or throws what is logged: an error, fields or a text. The secret is somewhere in it. */
+/** Returns or throws a value to log: an error, fields or a text that contains the secret. */
 export type Leak = (secret: string, servers: Servers) => unknown;
 
 export type Leaks = Record<string, Leak>;
 
-/** All of them, with a name. */
+/** All leaks by name. */
 export const leaks: [string, Leak][] = [
   ...nameAll('pg', postgresLeaks),
   ...nameAll('ioredis', redisLeaks),

@@ -8,14 +8,14 @@ import { buildApp } from '../build.ts';
 import { findPort, makeFolder } from '../processes.ts';
 import type { Tally } from '../tally.ts';
 
-/** Each is a line of the log of 2 KB: together they are more than is kept. */
+/** Each request logs a line of 2 KB. Together they exceed the buffer. */
 const REQUESTS = 3_000;
 const PATH = `/${'x'.repeat(1_500)}`;
 
 /** From SIGTERM to the end, in milliseconds: a bound for what hangs, not a measurement. */
 const STOP_MS = 60_000;
 
-/** Lets nobody read the log, and its disk be full. */
+/** Stops reading the log, and fills its disk. */
 export async function proveLog(tally: Tally): Promise<void> {
   for (const workers of ['1', '2'])
     await tally.check(`The app serves while nobody reads its log, WEB_CONCURRENCY=${workers}`, () =>
@@ -51,12 +51,12 @@ async function fillDisk(): Promise<string> {
   }
 }
 
-/** Takes what room is left. */
+/** Fills the rest of the disk. */
 function fill(file: string, size: number): void {
   try {
     writeFileSync(file, 'x'.repeat(size), { flag: 'a' });
   } catch {
-    // That much was not there.
+    // The disk has less space than that.
   }
 }
 
@@ -86,7 +86,7 @@ async function askMany(port: number): Promise<void> {
   const ask = async () => {
     const answer = await fetch(`http://127.0.0.1:${port}${PATH}`);
     await answer.arrayBuffer();
-    // A machine that is busy refuses some of so many at once.
+    // A busy machine refuses some of so many concurrent requests.
     assert.ok([404, 414, 503].includes(answer.status), `${answer.status}`);
   };
   await Promise.all(Array.from({ length: 50 }, ask));

@@ -11,14 +11,14 @@ const READERS = 300;
 const PAGE_BYTES = 4 * 1024 * 1024;
 const MAX_RISE_MIB = 250;
 
-/** When the last reader that stands still has to be gone, in milliseconds. */
+/** The maximum time until the last blocked client is disconnected, in milliseconds. */
 const GONE_MS = 60_000;
 
-/** What the slow reader takes at a time, and how long it rests then, in milliseconds. */
+/** How much the slow client reads at a time, and its pause between reads in milliseconds. */
 const SIP_BYTES = 256 * 1024;
 const REST_MS = 500;
 
-/** Asks for large pages and does not read them, beside a reader that is slow but steady. */
+/** Requests large pages without reading them, beside a slow but steady client. */
 export async function proveReaders(tally: Tally): Promise<void> {
   await tally.check(
     `The app serves while ${READERS} clients request 4 MB each and stop reading`,
@@ -70,10 +70,7 @@ function readMiB(pid: number): number {
   return Math.round(Number(kib) / 1024);
 }
 
-/**
- * A reader that stands still hears of its end only by writing: TCP tells nothing to who does not
- * read.
- */
+/** Writes to detect the disconnect: TCP does not report it to a client that does not read. */
 async function ask(port: number): Promise<Socket> {
   const socket = connect(port, '127.0.0.1').on('error', () => socket.destroy());
   await once(socket, 'connect');

@@ -8,10 +8,10 @@ import { startRedis } from '../redis.ts';
 import type { Tally } from '../tally.ts';
 import { type Leak, leaks, type Servers } from './leaks.ts';
 
-/** As many the corpus has to have. */
+/** The minimum number of secrets. */
 const LEAST = 60;
 
-/** Logs real errors and what an app may log by mistake: no secret may be in a line. */
+/** Logs real errors and common mistakes. No log line may contain a secret. */
 export async function proveSecrets(tally: Tally): Promise<void> {
   await using postgres = await PostgresServer.create();
   await using redis = await startRedis();
@@ -33,7 +33,7 @@ export async function proveSecrets(tally: Tally): Promise<void> {
   server.close();
 }
 
-/** @returns the message of an error, which shows that it is the one that was meant */
+/** @returns the message of the error, to show that it is the intended one */
 async function proveSecret(leak: Leak, index: number, servers: Servers): Promise<string> {
   const secret = `hunter${index}-correct-horse-battery`;
   const lines: string[] = [];

@@ -3,22 +3,22 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { runApp } from '../app.ts';
 import type { Tally } from '../tally.ts';
 
-/** From one moment of the boot to the next, in milliseconds. */
+/** The time between two moments of the boot, in milliseconds. */
 const STEP_MS = 5;
 const MOMENTS = 100;
 
-/** So many boots at a time: more would only take turns. */
+/** The number of concurrent boots. More would only wait for a processor. */
 const AT_ONCE = 2;
 
-/** SHUTDOWN_DELAY_MS: the least that an end takes after the port is bound, in milliseconds. */
+/** SHUTDOWN_DELAY_MS: the minimum time to stop after the port is bound, in milliseconds. */
 const DELAY_MS = 200;
 
-/** How long an end may take, in milliseconds: a bound for what hangs, not a measurement. */
+/** The time after which a stop counts as hanging, in milliseconds. */
 const HANG_MS = 60_000;
 
 const SIGNALS = [['SIGTERM'], ['SIGINT'], ['SIGTERM', 'SIGTERM', 'SIGTERM']] as const;
 
-/** Sends signals at every moment of the boot, of one process and of workers. */
+/** Sends signals at each moment of the boot, to one process and to workers. */
 export async function proveSignals(tally: Tally): Promise<void> {
   for (const workers of ['1', '2'])
     await tally.check(
@@ -47,7 +47,7 @@ async function sweep(workers: string): Promise<string> {
   return `${endings.length} times exit 0, ${figures}; ${early} before the first line`;
 }
 
-/** @returns how it ended, or nothing where the program's first line had not run yet */
+/** @returns the exit, or undefined if the program's first line had not run yet */
 async function interrupt(moment: number, workers: string) {
   const app = runApp('web', {
     PORT: '0',
@@ -59,7 +59,7 @@ async function interrupt(moment: number, workers: string) {
   await sleep(moment * STEP_MS);
   for (const signal of SIGNALS[moment % SIGNALS.length]!) app.signal(signal);
   const startedAt = performance.now();
-  // It ends when nobody holds its stdout any more: the workers are gone too.
+  // `ended` waits until stdout is closed, so the workers have ended too.
   const timer = setTimeout(() => app.signal('SIGKILL'), HANG_MS);
   const { code, signal } = await app.ended;
   clearTimeout(timer);

@@ -17,7 +17,7 @@ import {
   signByIssuer,
 } from './signed-tokens.ts';
 
-/** Each is refused in the same way, and nobody looks where an attacker says that the key is. */
+/** Each token gets the same answer, and no URL of an attacker's key is requested. */
 export async function proveBadTokens(
   app: RunningApp,
   issuer: RealIssuer,
@@ -33,7 +33,7 @@ export async function proveBadTokens(
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     attacker: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey,
   };
-  // Signed again without a change it passes, or the others would prove nothing.
+  // A token signed again without a change has to pass, or the others would prove nothing.
   assert.equal((await ask(app, '/me', `Bearer ${signAgain(loot)}`)).challenge[0], 200);
   const tokens = [
     ...signByIssuer(loot),
@@ -52,7 +52,7 @@ export async function proveBadTokens(
   return `${tokens.length} tokens`;
 }
 
-/** HMAC with what everybody knows. */
+/** HMAC with public values as the secret. */
 function signWithPublicKey({ valid, rsa }: Loot): Named[] {
   const { claims } = decode(valid);
   const key = createPublicKey({ key: rsa, format: 'jwk' });
@@ -105,7 +105,7 @@ function writeByHand(valid: string): Named[] {
   ];
 }
 
-/** Encrypted for the issuer: the claims alone, and a whole token. */
+/** Encrypts the claims alone, and a whole token, for the issuer. */
 async function encrypt({ valid, rsa }: Loot): Promise<Named[]> {
   const key = createPublicKey({ key: rsa, format: 'jwk' });
   const encrypt = (text: string, header: object) =>

@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import type { RunningApp } from '../app.ts';
 import { ask } from './request.ts';
 
-/** A request at the first of two apps, and what the second has answered to that, by its log. */
+/** The first app's status, and the second app's answer according to its log. */
 type Answers = [status: number, ofSecond: string];
 
-/** The route of docs/auth.md passes the token on, the other one does not. */
+/** The first route, from docs/auth.md, passes the token on. The second does not. */
 const PASSED = '/proof/me';
 const ALONE = '/proof/alone';
 
-/** Two built apps in a row, the second as the backing app of the first. */
+/** Starts two built apps; the second is the backing app of the first. */
 export async function proveChain(
   start: (environment?: Record<string, string>) => Promise<RunningApp>,
   token: string,
@@ -42,7 +42,7 @@ export async function proveChain(
   }
 }
 
-/** Who asked for /me with this request id, and the status of the answer. */
+/** Finds the caller of the /me request with this id, and the status of the answer. */
 async function findCaller({ process }: RunningApp, id: unknown): Promise<string> {
   const line = await process.waitForLine(`"requestId":"${id}","method":"GET","path":"/me"`);
   const { user = 'nobody', status } = JSON.parse(line);

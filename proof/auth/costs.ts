@@ -2,13 +2,11 @@ import { Keys } from '../../plugins/auth/keys.ts';
 import { verifyToken } from '../../plugins/auth/token.ts';
 import { ALGORITHMS, AUDIENCE, type RealIssuer } from './issuer.ts';
 
-/**
- * How many times a token is checked in a round; the best of the rounds counts on a busy machine.
- */
+/** The number of checks in a round. The best round counts, since machines are busy. */
 const CHECKS = 1_000;
 const ROUNDS = 5;
 
-/** @returns what checking a token costs by algorithm, for docs/performance.md */
+/** @returns the time to check a token, by algorithm, for docs/performance.md */
 export async function measureCosts(issuer: RealIssuer): Promise<string> {
   const costs: string[] = [];
   for (const alg of ALGORITHMS) {

@@ -4,14 +4,14 @@ import type { RunningApp } from '../app.ts';
 import type { RealIssuer } from './issuer.ts';
 import { ask } from './request.ts';
 
-/** How many tokens are sent, so many of them at once. */
+/** The number of tokens, and how many are sent at once. */
 const TOKENS = 1_000;
 const CLIENTS = 20;
 
-/** How long nobody asks the issuer again, in milliseconds. */
+/** The minimum time between two requests to the issuer, in milliseconds. */
 const PAUSE_MS = 30_000;
 
-/** Tokens whose keys nobody knows, and some without `kid`. */
+/** Sends tokens with unknown keys, and some without `kid`. */
 export async function proveFlood(app: RunningApp, issuer: RealIssuer): Promise<string> {
   const [, claims, signature] = (await issuer.ask('ES256')).split('.');
   const makeToken = (count: number) => {

@@ -1,4 +1,4 @@
-// Who is calling: tokens of a real issuer (oidc-provider), and at least 40 bad ones
+// Authentication: tokens of a real issuer (oidc-provider), and at least 40 bad ones
 import assert from 'node:assert/strict';
 import { rm } from 'node:fs/promises';
 import { get } from 'node:http';
@@ -117,7 +117,7 @@ async function waitForOk(app: RunningApp, authorization: string): Promise<void> 
   }
 }
 
-/** fetch() would make one header of two. */
+/** fetch() would join two headers into one. */
 function askTwice(app: RunningApp, authorization: string): Promise<number | undefined> {
   const headers = { authorization: [authorization, authorization] as unknown as string };
   return new Promise((resolve, reject) => {

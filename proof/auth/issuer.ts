@@ -8,11 +8,11 @@ export const AUDIENCE = 'https://api.example.com';
 export const ALGORITHMS = ['RS256', 'ES256', 'EdDSA'] as const;
 const CLIENT = { client_id: 'proof', client_secret: 'secret-of-the-proof' };
 
-/** oidc-provider, a certified issuer, with access tokens as JWT by client credentials. */
+/** oidc-provider, a certified issuer, which issues JWT access tokens for client credentials. */
 export class RealIssuer implements AsyncDisposable {
   readonly url: string;
   readonly #port: number;
-  /** How often it was asked for its keys. */
+  /** The number of requests for its keys. */
   asked = 0;
   #keys: JWK[];
   #answer: RequestListener;
@@ -40,12 +40,12 @@ export class RealIssuer implements AsyncDisposable {
     await once(this.#server, 'listening');
   }
 
-  /** The private key that signs with an algorithm. */
+  /** Returns the private key for an algorithm. */
   findKey(alg: string): JWK {
     return this.#keys.find((key) => key.alg === alg) as JWK;
   }
 
-  /** Publishes other keys, without a pause; the first of an algorithm signs. */
+  /** Publishes other keys at once. The first key of an algorithm signs. */
   publish(change: (keys: JWK[]) => JWK[]): void {
     this.#keys = change(this.#keys);
     this.#answer = this.#createAnswer();
@@ -72,7 +72,7 @@ export class RealIssuer implements AsyncDisposable {
     return provider.callback();
   }
 
-  /** A token as a client gets it. */
+  /** Requests a token as a client does. */
   async ask(alg: string, scope = ''): Promise<string> {
     const answer = await fetch(`${this.url}/token`, {
       method: 'POST',

@@ -3,7 +3,7 @@ import type { RunningApp } from '../app.ts';
 import { launchBrowser, openPage } from '../browser/browser.ts';
 import { execute, findOperation } from '../browser/index.ts';
 
-/** "Authorize" takes a token, and "Execute" sends it. */
+/** Enters a token in Swagger UI's "Authorize"; "Execute" has to send it. */
 export async function provePage(app: RunningApp, token: string): Promise<void> {
   await using browser = await launchBrowser();
   const { page, complaints } = await openPage(browser, app.url, {});

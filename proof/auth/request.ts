@@ -4,7 +4,7 @@ import type { RunningApp } from '../app.ts';
 /** The status, the code of the error, and WWW-Authenticate. */
 export type Challenge = [status: number, code: unknown, header: string | null];
 
-/** Asks for a route that demands a token, and looks at what each answer of the app has. */
+/** Requests a protected route, and checks the headers that each answer has. */
 export async function ask(app: RunningApp, path: string, authorization?: string) {
   const headers = authorization === undefined ? {} : { authorization };
   const answer = await fetch(app.url + path, { headers });

@@ -4,10 +4,10 @@ import { decodeProtectedHeader } from 'jose';
 import type { RunningApp } from '../app.ts';
 import { createKey, type RealIssuer } from './issuer.ts';
 
-/** How long a key is published before it is used, in milliseconds: docs/auth.md says why. */
+/** How long a key is published before its first use, in milliseconds. docs/auth.md says why. */
 const NOTICE_MS = 30_500;
 
-/** The issuer takes another key while requests go on: all of them are answered. */
+/** Rotates the issuer's key during requests. All of them have to be answered. */
 export async function proveRotation(app: RunningApp, issuer: RealIssuer): Promise<string> {
   const next = await createKey('ES256', 'next');
   const load = new AbortController();
@@ -24,7 +24,7 @@ export async function proveRotation(app: RunningApp, issuer: RealIssuer): Promis
   return Object.entries(found).join('; ');
 }
 
-/** @returns how many answers there were, by the key of the token and the status */
+/** @returns the number of answers by the token's key and the status */
 async function ask(app: RunningApp, issuer: RealIssuer, signal: AbortSignal) {
   const counts: Record<string, number> = {};
   while (!signal.aborted) {

@@ -3,22 +3,20 @@ import type { JWK } from 'jose';
 
 export type Named = [name: string, token: string];
 
-/**
- * What an attacker has: tokens for others, the public keys, and a server with keys of their own.
- */
+/** What an attacker has: tokens of others, the public keys, and a server with own keys. */
 export interface Loot {
   /** A valid token that was signed with `key`. */
   valid: string;
-  /** The private ES256 key of the issuer: it signs what the issuer never should. */
+  /** The private ES256 key of the issuer, to sign tokens that the issuer never would. */
   key: JWK;
-  /** An RSA key of the issuer, of which the public part is used. */
+  /** An RSA key of the issuer. Only its public part is used. */
   rsa: JWK;
-  /** Where keys of the attacker are. */
+  /** The URL of the attacker's keys. */
   url: string;
   attacker: KeyObject;
 }
 
-/** What the issuer has signed, signed again. */
+/** Signs the issuer's token again. */
 export function signAgain({ valid, key }: Loot): string {
   const { header, claims } = decode(valid);
   return signToken(createPrivateKey({ key, format: 'jwk' }), header, claims);
@@ -40,7 +38,7 @@ function signToken(key: KeyObject, header: object, payload: object | string): st
   return `${input}.${signature.toString('base64url')}`;
 }
 
-/** Signed by the right key: what is wrong is the only reason. */
+/** Signs with the right key, so that the mistake is the only reason to refuse. */
 export function signByIssuer({ valid, key }: Loot): Named[] {
   const { header, claims } = decode(valid);
   const issuer = createPrivateKey({ key, format: 'jwk' });
@@ -109,7 +107,7 @@ export function signByIssuer({ valid, key }: Loot): Named[] {
   ];
 }
 
-/** Signed by a key that the header brings along, or says where to find. */
+/** Signs with a key that is in the header, or whose URL is. */
 export function signByAttacker({ valid, url, attacker }: Loot): Named[] {
   const { header, claims } = decode(valid);
   const jwk = createPublicKey(attacker).export({ format: 'jwk' });

@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:https';
 import { createCertificate } from '../certificate.ts';
 import { findPort } from '../processes.ts';
 
-/** A server at https: whose certificate nobody vouches for. */
+/** Starts an https: server with an untrusted certificate. */
 export async function startUntrusted(): Promise<{ url: string; server: Server }> {
   const { cert, key } = await createCertificate();
   const port = await findPort();

@@ -5,16 +5,13 @@ import { measureRounds, pick, type Result } from './rounds.ts';
 import { buildWithRoutes } from './routes.ts';
 import { Server } from './server.ts';
 
-/** A boot is short and varies: it is measured more often than a load. */
+/** Boots are short and vary, so they are measured more often than loads. */
 const ROUNDS_FACTOR = 3;
 
-/** How long a server is left alone before its memory is read, in milliseconds. */
+/** The idle time before a server's memory is read, in milliseconds. */
 const REST_MS = 1_000;
 
-/**
- * From the start of the process to the first 200, with the app's own routes, with 100 and with
- * 1,000 more.
- */
+/** Measures from the start of the process to the first 200, with 0, 100 and 1,000 more routes. */
 export async function measureBoot({ rounds, postgres }: Setting): Promise<Result[]> {
   const results: Result[] = [];
   for (const routes of [0, 100, 1_000]) {
@@ -52,7 +49,7 @@ export async function measureBoot({ rounds, postgres }: Setting): Promise<Result
   return results;
 }
 
-/** What the process holds when it has answered once and nobody asks. */
+/** Measures the memory of a process that has answered once and is idle. */
 export async function measureIdleMemory({ rounds, postgres }: Setting): Promise<Result[]> {
   const contestants = [bareFastify(), rawHttp(), builtApp(postgres.url)];
   const measured = await measureRounds(rounds, contestants, async (contestant) => {

@@ -7,10 +7,10 @@ const ROW = 34;
 const TOP = 76;
 const LABEL = 360;
 
-/** A goal that is reached twice fills the chart. */
+/** The chart ends at twice the goal. */
 const MOST = 2;
 
-/** Each result that has a goal as a bar; all goals are one line, and what is right of it holds. */
+/** Draws each result with a goal as a bar. All goals are one line; bars to its right hold. */
 export function drawChart({ results, ...report }: Report): string {
   const bars = results.filter(({ goal }) => goal);
   const height = TOP + bars.length * ROW + 20;

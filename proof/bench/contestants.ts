@@ -4,12 +4,12 @@ import { buildApp } from '../build.ts';
 /** A program that listens on PORT of the loopback address and answers GET / with 200. */
 export interface Contestant {
   name: string;
-  /** What Node is started with. */
+  /** The arguments of Node. */
   args: string[];
   environment?: Record<string, string>;
 }
 
-/** All are measured against this one. */
+/** The baseline of all contestants. */
 export const BARE = 'bare Fastify';
 
 export const APP = 'Poort, built';
@@ -46,10 +46,7 @@ export function notesFastify(databaseUrl: string): Contestant {
   };
 }
 
-/**
- * The built app with everything on: its defaults, and a rate limit that counts and is never
- * reached.
- */
+/** The built app with its defaults, and a rate limit that is counted but never reached. */
 export function builtApp(
   databaseUrl: string,
   { folder = buildApp(), name = APP, workers = 1 } = {},

@@ -14,15 +14,15 @@ import type { Result } from './rounds.ts';
 
 const ROOT = path.dirname(path.dirname(import.meta.dirname));
 
-/** What the tests neither need nor may find. */
+/** Files that the tests do not need and must not find. */
 const LEFT_OUT = ['.git', '.tap', '.data', '.env', 'dist', 'examples', 'node_modules', 'proof'];
 
-/** A developer reads the answer before the next change. In milliseconds. */
+/** The pause between two saves, in milliseconds: a developer reads the answer first. */
 const BETWEEN_SAVES_MS = 2_000;
 
 const WELCOME = 'routes/welcome/index.ts';
 
-/** `npm run dev`: from a save to the answer of the new code. */
+/** Measures `npm run dev` from a save to the answer of the new code. */
 export async function measureReload({ rounds }: Setting): Promise<Result[]> {
   const folder = await makeFolder('dev');
   await cp(buildApp(), folder, { recursive: true, verbatimSymlinks: true });
@@ -62,7 +62,7 @@ async function readName(url: string): Promise<string | undefined> {
   return answer?.name;
 }
 
-/** `npm test`, with its build, in a copy: somebody may be working in this folder. */
+/** Measures `npm test` with its build, in a copy, because this folder may be in use. */
 export async function measureTests(): Promise<Result[]> {
   const folder = await makeFolder('test');
   await cp(ROOT, folder, {

@@ -10,9 +10,8 @@ import type { Result } from './rounds.ts';
 import { formatTable } from './table.ts';
 
 /**
- * Prints one table, and which goals hold; no figure makes it fail. A run of everything, where
- * nothing failed, is written to docs/ too. Flags: --only NAME[,NAME], --rounds N (5), --seconds N
- * (4)
+ * Prints one table and which goals hold; no figure makes it fail. A complete run without failures
+ * is also written to docs/. Flags: --only NAME[,NAME], --rounds N (5), --seconds N (4)
  */
 export async function prove(tally: Tally, flags: string[]): Promise<void> {
   const { names, rounds, seconds } = readFlags(flags);

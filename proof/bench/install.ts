@@ -11,10 +11,10 @@ const execute = promisify(execFile);
 
 const MEBIBYTE = 1024 * 1024;
 
-/** What plugins/telemetry needs, and who removes it does not install. */
+/** Packages of plugins/telemetry, which are not installed after its removal. */
 const TELEMETRY = 'node_modules/@opentelemetry';
 
-/** What production gets: `npm ci --omit=dev`, and dist/. */
+/** Measures what production gets: `npm ci --omit=dev`, and dist/. */
 export async function measureInstall(): Promise<Result[]> {
   const built = buildApp();
   const folder = await makeFolder('install');

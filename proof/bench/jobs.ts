@@ -2,19 +2,17 @@ import { Scene } from '../jobs/scene.ts';
 import type { Setting } from './measurements.ts';
 import { measureRounds, pick, type Result } from './rounds.ts';
 
-/** How many jobs are sent, and done, in a round. */
+/** The number of jobs in a round. */
 const JOBS = 2_000;
 
-/** How many are sent at once. */
+/** The number of concurrent sends. */
 const CLIENTS = 10;
 
 const INSERT = 'one insert by pg';
 
 const SEND = 'app.jobs.send';
 
-/**
- * What a job costs the process that sends it, beside a plain insert, and how many a worker does.
- */
+/** Measures the cost of a send beside a plain insert, and the rate of a worker. */
 export async function measureJobs({ rounds }: Setting): Promise<Result[]> {
   await using scene = await Scene.create();
   await using app = await scene.buildApp();
@@ -53,7 +51,7 @@ async function measureCost(call: () => Promise<unknown>): Promise<number> {
   return (user + system) / JOBS;
 }
 
-/** @returns jobs a second, of a worker that finds them all there */
+/** @returns the jobs per second of a worker whose jobs are all queued */
 async function measureWorker(scene: Scene, round: string): Promise<number> {
   await scene.fill(JOBS, round);
   await using _worker = await scene.start('worker', {

@@ -7,8 +7,8 @@ import { Server } from './server.ts';
 const CLIENT = { path: '/' };
 
 /**
- * How long GET / takes, and the slowest of a hundred: at half of what each server can take, and at
- * one rate for both, half of what the app can take.
+ * Measures the median and the 99th percentile of GET /: at half of each server's maximum rate, and
+ * at half of the app's maximum for both.
  */
 export async function measureLatency({ rounds, seconds, postgres }: Setting): Promise<Result[]> {
   const app = builtApp(postgres.url);

@@ -10,22 +10,13 @@ const execute = promisify(execFile);
 
 const CONNECTIONS = 50;
 
-/**
- * How long a server is asked before anything is measured, in seconds: V8 compiles what is hot for
- * some time.
- */
+/** The warm-up in seconds: V8 compiles hot code for some time. */
 const WARM_UP_S = 5;
 
-/**
- * wrk where it is installed: it takes a fraction of the processor that autocannon needs for the
- * same load.
- */
+/** Whether wrk is installed. It needs a fraction of autocannon's processor time. */
 const hasWrk = spawnSync('wrk', ['-v']).error === undefined;
 
-/**
- * So many that each can wait for some milliseconds between two requests, which are what wrk counts
- * in.
- */
+/** Enough connections for pauses of some milliseconds each: wrk counts in milliseconds. */
 const PACED_CONNECTIONS = 200;
 
 const PACED_SCRIPT = path.join(import.meta.dirname, 'paced.lua');
@@ -34,22 +25,19 @@ export const GENERATOR = `${hasWrk ? 'wrk' : 'autocannon'} with ${CONNECTIONS} c
 
 export interface Load {
   path: string;
-  /** A JSON body, which is sent by POST. */
+  /** A JSON body, sent with POST. */
   body?: string;
 }
 
 export interface LoadResult {
   requestsPerSecond: number;
-  /**
-   * What the server took of its processor for one request, in seconds; undefined where the system
-   * does not tell.
-   */
+  /** The server's processor time per request in seconds; undefined if the system does not tell. */
   processorTime: number | undefined;
-  /** Resident, in MiB, at the end. */
+  /** Resident memory at the end, in MiB. */
   memory: number | undefined;
 }
 
-/** Asks a server as fast as it answers. */
+/** Sends requests as fast as the server answers. */
 export async function runLoad(server: Server, load: Load, seconds: number): Promise<LoadResult> {
   const generate = hasWrk ? runWrk : runAutocannon;
   await generate(server.url, load, WARM_UP_S);
@@ -70,9 +58,9 @@ export interface Latency {
 }
 
 /**
- * Asks for / at a rate, in requests a second, that is less than the server can take.
+ * Requests / at a rate below the server's maximum, in requests per second.
  *
- * @throws where wrk is not installed: autocannon sends all requests of a second at once
+ * @throws if wrk is not installed: autocannon sends all requests of a second at once
  */
 export async function runPacedLoad(
   { url }: Server,
@@ -104,7 +92,7 @@ async function runWrk(
   };
 }
 
-/** @throws where a request failed: what is refused at once would count as a fast answer */
+/** @throws if a request failed: a refusal would count as a fast answer */
 async function callWrk(args: string[], environment: Record<string, string> = {}): Promise<string> {
   const { stdout } = await execute('wrk', ['-t1', ...args], {
     env: { ...process.env, ...environment },

@@ -14,11 +14,11 @@ export interface Setting {
   rounds: number;
   /** How long each load lasts, in seconds. */
   seconds: number;
-  /** For all contestants that need one. */
+  /** The server for all contestants that need one. */
   postgres: PostgresServer;
 }
 
-/** By the names that --only knows. */
+/** All measurements, by the names that --only takes. */
 export const MEASUREMENTS: Record<string, (setting: Setting) => Promise<Result[]>> = {
   throughput: measureThroughput,
   latency: measureLatency,

@@ -22,10 +22,7 @@ const LOADS = {
 
 type Measured = Record<keyof typeof LOADS, LoadResult>;
 
-/**
- * The notes against the same statements by pg alone, on one PostgreSQL, with pools of the same
- * size.
- */
+/** Compares the notes with the same statements by pg alone, on one PostgreSQL, with equal pools. */
 export async function measureNotes({ rounds, seconds, postgres }: Setting): Promise<Result[]> {
   const bare = notesFastify(postgres.url);
   const measured = await measureRounds(
@@ -50,7 +47,7 @@ export async function measureNotes({ rounds, seconds, postgres }: Setting): Prom
   });
 }
 
-/** Each contestant finds the same table. */
+/** Fills the table equally for each contestant. */
 async function fillTable(postgres: PostgresServer): Promise<void> {
   const insert = `insert into notes select id, 'Groceries', 'Bread, milk', now(), now()`;
   await postgres.query('truncate notes');

@@ -2,13 +2,10 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 
-/**
- * Where the system can, what makes the load gets one processor, and the server that is measured
- * another one.
- */
+/** If possible, the load gets one processor and the measured server another one. */
 const canPin = availableParallelism() > 1 && spawnSync('taskset', ['--version']).status === 0;
 
-/** Keeps this process, and what it starts without saying more, off the server's processor. */
+/** Keeps this process and its children off the server's processor. */
 export function pinLoad(): void {
   if (canPin) spawnSync('taskset', ['-a', '-c', '-p', '0', `${process.pid}`]);
 }
@@ -19,19 +16,19 @@ export function pinServer(processors: 'one' | 'all'): string[] {
   return ['taskset', '-c', processors === 'one' ? '1' : '0-1'];
 }
 
-/** How load and server share the machine, for whoever reads the figures. */
+/** Describes how load and server share the machine. */
 export function describePinning(): string {
   return canPin ? 'server and load on one processor each' : 'server and load on any processor';
 }
 
 export interface Usage {
-  /** In seconds, of user and system. */
+  /** User and system time in seconds. */
   processorTime: number;
-  /** Resident, in MiB. */
+  /** Resident memory in MiB. */
   memory: number;
 }
 
-/** What a process and its children have used; undefined where the system does not tell by /proc. */
+/** Reads the usage of a process and its children; undefined on a system without /proc. */
 export function readUsage(pid: number): Usage | undefined {
   try {
     const usages = [pid, ...listChildren(pid)].map(readProcess);

@@ -6,10 +6,10 @@ import { GENERATOR } from './load.ts';
 import { describePinning } from './processors.ts';
 import type { Result } from './rounds.ts';
 
-/** Where docs/performance.md finds the figures. */
+/** The folder of the figures that docs/performance.md links to. */
 const FOLDER = path.join(path.dirname(path.dirname(import.meta.dirname)), 'docs');
 
-/** The results, and what has to be known to compare them with others. */
+/** The results, and the circumstances needed to compare them with others. */
 export interface Report {
   date: string;
   node: string;
@@ -33,7 +33,7 @@ export function createReport(
   };
 }
 
-/** Writes it as JSON and as a chart. */
+/** Writes the report as JSON and as a chart. */
 export async function writeReport(report: Report): Promise<void> {
   await mkdir(FOLDER, { recursive: true });
   await writeFile(path.join(FOLDER, 'performance.json'), `${JSON.stringify(report, null, 2)}\n`);

@@ -5,13 +5,13 @@ import type { Contestant } from './contestants.ts';
 export interface Result {
   title: string;
   unit: string;
-  /** How many decimals are worth showing. */
+  /** The number of decimals to show. */
   decimals?: number;
   /** The contestant that the others are compared with. */
   baseline?: string;
-  /** What the ratio to the baseline, or without a baseline the figure itself, has to be. */
+  /** The goal for the ratio to the baseline, or for the figure itself without a baseline. */
   goal?: Goal;
-  /** By contestant, one figure a round. */
+  /** One figure per round, by contestant. */
   rounds: Record<string, number[]>;
 }
 
@@ -22,8 +22,8 @@ export interface Goal {
 }
 
 /**
- * Measures all contestants in turn, round by round, every other round backwards: whatever else the
- * machine does meets all of them.
+ * Measures all contestants in turn, every other round backwards, so that disturbances affect all of
+ * them.
  */
 export async function measureRounds<Figures>(
   rounds: number,
@@ -42,7 +42,7 @@ export async function measureRounds<Figures>(
   return measured;
 }
 
-/** One figure of those that were measured together, as a result's rounds. */
+/** Picks one of the figures that were measured together. */
 export function pick<Figures>(
   measured: Map<string, Figures[]>,
   read: (figures: Figures) => number | undefined,
@@ -67,10 +67,7 @@ export function median(values: number[]): number {
   return (sorted[Math.ceil(middle) - 1]! + sorted[Math.floor(middle)]!) / 2;
 }
 
-/**
- * Whether a result's goal holds; undefined where it has none, or the system did not tell the
- * figure.
- */
+/** Whether a result's goal holds; undefined without a goal or a figure. */
 export function isHeld(result: Result): boolean | undefined {
   if (!result.goal) return undefined;
   const { contestant, atLeast = 0, atMost = Number.POSITIVE_INFINITY } = result.goal;
@@ -80,7 +77,7 @@ export function isHeld(result: Result): boolean | undefined {
     : value >= atLeast && value <= atMost;
 }
 
-/** The ratio, or the figure itself where there is nothing to compare it with. */
+/** The ratio to the baseline, or the figure itself without a baseline. */
 export function readGoalValue(result: Result): number {
   const contestant = result.goal!.contestant;
   return median(result.baseline ? compare(result, contestant) : result.rounds[contestant]!);

@@ -6,7 +6,7 @@ import { buildApp } from '../build.ts';
 
 const ROUTES_PER_RESOURCE = 5;
 
-/** A resource as the example is one: each route with its schemas. */
+/** A resource like the example's, each route with its schemas. */
 const RESOURCE = `import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 
@@ -26,7 +26,7 @@ export default routes;
 `;
 
 /**
- * The app built with so many routes more, in folders of routes/ as an owner would have them.
+ * Builds the app with `count` more routes, in folders of routes/ as an owner would have them.
  *
  * @returns the folder in which dist/ is
  */

@@ -6,14 +6,12 @@ import { findPort } from '../processes.ts';
 import type { Contestant } from './contestants.ts';
 import { pinServer, readUsage, type Usage } from './processors.ts';
 
-/**
- * How long a contestant may take to answer for the first time, in milliseconds: 1,000 routes on a
- * busy machine.
- */
+/** The maximum time to the first answer, in milliseconds: 1,000 routes on a busy machine. */
 const START_TIMEOUT_MS = 120_000;
 
 /**
- * How often a contestant that is starting is asked, in milliseconds: the error of each boot time.
+ * The time between two requests to a starting contestant, in milliseconds: the error of each boot
+ * time.
  */
 const POLL_MS = 1;
 
@@ -22,13 +20,10 @@ process.once('exit', () => {
   for (const child of children) child.kill('SIGKILL');
 });
 
-/**
- * A contestant that is running; its log goes into a pipe, and somebody reads it. Disposing of it
- * ends it.
- */
+/** A running contestant, whose log is read from a pipe. Disposing ends it. */
 export class Server implements AsyncDisposable {
   readonly url: string;
-  /** From its start to the first 200, in milliseconds. */
+  /** The time from its start to the first 200, in milliseconds. */
   bootMs = 0;
   readonly #child: ChildProcess;
 

@@ -1,8 +1,7 @@
 import { compare, isHeld, median, type Result, readGoalValue } from './rounds.ts';
 
 /**
- * All results as one table: medians, ratios to the baseline with their least and most, and whether
- * goals hold.
+ * Formats all results as one table: medians, ratios to the baseline with their range, and goals.
  */
 export function formatTable(results: Result[]): string {
   const rows = [['', 'median', 'ratio', 'rounds', 'goal'], ...results.flatMap(formatResult)];
@@ -56,7 +55,7 @@ export function formatGoal(result: Result): string {
   return `at ${atLeast === undefined ? 'most' : 'least'} ${limit}: ${verdict}`;
 }
 
-/** How far a goal is reached, for the chart: 1 is just reached, more is better. */
+/** How far a goal is reached: 1 is just reached, more is better. */
 export function measureGoal(result: Result): number {
   const { atLeast, atMost = Number.NaN } = result.goal!;
   const value = readGoalValue(result);

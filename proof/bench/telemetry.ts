@@ -8,12 +8,12 @@ import { Server } from './server.ts';
 
 const NONE = 'no collector';
 
-/** The built app with a collector that takes everything, sampled at 1 and at 0.01, beside none. */
+/** Measures the built app with a collector, sampled at 1 and at 0.01, and without one. */
 export async function measureTelemetry({ rounds, seconds, postgres }: Setting): Promise<Result[]> {
   const collector = createServer((request, response) => {
     request.resume().once('end', () => response.end());
   });
-  // A measurement that fails leaves it open: it does not keep the process.
+  // A failed measurement leaves the collector open, which must not keep the process running.
   collector.unref();
   await new Promise<void>((resolve) => void collector.listen(0, '127.0.0.1', resolve));
   const endpoint = `http://127.0.0.1:${(collector.address() as AddressInfo).port}`;

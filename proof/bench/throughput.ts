@@ -16,7 +16,7 @@ import { Server } from './server.ts';
 
 const CLIENT = { path: '/' };
 
-/** GET / as fast as it goes, and the memory at its end. */
+/** Measures GET / at full speed, and the memory afterwards. */
 export async function measureThroughput({ rounds, seconds, postgres }: Setting): Promise<Result[]> {
   const contestants = [
     bareFastify(),
@@ -38,8 +38,8 @@ export async function measureThroughput({ rounds, seconds, postgres }: Setting):
 }
 
 /**
- * What is compared is requests for a second of the server's processor: it is what the server does
- * alone on its processor, and stays so when something else runs there too.
+ * Compares requests per second of the server's processor time, which does not depend on other
+ * programs on the machine.
  */
 export function describeRequests(
   title: string,

@@ -8,9 +8,8 @@ import { Server } from './server.ts';
 const WORKERS = 2;
 
 /**
- * WEB_CONCURRENCY=2 against one process. The load needs a processor too, so what is compared is how
- * many requests two processors would answer that do nothing else: by the processor time that each
- * takes.
+ * Compares WEB_CONCURRENCY=2 with one process. The load needs a processor too, so the result is
+ * computed from processor time: the requests that two idle processors would answer.
  */
 export async function measureWorkers({ rounds, seconds, postgres }: Setting): Promise<Result[]> {
   if (cpus().length < WORKERS) return [];

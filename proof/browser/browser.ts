@@ -2,7 +2,7 @@ import { globSync } from 'node:fs';
 import path from 'node:path';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 
-/** Nothing that calls home, and no graphics card. */
+/** Disables background requests and the graphics card. */
 const FLAGS = [
   '--disable-gpu',
   '--disable-background-networking',
@@ -11,12 +11,10 @@ const FLAGS = [
   '--no-first-run',
 ];
 
-/**
- * How long anything in a page may take, in milliseconds: a bound for what hangs, not a measurement.
- */
+/** The time-out for anything in a page, in milliseconds. */
 const TIMEOUT_MS = 120_000;
 
-/** The looks that a page has to be good at; widths and heights in pixels. */
+/** The color schemes and window sizes to check, in pixels. */
 export const LOOKS = (['light', 'dark'] as const).flatMap((colorScheme) => [
   { name: `desktop-${colorScheme}`, colorScheme, viewport: { width: 1280, height: 800 } },
   {
@@ -27,9 +25,9 @@ export const LOOKS = (['light', 'dark'] as const).flatMap((colorScheme) => [
   },
 ]);
 
-/** The machine's own Chromium, with a profile that is new and removed afterwards. */
+/** Launches the machine's Chromium with a temporary profile. */
 export async function launchBrowser(): Promise<Browser> {
-  // The sandbox of Chromium refuses to work for root.
+  // Chromium's sandbox does not work for root.
   const chromiumSandbox = process.getuid?.() !== 0;
   return chromium.launch({ executablePath: findBrowser(), args: FLAGS, chromiumSandbox });
 }
@@ -44,7 +42,7 @@ function findBrowser(): string {
   return found;
 }
 
-/** A page, and everything that went wrong in it. */
+/** A page and its problems. */
 export interface WatchedPage {
   page: Page;
   /**
@@ -54,7 +52,7 @@ export interface WatchedPage {
   complaints: string[];
 }
 
-/** Opens a page that may only talk to `origin`. */
+/** Opens a page that may only send requests to `origin`. */
 export async function openPage(
   browser: Browser,
   origin: string,

@@ -1,5 +1,4 @@
-// The pages in a real browser: what they show and do, without an error or a violation of their
-// policy
+// The pages in a real browser: their content and functions, without an error or a policy violation
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Browser, Page } from 'playwright-core';
@@ -8,7 +7,7 @@ import type { Tally } from '../tally.ts';
 import { LOOKS, launchBrowser, openPage } from './browser.ts';
 import { startRouter } from './router.ts';
 
-/** How long the browser may take to say what it saw, in milliseconds. */
+/** The time-out for reports of the browser, in milliseconds. */
 const TIMEOUT_MS = 30_000;
 
 type Look = (typeof LOOKS)[number];
@@ -42,7 +41,7 @@ export async function prove(tally: Tally): Promise<void> {
   }
 }
 
-/** Without this, a watch that sees nothing would let all others pass. */
+/** A check that detects nothing would let all others pass. */
 async function proveWatch(browser: Browser, app: RunningApp): Promise<void> {
   const { page, complaints } = await openPage(browser, app.url, {});
   await page.goto(app.url);
@@ -102,22 +101,21 @@ async function proveDocs(browser: Browser, app: RunningApp, look: Look): Promise
   return `${names.length} routes`;
 }
 
-/** The page follows what the device asks for. */
+/** The page uses the device's color scheme. */
 async function proveColours(page: Page, { colorScheme }: Look): Promise<void> {
   const colour: string = await page.evaluate('getComputedStyle(document.body).backgroundColor');
   const brightness = Math.max(...colour.match(/\d+/g)!.slice(0, 3).map(Number));
   assert.equal(brightness < 128 ? 'dark' : 'light', colorScheme, `its background is ${colour}`);
 }
 
-/** Nothing stands beside the window. */
+/** Nothing is wider than the window. */
 async function proveLayout(page: Page, { viewport }: Look): Promise<void> {
   const width: number = await page.evaluate('document.documentElement.scrollWidth');
   assert(width <= viewport.width, `it is ${width} pixels wide in a window of ${viewport.width}`);
 }
 
 /**
- * The page's own requests: a note is written, and the list shows it without anything being filled
- * in.
+ * Sends requests from the page: creates a note with the default values, and finds it in the list.
  */
 async function proveTrying(browser: Browser, url: string): Promise<string> {
   const title = `Written in a browser ${crypto.randomUUID()}`;
@@ -137,7 +135,7 @@ async function proveTrying(browser: Browser, url: string): Promise<string> {
   return title;
 }
 
-/** @returns the status code that the page shows, and what it says of it */
+/** @returns the status code that the page shows, and its description */
 export async function execute(operation: ReturnType<typeof findOperation>): Promise<string> {
   await operation.getByRole('button', { name: 'Execute' }).click();
   const status = operation.locator('.live-responses-table .response-col_status').last();
@@ -163,7 +161,7 @@ async function listOperations(app: RunningApp): Promise<string[]> {
   );
 }
 
-/** Swagger UI's block of an operation. */
+/** Finds Swagger UI's block of an operation. */
 export function findOperation(page: Page, name: string) {
   const [method, path] = name.split(' ');
   return page.locator(`.opblock-${method}`).filter({ has: page.locator(`[data-path="${path}"]`) });

@@ -3,13 +3,13 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findPort, isOpen, makeFolder, pickUser, RunningProcess } from '../processes.ts';
 
-/** nginx before the app, at / and, without a word to the app, at /api/. */
+/** nginx in front of the app, at / and at /api/, without a header about the prefix. */
 interface Router extends AsyncDisposable {
   url: string;
   prefixed: string;
 }
 
-/** Starts nginx and waits until it takes connections. */
+/** Starts nginx and waits until it accepts connections. */
 export async function startRouter(app: number): Promise<Router> {
   const folder = await makeFolder('nginx');
   await chmod(folder, 0o777);

@@ -1,5 +1,4 @@
-// The buildpacks' steps in their order: npm ci, build without a network, prune, then the Procfile's
-// lines on what is left
+// The buildpacks' steps in order: npm ci, build without a network, prune, then the Procfile
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -12,7 +11,7 @@ import { makeFolder, pickUser, RunningProcess } from '../processes.ts';
 import type { Tally } from '../tally.ts';
 import { provePass, type Slug } from './slug.ts';
 
-/** The PATH of the machine, without what npm puts in front of it for this proof. */
+/** The machine's PATH, without the folders that npm adds. */
 const MACHINE_PATH = (process.env.PATH ?? '')
   .split(':')
   .filter((folder) => !folder.includes('node_modules'));
@@ -37,13 +36,10 @@ export async function prove(tally: Tally): Promise<void> {
   });
 }
 
-/**
- * What a buildpack makes of the tree. The build has neither a network, not even loopback, nor any
- * setting.
- */
+/** Builds as a buildpack does. The build has no network, not even loopback, and no settings. */
 async function build(install: string, searched: string[], node: string): Promise<Slug> {
   const folder = await copyTree('buildpack');
-  // Only a link to the packages of this tree.
+  // This is only a link to the packages of the original.
   await unlink(path.join(folder, 'node_modules'));
   const PATH = searched.join(':');
   const installing = { ...readEnvironment(), PATH, npm_config_audit: 'false' };
@@ -61,8 +57,7 @@ async function build(install: string, searched: string[], node: string): Promise
 }
 
 /**
- * The machine's, which may say how its registry is reached, without what npm says to the scripts
- * that it runs.
+ * The machine's environment, which may configure the registry, without the variables that npm adds.
  */
 function readEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(
@@ -76,8 +71,9 @@ export function readProcfile(folder: string): Slug['procfile'] {
 }
 
 /**
- * The Node that package.json asks for, as a platform installs it: beside the app, and for every
- * user. @returns its folder
+ * Installs the Node of package.json as a platform does: beside the app, for each user.
+ *
+ * @returns its folder
  */
 async function installNode(): Promise<string> {
   const folder = await makeFolder('node');
@@ -97,7 +93,7 @@ async function proveReadOnly(slug: Slug, postgres: PostgresServer): Promise<stri
   }
 }
 
-/** Without this, files that can be written would let the check pass. */
+/** Writable files would let the check pass. */
 async function proveUnwritable({ folder }: Slug): Promise<void> {
   for (const file of ['dist/new', 'package.json']) {
     const args = ['-c', `echo >> ${path.join(folder, file)}`];

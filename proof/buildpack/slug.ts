@@ -3,24 +3,24 @@ import type { PostgresServer } from '../postgres.ts';
 import { findPort, RunningProcess, type RunOptions } from '../processes.ts';
 import { readStatus } from '../routing/web.ts';
 
-/** What a platform starts: the app as a buildpack has left it. */
+/** What a platform starts: the app as a buildpack leaves it. */
 export interface Slug {
   folder: string;
-  /** Where `node` is searched. */
+  /** The PATH on which `node` is found. */
   path: string;
   /** The commands of the Procfile. */
   procfile: Map<string, string>;
   user?: RunOptions['user'];
 }
 
-/** How long the app may take until it is ready, in milliseconds, on a busy machine. */
+/** The maximum time until the app is ready on a busy machine, in milliseconds. */
 const READY_TIMEOUT_MS = 120_000;
 
 const JSON_TYPE = { 'content-type': 'application/json' };
 
 /**
- * The release twice, then the life of a note, then SIGTERM, in an environment with nothing that is
- * not said here.
+ * Runs the release twice, creates to deletes a note, then sends SIGTERM. The environment has only
+ * the variables named here.
  */
 export async function provePass(slug: Slug, postgres: PostgresServer): Promise<string> {
   const port = await findPort();
@@ -47,7 +47,7 @@ export async function provePass(slug: Slug, postgres: PostgresServer): Promise<s
   return `released, a note's life, ${web.lines.length} lines of JSON, exit code 0`;
 }
 
-/** By the Procfile's words alone: no shell is between. */
+/** Runs the Procfile's command without a shell. */
 function run(
   { folder, path, procfile, user }: Slug,
   type: string,

@@ -13,13 +13,13 @@ import {
 } from '../../test/helper.ts';
 import { copyBuild } from '../../test/process/copy-build.ts';
 
-/** What an owner adds: packages, and a route of them. */
+/** Packages that an owner adds, and a route that uses them. */
 interface Addition {
   packages?: Record<string, string>;
   route: string;
 }
 
-/** @returns what the built app answers with that addition */
+/** @returns the answer of the built app with that addition */
 async function ask(t: Test, { packages = {}, route }: Addition): Promise<unknown> {
   const folder = await copyBuild(t);
   await writeFiles(path.join(folder, 'node_modules'), packages);
@@ -29,14 +29,14 @@ async function ask(t: Test, { packages = {}, route }: Addition): Promise<unknown
 }
 
 test('A stack trace of the built app names lines of the sources', async (t) => {
-  // It fails at its PORT, which is none, when everything is loaded.
+  // The invalid PORT ends the process once everything is loaded.
   const script = `
     process.exit = () => {};
     process.stdout.write = () => {};
     await import('./dist/src/web.js');
     const { describeError } = await import('./dist/plugins/errors/answer.js');
     try { describeError(500, null); } catch ({ stack }) { console.error(stack); }`;
-  // `env -i` takes away what tap adds to the environment of every child, to measure it.
+  // `env -i` removes the variables that tap adds to each child to measure coverage.
   const args = ['-i', 'PORT=http', process.execPath, '--input-type=module', '-e', script];
   const { stderr } = spawnSync('env', args, { cwd: ROOT, encoding: 'utf8' });
   t.match(stderr, /plugins[\\/]errors[\\/]answer\.ts:\d+:\d+/);
@@ -173,7 +173,7 @@ test('The built app runs in a workspace, in a folder of any name', async (t) => 
   for (const name of ['dist', 'package.json'])
     await cp(path.join(built, name), path.join(folder, name), { recursive: true });
   const web = await startProcess(t, { entry: 'web', folder, environment: { DATABASE_URL: DOWN } });
-  // The API's page has files of a package, where it was not removed.
+  // The page of the API uses a package's files, unless plugins/docs was removed.
   const hasPage = existsSync(path.join(ROOT, 'plugins/docs'));
   for (const url of ['/health/live', ...(hasPage ? ['/docs/swagger-ui.css'] : [])])
     t.equal((await fetch(web.url + url)).status, 200, url);

@@ -13,7 +13,7 @@ test('npm run dev prefers the DATABASE_URL of .env to that of .env.example', asy
   await rename(await createEmbeddedDatabase(), path.join(folder, '.data/mine'));
   const { exited, group, readOutput } = startDev(t, folder, { PORT: String(port) });
   const countStarts = () => readOutput().split('The embedded database is open').length - 1;
-  // Readiness opens it, and may be asked before anybody listens.
+  // A readiness check opens the database. The app may not listen yet.
   const isReady = () =>
     fetch(`http://localhost:${port}/health/ready`).then(
       ({ status }) => status === 200,

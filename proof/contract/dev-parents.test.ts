@@ -24,7 +24,7 @@ for (const [name, killed] of [
   });
 }
 
-/** Its answer never ends, and stopping is not listened for. */
+/** A stream that never ends and ignores `app.stopping`. */
 const STREAM = `
   import type { FastifyPluginAsync } from 'fastify';
   const route: FastifyPluginAsync = async (app) =>

@@ -7,7 +7,7 @@ import { createFolder, ROOT } from '../../test/helper.ts';
 
 const SOURCES = ['src', 'plugins', 'routes', 'scripts', 'package.json', '.env.example'];
 
-/** A copy of the sources, to be edited. */
+/** Copies the sources, to edit them. */
 export async function copySources(t: Test): Promise<string> {
   const folder = await createFolder(t);
   for (const name of SOURCES)
@@ -16,7 +16,7 @@ export async function copySources(t: Test): Promise<string> {
   return folder;
 }
 
-/** Runs the script as a terminal does: in a process group of its own, which gets its Ctrl-C. */
+/** Runs the script as a terminal does: in its own process group, which gets Ctrl-C. */
 export function startDev(
   t: Test,
   folder: string,
@@ -43,7 +43,7 @@ export function startDev(
   return { exited, group, readOutput: () => output.join('') };
 }
 
-/** The process of the group whose command line is this. */
+/** Finds the process of the group with this command line. */
 export function findProcess(group: number, command: RegExp): number {
   const lines = execFileSync('ps', ['-eo', 'pid=,pgid=,args='], { encoding: 'utf8' }).split('\n');
   const found = lines

@@ -2,7 +2,7 @@ import { test } from 'tap';
 import { DOWN, findFreePort, poll, writeFiles } from '../../test/helper.ts';
 import { copySources, isRunning, startDev } from './dev-process.ts';
 
-/** Resolves when the app answers with this, however often it refuses until then. */
+/** Resolves when the app gives the expected answer; ignores earlier errors. */
 const pollAnswer = (url: string, expected: string) =>
   poll(
     async () =>
@@ -12,7 +12,7 @@ const pollAnswer = (url: string, expected: string) =>
       )) === expected,
   );
 
-/** Its answer ends with the level of the log, which is debug in .env.example and info in .env. */
+/** A route whose answer ends with LOG_LEVEL: debug in .env.example, info in .env. */
 const createRoute = (answer: string) => `
   import type { FastifyPluginAsync } from 'fastify';
   const route: FastifyPluginAsync = async (app) =>

@@ -1,12 +1,11 @@
-// The platform's contract, with real processes: each way to start, to stop, to log and to build,
-// npm run dev, npm run new and the twelve factors
+// The platform contract: start, stop, log, build, npm run dev, npm run new, the twelve factors
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import type { Tally } from '../tally.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 
-/** Of the same form as those of test/: `npm test -- proof/contract/stop.test.ts` runs one. */
+/** Run one of these tests with `npm test -- proof/contract/stop.test.ts`. */
 const TESTS = 'proof/contract/*.test.ts';
 
 export async function prove(tally: Tally): Promise<void> {
@@ -17,7 +16,6 @@ export async function prove(tally: Tally): Promise<void> {
     await tally.check(command, () => run(command));
 }
 
-/** What it says is for who reads. */
 function run(command: string): void {
   const { status } = spawnSync(command, { cwd: ROOT, stdio: 'inherit', shell: true });
   if (status !== 0) throw new Error(`It ended with ${status}`);

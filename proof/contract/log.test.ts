@@ -2,7 +2,7 @@ import { request as ask } from 'node:http';
 import { test } from 'tap';
 import { DOWN, poll, startProcess } from '../../test/helper.ts';
 
-/** All that a line of the log says of a request. */
+/** The fields of a request's log line. */
 const FIELDS = [
   'address',
   'durationMs',
@@ -17,7 +17,7 @@ const FIELDS = [
   'time',
 ];
 
-/** What no log may show, wherever the client has put it. */
+/** A secret that no log may contain, wherever the client puts it. */
 const SECRET = 'hunter2';
 
 const headers = {

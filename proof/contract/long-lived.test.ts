@@ -11,7 +11,7 @@ const start = async (t: Test, environment: Environment = {}): Promise<TestProces
   return web;
 };
 
-/** Resolves when the first bytes have come; `rest` with all that comes after them. */
+/** Resolves at the first bytes; `rest` with all later ones. */
 async function stream(url: string): Promise<{ rest: Promise<string> }> {
   const { body } = await fetch(url);
   const reader = body!.pipeThrough(new TextDecoderStream()).getReader();
@@ -39,7 +39,7 @@ async function ask(url: string, web: TestProcess): Promise<{ rest: Promise<strin
   return { rest };
 }
 
-/** What each answer ends with when the process is told to stop. */
+/** The end of each answer when the process stops. */
 const ANSWERS = {
   events: { open: stream, rest: 'data: bye\n\n' },
   hijacked: { open: stream, rest: 'data: bye\n\n' },

@@ -6,10 +6,10 @@ import { type Test, test } from 'tap';
 import { readRemovals } from '../../scripts/new/removals.ts';
 import { createFolder, ROOT, writeFiles } from '../../test/helper.ts';
 
-/** What a clone does not have. */
+/** Files that a clone does not have. */
 const OWN = ['node_modules', '.git', 'dist', '.data', '.tap', '.env'];
 
-/** A clone of the template, all of it committed. */
+/** Creates a clone of the template with everything committed. */
 async function createClone(t: Test): Promise<string> {
   const folder = await createFolder(t);
   for (const name of (await readdir(ROOT)).filter((name) => !OWN.includes(name)))
@@ -25,7 +25,7 @@ async function createClone(t: Test): Promise<string> {
   return folder;
 }
 
-/** `env -i` takes away what tap adds to the environment of every child, to measure it. */
+/** `env -i` removes the variables that tap adds to each child to measure coverage. */
 function run(folder: string, ...command: string[]) {
   const names = [
     'GIT_AUTHOR_NAME',
@@ -68,7 +68,7 @@ test('npm run new app NAME without CAPABILITIES', async (t) => {
   await t.test('The name is written everywhere, and what is named is removed', async (t) => {
     const names = readRemovals(read('README.md')).map(({ name }) => name);
     const [first = '', last = ''] = [names.at(0), names.at(-1)];
-    // One of them was removed by hand.
+    // This capability was removed by hand.
     run(folder, 'git', 'rm', '-r', '--quiet', '--ignore-unmatch', 'examples');
     run(folder, 'git', 'commit', '--quiet', '--message', 'Remove the examples');
     t.match(create(folder, 'book-shop', 'without', first, last), { status: 0, stderr: '' });

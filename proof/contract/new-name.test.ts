@@ -6,25 +6,22 @@ import manifest from '../../package.json' with { type: 'json' };
 import { createFolder, DOWN, ROOT, startProcess } from '../../test/helper.ts';
 import { SOURCES } from '../../test/process/copy-build.ts';
 
-/** What is built and what is written from package.json. */
+/** The files that are built, and those written from package.json. */
 const NEEDED = [...SOURCES, 'test', 'Procfile', 'app.json', 'README.md'];
 
 const NEW = { name: 'quite-another-name', version: '98.76.54' };
 
-/** The name that the app has here, as a word of its own. */
+/** The app's current name as a whole word. */
 const OLD = new RegExp(`(?<![\\w-])${manifest.name}(?![\\w-])`, 'i');
 
-/**
- * A copy of the app with another name and version in package.json, and nowhere else, built and
- * formatted.
- */
+/** Copies the app, changes name and version in package.json alone, builds and formats it. */
 async function renameApp(t: Test): Promise<string> {
   const folder = await createFolder(t);
   for (const name of NEEDED)
     await cp(path.join(ROOT, name), path.join(folder, name), { recursive: true });
   await symlink(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'), 'junction');
   await writeFile(path.join(folder, 'package.json'), JSON.stringify({ ...manifest, ...NEW }));
-  // `env -i` takes away what tap adds to the environment of every child, to measure it.
+  // `env -i` removes the variables that tap adds to each child to measure coverage.
   const node = [
     '-i',
     `PATH=${path.join(ROOT, 'node_modules/.bin')}:${process.env.PATH}`,
@@ -66,8 +63,7 @@ test('A new name and version in package.json', async (t) => {
     await web.exited;
     t.ok(web.lines.length > 0);
     for (const line of web.lines) t.equal(line.name, NEW.name);
-    // Errors say where they come from, and packages are found beside the copy, under the name of
-    // their folder.
+    // A stack may contain the old name: packages are found through the original's folder.
     for (const { err, ...line } of web.lines) t.notMatch(JSON.stringify(line), OLD);
   });
 });

@@ -5,9 +5,7 @@ import path from 'node:path';
 import { type Test, test } from 'tap';
 import { createFolder, ROOT } from '../../test/helper.ts';
 
-/**
- * What the generator needs, and which files are there; `npm run proof new` checks what it writes.
- */
+/** The files that the generator needs; `npm run proof new` checks what it writes. */
 const NEEDED = [
   'scripts/new',
   'scripts/new.ts',
@@ -19,7 +17,7 @@ const NEEDED = [
   'package.json',
 ];
 
-/** A copy of the app without the resources that an owner has, in which a test may generate. */
+/** Copies the app without the owner's resources, to generate some in it. */
 async function copyApp(t: Test): Promise<string> {
   const folder = await createFolder(t);
   for (const name of NEEDED)
@@ -31,8 +29,8 @@ async function copyApp(t: Test): Promise<string> {
 }
 
 /**
- * Runs a program in the copy. `env -i` takes away what tap adds to the environment of every child,
- * to measure it.
+ * Runs a program in the copy. `env -i` removes the variables that tap adds to each child to measure
+ * coverage.
  */
 function run(folder: string, ...args: string[]) {
   return spawnSync('env', ['-i', process.execPath, ...args], { cwd: folder, encoding: 'utf8' });

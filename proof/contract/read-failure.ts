@@ -1,7 +1,11 @@
 import type { Test } from 'tap';
 import type { TestProcess } from '../../test/helper.ts';
 
-/** Says that the process ended with exit code 1 and one line about it, and gives its message. */
+/**
+ * Checks that the process ended with exit code 1 and one log line about it.
+ *
+ * @returns the message of that line
+ */
 export async function readFailure(t: Test, failed: TestProcess): Promise<string> {
   t.equal(await failed.exited, 1);
   t.strictSame(failed.noise, []);

@@ -19,8 +19,7 @@ const options = (environment: Environment = {}): ProcessOptions => ({
 });
 
 /**
- * A process that boots for so many milliseconds: the first of them may have no line of the program
- * in it.
+ * Starts a process and waits `ms`: after the first milliseconds, no line of the program has run.
  */
 async function startFor(t: Test, ms: number, environment: Environment) {
   const web = spawnProcess(t, { ...options(environment), entry: 'web' });
@@ -35,7 +34,7 @@ test('contract 32: A signal at any moment of the boot ends the app with 0', asyn
         const web = await startFor(t, ms, { WEB_CONCURRENCY: workers });
         for (const signal of signals) web.signal(signal);
         const end = await web.exited;
-        // Node itself takes some time until the first line of the program runs.
+        // Node itself needs some time before the program's first line runs.
         const isBefore = web.lines.length === 0 && end === signals[0];
         t.ok(end === 0 || isBefore, `${signals} after ${ms} ms with ${workers}: ${end}`);
         t.strictSame(web.noise, []);
@@ -95,7 +94,7 @@ test('A worker that crashes is replaced while it still answers', async (t) => {
   });
   await fetch(`${web.url}/fixture/throw`, { method: 'POST', headers });
   await web.waitForLine('another one takes its place');
-  // The primary may have handed a connection to the worker just before that closed its port.
+  // The primary may have passed a connection to the worker just before it closed its port.
   const ask = () => fetch(web.url, { headers }).catch(() => fetch(web.url, { headers }));
   for (let count = 0; count < 10; count++) t.equal((await ask()).status, 200);
   await poll(() => countWorkers() === 3);

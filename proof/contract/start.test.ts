@@ -18,7 +18,7 @@ import { readFailure } from './read-failure.ts';
 
 const DATABASE = { DATABASE_URL: DOWN };
 
-/** What some platforms put into the environment of their processes. */
+/** Variables that platforms set. */
 const PLATFORM = {
   NODE_OPTIONS: '--max-old-space-size=256',
   CI: 'true',
@@ -26,7 +26,7 @@ const PLATFORM = {
   NODE_HOME: '/app',
 };
 
-/** Says of every server of the process where it listens. */
+/** Prints the address of each server of the process. */
 const WATCH = `data:text/javascript,
   import { Server } from 'node:net';
   const { listen } = Server.prototype;
@@ -39,7 +39,7 @@ const WATCH = `data:text/javascript,
 const startWeb = (t: Test, environment: Environment) =>
   startProcess(t, { entry: 'web', environment });
 
-/** Every address that this machine answers on by itself. */
+/** All addresses of this machine. */
 function listAddresses(): string[] {
   const addresses = Object.values(os.networkInterfaces()).flatMap((addresses = []) => addresses);
   const hosts = addresses
@@ -138,7 +138,7 @@ test('A privileged port ends the app with the way to fix it', async (t) => {
     environment: { ...DATABASE, PORT: '9' },
     node,
   });
-  // Some machines, such as Docker's containers, know no privileged ports.
+  // Some machines, such as Docker's containers, have no privileged ports.
   if (status === 0) return t.match(web.url, /:9$/);
   t.match(
     await readFailure(t, web),

@@ -18,7 +18,7 @@ const startFixture = (t: Test, environment: Environment = {}) =>
     environment: { DATABASE_URL: DOWN, SHUTDOWN_DELAY_MS: '0', ...environment },
   });
 
-/** Asks for what is answered when the test says so; resolves when the request is being handled. */
+/** Requests an answer that the test triggers; resolves when the request is being handled. */
 async function hold(web: TestProcess): Promise<{ answer: Promise<Response> }> {
   const answer = fetch(`${web.url}/fixture/held`);
   answer.catch(() => undefined);
@@ -26,7 +26,7 @@ async function hold(web: TestProcess): Promise<{ answer: Promise<Response> }> {
   return { answer };
 }
 
-/** Asks on a connection that the client keeps. */
+/** Sends a GET on a keep-alive connection. */
 async function getKept(url: string, agent: Agent): Promise<IncomingMessage> {
   const [response] = await once(get(url, { agent }), 'response');
   return response;
@@ -95,7 +95,7 @@ test('Connections without a complete request do not delay the end', async (t) =>
   t.teardown(() => socket.destroy());
   await once(socket, 'connect');
   socket.write('GET / HTTP/1.1\r\nHost: ');
-  // Connections are taken in their order: after this answer, the other one was taken too.
+  // Connections are accepted in order: after this answer, the other one was accepted too.
   await fetch(web.url);
   web.signal('SIGINT');
   t.equal(await web.exited, 0);
@@ -114,7 +114,7 @@ test('contract 13: A request that hangs is logged at SHUTDOWN_TIMEOUT_MS', async
   t.match(web.lines.at(-1), {
     level: 50,
     msg: /Still open at SHUTDOWN_TIMEOUT_MS/,
-    // The one that came earlier and was answered is not named.
+    // The earlier request, which was answered, is not listed.
     requests: { length: 1, 0: { method: 'GET', path: /^\/fixture\/hung$/, ageMs: Number } },
   });
   t.notMatch(JSON.stringify(web.lines), 'hunter2');
@@ -124,8 +124,7 @@ test('contract 13: A request that hangs is logged at SHUTDOWN_TIMEOUT_MS', async
 test('contract 22: A crash is logged after requests in flight; exit code 1', async (t) => {
   const crashes = { throw: 'thrown outside of any request', reject: 'rejected and not handled' };
   for (const [path, message] of Object.entries(crashes)) {
-    // The delay is for routers that have to notice: a process that crashed does not go on for as
-    // long.
+    // The long delay is for routers. A crashed process must not wait for it.
     const web = await startFixture(t, {
       SHUTDOWN_DELAY_MS: '599999',
       SHUTDOWN_TIMEOUT_MS: '600000',

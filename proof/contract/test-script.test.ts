@@ -12,7 +12,7 @@ const FAILS = `import { test } from 'tap';
 test('One is two', async (t) => t.equal(1, 2));
 `;
 
-/** The scripts, with some tests to run. */
+/** Copies the scripts and some tests. */
 async function copyScripts(t: Test): Promise<string> {
   const folder = await createFolder(t);
   for (const name of ['scripts', 'package.json', '.taprc'])
@@ -28,7 +28,7 @@ async function copyScripts(t: Test): Promise<string> {
   return folder;
 }
 
-/** `env -i` takes away what tap adds to the environment of every child, to measure it. */
+/** `env -i` removes the variables that tap adds to each child to measure coverage. */
 function readCommand(script: string, parameters: string[]): string[] {
   const variables = ['-i', `PATH=${process.env.PATH}`, `HOME=${process.env.HOME}`];
   return [...variables, 'npm', 'run', '--silent', script, '--', ...parameters];

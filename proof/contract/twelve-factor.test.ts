@@ -18,13 +18,12 @@ import {
 } from '../../test/helper.ts';
 import { copyBuild } from '../../test/process/copy-build.ts';
 
-/** Who asks, as a router says it. */
+/** The client's address, as a router sends it. */
 const CLIENT = '192.0.2.1';
 
 /*
- * The built app, or that and the routes of test/fixture, each process in an environment that holds
- * nothing but what is named here. `a` is a PostgreSQL that is reached by a port, `b` an embedded
- * one in a folder.
+ * Runs the built app, or the app with the routes of test/fixture, each process with the variables
+ * named here alone. `a` is a PostgreSQL on a port, `b` an embedded one in a folder.
  */
 test('The twelve factors', async (t) => {
   const table = [['Factor', 'What was done', 'What was seen']];
@@ -44,10 +43,7 @@ test('The twelve factors', async (t) => {
   const startFixture = (environment: Environment) => start({ entry: 'fixture', environment });
   const before = await listFiles(build);
   const PORT = String(await findFreePort());
-  /**
-   * What the later tests ask: the build as it is from V to XII, and the fixture from VI to IX, and
-   * from there to X.
-   */
+  /** The processes that later tests use: the build from V to XII, and the fixture from VI to X. */
   let web: TestProcess;
   let fixture: TestProcess;
 
@@ -273,7 +269,7 @@ async function describe(
   file: string,
 ): Promise<{ status: number; body: object }> {
   const answer = await fetch(`${url}${file}`, { headers: { 'x-forwarded-for': CLIENT } });
-  // The document of the API says where it was asked for.
+  // The OpenAPI document contains the URL of its request.
   const text = (await answer.text()).replaceAll(url, '');
   return { status: answer.status, body: JSON.parse(text) };
 }
@@ -292,10 +288,7 @@ function findRequest({ lines }: TestProcess): LogLine | undefined {
   return lines.find(({ msg }) => msg === 'request');
 }
 
-/**
- * Lets the packages of a copied build be these and no others; what each of them needs is beside the
- * original.
- */
+/** Links only these packages into a copied build. Their dependencies are beside the original. */
 async function linkPackages(folder: string, names: string[]): Promise<void> {
   await rm(path.join(folder, 'node_modules'), { recursive: true });
   for (const name of names) {
@@ -305,10 +298,7 @@ async function linkPackages(folder: string, names: string[]): Promise<void> {
   }
 }
 
-/**
- * What is in a copied build: the names at its top, and every file of dist/ with a sum of its
- * content.
- */
+/** Lists a copied build: the names at its top, and each file of dist/ with a hash. */
 async function listFiles(folder: string): Promise<string[]> {
   const entries = await readdir(path.join(folder, 'dist'), {
     recursive: true,

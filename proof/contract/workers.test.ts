@@ -13,7 +13,7 @@ const listWorkers = ({ lines }: TestProcess): number[] =>
 const listDrained = ({ lines }: TestProcess): number[] =>
   lines.filter(({ msg }) => msg === 'Drained').map(({ pid }) => Number(pid));
 
-/** The built app with two workers that serve. */
+/** Starts the built app with two workers. */
 async function startWorkers(t: Test): Promise<TestProcess> {
   const environment = {
     DATABASE_URL: DOWN,
@@ -39,7 +39,7 @@ test('SIGTERM to one worker drains and replaces it while the port is served', as
   process.kill(stopped, 'SIGTERM');
   const ask = async () => (await fetch(web.url, { headers: { connection: 'close' } })).status;
   await poll(async () => {
-    // Many at once, of which some are on their way to the worker while it ends.
+    // Many at once, so that some reach the worker while it ends.
     const statuses = await Promise.all(Array.from({ length: 20 }, ask));
     t.strictSame(new Set(statuses), new Set([200]));
     return listWorkers(web).length === 3;
@@ -52,7 +52,7 @@ test('SIGTERM to one worker drains and replaces it while the port is served', as
 test('SIGKILL of the primary leaves no worker', async (t) => {
   const web = await startWorkers(t);
   web.signal('SIGKILL');
-  // The output of the process ends with the last that writes to it.
+  // `exited` waits until the last worker has closed the output.
   t.equal(await web.exited, 'SIGKILL');
   await waitForClosedPort(web.url);
 });

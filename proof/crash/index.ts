@@ -1,5 +1,4 @@
-// SIGKILL at random moments: every acknowledged write is there, and the embedded database opens
-// again a hundred times
+// SIGKILL at random moments: no acknowledged write is lost, the embedded database opens again
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -11,31 +10,26 @@ import { type Program, release, startProgram } from '../routing/web.ts';
 import type { Tally } from '../tally.ts';
 import { Ledger, listTitles } from './ledger.ts';
 
-/** The longest that a process writes before it is killed, in milliseconds. */
+/** The maximum time that a process writes before it is killed, in milliseconds. */
 const WRITE_MS = 300;
 
-/**
- * The longest that a process opens or creates its database before it is killed, in milliseconds.
- */
+/** The maximum time that a process opens its database before it is killed, in milliseconds. */
 const OPEN_MS = 1_500;
 
-/** Every so many rounds, the process is killed while it opens the database instead. */
+/** Each fourth round kills the process while it opens the database. */
 const OPENING_EVERY = 4;
 
-/** How often the embedded database is killed while it is created. */
+/** How often the process is killed while it creates the embedded database. */
 const CREATIONS = 3;
 
-/**
- * Flags: --rounds N (100) for the embedded database; there are a fifth as many for the app on
- * PostgreSQL.
- */
+/** Flags: --rounds N (100) for the embedded database; a fifth of that for PostgreSQL. */
 export async function prove(tally: Tally, flags: string[]): Promise<void> {
   const { values } = parseArgs({
     args: flags,
     options: { rounds: { type: 'string', default: '100' } },
   });
   const rounds = Number(values.rounds);
-  // Starting takes most of the time, and a process that starts does not fill two processors.
+  // Most of the time is starting, which does not fill two processors.
   await Promise.all([
     tally.check('SIGKILL of the app on the embedded database loses no acknowledged write', () =>
       proveEmbedded(rounds),
@@ -79,7 +73,7 @@ async function provePostgres(rounds: number): Promise<string> {
   return `${rounds} times, ${ledger.size} acknowledged writes, none lost`;
 }
 
-/** The app stays: it finds its database again by itself. */
+/** Kills the server under a running app, which has to reconnect by itself. */
 async function proveServer(rounds: number): Promise<string> {
   await using postgres = await PostgresServer.create();
   await release(postgres.url);
@@ -111,10 +105,7 @@ async function prepareProgram(databaseUrl: string): Promise<Program> {
   return { args: ['dist/src/web.js'], folder: buildApp(), environment: settings };
 }
 
-/**
- * Checks what earlier rounds have written, lets clients write more, and kills the process in the
- * midst of it.
- */
+/** Checks the writes of earlier rounds, then kills the process while clients write more. */
 async function killWhileWriting(
   program: Program,
   prefix: string,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Attempt } from '../routing/load.ts';
 
-/** Titles of the notes that clients were told are stored. */
+/** The titles of all acknowledged notes. */
 export class Ledger {
   readonly #titles = new Set<string>();
 
@@ -9,12 +9,12 @@ export class Ledger {
     return this.#titles.size;
   }
 
-  /** Notes every write that was acknowledged. */
+  /** Enters all acknowledged writes. */
   enter(attempts: Attempt[]): void {
     for (const { title, status } of attempts) if (title && status === 201) this.#titles.add(title);
   }
 
-  /** Throws unless each of them is among the stored titles exactly once. */
+  /** @throws unless each title is stored exactly once */
   compare(stored: string[]): void {
     const distinct = new Set(stored);
     const lost = [...this.#titles].filter((title) => !distinct.has(title));
@@ -27,7 +27,7 @@ export class Ledger {
   }
 }
 
-/** All titles that an app has, page by page. */
+/** Lists all titles of an app's notes, page by page. */
 export async function listTitles(url: string): Promise<string[]> {
   const titles: string[] = [];
   for (let after: string | null = ''; after !== null; ) {

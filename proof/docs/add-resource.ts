@@ -7,7 +7,7 @@ import { findBlocks, findSection } from './markdown.ts';
 import { applyPatch } from './patch.ts';
 import { expectSuccess, serve } from './shell.ts';
 
-/** Follows "Add a resource" to the letter, in a fresh copy, and looks at what is there then. */
+/** Follows "Add a resource" exactly, in a fresh copy, and checks the result. */
 export async function proveAddResource(tally: Tally, folder: string): Promise<void> {
   const section = findSection(
     readFileSync(path.join(folder, 'README.md'), 'utf8'),

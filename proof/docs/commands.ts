@@ -1,12 +1,10 @@
-/**
- * What is done with a command of the documentation. One that nothing is said about fails the proof.
- */
+/** What is done with a command of the documentation. An unknown command fails the proof. */
 export type Treatment =
-  /** Run to its end, which has to be good. */
+  /** Run to its end; the exit code has to be 0. */
   | { how: 'run' }
-  /** Started, asked for its readiness, and stopped. */
+  /** Started until it is ready, then stopped. */
   | { how: 'serve' }
-  /** Run by another check, because of the reason; `says` is how that file calls it. */
+  /** Run by another check, for this reason; `says` is how that file runs it. */
   | { how: 'elsewhere'; file: string; says: RegExp; reason: string }
   /** Not run: it needs an account. The blocks of such commands are marked `sh platform`. */
   | { how: 'platform' };
@@ -15,7 +13,7 @@ const run = { how: 'run' } as const;
 const serve = { how: 'serve' } as const;
 const platform = { how: 'platform' } as const;
 
-/** Copies share their packages with the tree that they are copies of. */
+/** Copies share the packages of the original. */
 const PACKAGES = 'it would change the packages that the copies share';
 /** They take minutes, and .ci/run runs them from a fresh clone. */
 const LONG = 'it takes minutes, on a fresh clone';
@@ -31,7 +29,7 @@ const inUpdating = {
   reason: 'it needs two versions',
 } as const;
 
-/** The first that matches counts. */
+/** The first match counts. */
 export const TREATMENTS: [RegExp, Treatment][] = [
   [/^npm ci( --include=dev)?$/, inCi(/^npm ci$/m, PACKAGES)],
   [/^npm test$/, inCi(/^twice npm test$/m, LONG)],
@@ -88,7 +86,7 @@ export const TREATMENTS: [RegExp, Treatment][] = [
   [/^(heroku|dokku|scalingo|railway|fly|cf|gcloud|doctl|eb|clever|caprover) /, platform],
 ];
 
-/** A word that begins a command where it stands in a sentence or a table. */
+/** The first word of a command in a sentence or a table. */
 const PROGRAMS =
   /^(npm|npx|node|git|heroku|dokku|scalingo|railway|fly|cf|gcloud|doctl|eb|clever|caprover) ./;
 
@@ -96,7 +94,7 @@ export function isCommand(code: string): boolean {
   return PROGRAMS.test(code);
 }
 
-/** The commands of a line of a shell. */
+/** Splits a shell line into commands. */
 export function splitLine(line: string): string[] {
   return line.split(' && ').map((command) => command.trim());
 }
@@ -105,7 +103,7 @@ export function findTreatment(command: string): Treatment | undefined {
   return TREATMENTS.find(([pattern]) => pattern.test(command))?.[1];
 }
 
-/** The treatments that no command of the documentation has any more. */
+/** Finds the treatments that match no command of the documentation. */
 export function findUnused(commands: string[]): string[] {
   const unused = TREATMENTS.filter(
     ([pattern]) => !commands.some((command) => pattern.test(command)),

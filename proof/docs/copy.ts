@@ -7,8 +7,7 @@ import { makeFolder } from '../processes.ts';
 export const ROOT = path.join(import.meta.dirname, '../..');
 
 /**
- * A fresh copy in a temporary folder: what git has or would add, and the packages that are
- * installed here.
+ * Copies what git has or would add to a temporary folder, and links the installed packages.
  *
  * @returns the folder
  */
@@ -19,7 +18,7 @@ export async function copyTree(name: string): Promise<string> {
   return folder;
 }
 
-/** The packages are shared with this tree: whatever would change them is not for a copy. */
+/** Links the packages of this tree. A copy must not run what would change them. */
 export async function linkPackages(folder: string): Promise<void> {
   await symlink(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'), 'junction');
 }
@@ -30,7 +29,7 @@ function listFiles(): string[] {
   return [...new Set(files)].filter((file) => file && existsSync(path.join(ROOT, file)));
 }
 
-/** The pages of which every command, link and name is checked. */
+/** The pages whose commands, links and file names are checked. */
 export function listPages(): string[] {
   return ['README.md', ...globSync('docs/**/*.md', { cwd: ROOT }).sort()];
 }

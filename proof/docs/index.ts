@@ -1,5 +1,4 @@
-// The documentation: its commands run, its links and files are there, its tables are what the code
-// says
+// The documentation: its commands run, its links and files exist, its tables match the code
 import assert from 'node:assert/strict';
 import { globSync } from 'node:fs';
 import {
@@ -49,7 +48,7 @@ async function proveTables(): Promise<void> {
   assert.equal(writeExample(example, settings), example, 'run npm run format');
 }
 
-/** Each command once, in the order of the pages, in the copy that has the resource. */
+/** Runs each command once, in the order of the pages, in the copy with the resource. */
 async function proveCommands(tally: Tally, folder: string): Promise<void> {
   const found = listPages().flatMap((page) =>
     listCommands(folder, page).flatMap(({ line, marked }) =>
@@ -57,7 +56,7 @@ async function proveCommands(tally: Tally, folder: string): Promise<void> {
     ),
   );
   const commands = [...new Map(found.map((item) => [item.command, item])).values()];
-  // The section above has run it, and it cannot be run twice.
+  // "Add a resource" has run it, and it cannot run twice.
   for (const { page, command } of commands.filter(
     ({ command }) => !command.startsWith('npm run new resource '),
   ))
@@ -68,7 +67,7 @@ async function proveCommands(tally: Tally, folder: string): Promise<void> {
   );
 }
 
-/** @returns how it was proven, where it was not run */
+/** @returns how it was checked, if it was not run */
 async function proveCommand(folder: string, command: string): Promise<string | undefined> {
   const treatment = findTreatment(command);
   assert(treatment, 'it is neither run nor has a reason why not: see proof/docs/commands.ts');
@@ -78,7 +77,7 @@ async function proveCommand(folder: string, command: string): Promise<string | u
   return treatment.how === 'platform' ? 'not run, it needs an account' : undefined;
 }
 
-/** Whoever reads a page sees which commands need an account somewhere. */
+/** Blocks of commands that need an account are marked. */
 function proveMarks(found: { page: string; command: string; marked: boolean }[]): void {
   const unmarked = found.filter(
     ({ command, marked }) => !marked && findTreatment(command)?.how === 'platform',

@@ -1,4 +1,4 @@
-/** A block between fences, with what stands behind the first: `sh`, `sh platform`, `diff`. */
+/** A fenced block and its info string: `sh`, `sh platform`, `diff`. */
 export interface Block {
   kind: string;
   lines: string[];
@@ -14,32 +14,32 @@ export function findBlocks(text: string, kind = ''): Block[] {
   return blocks.filter((block) => block.kind.startsWith(kind));
 }
 
-/** What stands between single backticks, outside of blocks. */
+/** Finds the inline code outside of blocks. */
 export function findCode(text: string): string[] {
   return [...removeBlocks(text).matchAll(/`([^`]+)`/g)].map(([, code = '']) => code);
 }
 
-/** The words outside of blocks and code. */
+/** Finds the text outside of blocks and inline code. */
 export function findProse(text: string): string {
   return removeBlocks(text)
     .replace(/`[^`]+`/g, ' ')
     .replace(/\]\([^)]*\)/g, ' ');
 }
 
-/** Where links and images point. */
+/** Finds the targets of links and images. */
 export function findLinks(text: string): string[] {
   const links = removeBlocks(text).matchAll(/\]\(([^)\s]+)\)|\b(?:src|srcset|href)="([^"\s]+)"/g);
   return [...links].map(([, link, attribute]) => link ?? attribute ?? '');
 }
 
-/** The part of a page below a heading of the second level. */
+/** Finds the section below a heading of level 2. */
 export function findSection(text: string, heading: string): string {
   const [, section] = text.split(`\n## ${heading}\n`);
   if (section === undefined) throw new Error(`There is no section "${heading}"`);
   return section.split('\n## ')[0]!;
 }
 
-/** What a link to a heading has after the #, as GitHub makes it. */
+/** Finds the anchors of headings, as GitHub makes them. */
 export function findAnchors(text: string): string[] {
   const headings = [...removeBlocks(text).matchAll(/^#+ (.+)$/gm)].map(
     ([, heading = '']) => heading,

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { isCommand } from './commands.ts';
 import { findAnchors, findBlocks, findCode, findLinks, findProse } from './markdown.ts';
 
-/** What looks like the name of a file and is not here, with the reason. */
+/** Names that look like files and do not exist here, with the reason. */
 const ABSENT: Record<string, string> = {
   '.env': 'the reader writes it',
   'scalingo.json': "Scalingo's name of app.json",
@@ -14,14 +14,14 @@ const ABSENT: Record<string, string> = {
   'text/event-stream': 'a media type',
 };
 
-/** The kinds of files whose names are looked for in sentences. */
+/** Names that count as files in a sentence. */
 const FILE =
   /^\.?[\w-]+(?:[./][\w*-]+)*\.(?:ts|js|json|md|ya?ml|toml|lock)$|^\.[a-z][\w-]+$|^[\w.-]+\/(?:[\w.*-]+\/?)*$/;
 
-/** A network, which looks like a folder. */
+/** A network, such as 10.0.0.0/8, looks like a folder. */
 const CIDR = /^[\d.]+\/\d+$/;
 
-/** @returns how many links there are */
+/** @returns the number of links */
 export function proveLinks(folder: string, page: string): string {
   const text = read(folder, page);
   const links = findLinks(text).filter((link) => !/^(https?|mailto|data):/.test(link));
@@ -35,7 +35,7 @@ export function proveLinks(folder: string, page: string): string {
   return `${links.length} links`;
 }
 
-/** @returns how many files are named */
+/** @returns the number of named files */
 export function proveFiles(folder: string, page: string): string {
   const text = read(folder, page);
   const code = findCode(text).filter((code) => !isCommand(code));
@@ -50,9 +50,7 @@ export function proveFiles(folder: string, page: string): string {
   return [...names].join(', ');
 }
 
-/**
- * From the root, beside the page, or a file's name alone where its folder is said in the sentence.
- */
+/** The name is relative to the root or the page, or a file name whose folder the sentence names. */
 function isThere(folder: string, page: string, name: string): boolean {
   const places = [name, path.join(path.dirname(page), name)];
   if (places.some((place) => existsSync(path.join(folder, place)))) return true;
@@ -63,8 +61,7 @@ function isThere(folder: string, page: string, name: string): boolean {
 }
 
 /**
- * The lines of its shell blocks, and the commands in its sentences and tables; which are those of a
- * platform.
+ * Lists the lines of a page's shell blocks and its inline commands; `marked` ones are a platform's.
  */
 export function listCommands(folder: string, page: string): { line: string; marked: boolean }[] {
   const text = read(folder, page);

@@ -2,9 +2,9 @@ import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 /**
- * Does what a `diff` block of the README asks of a reader: under the name of each file, the lines
- * that are there (blank or -) give way to those that are to be (blank or +). More of the same file
- * follows on a line @@.
+ * Applies a `diff` block of the documentation: below the name of each file, the lines that are
+ * there (blank or -) are replaced by those that are to be (blank or +). A line @@ starts another
+ * place in the same file.
  *
  * @returns the names of the files
  */
@@ -13,7 +13,7 @@ export function applyPatch(folder: string, lines: string[]): string[] {
   let file = '';
   const files = starts.map((start, index) => {
     const name = lines[start]!;
-    // A migration's name begins with the time at which it was written.
+    // The name may be a glob: a migration's name begins with the time of its creation.
     if (name !== '@@') [file = name] = globSync(name, { cwd: folder });
     replaceLines(path.join(folder, file), lines.slice(start + 1, starts[index + 1]));
     return file;
@@ -30,7 +30,7 @@ function replaceLines(file: string, change: string[]): void {
   writeFileSync(file, parts.join(pickLines(change, '+')));
 }
 
-/** A line without its mark, which stands in the column before it. */
+/** The lines without their mark in the first column. */
 function pickLines(change: string[], mark: string): string {
   const lines = change.filter((line) => line.startsWith(' ') || line.startsWith(mark));
   return lines.map((line) => `${line.slice(1)}\n`).join('');

@@ -5,10 +5,10 @@ import { read } from './pages.ts';
 import { applyPatch } from './patch.ts';
 import { expectSuccess, serve } from './shell.ts';
 
-/** The length of the README's section, in lines. */
+/** The maximum length of the README's section, in lines. */
 const MAX_LINES = 12;
 
-/** Gives the rows of the resource an owner, as docs/auth.md says, and looks who sees them then. */
+/** Gives the resource's rows an owner, as docs/auth.md says, and checks who sees them. */
 export async function proveProtectRoute(tally: Tally, folder: string): Promise<void> {
   const section = findSection(read(folder, 'README.md'), 'Protect a route').trim();
   const [patch] = findBlocks(read(folder, 'docs/auth.md'), 'diff');

@@ -5,10 +5,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findPort } from '../processes.ts';
 
-/**
- * How long a server may take until it is ready, in milliseconds; the embedded database is created
- * in that time.
- */
+/** The maximum time until a server is ready, in milliseconds; it may create its database first. */
 const READY_TIMEOUT_MS = 300_000;
 
 const running = new Set<ChildProcess>();
@@ -17,7 +14,7 @@ process.once('exit', () => {
   for (const child of running) signalGroup(child, 'SIGKILL');
 });
 
-/** The environment of who follows the documentation, and what keeps several proofs apart. */
+/** The environment of a reader of the documentation, with a port that no other proof uses. */
 export function createEnvironment(folder: string, port = 0): NodeJS.ProcessEnv {
   const { PATH, HOME } = process.env;
   return {
@@ -31,7 +28,7 @@ export function createEnvironment(folder: string, port = 0): NodeJS.ProcessEnv {
   };
 }
 
-/** Runs a command as a shell does, and resolves with its exit code and what it has said. */
+/** Runs a command in a shell, and resolves with its exit code and output. */
 export async function runCommand(
   folder: string,
   command: string,
@@ -42,7 +39,7 @@ export async function runCommand(
   return { code, output: output() };
 }
 
-/** @throws where the command does not end with 0 */
+/** @throws if the command does not end with 0 */
 export async function expectSuccess(
   folder: string,
   command: string,
@@ -53,7 +50,7 @@ export async function expectSuccess(
   return output;
 }
 
-/** Starts a command that serves, calls `use` with its address when it is ready, and stops it. */
+/** Starts a server, calls `use` with its URL when it is ready, and stops it. */
 export async function serve(
   folder: string,
   command: string,
@@ -72,7 +69,7 @@ export async function serve(
 }
 
 /**
- * In a group of its own: npm does not pass a signal on, so all of them get it, as from a terminal.
+ * Starts a process group, so that all get the signal, as from a terminal: npm does not pass it on.
  */
 function start(folder: string, command: string, env: NodeJS.ProcessEnv) {
   const child = spawn(command, {

@@ -9,15 +9,15 @@ export interface Answer {
   body: string;
 }
 
-/** Sends the head of a request; its answer is read by readAnswer(). */
+/** Sends the head of a request; readAnswer() reads its answer. */
 export function open(url: string, options: http.RequestOptions = {}): http.ClientRequest {
   const request = http.request(url, { agent: false, ...options });
-  // Whoever reads the answer hears of it.
+  // readAnswer() gets the error too.
   request.on('error', () => {});
   return request;
 }
 
-/** Resolves with a whole answer, and rejects where there is none. */
+/** Resolves with a complete answer, and rejects without one. */
 export async function readAnswer(request: http.ClientRequest): Promise<Answer> {
   const [response] = (await once(request, 'response')) as [http.IncomingMessage];
   let body = '';
@@ -25,23 +25,22 @@ export async function readAnswer(request: http.ClientRequest): Promise<Answer> {
   return { status: response.statusCode!, headers: response.headers, body };
 }
 
-/** A GET on a connection of its own, unless an agent says otherwise. */
+/** Sends a GET on a new connection, unless an agent is given. */
 export function get(url: string, options?: http.RequestOptions): Promise<Answer> {
   return readAnswer(open(url, options).end());
 }
 
-/** A connection on which nothing has been sent yet. */
+/** Opens a connection without a request. */
 export async function connect(port: number): Promise<net.Socket> {
   const socket = net.connect({ port, host: '127.0.0.1', noDelay: true });
   await once(socket, 'connect');
-  // Whoever reads hears of the end.
+  // The reader gets the error too.
   socket.on('error', () => {});
   return socket;
 }
 
 /**
- * Sends a GET over a connection and resolves with all that comes back until a whole answer of JSON
- * has.
+ * Sends a GET over a connection and resolves with all data once a complete JSON answer has arrived.
  */
 export async function getOver(socket: net.Socket, path: string): Promise<string> {
   let received = '';
@@ -57,7 +56,7 @@ export async function getOver(socket: net.Socket, path: string): Promise<string>
   return received;
 }
 
-/** Resolves when the port refuses connections, with the time at which it still took one. */
+/** Resolves when the port refuses connections, with the time of the last accepted one. */
 export async function waitUntilRefused(port: number): Promise<number> {
   let takenAt = performance.now();
   for (;;) {

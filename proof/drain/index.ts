@@ -1,5 +1,4 @@
-// What is answered after SIGTERM: slow, streamed and uploading requests, idle connections, and a
-// handler that hangs
+// Answers after SIGTERM: slow, streamed and uploading requests, idle connections, a hung handler
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
@@ -14,25 +13,22 @@ import { proveReuse } from './reuse.ts';
 
 const ROOT = path.dirname(path.dirname(import.meta.dirname));
 
-/** A response that is under way when the signal comes takes this long, in milliseconds. */
+/** The duration of a response that is in flight at the signal, in milliseconds. */
 const SLOW_MS = 3_000;
 
 const IDLE_CONNECTIONS = 1_000;
 
-/** More than the listeners that Node takes for a leak. */
+/** More than the number of listeners that Node reports as a leak. */
 const STAGGERED = 15;
 
-/** From the last response to the exit, in milliseconds. */
+/** The maximum time from the last response to the exit, in milliseconds. */
 const EXIT_MS = 1_000;
 
-/**
- * How often something with a time limit is tried: a machine that is busy otherwise is no reason to
- * fail.
- */
+/** The number of tries with a time limit: a busy machine is no failure. */
 const ROUNDS = 5;
 
 /**
- * Connections stay at least this long after the listener has closed, in milliseconds; LINGER_MS is
+ * Connections stay open this long at least after the listener closed, in milliseconds; LINGER_MS is
  * 500.
  */
 const SURELY_LINGERS_MS = 400;
@@ -50,7 +46,7 @@ export async function prove(tally: Tally): Promise<void> {
   await using postgres = await PostgresServer.create();
   await release(postgres.url);
   const start: StartFixture = (environment) => startFixture(postgres, environment);
-  // These wait for a minute and a half, and nothing else does.
+  // These wait for a minute and a half, so they run beside the others.
   const reuse = proveReuse(tally, start);
   await tally.check('SIGTERM makes readiness answer 503 at once, while requests are served', () =>
     proveDelay(start),
@@ -126,7 +122,7 @@ async function proveSlow(start: StartFixture, signalsAtMs: number[]): Promise<st
   return `answered whole, exit 0 after another ${Math.round(performance.now() - answeredAt)} ms`;
 }
 
-/** Nothing but the log is said meanwhile, no warning of Node. */
+/** Each output line is a log line: there is no warning of Node. */
 async function proveStaggered(start: StartFixture): Promise<void> {
   await using fixture = await start({ SHUTDOWN_DELAY_MS: '0' });
   const requests = Array.from({ length: STAGGERED }, (_, index) =>
@@ -163,7 +159,7 @@ async function proveUpload(start: StartFixture): Promise<void> {
   const request = open(`${fixture.url}/upload`, { method: 'POST', headers });
   const answer = readAnswer(request);
   request.write(body.slice(0, 1_000));
-  // The head has arrived when a later request is answered.
+  // When a later request is answered, the head has arrived.
   await get(`${fixture.url}/connection`);
   fixture.process.signal('SIGTERM');
   for (let sent = 1_000; sent < body.length; sent += 1_000) {
@@ -177,10 +173,7 @@ async function proveUpload(start: StartFixture): Promise<void> {
   assert.deepEqual(await fixture.process.ended, { code: 0, signal: null });
 }
 
-/**
- * One connection on which nothing has been sent yet, and one that is idle: a router uses both until
- * it hears.
- */
+/** Uses a fresh and an idle connection right after the listener closed, as a router may. */
 async function proveLateRequests(start: StartFixture): Promise<string> {
   for (let round = 1; round <= ROUNDS; round++) {
     await using fixture = await start({ SHUTDOWN_DELAY_MS: '200' });
@@ -251,7 +244,7 @@ async function proveHungHandler(start: StartFixture): Promise<string> {
   return `exit 1 and a log line: ${JSON.stringify(requests)}`;
 }
 
-/** Resolves when the app has the request: connections are served in their order. */
+/** Resolves when the app has the request: connections are served in order. */
 async function openAndWait({ url }: Fixture, target: string): Promise<http.ClientRequest> {
   const request = open(`${url}${target}`).end();
   await once(request, 'finish');

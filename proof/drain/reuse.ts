@@ -8,7 +8,7 @@ import type { StartFixture } from './index.ts';
 /** Heroku's Router 2.0 keeps an idle connection for 90 s, the longest of the routers but Caddy. */
 const IDLE_MS = 95_000;
 
-/** Uses connections again that were idle for longer than routers keep them. */
+/** Reuses connections that were idle for longer than routers keep them. */
 export async function proveReuse(tally: Tally, start: StartFixture): Promise<void> {
   await Promise.all([
     tally.check(`contract 16: A connection can be reused after ${IDLE_MS / 1_000} s`, () =>
@@ -29,7 +29,7 @@ async function proveDirectReuse(start: StartFixture): Promise<void> {
   connection.destroy();
 }
 
-/** One server only, and no health checks, which would use the connection meanwhile. */
+/** Caddy gets one server and no health checks, which would use the connection. */
 async function proveRouterReuse(start: StartFixture): Promise<void> {
   await using fixture = await start();
   const change = (text: string) =>

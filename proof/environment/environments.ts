@@ -1,12 +1,12 @@
 /** An environment that the app must refuse. */
 export interface BadEnvironment {
-  /** Over a good environment; undefined takes a variable away. */
+  /** Changes to a good environment; undefined removes a variable. */
   environment: Record<string, string | undefined>;
-  /** The variables that the answer must name, all of them and no others. */
+  /** Exactly the variables that the message has to name. */
   named: string[];
-  /** What must not be printed anywhere. */
+  /** Texts that must not be printed. */
   secrets?: string[];
-  /** What must be printed besides. */
+  /** Texts that have to be printed too. */
   said?: string[];
 }
 

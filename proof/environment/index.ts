@@ -9,10 +9,10 @@ import { type BadEnvironment, environments } from './environments.ts';
 
 const NODE_FLAGS = ['--import', path.join(import.meta.dirname, 'watch-listen.ts')];
 
-/** What watch-listen.ts says. */
+/** The message of watch-listen.ts. */
 const LISTENING = 'A server listens';
 
-/** pino's number for a line that ends a process. */
+/** pino's level of the last line before an exit. */
 const FATAL = 60;
 
 export async function prove(tally: Tally): Promise<void> {
@@ -25,7 +25,7 @@ export async function prove(tally: Tally): Promise<void> {
     await tally.check(describe(row.environment), () => proveRefusal(good, row));
 }
 
-/** Without this row, a watch that sees nothing would let all others pass. */
+/** A check that detects nothing would let all others pass. */
 async function proveListening(environment: Record<string, string>): Promise<void> {
   await using app = runApp('web', { ...environment, SHUTDOWN_DELAY_MS: '0' }, NODE_FLAGS);
   await app.waitForLine(LISTENING);
@@ -33,7 +33,7 @@ async function proveListening(environment: Record<string, string>): Promise<void
   assert.deepEqual(await app.ended, { code: 0, signal: null });
 }
 
-/** @returns what was printed, for the table */
+/** @returns the printed message */
 async function proveRefusal(good: Record<string, string>, row: BadEnvironment): Promise<string> {
   await using app = runApp('web', overrule(good, row.environment), NODE_FLAGS);
   const line = await readOnlyLine(app);
@@ -50,7 +50,7 @@ async function proveRefusal(good: Record<string, string>, row: BadEnvironment): 
   return msg.replace(/^.*\n/, '\n');
 }
 
-/** Ends the app if it serves: what is expected of it is to end by itself. */
+/** Ends the app if it serves. It is expected to end by itself. */
 async function readOnlyLine(app: RunningProcess): Promise<string> {
   await Promise.race([app.ended, app.waitForLine(LISTENING).catch(() => undefined)]);
   assert(!app.lines.includes(LISTENING), 'the app takes it and listens');
@@ -72,7 +72,7 @@ function overrule(
   return Object.fromEntries(entries) as Record<string, string>;
 }
 
-/** Each problem is a line of its own that begins with its variable. */
+/** Each problem is one line that begins with its variable. */
 function findNamed(message: string): string[] {
   return [...message.matchAll(/^ {2}([A-Z_]+) is /gm)].map(([, name]) => name!);
 }

@@ -1,8 +1,7 @@
 import { tracingChannel } from 'node:diagnostics_channel';
 import { writeSync } from 'node:fs';
 
-// Loaded into the process before the app: says on stderr whenever any server of it begins to
-// listen.
+// Loaded into the process before the app. Prints on stderr when a server listens.
 tracingChannel('net.server.listen').subscribe({
   asyncStart: () => void writeSync(2, 'A server listens\n'),
   start() {},

@@ -3,23 +3,18 @@ import { chown, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { findPort, makeFolder, pickUser, RunningProcess } from '../processes.ts';
 
-/** The secret of the component. */
 const SECRET = 'open-sesame';
 
 /**
- * Debian keeps ejabberd's modules in a folder for each architecture; Erlang finds them by this
- * variable.
+ * Debian has one folder of ejabberd's modules per architecture. Erlang finds them by this variable.
  */
 const LIBRARIES = '/usr/lib/*-linux-gnu/ejabberd-*';
 
-/**
- * An XMPP server of its own, on loopback, in a temporary folder; when it is disposed of, it has
- * ended.
- */
+/** A temporary XMPP server on loopback. Disposing ends it. */
 export class EjabberdServer implements AsyncDisposable {
-  /** Where clients connect. */
+  /** The URL for clients. */
   readonly url: string;
-  /** How a component of this name joins it. */
+  /** The URL for the component. */
   readonly componentUrl: string;
   readonly #api: string;
   readonly #folder: string;
@@ -56,8 +51,7 @@ export class EjabberdServer implements AsyncDisposable {
       EJABBERD_CONFIG_PATH: path.join(this.#folder, 'ejabberd.yml'),
       EJABBERD_LOG_PATH: path.join(this.#folder, 'ejabberd.log'),
     };
-    // ejabberdctl refuses every user but root and its own: Erlang starts it as well, and is then
-    // the process itself.
+    // ejabberdctl works for root and its own user alone, so Erlang is started directly.
     const args = [
       '-noinput',
       '-mnesia',
@@ -75,13 +69,13 @@ export class EjabberdServer implements AsyncDisposable {
       await this.#server.waitForLine(`for ejabberd_${type}`);
   }
 
-  /** SIGKILL. */
+  /** Sends SIGKILL. */
   async kill(): Promise<void> {
     this.#server?.signal('SIGKILL');
     await this.#server?.ended;
   }
 
-  /** Makes an account of the domain localhost. */
+  /** Creates an account of the domain localhost. */
   async register(user: string, password: string): Promise<void> {
     const body = JSON.stringify({ user, host: 'localhost', password });
     const answer = await fetch(`${this.#api}/register`, { method: 'POST', body });
@@ -101,7 +95,7 @@ function findLibraries(): string {
   return path.dirname(folder);
 }
 
-/** YAML takes JSON as it is. */
+/** JSON is valid YAML. */
 function configure(component: string, [clients, components, api]: number[]): string {
   const ip = '127.0.0.1';
   return JSON.stringify({

@@ -3,19 +3,13 @@ import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findPort, RunningProcess } from '../processes.ts';
 
-/** How far foreman puts the ports of two process types from each other. */
+/** The distance between foreman's ports of two process types. */
 const PORT_STEP = 100;
 
-/**
- * How long the processes may take to end after SIGTERM, in milliseconds; foreman itself gives them
- * 5 s.
- */
+/** The maximum time to end after SIGTERM, in milliseconds; foreman itself grants 5 s. */
 const END_TIMEOUT_MS = 60_000;
 
-/**
- * The ports of a Procfile's first two process types, or of two processes of one type, which nobody
- * listens on.
- */
+/** Finds free ports for a Procfile's first two process types, or for two processes of one type. */
 export async function findForemanPorts(step = PORT_STEP): Promise<[number, number]> {
   for (;;) {
     const port = await findPort();
@@ -23,18 +17,15 @@ export async function findForemanPorts(step = PORT_STEP): Promise<[number, numbe
   }
 }
 
-/**
- * A foreman and all that it has started; disposing of it stops them as Ctrl-C in a terminal would.
- */
+/** A foreman and its processes. Disposing stops them as Ctrl-C in a terminal would. */
 export class RunningForeman implements AsyncDisposable {
   readonly process: RunningProcess;
   readonly #killAll = () => this.signal('SIGKILL');
 
-  /** @param command as a shell gets it, in the folder of the Procfile */
+  /** @param command a shell command, run in the folder of the Procfile */
   constructor(command: string, folder: string, environment: Record<string, string>) {
     const { PATH, HOME } = process.env;
-    // A group of its own, as a terminal makes one: what was started by what was started is in it
-    // too.
+    // A process group, as a terminal makes one: it includes all descendants.
     this.process = new RunningProcess('setsid', ['sh', '-c', command], {
       folder,
       environment: { PATH, HOME, ...environment },
@@ -50,7 +41,7 @@ export class RunningForeman implements AsyncDisposable {
     process.off('exit', this.#killAll);
   }
 
-  /** To all of them, as a terminal does. */
+  /** Signals all processes, as a terminal does. */
   signal(name: NodeJS.Signals): void {
     try {
       process.kill(-this.process.pid, name);
@@ -60,7 +51,7 @@ export class RunningForeman implements AsyncDisposable {
   }
 }
 
-/** Resolves when the app at this URL and all that is attached to it are ready. */
+/** Resolves when the app at this URL and its attached services are ready. */
 export async function waitUntilReady(url: string, process: RunningProcess): Promise<void> {
   while (!(await isReady(url))) {
     if (process.hasEnded)

@@ -1,5 +1,4 @@
-// The examples, with real servers and clients: the notes over the Redis protocol and XMPP, and one
-// app behind another
+// The examples with real servers and clients: notes over Redis' protocol and XMPP, app behind app
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { globSync, readFileSync } from 'node:fs';
@@ -10,13 +9,13 @@ import { installTools } from '../tools.ts';
 
 const EXAMPLES = path.join(import.meta.dirname, '../../examples');
 
-/** How long a test may take, in milliseconds: a bound for what hangs, not a measurement. */
+/** The time-out of a test, in milliseconds. */
 const TEST_TIMEOUT_MS = 600_000;
 
-/** A README is read in one go. */
+/** The maximum length of a README. */
 const MAX_README_LINES = 40;
 
-/** Flags: the names of examples, where not all are to be proven. */
+/** Flags: the names of examples, to check these alone. */
 export async function prove(tally: Tally, flags: string[]): Promise<void> {
   installTools(EXAMPLES);
   const names = globSync('*/README.md', { cwd: EXAMPLES, exclude: ['node_modules'] }).map((file) =>
@@ -48,21 +47,24 @@ function proveLength(name: string): string {
   return `${length} lines`;
 }
 
-/** Each test is a check, and what it says of itself is printed. @returns how many there are */
+/**
+ * Runs each test as a check and prints its diagnostics.
+ *
+ * @returns the number of tests
+ */
 async function proveTests(tally: Tally, name: string): Promise<string> {
   const cwd = path.join(EXAMPLES, name);
   const files = globSync('*.test.ts', { cwd }).map((file) => path.join(cwd, file));
   let tests = 0;
   let succeeded = false;
-  // Without a folder of their own: the tests are run with the flags of npm run proof, which name a
-  // file of this one.
+  // No `cwd` here: the tests inherit the flags of npm run proof, which name a file of this folder.
   for await (const { type, data } of run({
     files,
     timeout: TEST_TIMEOUT_MS,
   }) as AsyncIterable<TestEvent>) {
     if (type === 'test:diagnostic' && data.file) console.log(`        ${data.message}`);
     if (type === 'test:summary' && !data.file) succeeded = data.success;
-    // A suite is no test, but its hooks can fail.
+    // A suite counts only if one of its hooks failed.
     if (!isResult(type) || (data.details.type === 'suite' && !isHookFailure(data.details)))
       continue;
     tests += 1;
@@ -73,7 +75,7 @@ async function proveTests(tally: Tally, name: string): Promise<string> {
   return `${tests}`;
 }
 
-/** What node:test says of its tests; of each type, it says a part of this. */
+/** An event of node:test; each type has some of these fields. */
 interface TestEvent {
   type: string;
   data: {

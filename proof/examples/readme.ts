@@ -4,13 +4,13 @@ import { readFileSync } from 'node:fs';
 const ID = /\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/g;
 const TIME = /\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/g;
 
-/** What a README shows: what was typed, and what came. */
+/** One step of a README: the typed line and the shown output. */
 export interface Step {
   input: string;
   output: string;
 }
 
-/** The steps in a README's blocks of this language, each of which begins with the prompt. */
+/** Reads the steps from a README's blocks of this language. Each begins with the prompt. */
 export function readSteps(file: string, language: string, prompt: string): Step[] {
   const blocks = readFileSync(file, 'utf8').matchAll(
     new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, 'gms'),
@@ -24,14 +24,11 @@ export function readSteps(file: string, language: string, prompt: string): Step[
   });
 }
 
-/**
- * Does again what a README shows. Ids and times are others each time: an id stands for the one that
- * came instead.
- */
+/** Repeats what a README shows. Ids and times differ: a shown id stands for the one received. */
 export class Replay {
   readonly #ids = new Map<string, string>();
 
-  /** Runs the steps in their order and compares what comes. */
+  /** Runs the steps in order and compares their output. */
   async run(steps: Step[], run: (input: string) => Promise<string>): Promise<void> {
     for (const { input, output } of steps) {
       const came = (await run(input.replaceAll(ID, (id) => this.#ids.get(id) ?? id))).trimEnd();

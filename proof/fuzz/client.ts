@@ -10,13 +10,13 @@ export interface ClientAnswer {
 
 export interface ClientRequest {
   method: string;
-  /** As it is sent, nothing is encoded. */
+  /** The target as sent, without encoding. */
   target: string;
   contentType?: string | undefined;
   body?: string | undefined;
 }
 
-/** A client that sends what it is given, and keeps its connections. */
+/** A client that sends targets unchanged and keeps its connections. */
 export class Client implements Disposable {
   readonly #agent = new http.Agent({ keepAlive: true });
   readonly #url: URL;

@@ -1,4 +1,4 @@
-/** The part of JSON Schema that the app's document uses. */
+/** The JSON Schema keywords in the app's document. */
 export interface Schema {
   type?: 'object' | 'array' | 'string' | 'integer' | 'null';
   enum?: unknown[];
@@ -22,13 +22,13 @@ export interface Parameter {
   schema: Schema;
 }
 
-/** One line of the API, as its OpenAPI document describes it. */
+/** An operation of the OpenAPI document. */
 export interface Operation {
   method: string;
   path: string;
   parameters: Parameter[];
   body?: Schema;
-  /** By status, such as 200 or 4XX; without a schema there is no body. */
+  /** Schemas by status, such as 200 or 4XX; undefined means no body. */
   responses: Record<string, Schema | undefined>;
 }
 
@@ -46,7 +46,7 @@ interface Document {
   >;
 }
 
-/** The operations below a path, from the app's own /openapi.json. */
+/** Reads the operations below a path from the app's /openapi.json. */
 export async function readOperations(url: string, path: string): Promise<Operation[]> {
   const answer = await fetch(`${url}/openapi.json`);
   const { paths } = (await answer.json()) as Document;

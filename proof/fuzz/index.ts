@@ -1,4 +1,4 @@
-// Property tests of the notes API, generated from its own OpenAPI document, and a model of it
+// Property tests of the notes API, generated from its OpenAPI document, and with a model
 import assert from 'node:assert/strict';
 import { parseArgs } from 'node:util';
 import fc from 'fast-check';
@@ -10,7 +10,7 @@ import { proveModel } from './model.ts';
 import { Oracle } from './oracle.ts';
 import { EXISTING, type GeneratedRequest, generateRequest } from './requests.ts';
 
-/** Requests for each operation, unless --runs says otherwise. */
+/** The default of --runs: requests to each operation. */
 const RUNS = 2_000;
 
 interface Parameters {
@@ -40,7 +40,7 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
   await tally.check('No log line is an error', () => proveLog(app));
 }
 
-/** @returns how often each status came */
+/** @returns the number of answers by status */
 async function proveOperation(
   client: Client,
   operation: Operation,
@@ -71,7 +71,7 @@ async function proveOperation(
     .join(', ');
 }
 
-/** The path with its parameters in it; a note that there has to be is created. */
+/** Fills in the path's parameters, and creates a note if one has to exist. */
 async function writeTarget(
   client: Client,
   { path }: Operation,

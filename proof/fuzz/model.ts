@@ -10,18 +10,15 @@ interface Note {
   updatedAt: string;
 }
 
-/** The notes that there are, in the order in which they were created. */
+/** The existing notes in the order of their creation. */
 type Model = Map<string, Note>;
 
 type Command = fc.AsyncCommand<Model, Client>;
 
-/** A run of commands costs as much as this many requests. */
+/** One run of commands costs as much as this many requests. */
 const REQUESTS_OF_A_RUN = 20;
 
-/**
- * Runs the same commands against a Map and against the app: creates, changes, deletes, reads and
- * lists.
- */
+/** Runs the same commands on a Map and on the app: create, change, delete, read and list. */
 export async function proveModel(
   client: Client,
   parameters: { seed: number; numRuns: number },
@@ -116,10 +113,7 @@ function read(position: number): Command {
   };
 }
 
-/**
- * Every page of that size has to be full but the last, and together they are all notes, newest
- * first.
- */
+/** Checks all pages: each but the last is full, and together they list all notes, newest first. */
 function list(limit: number): Command {
   return {
     check: () => true,

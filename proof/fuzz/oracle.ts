@@ -5,7 +5,7 @@ import type { ClientAnswer } from './client.ts';
 import type { Operation, Parameter, Schema } from './document.ts';
 import { EXISTING, type GeneratedRequest } from './requests.ts';
 
-/** Knows from the document alone what may come back for a request to one operation. */
+/** Decides from the document alone which answers to a request are right. */
 export class Oracle {
   readonly #operation: Operation;
   readonly #body: ValidateFunction | undefined;
@@ -15,7 +15,7 @@ export class Oracle {
 
   constructor(operation: Operation) {
     const { body, parameters, responses } = operation;
-    // In a path and a query there is only text, from which numbers are read.
+    // A path and a query are text, from which numbers are read.
     const [exact, fromText] = [createAjv(false), createAjv(true)];
     this.#operation = operation;
     this.#body = body && exact.compile(body);
@@ -27,7 +27,7 @@ export class Oracle {
     );
   }
 
-  /** Throws where the answer is not one that the document has for this request. */
+  /** @throws if the document does not allow this answer to this request */
   verify(request: GeneratedRequest, answer: ClientAnswer): void {
     const { status, body } = answer;
     assert(status < 500, `${status} ${body}`);
@@ -76,7 +76,7 @@ export class Oracle {
     );
   }
 
-  /** Only decimal digits are an integer, and a list has no brackets. */
+  /** An integer is decimal digits, and a list has no brackets. */
   #areWritten(query: [string, string][]): boolean {
     return query.every(([name, value]) => {
       const [base] = decode(name).split('[');
@@ -98,7 +98,7 @@ export class Oracle {
     }
   }
 
-  /** A note that there is has a valid id. */
+  /** Replaces EXISTING by a valid id. */
   #fill(path: Record<string, string>): Record<string, string> {
     const names = Object.keys(path).filter((name) => path[name] === EXISTING);
     return Object.fromEntries(names.map((name) => [name, '00000000-0000-7000-8000-000000000000']));
@@ -126,7 +126,7 @@ function describeParameters(parameters: Parameter[], place: string): Schema {
   };
 }
 
-/** A name that comes twice has a list as its value. */
+/** Repeated names become a list. */
 function gather(query: [string, string][]): Record<string, unknown> {
   const values = new Map<string, string[]>();
   for (const [name, value] of query)
@@ -136,7 +136,7 @@ function gather(query: [string, string][]): Record<string, unknown> {
   );
 }
 
-/** What is no percent-encoding stays as it is. */
+/** Invalid percent-encoding stays unchanged. */
 function decode(text: string): string {
   try {
     return decodeURIComponent(text.replaceAll('+', ' '));

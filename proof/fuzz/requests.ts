@@ -2,23 +2,19 @@ import fc, { type Arbitrary } from 'fast-check';
 import type { Operation, Parameter } from './document.ts';
 import { generateNearlyValid, generateValid } from './values.ts';
 
-/** A request as it will be sent. */
 export interface GeneratedRequest {
-  /** The path's parameters, percent-encoded; EXISTING stands for the id of a note that there is. */
+  /** The path's parameters, percent-encoded; EXISTING stands for an existing note's id. */
   path: Record<string, string>;
-  /** Names and values of the query, percent-encoded. */
+  /** The query's names and values, percent-encoded. */
   query: [string, string][];
   contentType?: string | undefined;
   body?: string | undefined;
 }
 
-/** Stands for an id that is known only when the request is sent. */
+/** A placeholder for an id that is known only when the request is sent. */
 export const EXISTING = 'existing';
 
-/**
- * Requests for an operation: valid ones, such that miss it by little, and such that have nothing to
- * do with it.
- */
+/** Generates requests for an operation: valid, nearly valid, and random ones. */
 export function generateRequest({ parameters, body }: Operation): Arbitrary<GeneratedRequest> {
   const inPath = parameters.filter((parameter) => parameter.in === 'path');
   const inQuery = parameters.filter((parameter) => parameter.in === 'query');
@@ -65,7 +61,7 @@ function generateSegment({ schema }: Parameter): Arbitrary<string> {
   );
 }
 
-/** At most once each, as the document has them. */
+/** Each parameter at most once. */
 function generateFields(parameters: Parameter[]): Arbitrary<[string, string][]> {
   const fields = parameters.map(({ name, schema }) =>
     fc.option(generateValid(schema).map((value): [string, string] => [name, toText(value)])),

@@ -1,7 +1,7 @@
 import fc, { type Arbitrary } from 'fast-check';
 import type { Schema } from './document.ts';
 
-/** Values that the schema accepts, its limits among them. */
+/** Generates values that the schema accepts, including its limits. */
 export function generateValid(schema: Schema): Arbitrary<unknown> {
   if (schema.enum) return fc.constantFrom(...schema.enum);
   if (schema.anyOf) return fc.oneof(...schema.anyOf.map(generateValid));
@@ -21,7 +21,10 @@ export function generateValid(schema: Schema): Arbitrary<unknown> {
   }
 }
 
-/** Values that miss the schema by little: a limit by one, a type, a field too few or too many. */
+/**
+ * Generates nearly valid values: beyond a limit by one, of another type, with a field too few or
+ * too many.
+ */
 export function generateNearlyValid(schema: Schema): Arbitrary<unknown> {
   const wrongType = fc.constantFrom<unknown>(
     null,
@@ -128,7 +131,7 @@ function without(object: object, name: string): object {
   return Object.fromEntries(Object.entries(object).filter(([other]) => other !== name));
 }
 
-/** As a field of its own, __proto__ too. */
+/** Adds an own field, even for `__proto__`. */
 function withField(object: object, name: string, value: unknown): object {
   return Object.fromEntries([...Object.entries(object), [name, value]]);
 }

@@ -1,4 +1,4 @@
-/** What came back for one request. */
+/** An answer to one request. */
 export interface Answer {
   status: number;
   headers: Headers;
@@ -6,11 +6,11 @@ export interface Answer {
 }
 
 /**
- * Cuts what a server sent into answers, as RFC 9112 says; interim ones (1xx) are passed over.
+ * Splits a server's bytes into answers, as RFC 9112 says, without interim ones (1xx).
  *
  * @param received the bytes, one character for each
  * @param bodiless whether these are answers to HEAD
- * @returns the whole answers, and what is left after the last of them
+ * @returns the complete answers, and the bytes after the last of them
  */
 export function parseAnswers(
   received: string,

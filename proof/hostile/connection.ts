@@ -3,10 +3,10 @@ import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Answer, parseAnswers } from './answer.ts';
 
-/** What is written to a connection: at once, or as it comes. */
+/** The bytes to send, at once or over time. */
 export type Bytes = string | Buffer | AsyncIterable<string | Buffer>;
 
-/** A raw connection to the app, as a client has it that does not keep to any rule. */
+/** A raw connection to the app, of a client that follows no rules. */
 export class Connection implements Disposable {
   readonly #socket: net.Socket;
   readonly #bodiless: boolean;
@@ -16,13 +16,13 @@ export class Connection implements Disposable {
   private constructor(socket: net.Socket, bodiless: boolean) {
     this.#socket = socket;
     this.#bodiless = bodiless;
-    // A reset is a way to close, and what came before it counts.
+    // A reset also closes the connection, and earlier answers count.
     socket.on('error', () => {});
     socket.on('data', (data) => this.#receive(data.toString('latin1')));
     socket.on('close', () => this.#receive(''));
   }
 
-  /** @param bodiless whether HEAD will be asked */
+  /** @param bodiless whether all requests are HEAD */
   static async open(port: number, bodiless = false): Promise<Connection> {
     const socket = net.connect({ port, host: '127.0.0.1', noDelay: true });
     const connection = new Connection(socket, bodiless);
@@ -30,12 +30,12 @@ export class Connection implements Disposable {
     return connection;
   }
 
-  /** Whole answers so far. */
+  /** The complete answers so far. */
   get answers(): Answer[] {
     return parseAnswers(this.#received, this.#bodiless).answers;
   }
 
-  /** What came after the last whole answer. */
+  /** The bytes after the last complete answer. */
   get rest(): string {
     return parseAnswers(this.#received, this.#bodiless).rest;
   }
@@ -53,17 +53,17 @@ export class Connection implements Disposable {
     }
   }
 
-  /** Says that nothing more will be sent. */
+  /** Half-closes the connection. */
   end(): void {
     this.#socket.end();
   }
 
-  /** Reads nothing from now on: what the app sends piles up. */
+  /** Stops reading, so that the app's answers pile up. */
   stopReading(): void {
     this.#socket.pause();
   }
 
-  /** Resolves with whether this many answers, or the end, came within the time. */
+  /** Resolves with whether this many answers, or the end, arrived in time. */
   async waitForAnswers(count: number, timeoutMs: number): Promise<boolean> {
     const late = sleep(timeoutMs, 'late', { ref: false });
     while (this.answers.length < count && !this.#socket.destroyed) {
@@ -72,7 +72,7 @@ export class Connection implements Disposable {
     return true;
   }
 
-  /** Resolves with whether it was closed within the time. */
+  /** Resolves with whether the connection was closed in time. */
   async waitForEnd(timeoutMs: number): Promise<boolean> {
     return this.waitForAnswers(Number.POSITIVE_INFINITY, timeoutMs);
   }

@@ -1,5 +1,4 @@
-// Hostile requests over raw sockets: each a 4xx in the common shape or a closed connection, and the
-// app goes on
+// Hostile requests over raw sockets: a 4xx in the common shape or a closed connection
 import assert from 'node:assert/strict';
 import { parseArgs } from 'node:util';
 import { type RunningApp, startApp } from '../app.ts';
@@ -10,15 +9,15 @@ import { get, type HostileRequest, INJECTED, request, SECRET } from './request.t
 import { requests } from './requests.ts';
 import { proveShape } from './shape.ts';
 
-/** How long an answer may take, in milliseconds: a bound for what hangs, not a measurement. */
+/** The time-out of an answer, in milliseconds. */
 const TIMEOUT_MS = 30_000;
 
-/** The app grants a client a minute, and Node looks for late ones twice a minute. */
+/** The app grants a client a minute, and Node checks this twice a minute. */
 const SLOW_TIMEOUT_MS = 180_000;
 
 const IDLE_CONNECTIONS = 2_000;
 
-/** pino's number for an error. */
+/** pino's level of an error. */
 const ERROR = 50;
 
 /** Flags: --postgres runs the app on a PostgreSQL server instead of the embedded database. */
@@ -48,7 +47,7 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
   await tally.check('The app is still running and stops at SIGTERM', () => proveEnd(app));
 }
 
-/** @returns what came back */
+/** @returns the last answer */
 async function proveRequest(app: RunningApp, row: HostileRequest): Promise<string> {
   const { answers: expected = 1, bodiless = false, slow = false } = row;
   const timeoutMs = slow ? SLOW_TIMEOUT_MS : TIMEOUT_MS;
@@ -70,10 +69,7 @@ async function proveRequest(app: RunningApp, row: HostileRequest): Promise<strin
   return (answers.map(describe)[answers.length - 1] ?? 'closed') + seconds;
 }
 
-/**
- * The last request on a connection that the app left open: what its answer is not was never asked
- * for.
- */
+/** The last request on an open connection. Another answer than its own was not requested. */
 function canary(bodiless: boolean): Buffer {
   const line = `${bodiless ? 'HEAD' : 'GET'} /health/live HTTP/1.1`;
   return request(line, ['X-Request-ID: canary', 'Connection: close']);
@@ -164,7 +160,7 @@ function proveSecrecy({ process }: RunningApp): void {
   );
 }
 
-/** Without the path: it is the client's too, but belongs into the log. */
+/** Leaves out the path, which is the client's text but belongs in the log. */
 function parseLine(line: string): { level: number; text: string } {
   try {
     const { path, ...rest } = JSON.parse(line);

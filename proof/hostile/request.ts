@@ -1,51 +1,44 @@
 import type { Answer } from './answer.ts';
 import type { Bytes } from './connection.ts';
 
-/** A request that no good client sends, and what must come back. */
+/** A request that no good client sends, and its allowed answers. */
 export interface HostileRequest {
   name: string;
-  /** What is written to the connection. */
   bytes(): Bytes;
-  /** What may come back; an answer from 400 on has the common shape. */
+  /** The allowed statuses; an answer from 400 on has the common shape. */
   statuses: number[];
-  /** The connection may be closed without an answer; always so where no status is given. */
+  /** Whether the connection may close without an answer. Without statuses, it always may. */
   mayClose?: boolean;
-  /** How many answers must come: 1 unless these are several legal requests. */
+  /** The number of answers: 1 unless these are several legal requests. */
   answers?: number;
-  /** It is HEAD: its answer has no body. */
+  /** The request is HEAD: its answer has no body. */
   bodiless?: boolean;
-  /** Nothing comes after the bytes: the client half-closes its connection. */
+  /** Half-closes the connection after the bytes. */
   ends?: boolean;
-  /** The app's own limits end it: it may take as long as they do, and runs beside the others. */
+  /** Ends by a time-out of the app, so it runs beside the others. */
   slow?: boolean;
   /**
-   * More that has to hold for each answer, of which the first has the position 0; throws where it
-   * does not.
+   * Checks each answer further; the first has the position 0.
+   *
+   * @throws if a check fails
    */
   verify?(answer: Answer, position: number): void;
 }
 
-/**
- * Stands in every header value that is sent to do harm: it must not come back, and not reach the
- * log.
- */
+/** A text in each hostile header value. It must not be in an answer or the log. */
 export const INJECTED = 'injected';
 
-/**
- * Stands in queries and in the credentials of URLs: it must not come back at all, and not reach the
- * log.
- */
+/** A secret in queries and in the credentials of URLs. It must not be in an answer or the log. */
 export const SECRET = 'hunter2';
 
 const LINE_END = '\r\n';
 
-/** A request with a body of the announced length. */
+/** Builds a request with a body and its Content-Length. */
 export function request(line: string, fields: string[] = [], body: string | Buffer = ''): Buffer {
   const head = [line, 'Host: app.example', ...fields, '', ''].join(LINE_END);
   return Buffer.concat([Buffer.from(head, 'latin1'), Buffer.from(body)]);
 }
 
-/** POST /notes with this body. */
 export function post(
   body: string | Buffer,
   type = 'application/json',
@@ -59,12 +52,11 @@ export function post(
   );
 }
 
-/** POST /notes with a body in chunks, as they stand in `chunks`. */
+/** POST /notes with raw chunks as its body. */
 export function postChunks(chunks: string, coding = 'Transfer-Encoding: chunked'): Buffer {
   return request('POST /notes HTTP/1.1', ['Content-Type: application/json', coding], chunks);
 }
 
-/** GET with these header fields. */
 export function get(target: string, fields: string[] = []): Buffer {
   return request(`GET ${target} HTTP/1.1`, fields);
 }

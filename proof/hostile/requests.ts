@@ -7,7 +7,7 @@ import { paths } from './requests/paths.ts';
 import { protocols } from './requests/protocols.ts';
 import { slow } from './requests/slow.ts';
 
-/** All of them; the slow ones run beside the others. */
+/** All requests. The slow ones run beside the others. */
 export const requests: HostileRequest[] = [
   ...slow,
   ...bodies,

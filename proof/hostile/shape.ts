@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import type { Answer } from './answer.ts';
 
-/** As many problems of one request are said. */
+/** The maximum number of reported problems. */
 const MAX_PROBLEMS = 20;
 
 const PARTS = ['body', 'query', 'path', 'headers'];
 
-/** Throws where an error is not of the shape that all of them have. */
+/** @throws if an error does not have the common shape */
 export function proveShape({ status, headers, body: text }: Answer): void {
   const came = `it is not of the common shape: ${headers.get('content-type')} ${text}`;
   assert.match(headers.get('content-type') ?? '', /^application\/json/, came);
@@ -19,7 +19,7 @@ export function proveShape({ status, headers, body: text }: Answer): void {
   else assert.equal(errors, undefined, came);
 }
 
-/** What a schema does not accept is said with where it is. */
+/** Each problem of a schema has its place. */
 function proveProblems(errors: unknown, came: string): void {
   assert(Array.isArray(errors) && errors.length >= 1 && errors.length <= MAX_PROBLEMS, came);
   for (const { path, in: part, message, ...others } of errors) {

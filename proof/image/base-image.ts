@@ -8,7 +8,7 @@ import type { Buildah } from './buildah.ts';
 const execute = promisify(execFile);
 
 /**
- * Makes an image like Docker's official one of Node: Debian's minimal system, the Node of
+ * Builds an image like Docker's official one of Node: Debian's minimal system, the Node of
  * package.json, npm, and a user "node".
  */
 export async function createBaseImage(
@@ -27,7 +27,7 @@ export async function createBaseImage(
   await buildah.run('commit', '--rm', container, name);
 }
 
-/** The npm that runs this proof, and what it needs to reach its registry. */
+/** Copies the npm that runs this proof, and its registry's configuration. */
 async function copyNpm(local: string): Promise<void> {
   const packages = path.join(local, 'lib/node_modules');
   const npm = path.join(process.env.npm_execpath ?? '', '../..');

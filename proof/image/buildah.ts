@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 
 const execute = promisify(execFile);
 
-/** Debian's buildah with a store of its own, which needs no daemon and no mounts of layers. */
+/** Debian's buildah with a temporary store, without a daemon and without mounting layers. */
 export class Buildah {
   readonly #folder: string;
 
@@ -13,7 +13,7 @@ export class Buildah {
     this.#folder = folder;
   }
 
-  /** @returns what the command says on stdout */
+  /** @returns the command's stdout */
   async run(command: string, ...args: string[]): Promise<string> {
     const run = path.join(this.#folder, 'run');
     await mkdir(run, { recursive: true });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { RunningProcess } from '../processes.ts';
 
-/** What an image says of itself, in Docker's format. */
+/** The configuration of an image in Docker's format. */
 export interface ImageConfig {
   Cmd: string[];
   Env: string[];
@@ -12,8 +12,8 @@ export interface ImageConfig {
 }
 
 /**
- * In namespaces of its own: the root is bound read-only, and each program gives way to the next
- * one, so that the command becomes process 1.
+ * Runs in new namespaces with a read-only root. Each program execs the next one, so that the
+ * command becomes process 1.
  */
 const SCRIPT = `
   set -e
@@ -23,7 +23,7 @@ const SCRIPT = `
   mount --bind /dev "$ROOT/dev"
   exec chroot --userspec="$IDS" "$ROOT" /usr/bin/env -i --chdir="$WORKING_FOLDER" "$@"`;
 
-/** A command in an image that nobody can write to, on the machine's own network. */
+/** A command in a read-only image, on the machine's own network. */
 export class Container extends RunningProcess {
   constructor(
     root: string,
@@ -44,7 +44,7 @@ export class Container extends RunningProcess {
     });
   }
 
-  /** The program, its number in its own namespace, and its user. */
+  /** Reads the program, its pid in its namespace, and its user. */
   readStatus(): Record<string, string | undefined> {
     const folder = `/proc/${this.#findCommand()}`;
     const [command] = readFileSync(`${folder}/cmdline`, 'utf8').split('\0');
@@ -54,7 +54,7 @@ export class Container extends RunningProcess {
     return { command, pid, uid };
   }
 
-  /** As a platform does: SIGTERM for process 1. */
+  /** Sends SIGTERM to process 1, as a platform does. */
   stop(): void {
     process.kill(this.#findCommand(), 'SIGTERM');
   }

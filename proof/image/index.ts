@@ -1,5 +1,4 @@
-// deploy/Dockerfile: the image is built by buildah, and runs on a read-only root file system as
-// process 1 of a user
+// deploy/Dockerfile: buildah builds the image; it runs read-only, as process 1 of a user
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
@@ -11,7 +10,7 @@ import { createBaseImage, readNpm } from './base-image.ts';
 import { Buildah } from './buildah.ts';
 import { Container, type ImageConfig } from './container.ts';
 
-/** The name in the Dockerfile. */
+/** The base image of the Dockerfile. */
 const BASE = 'node:26-slim';
 
 export async function prove(tally: Tally): Promise<void> {
@@ -33,7 +32,7 @@ export async function prove(tally: Tally): Promise<void> {
 
 async function buildImage(buildah: Buildah): Promise<void> {
   const tree = await copyTree('image');
-  // HEALTHCHECK is known to Docker's format only.
+  // Only Docker's format has HEALTHCHECK.
   const options = ['--isolation', 'chroot', '--format', 'docker', '--pull-never'];
   const cache = ['--volume', `${readNpm('config', 'get', 'cache')}:/root/.npm`];
   const file = ['--file', path.join(tree, 'deploy/Dockerfile')];

@@ -1,5 +1,4 @@
-// Jobs on PostgreSQL: none is lost or done twice while workers are restarted and killed;
-// transactions, ticks, an outage
+// Jobs on PostgreSQL: none is lost over restarts, kills and outages; transactions, schedules
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,23 +7,23 @@ import type { RunningProcess } from '../processes.ts';
 import type { Tally } from '../tally.ts';
 import { Scene } from './scene.ts';
 
-/** How many requests are open at once. */
+/** The number of concurrent requests. */
 const CLIENTS = 20;
 
-/** How often a worker is restarted, in milliseconds. */
+/** The time between two restarts of a worker, in milliseconds. */
 const RESTART_MS = 3_000;
 
-/** How many jobs a worker of this proof runs at once. */
+/** The number of jobs that a worker runs at once. */
 const CONCURRENCY = 10;
 
-/** How long a worker may take for many jobs in a row, in milliseconds. */
+/** The maximum time for many jobs in a row, in milliseconds. */
 const MANY_MS = 600_000;
 
 const SETTINGS = { WORKER_CONCURRENCY: `${CONCURRENCY}` };
 
 /**
- * Flags: --jobs N (10000), how many are queued under load; --many N (2000), how many a worker does
- * while its memory is measured.
+ * Flags: --jobs N (10000), the jobs under load; --many N (2000), the jobs while a worker's memory
+ * is measured.
  */
 export async function prove(tally: Tally, flags: string[]): Promise<void> {
   const count = { type: 'string', default: '2000' } as const;
@@ -116,9 +115,7 @@ async function proveRestarts(scene: Scene, jobs: number): Promise<string> {
   );
 }
 
-/**
- * Queues so many jobs through the API; a request that an overloaded process refuses is sent again.
- */
+/** Queues jobs through the API, and repeats requests that an overloaded process refuses. */
 async function send(urls: string[], jobs: number): Promise<void> {
   let next = 0;
   const client = async () => {
@@ -134,7 +131,7 @@ async function send(urls: string[], jobs: number): Promise<void> {
   await Promise.all(Array.from({ length: CLIENTS }, client));
 }
 
-/** How the `fail` jobs fail, beside one whose payload is of an older version. */
+/** The ways in which `fail` jobs fail; `older` has a payload of an older version. */
 const FAILURES = [
   'throw',
   'throw text',
@@ -144,7 +141,7 @@ const FAILURES = [
   'older',
 ] as const;
 
-/** Each is tried twice and given up, and the workers go on. */
+/** Each job is tried twice and given up, and the workers go on. */
 async function proveFailures(scene: Scene): Promise<string> {
   const workers = await Promise.all([1, 2].map(() => scene.start('worker', SETTINGS)));
   await using app = await scene.buildApp();
@@ -161,7 +158,7 @@ async function proveFailures(scene: Scene): Promise<string> {
   const find = (id: string | null) => outcomes().filter((line) => line.includes(`"${id}"`));
   while (!sent.every(({ id }) => find(id).length > 1) && performance.now() - startedAt < 60_000)
     await sleep(500);
-  // Time for a worker to do one of them again.
+  // Wait, in case a worker wrongly runs one of them again.
   await sleep(3_000);
   for (const { id, how } of sent) {
     const runs = find(id).map((line) => JSON.parse(line));
@@ -176,7 +173,7 @@ async function proveFailures(scene: Scene): Promise<string> {
   return `${sent.length} jobs of ${FAILURES.length} kinds: each tried twice, given up and logged; the workers go on`;
 }
 
-/** The memory of a worker after a quarter of the jobs and after all of them. */
+/** Compares a worker's memory after a quarter of the jobs and after all of them. */
 async function proveMemory(scene: Scene, jobs: number): Promise<string> {
   await scene.fill(jobs, 'many');
   const worker = await scene.start('worker', { WORKER_CONCURRENCY: '20', LOG_LEVEL: 'warn' });
@@ -212,7 +209,7 @@ async function proveOutage(scene: Scene): Promise<string> {
   return `100 of 100 jobs done ${seconds} s after it was back`;
 }
 
-/** A minute is a slot of pg-boss's. */
+/** pg-boss has one slot per minute. */
 async function proveTicks(scene: Scene): Promise<string> {
   const slots = () =>
     scene.count(
@@ -224,7 +221,7 @@ async function proveTicks(scene: Scene): Promise<string> {
   const startedAt = performance.now();
   const done = () => scene.count('from proof_ticks');
   while ((await done()) === 0 && performance.now() - startedAt < 120_000) await sleep(500);
-  // Time for another worker to do it again.
+  // Wait, in case another worker wrongly runs it again.
   await sleep(5_000);
   const ticks = await done();
   const minutes = (await slots()) - before;

@@ -9,7 +9,7 @@ import { startProgram } from '../routing/web.ts';
 
 const JOBS = [new URL('./jobs/', import.meta.url)];
 
-/** A PostgreSQL with the queues of this proof, and processes on it that end with it. */
+/** A PostgreSQL with the queues of this proof, and its processes. Disposing ends all. */
 export class Scene implements AsyncDisposable {
   readonly postgres: PostgresServer;
   readonly #processes = new AsyncDisposableStack();
@@ -28,7 +28,7 @@ export class Scene implements AsyncDisposable {
     return scene;
   }
 
-  /** The app in this process, which takes no jobs. */
+  /** Builds the app in this process, without taking jobs. */
   async buildApp() {
     const environment = { DATABASE_URL: this.postgres.url, LOG_LEVEL: 'warn' };
     return buildApp({ environment, jobs: JOBS, logger: createLogger({ write: () => undefined }) });
@@ -55,14 +55,14 @@ export class Scene implements AsyncDisposable {
     return Object.assign(started, { url: `http://127.0.0.1:${port}` });
   }
 
-  /** Queues `record` jobs all at once; their keys begin with this. */
+  /** Queues `record` jobs with one statement; their keys begin with `key`. */
   async fill(jobs: number, key: string): Promise<void> {
     await this.postgres.query(`insert into pgboss.job (name, data, singleton_key, retry_limit, policy)
       select 'record', json_build_object('key', '${key} ' || n, 'sentAt', 0, 'ms', 0), '${key} ' || n, 100000, 'short'
       from generate_series(1, ${jobs}) as n`);
   }
 
-  /** Resolves when so many jobs with keys that begin with this are done, each once or more. */
+  /** Resolves when this many jobs whose keys begin with `key` are done, each at least once. */
   async waitUntilDone(jobs: number, key: string, withinMs: number): Promise<void> {
     const startedAt = performance.now();
     const count = () =>

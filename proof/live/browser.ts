@@ -6,10 +6,7 @@ import { stopProgram } from './scene.ts';
 
 const TITLES = ['before the restart', 'after the restart', 'typed by hand'];
 
-/**
- * A page that stays open while the app is stopped and started shows what was written before and
- * after.
- */
+/** Restarts the app while a page is open. The page has to show notes from before and after. */
 export async function proveBrowser(program: Program): Promise<string> {
   const url = `http://127.0.0.1:${program.environment.PORT}`;
   const browser = await launchBrowser();

@@ -1,21 +1,16 @@
 import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/**
- * How long a client waits before it comes back, in milliseconds: a browser takes what `retry` says.
- */
+/** The pause before a client reconnects, in milliseconds; a browser uses `retry`. */
 const RETRY_MS = 100;
 
-/**
- * A client of GET /notes/events that comes back with Last-Event-ID, as a browser's EventSource
- * does.
- */
+/** A client of GET /notes/events that reconnects with Last-Event-ID, as EventSource does. */
 export class EventClient {
-  /** The ids of the events that it got, in their order. */
+  /** The ids of the received events, in order. */
   readonly ids: number[] = [];
-  /** The ids of the notes of the events that it got. */
+  /** The note ids of the received events. */
   readonly notes: string[] = [];
-  /** How often it came back. */
+  /** The number of connections. */
   connections = 0;
   readonly #url: string;
   readonly #agent = new http.Agent();
@@ -29,12 +24,12 @@ export class EventClient {
     void this.#run();
   }
 
-  /** Resolves when it knows where in the events it is. */
+  /** Resolves when the client has an event id to continue from. */
   get ready(): Promise<void> {
     return this.#ready.promise;
   }
 
-  /** Does not come back when this connection ends. */
+  /** Does not reconnect after this connection. */
   stopAfterThis(): void {
     this.#stopped = true;
   }
@@ -68,7 +63,7 @@ export class EventClient {
     });
   }
 
-  /** An event counts when its empty line has come. */
+  /** An event is complete at its empty line. */
   #take(message: string): void {
     const fields = new Map(
       message.split('\n').map((line) => line.split(/: (.*)/s) as [string, string]),

@@ -8,13 +8,13 @@ import { openClients, stopProgram } from './scene.ts';
 
 const CLIENTS = 1_000;
 
-/** How long the process may take to stop with them, in milliseconds: SHUTDOWN_TIMEOUT_MS. */
+/** The maximum time to stop with all clients, in milliseconds: SHUTDOWN_TIMEOUT_MS. */
 const STOP_MS = 25_000;
 
-/** What a client that reads nothing is sent twice, in MiB: much more than sockets hold. */
+/** The amount sent twice to a client that does not read, in MiB: far above socket buffers. */
 const UNREAD_MIB = 150;
 
-/** How much memory may rise meanwhile, in MiB: what V8 has not collected yet. */
+/** The maximum growth of memory meanwhile, in MiB: garbage that V8 has not collected yet. */
 const RISE_MIB = 75;
 
 const MIB = 2 ** 20;
@@ -34,7 +34,7 @@ export async function proveCrowd(program: Program): Promise<string> {
   return `${(each / 1024).toFixed(1)} KiB each, stopped in ${(tookMs / 1_000).toFixed(1)} s`;
 }
 
-/** @returns how much memory has risen while a client that reads nothing was sent the second half */
+/** @returns the growth of memory during the second half */
 export async function proveStoppedReader(
   program: Program,
   postgres: PostgresServer,
@@ -44,7 +44,7 @@ export async function proveStoppedReader(
   socket.on('error', () => undefined);
   socket.write('GET /notes/events HTTP/1.1\r\nhost: localhost\r\n\r\n');
   await sleep(500);
-  // The first half fills the heap as far as V8 lets it grow before it collects.
+  // The first half grows the heap to the size at which V8 collects garbage.
   await writeNotes(postgres);
   const before = await readMemory(running.pid);
   await writeNotes(postgres);
@@ -68,7 +68,7 @@ function readUrl({ environment: { PORT } }: Program): string {
   return `http://127.0.0.1:${PORT}/notes/events`;
 }
 
-/** What a process has in memory, in bytes. */
+/** Reads the resident memory of a process, in bytes. */
 async function readMemory(pid: number): Promise<number> {
   const [, kibibytes] = /VmRSS:\s+(\d+)/.exec(await readFile(`/proc/${pid}/status`, 'utf8'))!;
   return Number(kibibytes) * 1_024;

@@ -1,5 +1,4 @@
-// Live notes behind HAProxy, nginx, Apache httpd and Caddy: no event lost over restarts and
-// outages, no socket left
+// Live notes behind HAProxy, nginx, Apache and Caddy: no event lost over restarts and outages
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { PostgresServer } from '../postgres.ts';
@@ -21,13 +20,13 @@ import {
 import { waitUntilClosed } from './sockets.ts';
 import { Writers } from './writer.ts';
 
-/** How many notes a second are written. */
+/** The number of notes written per second. */
 const NOTES_PER_SECOND = 20;
 
-/** How often a process is restarted, in milliseconds. */
+/** The time between two restarts of a process, in milliseconds. */
 const RESTART_EVERY_MS = 5_000;
 
-/** Names of routers restrict it to these. Flags: --restarts N (3; ten for a long look) */
+/** Arguments: names of routers, to run these alone. Flags: --restarts N (3; 10 for a long run) */
 export async function prove(tally: Tally, flags: string[]): Promise<void> {
   const { values, positionals } = parseArgs({
     args: flags,
@@ -101,7 +100,7 @@ async function proveOutage(program: Program, postgres: PostgresServer): Promise<
     await postgres.start();
   }
   await sleep(4_000);
-  // Written past the app, with SQL: an event like the others.
+  // A note inserted with SQL is an event too.
   await postgres.query(
     `insert into notes values (gen_random_uuid(), 'by SQL', '', now(), now()) returning id`,
   );

@@ -10,13 +10,10 @@ import type { Writers } from './writer.ts';
 
 const EXAMPLE = path.join(import.meta.dirname, '../../examples/live-notes');
 
-/** How many clients follow the notes. */
+/** The number of clients. */
 export const CLIENTS = 100;
 
-/**
- * How long all clients may take to get what is missing, in milliseconds: a bound, not a
- * measurement.
- */
+/** The time-out until all clients have all events, in milliseconds. */
 const SETTLE_MS = 60_000;
 
 /** Applies the example's migrations. */
@@ -40,7 +37,7 @@ export async function prepareProgram({ url }: PostgresServer): Promise<Program> 
   return { args: ['web.ts'], folder: EXAMPLE, environment };
 }
 
-/** Sends SIGTERM; the process has to end by itself, with 0, and leave no socket to its port. */
+/** Sends SIGTERM. The process has to end with 0 and leave no open socket. */
 export async function stopProgram(running: RunningProcess, program: Program): Promise<void> {
   running.signal('SIGTERM');
   const { code, signal } = await running.ended;
@@ -54,7 +51,7 @@ export async function openClients(url: string, count = CLIENTS): Promise<EventCl
   return clients;
 }
 
-/** Waits until all clients have what was written, and compares it. */
+/** Waits until all clients have all events, and compares them with the notes. */
 export async function settle(clients: EventClient[], { notes }: Writers): Promise<string> {
   const deadline = performance.now() + SETTLE_MS;
   const isComplete = (client: EventClient) => new Set(client.notes).size >= notes.length;

@@ -3,18 +3,16 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * How long a server may take to notice that a client has gone, in milliseconds: Apache httpd does
- * when it sends, a heartbeat or two later.
+ * The maximum time to detect a disconnect, in milliseconds: Apache httpd detects it only when it
+ * sends a heartbeat or two.
  */
 const CLOSE_MS = 40_000;
 
-/** States of Linux: neither side has closed the connection, or the other side alone. */
+/** Linux socket states: open, or closed by the other side alone. */
 const ESTABLISHED = '01';
 const CLOSE_WAIT = '08';
 
-/**
- * Resolves when the server at this port of the machine holds no connection, nor anybody one to it.
- */
+/** Resolves when no connection to this port is open, on either side. */
 export async function waitUntilClosed(port: number): Promise<void> {
   const deadline = performance.now() + CLOSE_MS;
   while ((await countSockets(port)) > 0 && performance.now() < deadline) await sleep(100);
@@ -22,8 +20,7 @@ export async function waitUntilClosed(port: number): Promise<void> {
 }
 
 /**
- * Without those that a router keeps for later although the server behind it has closed them, as
- * Apache httpd does.
+ * Ignores idle connections that a router keeps after the server closed them, as Apache httpd does.
  */
 async function countSockets(port: number): Promise<number> {
   const tables = await Promise.all(

@@ -1,9 +1,9 @@
 import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Ten writers that create notes through the router, as many a second as is asked for. */
+/** Ten writers that create notes through the router, at a given rate. */
 export class Writers {
-  /** The ids of the notes that were acknowledged. */
+  /** The ids of the acknowledged notes. */
   readonly notes: string[] = [];
   readonly #url: string;
   readonly #running: Promise<void>[];

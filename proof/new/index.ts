@@ -1,5 +1,4 @@
-// npm run new resource: names that are near to what the generated code says itself give code that
-// is sound
+// npm run new resource: names that resemble the generated code's own words give working code
 import assert from 'node:assert/strict';
 import { PGlite } from '@electric-sql/pglite';
 import { SQL_WORDS } from '../../scripts/new/names.ts';
@@ -8,8 +7,8 @@ import { expectSuccess, serve } from '../docs/shell.ts';
 import type { Tally } from '../tally.ts';
 
 /**
- * Words of the generated code, of JavaScript, of Node's own names; the source's own name; plurals
- * that are none.
+ * Words of the generated code, of JavaScript and of Node; the name of the original; plurals without
+ * a singular.
  */
 const NAMES = [
   'items tags names limits pages lists fields changes values columns queries replies apps sizes times new-things',

@@ -1,5 +1,4 @@
-// The built app on Node 22, 24 and 26 from npm, its tests as a process, and on the machine's own
-// Node, with PostgreSQL
+// The built app on Node 22, 24 and 26 of npm, and on the machine's own Node, with PostgreSQL
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
@@ -13,16 +12,16 @@ import { PostgresServer } from '../postgres.ts';
 import { makeFolder } from '../processes.ts';
 import type { Tally } from '../tally.ts';
 
-/** Of the npm package `node`: beside the one of package.json those that are still maintained. */
+/** Versions of the npm package `node`: that of package.json and the other maintained ones. */
 const VERSIONS = ['22', '24', manifest.engines.node];
 
-/** What starts the built app as a process, stops it and reads its log. */
+/** The tests that start the built app, stop it and read its log. */
 const TESTS = ['start', 'stop', 'log'].map((name) => `proof/contract/${name}.test.ts`);
 
 interface Installed {
   file: string;
   version: string;
-  /** The name that a Node gives itself once it is an LTS. */
+  /** The name of an LTS release, according to Node itself. */
   lts: string | undefined;
 }
 
@@ -64,7 +63,7 @@ function inspect(file: string): Installed {
 
 async function proveTests(tree: string, { file, version, lts }: Installed): Promise<string> {
   const { PATH, HOME } = process.env;
-  // tap's own limit of 30 s for a file is too short for a busy machine.
+  // tap's default time-out of 30 s per file is too short for a busy machine.
   const environment = { PATH, HOME, TEST_NODE: file, TAP_TIMEOUT: '600' };
   for (const test of TESTS) await expectSuccess(tree, `node ${test}`, environment);
   return `${version}, ${lts ? `LTS ${lts}` : 'not an LTS by its own words'}, ${TESTS.length} files of tests`;
@@ -84,9 +83,7 @@ async function proveMachine(postgres: PostgresServer): Promise<string> {
   return `${version}: ${await provePass({ folder, path: search, procfile: readProcfile(folder) }, postgres)}`;
 }
 
-/**
- * What a Node says of itself; a major version says it from the October after its first release on.
- */
+/** Checks `process.release.lts`, which a major version has from its first October on. */
 function proveLts(nodes: Installed[]): string {
   const major = ({ version }: Installed) => Number(version.split('.')[0]);
   const pinned = nodes.find((node) => `${major(node)}.x` === manifest.engines.node);

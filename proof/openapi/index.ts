@@ -1,4 +1,4 @@
-// The OpenAPI document: valid by an independent validator, complete, and true to its own examples
+// The OpenAPI document: valid by an independent validator, complete, its own examples fit
 import assert from 'node:assert/strict';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { Ajv2020 } from 'ajv/dist/2020.js';
@@ -6,7 +6,7 @@ import addFormats from 'ajv-formats';
 import { type RunningApp, startApp } from '../app.ts';
 import type { Tally } from '../tally.ts';
 
-/** What the app serves, as its design says; what it has besides may come. */
+/** The operations that the app has to have. It may have more. */
 const OPERATIONS = [
   'get /',
   'get /health/live',
@@ -18,7 +18,7 @@ const OPERATIONS = [
   'delete /notes/{id}',
 ];
 
-/** The validator of documents passes over the schemas in them, and this over everything else. */
+/** The document validator does not check schemas, and the schema validator checks nothing else. */
 const FAULTY = { paths: { '/': { get: { schema: { type: 'integr' } } } } };
 
 interface Operation {
@@ -84,7 +84,7 @@ async function proveMistake(document: Document): Promise<void> {
   assert(!valid, 'the validator finds no mistake in a document that has one');
 }
 
-/** @returns how many schemas there are */
+/** @returns the number of schemas */
 function proveSchemas(document: object): string {
   const ajv = new Ajv2020();
   const schemas = [...findValues(document, 'schema')];
@@ -127,7 +127,7 @@ function proveOperation(name: string, { summary, tags, responses }: Operation): 
   return statuses.join(', ');
 }
 
-/** @returns how many examples there are */
+/** @returns the number of examples */
 function proveExamples(document: Document): string {
   const ajv = new Ajv2020({ strict: false });
   addFormats.default(ajv);
@@ -151,7 +151,7 @@ function* findSchemasWithExamples(value: unknown): Generator<{ examples: unknown
   for (const part of Object.values(value)) yield* findSchemasWithExamples(part);
 }
 
-/** What stands under a name, wherever that is. */
+/** Finds all values of a property name at any depth. */
 function* findValues(value: unknown, name: string): Generator<unknown> {
   if (typeof value !== 'object' || value === null) return;
   for (const [key, part] of Object.entries(value)) {
@@ -173,7 +173,7 @@ async function proveServer(app: RunningApp): Promise<void> {
   }
 }
 
-/** @returns how many problems there are */
+/** @returns the number of problems */
 async function proveProblems(app: RunningApp, document: Document): Promise<string> {
   const headers = { 'content-type': 'application/json' };
   const body = '{"title":1,"body":2,"colour":3}';

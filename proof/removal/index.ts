@@ -1,5 +1,4 @@
-// Removal: after each line of the README's table, and after all of them with a new name, what is
-// left passes its checks
+// Removal: after each row of the README's table, and after all of them, the checks pass
 import assert from 'node:assert/strict';
 import { pickRemovals, type Removal, readRemovals } from '../../scripts/new/removals.ts';
 import { copyTree, ROOT } from '../docs/copy.ts';
@@ -14,11 +13,11 @@ const CHECKS = ['npm run lint', 'npm run typecheck', 'npm run build'];
 
 const EVERYTHING = 'everything at once';
 
-/** plugins/telemetry/ has a file for each of these, whose tests need what is removed. */
+/** plugins/telemetry/ has a file for each of these; its tests need the removed part. */
 const OBSERVED = ['jobs', 'database'];
 
 /**
- * A flag picks the rows that have its word in their name: npm run proof removal -- --redis
+ * A flag selects the rows whose name contains its word: npm run proof removal -- --redis
  * --everything
  */
 export async function prove(tally: Tally, flags: string[]): Promise<void> {
@@ -37,9 +36,7 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
   }
 }
 
-/**
- * The rows of the table, each after those that it names, and all of them together, with a new name.
- */
+/** The table's rows, each after those that it names, and all together, with a new name. */
 function listRemovals(): Removal[] {
   const rows = readRemovals(read(ROOT, 'README.md'));
   const listCommands = (names: string[]) =>
@@ -50,7 +47,7 @@ function listRemovals(): Removal[] {
   return [...each, all];
 }
 
-/** @returns the folder with what is left */
+/** @returns the folder of the remaining app */
 async function proveRemoval(tally: Tally, { name, commands }: Removal): Promise<string> {
   const copy = new Repository(await copyTree('removal'));
   await copy.init('Begin with the template');
@@ -73,9 +70,9 @@ function countLines(output: string): number {
 }
 
 /**
- * Runs a command under an environment that says nothing to the app.
+ * Runs a command without any settings of the app.
  *
- * @returns how long it took
+ * @returns its duration
  */
 async function runCheck(folder: string, command: string): Promise<string> {
   const startedAt = performance.now();
@@ -85,7 +82,7 @@ async function runCheck(folder: string, command: string): Promise<string> {
   return `${Math.round((performance.now() - startedAt) / 1000)} s`;
 }
 
-/** What tap says of each test that failed; of anything else the last lines. */
+/** Picks tap's report of each failed test; of other output the last lines. */
 function pickFailures(output: string): string {
   const failures = output.match(/^ *not ok [\s\S]*?\n *\.\.\.$/gm) ?? [];
   return failures.length > 0
@@ -93,7 +90,7 @@ function pickFailures(output: string): string {
     : output.split('\n').slice(-40).join('\n');
 }
 
-/** The README's table has the settings that are left, and .env.example names no other. */
+/** The README's table has the remaining settings, and .env.example has no others. */
 async function proveTables(copy: Repository): Promise<string> {
   await copy.run('npm run format');
   const left = findNames(

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { findPort, RunningProcess } from '../processes.ts';
 import type { Tally } from '../tally.ts';
 
-/** What is left when everything is removed keeps the contract of a platform, without a database. */
+/** The app without all removable parts keeps the platform contract, without a database. */
 export async function proveMinimalApp(tally: Tally, folder: string): Promise<void> {
   const start = (type: 'web' | 'release', environment = {}) =>
     new RunningProcess(process.execPath, [`dist/src/${type}.js`], { folder, environment });

@@ -5,14 +5,12 @@ import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * The control: node:http and nothing else, with the same draining as the app. What is lost behind a
- * router with this server too is lost by the router, or by what TCP and Node leave to chance.
+ * The control: node:http alone, which drains like the app. A request lost here too is lost by the
+ * router, TCP or Node.
  */
 const { PORT, SHUTDOWN_DELAY_MS } = process.env;
 
-/**
- * As long as the app waits for a last request on the connections that are left, in milliseconds.
- */
+/** The app's time for a last request on remaining connections, in milliseconds. */
 const LINGER_MS = 500;
 
 let draining = false;
@@ -21,7 +19,7 @@ const server = http.createServer({ keepAliveTimeout: 125_000 }, async (request, 
   if (draining) response.setHeader('connection', 'close');
   for await (const _chunk of request);
   if (request.url === '/health/ready') return void response.writeHead(draining ? 503 : 200).end();
-  // As long as a query takes.
+  // The duration of a query.
   await sleep(2);
   response.writeHead(request.method === 'POST' ? 201 : 200, { 'content-type': 'application/json' });
   response.end(JSON.stringify({ id: randomUUID() }));
@@ -34,7 +32,7 @@ process.once('SIGTERM', async () => {
   draining = true;
   await sleep(Number(SHUTDOWN_DELAY_MS));
   const closed = once(server, 'close');
-  // Not http's own close(): it cuts the connections on which no request has come yet.
+  // Closes the listener alone: http's close() also ends connections without a request yet.
   net.Server.prototype.close.call(server);
   await Promise.race([closed, sleep(LINGER_MS)]);
   server.close();

@@ -10,7 +10,7 @@ interface Control {
   change(configuration: string): string;
 }
 
-/** Routers without the setting that keeps them from losing requests. */
+/** Routers without the setting that prevents lost requests. */
 const CONTROLS: Control[] = [
   {
     router: 'nginx',
@@ -28,8 +28,8 @@ const CONTROLS: Control[] = [
 ];
 
 /**
- * Prints what is lost behind routers that are set up worse, with a bare server and with the app: a
- * measurement, which has no right result.
+ * Prints the losses behind worse configured routers, with a bare server and with the app. It is a
+ * measurement and cannot fail.
  */
 export async function measureControls(apps: [Program, Program], restarts: number): Promise<void> {
   const bare = apps.map((app) => ({

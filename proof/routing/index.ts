@@ -1,5 +1,4 @@
-// Rolling restarts behind HAProxy, nginx, Apache httpd and Caddy, under load: nothing lost, nothing
-// done twice
+// Rolling restarts behind HAProxy, nginx, Apache and Caddy: no request lost or done twice
 import assert from 'node:assert/strict';
 import { parseArgs } from 'node:util';
 import { buildApp } from '../build.ts';
@@ -20,9 +19,8 @@ interface Variant {
 }
 
 /**
- * SHUTDOWN_DELAY_MS is shorter than its default of 3000, as the routers ask for the readiness every
- * 100 ms instead of every second; where there are three signals, all of them come while the process
- * still serves.
+ * SHUTDOWN_DELAY_MS is below its default of 3000, because the routers check readiness every 100 ms
+ * instead of every second. Three signals all arrive while the process still serves.
  */
 const VARIANTS: Variant[] = [
   { name: 'one process', environment: { SHUTDOWN_DELAY_MS: '500' }, signalsAtMs: [0] },
@@ -35,8 +33,8 @@ const VARIANTS: Variant[] = [
 ];
 
 /**
- * Names of routers restrict it to these. Flags: --restarts N (20), and --control, which instead
- * shows what a bare server loses behind routers that are set up worse.
+ * Arguments: names of routers, to run these alone. Flags: --restarts N (20); --control shows
+ * instead what a bare server loses behind worse configured routers.
  */
 export async function prove(tally: Tally, flags: string[]): Promise<void> {
   const { values, positionals } = parseArgs({
@@ -61,7 +59,7 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
   }
 }
 
-/** Two processes of the built app in an environment that holds nothing else. */
+/** Two processes of the built app, with these variables alone. */
 async function preparePrograms(
   { url }: PostgresServer,
   { environment }: Variant,
@@ -118,7 +116,7 @@ function describe({ attempts }: Outcome, balance: Balance): string {
   );
 }
 
-/** The first of them, with what the app and the router have logged of them and around them. */
+/** Describes the first failures, with the app's and the router's log lines around them. */
 function explain(failures: Attempt[], { appLines, routerLines }: Outcome): string {
   const lines = failures.slice(0, 5).flatMap((attempt) => {
     const { method, path, requestId, sentAt, status, error } = attempt;

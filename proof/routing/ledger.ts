@@ -1,26 +1,23 @@
 import type { PostgresServer } from '../postgres.ts';
 import type { Attempt } from './load.ts';
 
-/**
- * What became of the requests of a load, by what the clients were told and by what the database
- * holds.
- */
+/** The results of a load, according to the clients and the database. */
 export interface Balance {
-  /** POSTs that were answered with 201. */
+  /** POSTs that answered 201. */
   acknowledged: Attempt[];
   /** Requests with an answer other than 2xx. */
   refused: Attempt[];
-  /** Requests without a whole answer. */
+  /** Requests without a complete answer. */
   unanswered: Attempt[];
   /** Acknowledged POSTs that the database does not have. */
   lost: Attempt[];
-  /** POSTs that it has more than once. */
+  /** POSTs that the database has more than once. */
   doneTwice: Attempt[];
-  /** POSTs that were refused, and that it has. */
+  /** Refused POSTs that the database has. */
   doneAnyway: Attempt[];
 }
 
-/** What the clients were told, without a look at the database. */
+/** Sorts the attempts by their answers, without the database. */
 export function readAnswers(
   attempts: Attempt[],
 ): Pick<Balance, 'acknowledged' | 'refused' | 'unanswered'> {
@@ -33,7 +30,7 @@ export function readAnswers(
   };
 }
 
-/** Compares what the clients were told with what the database holds. */
+/** Compares the answers with the database. */
 export async function settle(attempts: Attempt[], postgres: PostgresServer): Promise<Balance> {
   const rows = await postgres.query<{ title: string }>('select title from notes');
   const counts = new Map<string, number>();

@@ -3,41 +3,38 @@ import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readStatus } from './web.ts';
 
-/** How many clients send at once, each on a connection of its own. */
+/** The number of clients, each with its own connection. */
 const CLIENTS = 16;
 
 /**
- * The longest pause of a client between two requests, in milliseconds: connections are used again
- * at every age.
+ * The maximum pause between two requests of a client, in milliseconds: connections of each age are
+ * reused.
  */
 const PAUSE_MS = 25;
 
-/**
- * The pause of the monitor between two questions, in milliseconds: nginx picks the server that each
- * goes to.
- */
+/** The pause between two checks of the monitor, in milliseconds: nginx picks the server of each. */
 const MONITOR_PAUSE_MS = 10;
 
-/** One request of the load and what became of it. */
+/** One request of the load and its result. */
 export interface Attempt {
   method: 'GET' | 'POST';
   path: string;
-  /** What a POST has written, to be found again. */
+  /** The title that a POST wrote. */
   title?: string;
-  /** The id that every layer has logged it under. */
+  /** The request id in the log of each layer. */
   requestId: string;
-  /** Since 1970, in milliseconds. */
+  /** In milliseconds since 1970. */
   sentAt: number;
-  /** The answer's status; missing where there was no whole answer. */
+  /** The answer's status; undefined without a complete answer. */
   status?: number;
   body?: string;
-  /** Why there was none. */
+  /** Why there was no complete answer. */
   error?: string;
 }
 
 /**
- * Clients that send GETs and POSTs, half and half, over keep-alive connections until they are
- * stopped. Each request is sent once: nothing here tries again.
+ * Clients that send GETs and POSTs, half and half, over keep-alive connections. Each request is
+ * sent once, without retries.
  */
 export class Load {
   readonly attempts: Attempt[] = [];
@@ -46,20 +43,20 @@ export class Load {
   readonly #clients: Promise<void>[];
   #stopped = false;
 
-  /** @param prefix what the titles of all notes begin with */
+  /** @param prefix the beginning of all notes' titles */
   constructor(url: string, prefix: string) {
     this.#url = url;
     this.#prefix = prefix;
     this.#clients = Array.from({ length: CLIENTS }, () => this.#runClient());
   }
 
-  /** Resolves when a POST that is sent from now on is acknowledged. */
+  /** Resolves when a POST sent from now on is acknowledged. */
   async waitForWrite(): Promise<void> {
     const from = this.attempts.length;
     while (!this.attempts.slice(from).some(({ status }) => status === 201)) await sleep(10);
   }
 
-  /** Lets every client have its last answer. */
+  /** Stops after each client's last answer. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await Promise.all(this.#clients);
@@ -86,10 +83,7 @@ export class Load {
   }
 }
 
-/**
- * What a platform has watch nginx, which has no health checks of its own: it asks for the readiness
- * again and again.
- */
+/** Checks readiness in a loop, as a platform does behind nginx, which has no health checks. */
 export class Monitor {
   readonly #running: Promise<void>;
   #stopped = false;
@@ -111,7 +105,7 @@ export class Monitor {
   }
 }
 
-/** Sends a request once and notes in it what came back. */
+/** Sends a request once and stores the result in `attempt`. */
 export async function send(url: string, attempt: Attempt, agent: http.Agent): Promise<void> {
   const headers = { 'x-request-id': attempt.requestId, 'content-type': 'application/json' };
   const request = http.request(new URL(attempt.path, url), {

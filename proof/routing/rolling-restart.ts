@@ -5,8 +5,8 @@ import { type RouterName, type RouterOptions, startRouter } from './router.ts';
 import { type Program, startProgram } from './web.ts';
 
 /**
- * How often a router asks for the readiness, in milliseconds: platforms take a second, and a longer
- * delay.
+ * The interval of a router's readiness checks, in milliseconds. Platforms use a second, and a
+ * longer delay.
  */
 export const HEALTH_INTERVAL_MS = 100;
 
@@ -16,16 +16,16 @@ export interface RollingRestart {
   restarts: number;
   /** When SIGTERM is sent, in milliseconds after the first one. */
   signalsAtMs: number[];
-  /** What the requests of this one are told apart by. */
+  /** Identifies the requests of this restart. */
   prefix: string;
   change?: RouterOptions['change'];
 }
 
-/** What a rolling restart has seen. */
+/** The result of a rolling restart. */
 export interface Outcome {
   attempts: Attempt[];
   routerLines: string[];
-  /** What the processes have logged. */
+  /** The log lines of the processes. */
   appLines: string[];
 }
 
@@ -57,7 +57,7 @@ export async function restartInTurn(options: RollingRestart): Promise<Outcome> {
     await stopWithSignals(running[index]!, signalsAtMs);
     appLines.push(...running[index]!.lines);
     running[index] = await startProgram(programs[index]!);
-    // The router has noticed that it is back when a request of the load arrives.
+    // A request of the load shows that the router uses the process again.
     await running[index].waitForLine(prefix);
   }
 

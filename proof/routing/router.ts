@@ -3,15 +3,13 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findPort, isOpen, makeFolder, pickUser, RunningProcess } from '../processes.ts';
 
-/** Debian's programs for servers are not on everybody's PATH. */
+/** Debian's folder of server programs is not on each user's PATH. */
 const SEARCH = `${process.env.PATH}:/usr/sbin`;
 
-/** Debian's place of Apache's modules. */
+/** Debian's folder of Apache's modules. */
 const APACHE_MODULES = '/usr/lib/apache2/modules';
 
-/**
- * The routing layers: their configuration here, and how they are started with it in the foreground.
- */
+/** The routers: their configuration, and how to start them in the foreground. */
 const ROUTERS = {
   haproxy: { template: 'haproxy.cfg', command: ['haproxy', '-db', '-f'] },
   nginx: { template: 'nginx.conf', command: ['nginx', '-c'] },
@@ -26,19 +24,19 @@ export const ROUTER_NAMES = Object.keys(ROUTERS) as RouterName[];
 export interface RouterOptions {
   /** The ports of the two processes behind it. */
   apps: [number, number];
-  /** How often it asks /health/ready, in milliseconds, where it does. */
+  /** The interval of its readiness checks, in milliseconds, if it has any. */
   healthIntervalMs: number;
   /** Changes the configuration, to show what another setting does. */
   change?: (configuration: string) => string;
 }
 
-/** A routing layer that runs; disposing of it ends it. */
+/** A running router. Disposing ends it. */
 export interface Router extends AsyncDisposable {
   port: number;
   process: RunningProcess;
 }
 
-/** Starts a routing layer with its configuration and waits until it takes connections. */
+/** Starts a router and waits until it accepts connections. */
 export async function startRouter(name: RouterName, options: RouterOptions): Promise<Router> {
   const { template, command } = ROUTERS[name];
   const folder = await makeFolder(name);

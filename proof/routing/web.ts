@@ -7,9 +7,7 @@ import { RunningProcess } from '../processes.ts';
 /** How long a process may take until it is ready, in milliseconds. */
 const START_TIMEOUT_MS = 300_000;
 
-/**
- * A program that serves HTTP on a port of its own, started anew as often as a restart asks for it.
- */
+/** An HTTP server with its own port, which restarts start again. */
 export interface Program {
   /** The arguments of Node. */
   args: string[];
@@ -17,7 +15,7 @@ export interface Program {
   environment: NodeJS.ProcessEnv & { PORT: string };
 }
 
-/** Starts it and waits until it is ready, asked directly. */
+/** Starts a program and waits until it is ready, without a router. */
 export async function startProgram({
   args,
   folder,
@@ -36,7 +34,7 @@ export async function startProgram({
   return running;
 }
 
-/** The status of a GET on a connection of its own. */
+/** Returns the status of a GET on a new connection. */
 export async function readStatus(url: string): Promise<number | undefined> {
   const request = http.get(url, { agent: false });
   try {

@@ -3,18 +3,18 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { PostgresServer } from '../postgres.ts';
 import type { Run } from './run.ts';
 
-/** How many jobs two workers share. */
+/** The number of jobs that two workers share. */
 const JOBS = 20;
 
-/** A client of its own, as a router tells it. */
+/** Another client's address, as a router sends it. */
 const CLIENT = { 'x-forwarded-for': '203.0.113.9' };
 
-/** What foreman says itself, in the name of a process. */
+/** Foreman's own messages with the name of a process. */
 const OWN_WORDS = /\| (started with pid|exited with code) \d+$/;
 
 /**
- * Every line of a process is one JSON object, every request is one of them, and every process says
- * its end.
+ * Each line of a process is one JSON object, each request is one line, and each process logs its
+ * end.
  */
 export function proveLog({ output, log, ports }: Run, sent: string[]): string {
   const broken = output.filter(
@@ -31,7 +31,7 @@ export function proveLog({ output, log, ports }: Run, sent: string[]): string {
   return `${log.length} lines of ${pids.size} drained process${pids.size > 1 ? 'es' : ''}, each a JSON object`;
 }
 
-/** What one process has written the other reads, and both count for one limit. */
+/** Both processes share the notes and the rate limit. */
 export async function proveSharing({ urls }: Run, limit: number): Promise<string> {
   const [one, other] = urls;
   const headers = { 'content-type': 'application/json' };
@@ -50,15 +50,12 @@ export async function proveSharing({ urls }: Run, limit: number): Promise<string
   return `of ${limit + 1} requests to both in turn, the last is refused`;
 }
 
-/**
- * A SIGTERM to the runner alone: where it is not passed on, the app serves on, and nothing but a
- * signal to it helps.
- */
+/** Sends SIGTERM to the runner alone. If it is not passed on, only a signal to the app stops it. */
 export async function proveNoticedSignal(run: Run): Promise<string> {
   const pids = new Set(run.log.map(({ line }) => line.pid));
   run.signal('SIGTERM', 'runner');
   await run.waitUntilRunnerEnded();
-  // What was passed on has arrived by now: an app that drains is not ready.
+  // A passed-on signal has arrived by now: a draining app is not ready.
   const isDeaf = await isServing(run);
   if (isDeaf) for (const pid of pids) process.kill(pid, 'SIGTERM');
   await run.waitUntilGone();
@@ -69,7 +66,7 @@ export async function proveNoticedSignal(run: Run): Promise<string> {
   return `${seen}; the runner ends with ${signal ?? code}`;
 }
 
-/** Both workers listen on ports of their own, and each job is done by one of them. */
+/** Both workers listen on own ports, and one of them does each job. */
 export async function proveWorkers({ output }: Run, postgres: PostgresServer): Promise<string> {
   const see = (name: RegExp, text: string) =>
     output.filter((line) => name.test(line) && line.includes(text));

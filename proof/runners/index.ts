@@ -1,5 +1,4 @@
-// Debian's foreman, npm's foreman and npm start: ports, signals, exit codes, whole lines of the
-// log, nothing left behind
+// Debian's foreman, npm's foreman and npm start: ports, signals, exit codes, whole log lines
 import assert from 'node:assert/strict';
 import { buildApp } from '../build.ts';
 import { PostgresServer } from '../postgres.ts';
@@ -14,9 +13,9 @@ import { EXAMPLES, NF, Run } from './run.ts';
 interface Runner {
   name: string;
   command: string;
-  /** How many processes of `web` it starts: the first gets PORT, the second the one behind it. */
+  /** The number of `web` processes: the first listens on PORT, the second on the next port. */
   processes: 1 | 2;
-  /** The ways in which it stops the app, and how it ends itself. */
+  /** The ways to stop the app, and the runner's own exit. */
   stops: { name: string; signal: NodeJS.Signals; to: 'runner' | 'group'; ending: Ending }[];
 }
 
@@ -31,9 +30,7 @@ const FOREMAN: Runner = {
   stops: [{ name: 'SIGTERM', signal: 'SIGTERM', to: 'runner', ending: success }, ctrlC(success)],
 };
 
-/**
- * Neither of these passes a SIGTERM on, which is for nobody to rely on: it is looked at, and said.
- */
+/** These do not pass SIGTERM on. The proof checks it and prints it. */
 const DEAF: Runner[] = [
   { name: "npm's foreman", command: `${NF} start web=2`, processes: 2, stops: [ctrlC(success)] },
   {
@@ -44,7 +41,7 @@ const DEAF: Runner[] = [
   },
 ];
 
-/** The most requests of one client a minute. */
+/** The limit of one client per minute. */
 const LIMIT = 60;
 
 export async function prove(tally: Tally): Promise<void> {

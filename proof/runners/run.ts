@@ -5,29 +5,27 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { findForemanPorts, RunningForeman, waitUntilReady } from '../examples/foreman.ts';
 import type { Ending } from '../processes.ts';
 
-/** Whose tools have the npm package foreman. */
+/** The tools of examples/ include the npm package foreman. */
 export const EXAMPLES = path.join(import.meta.dirname, '../../examples');
 
 export const NF = path.join(EXAMPLES, 'node_modules/.bin/nf');
 
-/**
- * How long the processes may take to be gone after the one that has started them, in milliseconds.
- */
+/** The time-out until all processes are gone after their runner, in milliseconds. */
 const GONE_TIMEOUT_MS = 60_000;
 
-/** Requests to each process, so that the lines of two come at once. */
+/** The requests to each process, so that both log at the same time. */
 const REQUESTS = 25;
 
-/** A line of the log, as the app writes it. */
+/** A log line of the app. */
 export interface Line {
   pid: number;
   msg: string;
   path?: string;
 }
 
-/** The app under a runner that keeps no other process for it than those it is asked for. */
+/** The app started by a runner, with exactly the requested processes. */
 export class Run implements AsyncDisposable {
-  /** Where the processes listen. */
+  /** The ports of the processes. */
   readonly ports: number[];
   readonly #foreman: RunningForeman;
 
@@ -36,7 +34,7 @@ export class Run implements AsyncDisposable {
     this.ports = ports;
   }
 
-  /** Starts it, and resolves when all processes are ready. */
+  /** Starts the runner, and resolves when all processes are ready. */
   static async start(
     command: string,
     folder: string,
@@ -51,7 +49,7 @@ export class Run implements AsyncDisposable {
       ...environment,
     };
     const quiet = { npm_config_update_notifier: 'false' };
-    // The runner itself is the process that gets the signals, no shell is between.
+    // No shell, so that the runner itself gets the signals.
     const run = new Run(
       new RunningForeman(`exec ${command}`, folder, { ...quiet, ...settings }),
       ports,
@@ -64,12 +62,12 @@ export class Run implements AsyncDisposable {
     return this.ports.map((port) => `http://127.0.0.1:${port}`);
   }
 
-  /** What the runner has printed. */
+  /** The runner's output. */
   get output(): string[] {
     return this.#foreman.process.lines;
   }
 
-  /** What of that is the app's: the name of the process, where the runner says it, and the line. */
+  /** The app's lines in the output, with the process name if the runner prints it. */
   get log(): { name: string; line: Line }[] {
     const lines = this.output.map((line) => /^(?:.*?(web\.\d)\s+\|\s+)?(\{.*)$/.exec(line));
     return lines.flatMap((match) =>
@@ -81,13 +79,17 @@ export class Run implements AsyncDisposable {
     return this.#foreman.process.ended;
   }
 
-  /** To the runner alone, or to all, as a terminal does. */
+  /** Signals the runner alone, or the whole group, as a terminal does. */
   signal(name: NodeJS.Signals, to: 'runner' | 'group'): void {
     if (to === 'group') this.#foreman.signal(name);
     else this.#foreman.process.signal(name);
   }
 
-  /** Asks all processes at once. @returns the paths that were asked for, each of them once */
+  /**
+   * Sends requests to all processes at once.
+   *
+   * @returns their paths, each unique
+   */
   async load(): Promise<string[]> {
     const asked = this.urls.flatMap((url, process) =>
       Array.from({ length: REQUESTS }, (_, count) => ({
@@ -100,15 +102,12 @@ export class Run implements AsyncDisposable {
     return asked.map(({ path }) => path);
   }
 
-  /**
-   * Resolves when the runner has ended: `ended` does so when nobody has its output open any more,
-   * the app neither.
-   */
+  /** Resolves when the runner has ended. `ended` also waits for the app to close the output. */
   async waitUntilRunnerEnded(): Promise<void> {
     while (isThere(this.#foreman.process.pid)) await sleep(50);
   }
 
-  /** Resolves when there is no process any more that was started by the runner. */
+  /** Resolves when all processes of the runner are gone. */
   async waitUntilGone(): Promise<void> {
     const deadline = performance.now() + GONE_TIMEOUT_MS;
     while (this.#listProcesses().length > 0) {
@@ -117,7 +116,7 @@ export class Run implements AsyncDisposable {
     }
   }
 
-  /** Without those that have ended and whose parent has not looked yet. */
+  /** Ignores zombies. */
   #listProcesses(): string[] {
     const all = execFileSync('ps', ['-A', '-o', 'pgid=,stat=,args='], { encoding: 'utf8' }).split(
       '\n',

@@ -1,5 +1,4 @@
-// Takes the pictures of docs/images: each page on a desktop and on a phone, light and dark, and npm
-// run dev
+// Takes the pictures of docs/images: each page on desktop and phone, light and dark; npm run dev
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { startApp } from '../app.ts';
@@ -9,10 +8,10 @@ import { createTerminalPage } from './terminal.ts';
 
 const FOLDER = path.join(import.meta.dirname, '../../docs/images');
 
-/** Each page, and what is there when it is whole. */
+/** The pages, and an element that shows that each is complete. */
 const PAGES = { welcome: { path: '/', whole: 'main' }, api: { path: '/docs', whole: '.opblock' } };
 
-/** As a developer sees it, wherever the app runs. */
+/** The address that a developer sees. */
 const HEADERS = { 'x-forwarded-host': 'localhost:5000' };
 
 export async function prove(tally: Tally): Promise<void> {

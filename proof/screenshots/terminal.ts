@@ -4,19 +4,19 @@ import { buildApp } from '../build.ts';
 import { findPort, RunningProcess } from '../processes.ts';
 
 /**
- * How long `npm run dev` may take, in milliseconds; the embedded database is created in that time.
+ * The time-out of `npm run dev`, in milliseconds; the embedded database is created in that time.
  */
 const TIMEOUT_MS = 120_000;
 
 const STYLE = `body { margin: 0; background: #1d2333; color: #d8dee9; display: inline-block }
   pre { margin: 0; padding: 24px 32px; font: 15px/1.5 "DejaVu Sans Mono", monospace }`;
 
-/** What a developer sees of `npm run dev` and the first requests in a terminal, as a page. */
+/** Renders the terminal output of `npm run dev` and the first requests as a page. */
 export async function createTerminalPage(): Promise<string> {
   const port = await findPort();
   const { PATH, HOME } = process.env;
   const environment = { PATH, HOME, PORT: `${port}`, TERM: 'xterm-256color' };
-  // script(1) gives it a terminal, without which it has no colours.
+  // script(1) provides a terminal, which colours need.
   const command = ['-qefc', 'npm run --silent dev', '/dev/null'];
   await using dev = new RunningProcess('script', command, { folder: buildApp(), environment });
   const waitForLine = async (text: string) => {

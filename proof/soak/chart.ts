@@ -1,6 +1,6 @@
 import type { Sample } from './inspector.ts';
 
-/** A sample and how many requests had been sent by then. */
+/** A sample and the number of requests before it. */
 export interface Point extends Sample {
   requests: number;
 }
@@ -11,7 +11,7 @@ const MARGIN = { top: 48, right: 150, bottom: 48, left: 64 };
 
 const MEBIBYTE = 1024 ** 2;
 
-/** Lines of the grid over the height. */
+/** The number of horizontal grid lines. */
 const STEPS = 5;
 
 const SERIES = [
@@ -19,7 +19,7 @@ const SERIES = [
   { name: 'heap after collection', color: '#b4441f', read: ({ heap }: Point) => heap },
 ];
 
-/** Draws the memory over the requests, and where the database was severed, as an SVG document. */
+/** Draws the memory over the requests, and the outages of the database, as SVG. */
 export function drawChart(points: Point[], severedAt: number[]): string {
   const last = points.at(-1)!.requests;
   const step = Math.ceil(Math.max(...points.map(({ rss }) => rss)) / MEBIBYTE / STEPS / 10) * 10;

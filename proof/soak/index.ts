@@ -1,5 +1,4 @@
-// A million mixed requests with failures in them: memory, sockets, timers and listeners stay what
-// they were
+// A million mixed requests with failures: memory, sockets, timers and listeners do not grow
 import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -17,22 +16,20 @@ import { fitTrend } from './trend.ts';
 
 const REQUESTS = 1_000_000;
 
-/** How often a measurement is taken. */
+/** The number of measurements. */
 const SAMPLES = 100;
 
-/** The database is severed after each so many samples; every so many times its server is killed. */
+/** The database is disconnected after this many samples; at times its server is killed. */
 const SEVER_EVERY = 5;
 const KILL_EVERY = 5;
 
 const TERMINATE =
   'select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and datname <> $$$$';
 
-/**
- * After an outage, the app has its database when it has given so many answers without a failure.
- */
+/** After this many answers without a failure, the app has its database back. */
 const ANSWERS_IN_A_ROW = 20;
 
-/** Every so many samples one is printed. */
+/** One sample out of this many is printed. */
 const PRINT_EVERY = 5;
 
 const COLUMNS = [
@@ -45,12 +42,12 @@ const COLUMNS = [
   'listeners',
 ];
 
-/** The picture is of a whole run, a shorter one leaves it alone. */
+/** The chart is written by a complete run only. */
 const CHART = path.join(import.meta.dirname, '../../docs/images/soak.svg');
 
 const MEBIBYTE = 1024 ** 2;
 
-/** How much the fitted line may rise over the second half of the run, as a part of its mean. */
+/** The maximum growth of the fitted line over the second half, relative to its mean. */
 const MAX_GROWTH = 0.05;
 
 /** Flags: --requests N (1,000,000) */
@@ -124,17 +121,14 @@ async function soak(requests: number): Promise<Soak> {
   return { points, severedAt, traffic };
 }
 
-/**
- * Breaks all connections of the app to its database, or the server itself, which is there again
- * afterwards.
- */
+/** Ends all connections of the app to its database, or kills the server and starts it again. */
 async function sever(postgres: PostgresServer, isKill: boolean): Promise<void> {
   if (!isKill) return void (await postgres.query(TERMINATE));
   await postgres.kill();
   await postgres.start();
 }
 
-/** Resolves when the app has its database, on every connection that it may have kept. */
+/** Resolves when the app has its database back, on all connections. */
 async function waitForNotes(app: RunningProcess, url: string): Promise<void> {
   for (let answered = 0; answered < ANSWERS_IN_A_ROW; ) {
     answered = (await readStatus(`${url}/notes`)) === 200 ? answered + 1 : 0;

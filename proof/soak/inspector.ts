@@ -1,22 +1,19 @@
 import { once } from 'node:events';
 
-/**
- * What a process holds on to, measured right after garbage collection and without requests under
- * way.
- */
+/** The resources of a process, measured after garbage collection and without open requests. */
 export interface Sample {
-  /** In bytes, as all of these. */
+  /** In bytes, like rss. */
   heap: number;
   rss: number;
   external: number;
   sockets: number;
   timers: number;
-  /** Listeners of all event emitters that are alive. */
+  /** The listeners of all live event emitters. */
   listeners: number;
 }
 
 /**
- * Runs in the process: lets what aborted requests have begun end, collects garbage, in rounds as
+ * Runs in the process: waits for aborted requests, then collects garbage in rounds, because
  * finalizers free more.
  */
 const MEASURE = `(async () => {
@@ -41,8 +38,7 @@ const COUNT_LISTENERS = `function () {
 }`;
 
 /**
- * Measures a process of the built app, which knows nothing of it: one started with --inspect and
- * --expose-gc.
+ * Measures a process that was started with --inspect and --expose-gc, without changing it.
  *
  * @param port that of --inspect
  */
@@ -52,10 +48,7 @@ export async function takeSample(port: number): Promise<Sample> {
   return { ...measured, listeners: await inspector.countListeners() };
 }
 
-/**
- * One session of the inspector's protocol; it ends with the sample, so that the process keeps
- * nothing for it.
- */
+/** One inspector session. It ends with the sample, so that the process keeps nothing for it. */
 class Inspector implements Disposable {
   readonly #socket: WebSocket;
   readonly #replies = new Map<number, PromiseWithResolvers<Reply>>();

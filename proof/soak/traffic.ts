@@ -2,23 +2,23 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Dispatcher, Pool } from 'undici';
 
-/** How many clients send at once, each on a connection of its own. */
+/** The number of clients, each with its own connection. */
 const CLIENTS = 24;
 
-/** The longest that a client waits before it gives up a request that it aborts, in milliseconds. */
+/** The maximum time until a client aborts a request, in milliseconds. */
 const ABORT_MS = 4;
 
 interface Kind {
-  /** How many of a hundred requests are of this kind. */
+  /** The share of requests of this kind, in percent. */
   share: number;
-  /** The statuses that are right for it. */
+  /** The expected statuses. */
   expected: number[];
-  /** @returns the status; 0 where the client has given up */
+  /** @returns the status; 0 if the client aborted */
   send(traffic: Traffic): Promise<number>;
 }
 
 /**
- * Other clients delete notes meanwhile: a 404 is as right as the note. As many are deleted as are
+ * Other clients delete notes meanwhile, so a 404 is expected too. As many notes are deleted as
  * created.
  */
 const KINDS: Record<string, Kind> = {
@@ -71,11 +71,11 @@ const KINDS: Record<string, Kind> = {
 /** Clients that send requests of all kinds. */
 export class Traffic {
   sent = 0;
-  /** Requests that were answered with 503 while the database was away. */
+  /** The number of 503s while the database was down. */
   unavailable = 0;
-  /** Answers that should have been others, by kind and status, and how often they came. */
+  /** The number of unexpected answers, by kind and status. */
   readonly wrong = new Map<string, number>();
-  /** Whether the database is away: 503 is right then. */
+  /** Whether the database is down, so that 503 is expected. */
   isSevered = false;
   readonly #pool: Pool;
   readonly #notes: string[] = [];
@@ -120,7 +120,7 @@ export class Traffic {
     return answer.statusCode;
   }
 
-  /** Gives up while the app reads, works or writes. */
+  /** Aborts a request at a random moment. */
   async abort(): Promise<number> {
     const controller = new AbortController();
     const { signal } = controller;
@@ -133,12 +133,12 @@ export class Traffic {
     return 0;
   }
 
-  /** The path of a note that may be there. */
+  /** The path of a note that may exist. */
   pickNote(): string {
     return this.#notes[this.#pickIndex()] ?? `/notes/${randomUUID()}`;
   }
 
-  /** The path of a note, which the clients forget. */
+  /** Removes a note from the list and returns its path. */
   takeNote(): string {
     const [path = `/notes/${randomUUID()}`] = this.#notes.splice(this.#pickIndex(), 1);
     return path;

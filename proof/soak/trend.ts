@@ -1,6 +1,6 @@
 /** A straight line through points, by least squares. */
 export interface Trend {
-  /** What the values grow by from the first to the last point. */
+  /** The growth from the first to the last point. */
   growth: number;
   mean: number;
 }

@@ -6,12 +6,10 @@ import type { Tally } from '../tally.ts';
 import { Receiver } from './receiver.ts';
 import { attach, load, Scene } from './scene.ts';
 
-/** How many requests a process answers before it crashes. */
+/** The number of requests before the crash. */
 const REQUESTS = 50;
 
-/**
- * The flush takes 2 s at most, the end of a process another one on a busy machine; in milliseconds.
- */
+/** The maximum time to end, in milliseconds: 2 s for the flush, the rest for a busy machine. */
 const MAX_END_MS = 4_000;
 
 const LISTENING = 'Server listening';

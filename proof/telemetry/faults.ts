@@ -10,7 +10,7 @@ import { attach, load } from './scene.ts';
 
 interface Fault {
   answer: (response: ServerResponse) => void;
-  /** How many lines of the log there are at least. */
+  /** The minimum number of log lines. */
   lines: number;
 }
 
@@ -19,15 +19,13 @@ const answer =
   (response: ServerResponse) =>
     void response.writeHead(status, headers).end(body);
 
-/** Sends one byte more each tenth of a second, and never ends. */
+/** Sends a byte each tenth of a second, without an end. */
 function drip(response: ServerResponse): void {
   const timer = setInterval(() => response.write('x'), 100);
   response.once('close', () => clearInterval(timer));
 }
 
-/**
- * How a collector can fail. What is late is said when its time is over, and half an answer is one.
- */
+/** How a collector can fail. A slow or incomplete answer is logged only at its time-out. */
 const FAULTS: Record<string, Fault> = {
   'is away': { answer: (response) => void response.destroy(), lines: 1 },
   'refuses with 401': { answer: answer(401), lines: 1 },
@@ -56,13 +54,13 @@ const FAULTS: Record<string, Fault> = {
   },
 };
 
-/** What 429 asks for, in seconds: longer than one export may take. */
+/** Retry-After in seconds: longer than the time-out of an export. */
 const RETRY_AFTER_S = 32;
 
 /** More spans than the SDK keeps. */
 const REQUESTS = 5_000;
 
-/** How much memory may rise while nothing can be sent, in MiB. */
+/** The maximum growth of memory while nothing can be sent, in MiB. */
 const RISE_MIB = 150;
 
 export async function proveFaults(tally: Tally): Promise<void> {
@@ -99,7 +97,7 @@ async function proveFault(fault: Fault): Promise<string> {
   app.process.signal('SIGTERM');
   assert.equal((await app.process.ended).code, 0);
   const said = listLines(app);
-  // A collector that fails at times is back in between.
+  // A collector that fails at times recovers in between.
   assert(said.length >= fault.lines && said.length <= 2, said.join('\n'));
   assert(said.filter((line) => line.includes('fails')).length <= 1, said.join('\n'));
   assert(rise < RISE_MIB, `memory rose by ${rise.toFixed()} MiB`);
@@ -111,7 +109,10 @@ function listLines(app: RunningApp): string[] {
   return app.process.lines.filter((line) => line.includes('"The collector'));
 }
 
-/** The collector's certificate is not known, then it is, and then the app has one as well. */
+/**
+ * First the collector's certificate is unknown, then trusted, then the app has a client certificate
+ * too.
+ */
 async function proveTls(): Promise<string> {
   const { cert, key } = await createCertificate();
   const [certificate, secret] = await Promise.all([readFile(cert), readFile(key)]);

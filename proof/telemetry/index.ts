@@ -1,5 +1,4 @@
-// Traces and metrics to a collector: complete, by the specification, without secrets, whatever the
-// collector does
+// Traces and metrics to a collector: complete, by the specification, without secrets
 import assert from 'node:assert/strict';
 import { startApp } from '../app.ts';
 import type { Tally } from '../tally.ts';
@@ -17,7 +16,7 @@ const [SERVER, CLIENT] = [2, 3];
 /** AGGREGATION_TEMPORALITY_CUMULATIVE. */
 const CUMULATIVE = 2;
 
-/** How many requests are sampled, and which part of them is recorded. */
+/** The number of requests, and the part that is recorded. */
 const REQUESTS = 10_000;
 const PART = 0.1;
 

@@ -8,7 +8,7 @@ import {
 } from 'node:http';
 import { createServer as createTlsServer, type ServerOptions } from 'node:https';
 import type { AddressInfo } from 'node:net';
-// The classes that protobufjs made of OpenTelemetry's published .proto definitions.
+// The protobufjs classes of OpenTelemetry's .proto definitions.
 import root from '@opentelemetry/otlp-transformer/build/src/generated/root.js';
 
 interface Definition {
@@ -29,7 +29,7 @@ interface Definitions {
 
 const { trace, metrics } = (root as unknown as Definitions).opentelemetry.proto.collector;
 
-/** Who recorded it, and by which version of the conventions. */
+/** The instrumentation scope and the version of the conventions. */
 interface Scoped {
   scope: string;
   schemaUrl: string;
@@ -59,13 +59,13 @@ export interface ReceivedMetric extends Scoped {
 // biome-ignore lint/suspicious/noExplicitAny: its form is that of the definitions.
 type Message = any;
 
-/** A collector that decodes what it gets, by protobuf's definitions or as JSON, and keeps it. */
+/** A collector that decodes and keeps what it receives, as protobuf or JSON. */
 export class Receiver implements AsyncDisposable {
   readonly spans: ReceivedSpan[] = [];
   readonly metrics: ReceivedMetric[] = [];
-  /** When requests came, by performance.now(). */
+  /** The times of the requests, by performance.now(). */
   readonly times: number[] = [];
-  /** What it does instead of taking what it gets. */
+  /** Answers requests instead of accepting their data. */
   fault: ((response: ServerResponse) => void) | undefined;
   readonly #server: Server;
   readonly #scheme: string;
@@ -124,7 +124,7 @@ function decode(url: string, isJson: boolean, body: Buffer): object {
     url === '/v1/traces'
       ? trace.v1.ExportTraceServiceRequest
       : metrics.v1.ExportMetricsServiceRequest;
-  // Strings for bytes and numbers, as OTLP/JSON has them, but for ids, which are base64 here.
+  // Bytes and numbers become strings, as in OTLP/JSON, except ids, which are base64 here.
   return definition.toObject(definition.decode(body), {
     bytes: String,
     longs: String,
@@ -164,7 +164,7 @@ function readMetric(
   };
 }
 
-/** Hexadecimal, as JSON has it; protobuf's bytes come as base64. */
+/** Returns the id as hexadecimal, as in JSON; protobuf's bytes are base64. */
 function readId(id: string): string {
   return /^([0-9a-f]{16}|[0-9a-f]{32})?$/.test(id) ? id : Buffer.from(id, 'base64').toString('hex');
 }

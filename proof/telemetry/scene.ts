@@ -15,7 +15,7 @@ export function attach({ url }: Receiver, protocol = 'http/protobuf'): Record<st
   };
 }
 
-/** A PostgreSQL with the app's tables, and processes of the built app on it that end before it. */
+/** A PostgreSQL with the app's tables, and processes of the built app. Disposing ends all. */
 export class Scene implements AsyncDisposable {
   readonly #postgres: PostgresServer;
   readonly #processes = new AsyncDisposableStack();
@@ -30,7 +30,7 @@ export class Scene implements AsyncDisposable {
     return new Scene(postgres);
   }
 
-  /** `web`, with the routes of this proof. */
+  /** Starts `web` with the routes of this proof. */
   async startWeb(
     environment: Record<string, string>,
   ): Promise<{ url: string; process: RunningProcess }> {
@@ -61,7 +61,11 @@ export class Scene implements AsyncDisposable {
   }
 }
 
-/** Sends requests over twenty connections, as fast as they are answered. @returns how many were */
+/**
+ * Sends requests over twenty connections, as fast as they are answered.
+ *
+ * @returns the number of answers
+ */
 export async function load(url: string, requests: number, connections = 20): Promise<number> {
   let left = requests;
   let answered = 0;

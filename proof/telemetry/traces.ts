@@ -12,10 +12,10 @@ const SCHEMA = 'https://opentelemetry.io/schemas/1.45.0';
 interface Expected {
   name: string;
   kind: keyof typeof KINDS;
-  /** The name of its parent; the first span has none. */
+  /** The name of the parent span; the first one has none. */
   parent?: string;
   service: string;
-  /** As text. */
+  /** Values as text. */
   attributes: Record<string, string>;
 }
 
@@ -133,7 +133,9 @@ async function proveJob(protocol: string): Promise<string> {
   return checkTrace(receiver.spans, WRITE);
 }
 
-/** All spans are of one trace, those that are expected are there once each, and none has failed. */
+/**
+ * Checks that all spans belong to one trace, each expected one exists once, and none has failed.
+ */
 function checkTrace(spans: ReceivedSpan[], expected: Expected[]): string {
   const names = spans.map(({ name }) => name).join(', ');
   assert.equal(new Set(spans.map(({ traceId }) => traceId)).size, 1, names);

@@ -1,9 +1,7 @@
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-/**
- * The built `web`, in the folder that is named on the command line, with a route that queues a job.
- */
+/** Starts the built `web` of the folder in argv, with a route that queues a job. */
 const dist = pathToFileURL(path.join(process.argv[2]!, 'dist/'));
 const { openHttpListener }: typeof import('../../src/listener.ts') = await import(
   new URL('src/listener.js', dist).href

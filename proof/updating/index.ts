@@ -1,5 +1,4 @@
-// Taking a later version of the template into a changed app, as docs/updating.md says, with its
-// history and without it
+// An update of a changed app to a later template, by docs/updating.md, with and without history
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
@@ -98,7 +97,7 @@ async function getJson(url: string): Promise<any> {
   return (await fetch(url)).json();
 }
 
-/** The version of the template that package.json names. */
+/** Reads the template's version from package.json. */
 function readStamp(repository: Repository): string {
   return JSON.parse(repository.read('package.json')).template.version;
 }

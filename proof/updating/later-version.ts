@@ -3,8 +3,8 @@ import path from 'node:path';
 import type { Repository } from './repository.ts';
 
 /**
- * What the next version of the template adds: a capability with a setting, its route, its test; and
- * to the example.
+ * Files of the next template version: a capability with a setting, its route and test; and a change
+ * of the example.
  */
 const ADDED = {
   'plugins/greeting.ts': `import fp from 'fastify-plugin';
@@ -49,12 +49,12 @@ export const SEARCH_SIZE = PAGE_SIZE;
 `,
 };
 
-/** A setting of plugins/cors.ts, which the next version does not have any more. */
+/** A setting of plugins/cors.ts, which the next version removes. */
 const REMOVED_SETTING = /\n#[^\n]*\n# CORS_ORIGIN=/;
 
 /**
- * Commits and tags a later version of the template: files added, changed and removed, a setting
- * more and one less.
+ * Commits and tags a later template version: files added, changed and removed, one setting added
+ * and one removed.
  */
 export async function releaseLaterVersion(template: Repository): Promise<void> {
   for (const [file, text] of Object.entries(ADDED)) {

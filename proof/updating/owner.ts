@@ -4,19 +4,16 @@ import { pickRemovals, readRemovals } from '../../scripts/new/removals.ts';
 import { makeFolder } from '../processes.ts';
 import type { Repository } from './repository.ts';
 
-/**
- * How an app comes from the template: with its history, or as GitHub's "Use this template" makes
- * it.
- */
+/** How an app is created from the template: with its history, or with "Use this template". */
 export type Origin = 'git clone' | 'Use this template';
 
-/** An app that was made from the template as it is now, and changed in the usual ways. */
+/** Creates an app from the current template and makes the usual changes. */
 export async function createApp(template: Repository, origin: Origin): Promise<Repository> {
   const app = await template.clone(path.join(await makeFolder('owner'), 'app'));
   if (origin === 'Use this template') {
     await rm(path.join(app.folder, '.git'), { recursive: true });
     await app.init('Begin with the template');
-    // Its own version of the same number must be in nobody's way.
+    // The app's tag of the same name must not conflict with the template's.
     await app.run('git tag v0.2.0');
   }
   await removeExample(app);

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { linkPackages } from '../docs/copy.ts';
 import { createEnvironment, expectSuccess, runCommand } from '../docs/shell.ts';
 
-/** A repository in a temporary folder, in which commands are run as its owner types them. */
+/** A temporary repository, in which commands run as its owner types them. */
 export class Repository {
   readonly folder: string;
 
@@ -11,14 +11,14 @@ export class Repository {
     this.folder = folder;
   }
 
-  /** Makes a repository of what is in the folder. */
+  /** Initializes the folder as a repository. */
   async init(message: string): Promise<void> {
     await this.run('git init --quiet --initial-branch main');
     this.ignorePackages();
     await this.commit(message);
   }
 
-  /** A copy of it with its history, as far as that goes now. */
+  /** Clones the repository with its current history. */
   async clone(folder: string): Promise<Repository> {
     await this.run(`git clone --quiet . ${folder}`);
     const clone = new Repository(folder);
@@ -32,12 +32,12 @@ export class Repository {
     await this.run(`git commit --quiet --message "${message}"`);
   }
 
-  /** @throws where the command does not end with 0 */
+  /** @throws if the command does not end with 0 */
   run(command: string): Promise<string> {
     return expectSuccess(this.folder, command, this.#environment);
   }
 
-  /** Runs a command that may end with any code. */
+  /** Runs a command that may fail. */
   try(command: string): Promise<{ code: number | null; output: string }> {
     return runCommand(this.folder, command, this.#environment);
   }
@@ -50,14 +50,14 @@ export class Repository {
     writeFileSync(path.join(this.folder, file), text);
   }
 
-  /** @throws where the old text is not there */
+  /** @throws if the old text does not exist */
   replace(file: string, old: string, text: string): void {
     if (!this.read(file).includes(old))
       throw new Error(`${file} does not have what is to be changed in it: ${old}`);
     this.write(file, this.read(file).replace(old, text));
   }
 
-  /** They are a link here, and .gitignore names a folder. */
+  /** .gitignore names a folder, but node_modules is a link here. */
   ignorePackages(): void {
     appendFileSync(path.join(this.folder, '.git/info/exclude'), 'node_modules\n');
   }
@@ -68,7 +68,7 @@ export class Repository {
       Object.entries(owner).map(([key, value]) => [`GIT_${role}_${key}`, value]),
     );
     const isolation = { GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_NOSYSTEM: '1' };
-    // The packages are shared with the template: npm may change package.json and the lock file.
+    // npm may only change package.json and the lock file: the packages are shared.
     const npm = { npm_config_package_lock_only: 'true' };
     const environment = createEnvironment(this.folder);
     return { ...environment, ...Object.fromEntries(identity), ...isolation, ...npm };

@@ -3,25 +3,24 @@ import { findBlocks } from '../docs/markdown.ts';
 import type { Origin } from './owner.ts';
 import type { Repository } from './repository.ts';
 
-/** What is changed there and removed here, and what is new there and belongs to it. */
+/** A file that the template changes and the owner removed, and a new one that belongs to it. */
 const CONFLICT = 'routes/notes/schema.ts';
 const UNWANTED = 'routes/notes/search.ts';
 
 type Step = (app: Repository, command: string) => Promise<unknown>;
 
-/** The commands of docs/updating.md that are more than to be run; the first that matches counts. */
+/** The commands of docs/updating.md that need more than a run; the first match counts. */
 const STEPS: [RegExp, Step][] = [
   [/^git merge --no-commit /, merge],
   [/--diff-filter=A$/, removeUnwanted],
-  // The packages are shared with the tree that the apps are copies of, and the next version has the
-  // same.
+  // The packages are shared with the original, and the next version has the same.
   [/^npm install$/, (app) => app.run('npm ls --package-lock-only --all')],
-  // The tests are run afterwards, those that say something of the update.
+  // The tests that concern the update run afterwards.
   [/^npm run check$/, (app) => app.run('npm run lint && npm run typecheck')],
   [/./, (app, command) => app.run(command)],
 ];
 
-/** Follows docs/updating.md to the letter. */
+/** Follows docs/updating.md exactly. */
 export async function followDocument(
   app: Repository,
   template: Repository,
@@ -38,7 +37,7 @@ export async function followDocument(
   return commands;
 }
 
-/** Once to take it back, as the document says one can, and once to keep it. */
+/** Merges once to undo it, as the document describes, and once to keep it. */
 async function merge(app: Repository, command: string): Promise<void> {
   const before = await app.run('git rev-parse HEAD');
   await app.try(command);

@@ -14,7 +14,7 @@ test('The jobs of the notes', async (t) => {
   );
   const count = async () => (await app.db.selectFrom('notes').select('id').execute()).length;
 
-  // The database opens here, not within the time of a job.
+  // Opens the database before a job's time-out starts.
   t.equal(await count(), 0);
   await t.test('seed creates the same notes when it runs twice', async (t) => {
     await app.jobs.run('seed', {});

@@ -10,7 +10,7 @@ import type { FastifyInstance } from 'fastify';
 import { type Test, test } from 'tap';
 import { buildAppWithRoutes, findFreePort, type LogLine, poll } from '../helper.ts';
 
-/** Routes that ask the attached app, and say what they are asked by one. */
+/** A route that asks the attached app, and the route that it asks. */
 const ROUTES = `
   const schema = { type: 'object', required: ['things'], properties: { things: { type: 'array', items: { type: 'string' } } } };
   export default async (app) => {
@@ -21,7 +21,7 @@ const ROUTES = `
 
 const THINGS = JSON.stringify({ things: ['a'] });
 
-/** Another app, as far as the one that asks it can see. */
+/** Starts a fake attached app. */
 async function openOtherApp(t: Test, answer: RequestListener, host = '127.0.0.1') {
   const requests: IncomingMessage[] = [];
   const server = createServer((request, response) => {
@@ -109,7 +109,7 @@ test('An attached app can have an IPv6 address', async (t) => {
   t.equal((await ask(app)).statusCode, other ? 200 : 502, 'a machine without IPv6 cannot');
 });
 
-/** What another app can do wrong, and what the log says of it. */
+/** Failures of an attached app, and their log message. */
 const FAILURES: Record<string, [RequestListener, RegExp]> = {
   'no JSON': [(_request, response) => void response.end('<html>'), /not valid JSON/],
   'half of the JSON': [(_request, response) => void response.end(THINGS.slice(0, -2)), /JSON/],
@@ -189,7 +189,7 @@ test('A retry that succeeds answers 200', async (t) => {
   t.equal(requests[0]?.headers['x-request-id'], requests[1]?.headers['x-request-id']);
 });
 
-/** How another app can be late. */
+/** The ways in which an attached app can be late. */
 const DELAYS: Record<string, RequestListener> = {
   'no header': () => undefined,
   'a header and no body': (_request, response) => void response.write('{"things":'),
@@ -201,8 +201,8 @@ const DELAYS: Record<string, RequestListener> = {
 };
 
 /**
- * Another app is late after four fifths of it: three seconds before the request's own end, which a
- * busy machine can need.
+ * An attached app is late after four fifths of this. The other three seconds are for a busy
+ * machine.
  */
 const REQUEST_TIMEOUT_MS = '15000';
 
@@ -309,7 +309,7 @@ async function isUp(app: FastifyInstance): Promise<boolean> {
   return (await app.readiness.report()).services['backing-app']?.status === 'up';
 }
 
-/** An app that listens also logs that its database is away, whenever it finds out. */
+/** Leaves out the line about the database, which may come at any time. */
 function findRequests(lines: LogLine[]): LogLine[] {
   return lines.filter(({ path }) => path);
 }

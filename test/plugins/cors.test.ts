@@ -5,7 +5,7 @@ import { buildTestApp, createFolder, writeFiles } from '../helper.ts';
 
 const ORIGIN = 'https://example.com';
 
-/** Routes that fail: by the client's fault, and because something is away. */
+/** Routes that fail with a 4xx and a 503. */
 const FAILING = `
   import createError from '${import.meta.resolve('@fastify/error')}';
   export default async (app) => {
@@ -17,7 +17,7 @@ const FAILING = `
 const ask = (app: FastifyInstance, origin: string, url = '/health/live') =>
   app.inject({ url, headers: { origin } });
 
-/** What a browser asks before it sends a PATCH with JSON from a page of another origin. */
+/** Sends a browser's preflight for a PATCH with JSON. */
 const askFirst = (app: FastifyInstance, origin: string) =>
   app.inject({
     method: 'OPTIONS',

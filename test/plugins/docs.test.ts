@@ -21,10 +21,7 @@ async function readDocument(app: FastifyInstance): Promise<OpenApi> {
   return answer.json();
 }
 
-/**
- * Keeps what each route was registered with, in `app.seen`: a plugin in a folder of its own, loaded
- * before the others.
- */
+/** A plugin, loaded first, that keeps the options of each route in `app.seen`. */
 const RECORDER = `
   const recorder = async (app) => {
     const seen = [];
@@ -65,7 +62,7 @@ test('GET /openapi.json lists every route, with every answer', async (t) => {
   t.equal(documented.length, routes.length, 'and no other');
 });
 
-/** What a client or a router may say of the host. */
+/** Headers of a client or a router about the host. */
 const HOSTS: Record<string, string>[] = [
   {},
   { host: 'evil.example' },

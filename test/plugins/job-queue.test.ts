@@ -8,7 +8,7 @@ import { buildTestApp, captureLog, createFolder, DOWN, poll, writeFiles } from '
 
 const FIXTURE = new URL('../fixture/jobs/', import.meta.url);
 
-/** An app with these jobs on a PostgreSQL that is reached by a port. */
+/** Builds an app with these jobs on a PostgreSQL port. */
 async function buildApp(t: Test, url: string, jobs: URL[], environment = {}) {
   const { logger, lines } = captureLog();
   const settings = { DATABASE_URL: url, DATABASE_POOL_MAX: '1', ...environment };
@@ -32,7 +32,7 @@ test('release creates the queues of the jobs, and deletes those of removed jobs'
   const build = (name: string, command: string) =>
     sql`insert into pgboss.bam (name, version, status, table_name, command)
       values (${name}, 1, 'pending', 'job', ${command})`.execute(app.db);
-  // pg-boss looks for builds each 10 s at most, unless it never has.
+  // pg-boss checks for builds every 10 s at most; null makes it check now.
   const look = () => sql`update pgboss.version set bam_on = null`.execute(app.db);
   await build('fails', 'create index concurrently on pgboss.job (id)');
   await look();
@@ -79,7 +79,7 @@ test('A failing queue leaves others working; running jobs are returned', async (
     SHUTDOWN_DELAY_MS: '0',
     WORKER_CONCURRENCY: '1',
   };
-  // One app: the port has one session, and would mix the transactions of two.
+  // One app: the port has one session, which would mix transactions of two.
   const { app, lines } = await buildApp(t, url, [FIXTURE], environment);
   await app.readiness.release();
   t.strictSame(app.jobs.list(), []);

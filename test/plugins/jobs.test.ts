@@ -15,7 +15,7 @@ import {
 
 const FIXTURE = new URL('../fixture/jobs/', import.meta.url);
 
-/** The app with the jobs of test/fixture, and the lines that it logs from now on. */
+/** Builds the app with the jobs of test/fixture; `lines` is what it logs from now on. */
 async function buildAppWithJobs(t: Test, environment: Environment = {}, jobs = [FIXTURE]) {
   const { logger, lines } = captureLog();
   const app = await buildTestApp(t, environment, { logger, jobs });

@@ -6,10 +6,10 @@ const routes = [
   new URL('../fixture/routes/', import.meta.url),
 ];
 
-/** Fewer requests at once are no load, whatever makes the process late. */
+/** Fewer concurrent requests do not count as overload. */
 const RUSH = 20;
 
-/** A limit for the rate would end the polling of a slow machine. */
+/** No rate limit: a slow machine polls often. */
 const environment = { DATABASE_URL: DOWN, RATE_LIMIT_MAX: '0' };
 
 test('Requests are refused only while the event loop is late', async (t) => {

@@ -45,7 +45,7 @@ test('An IPv4 address counts for itself, an IPv6 address for its /64 and /48', a
   t.strictSame(names('1:2:3:4:5:6:7::'), ['1:2:3:4::/64', '1:2:3::/48']);
 });
 
-/** A Redis that answers every transaction with what `reply` gives. */
+/** Starts a fake Redis that answers each transaction with `reply()`. */
 async function startRedis(t: Test, reply: () => string): Promise<Redis> {
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
@@ -94,7 +94,7 @@ test('When Redis is back, its count is used, and the log says so once', async (t
   t.equal(lines.length, 2);
 });
 
-/** What a Redis may answer to the transaction that counts. */
+/** Bad answers of Redis to the counting transaction. */
 const ANSWERS: Record<string, string> = {
   'nothing at all': '*-1\r\n',
   'an empty list': '*0\r\n',

@@ -2,13 +2,10 @@ import type { FastifyInstance, InjectOptions } from 'fastify';
 import { test } from 'tap';
 import { buildTestApp, captureLog, DOWN } from '../helper.ts';
 
-/** A client on the internet that reaches the app without a proxy. */
+/** A public address. */
 const CLIENT = '203.0.113.7';
 
-/**
- * What is left of the limit for a client that asks from this address, through proxies that say this
- * of it.
- */
+/** Sends a request from this address with this X-Forwarded-For, and returns the remaining limit. */
 async function askRemaining(
   app: FastifyInstance,
   remoteAddress: string,
@@ -190,7 +187,7 @@ test('Only the proxies in TRUST_PROXY are trusted', async (t) => {
   t.equal(await askRemaining(app, '10.1.2.3', CLIENT), 8, 'a private address is no proxy here');
 });
 
-/** Where the proxies of the platforms ask from, by their documentation. */
+/** The addresses of platforms' proxies, according to their documentation. */
 const PROXIES = {
   'Heroku, Dokku, Scalingo': '10.1.2.3',
   Docker: '172.16.0.1',

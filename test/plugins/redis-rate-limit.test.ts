@@ -3,7 +3,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { test } from 'tap';
 import { buildTestApp, captureLog, DOWN } from '../helper.ts';
 
-/** What a Redis that is away does with a connection. */
+/** The ways in which Redis can be down. */
 const AWAY: Record<string, (socket: Socket) => void> = {
   'ends each connection': (socket) => socket.destroy(),
   'says nothing': () => undefined,

@@ -7,7 +7,7 @@ import readiness from '../../plugins/readiness.ts';
 import redis from '../../plugins/redis.ts';
 import { buildTestApp, captureLog, DOWN, findFreePort, type LogLine, poll } from '../helper.ts';
 
-/** How often the tests ask: an error for each request would be seen. */
+/** The number of requests: enough to detect an error per request. */
 const REQUESTS = 20;
 
 async function listen(
@@ -35,7 +35,7 @@ async function build(t: Test, REDIS_URL: string) {
   return { app, lines };
 }
 
-/** What the log says of Redis, but for what readiness says of it. */
+/** The log lines about Redis, except those of readiness. */
 const findWords = (lines: LogLine[]) => lines.filter(({ msg }) => msg.startsWith('Redis is'));
 
 async function readStatus(app: FastifyInstance): Promise<string | undefined> {
@@ -91,7 +91,7 @@ test('When Redis is back, one line is logged and readiness is up', async (t) => 
   const { app, lines } = await build(t, `redis://127.0.0.1:${port}`);
   await poll(() => findWords(lines).length > 0);
   t.equal(await readStatus(app), 'down');
-  // As much of Redis as its client needs to call it ready.
+  // The minimal Redis that ioredis accepts as ready.
   await listen(
     t,
     (socket) => void socket.on('data', (data) => socket.write(answerOk(String(data)))),
@@ -112,7 +112,7 @@ test('A Redis that is up from the start logs nothing', async (t) => {
   t.strictSame(findWords(lines), []);
 });
 
-/** Commands come as lists of strings ("*2\r\n$4\r\n…"), each is answered "OK". */
+/** Answers each command, a list of strings ("*2\r\n$4\r\n…"), with "OK". */
 function answerOk(commands: string): string {
   return '+OK\r\n'.repeat(commands.match(/^\*\d+\r$/gm)?.length ?? 0);
 }
@@ -134,5 +134,5 @@ test('An app whose Redis is down closes and stops reconnecting', async (t) => {
   const { app } = await build(t, `redis://127.0.0.1:${await findFreePort()}`);
   await app.close();
   await t.rejects(app.redis!.ping());
-  // A timer that asks again would keep this process from ending, and tap says so.
+  // A reconnect timer would keep the process running, which tap reports.
 });

@@ -5,7 +5,7 @@ import helmet from 'helmet';
 import { type Test, test } from 'tap';
 import { buildTestApp } from '../helper.ts';
 
-/** Of requests that end in each of the ways an app can answer. */
+/** Requests by the status of their answer. */
 const ANSWERS: Record<number, InjectOptions> = {
   200: { url: '/health/live' },
   400: { method: 'POST', url: '/echo', payload: {} },
@@ -19,13 +19,10 @@ const routes = [
   new URL('../fixture/routes/', import.meta.url),
 ];
 
-/**
- * What the app says instead of a page's policy: nothing may be loaded, framed or sent from an
- * answer.
- */
+/** The policy of answers that are not pages: nothing may be loaded, framed or sent. */
 const POLICY = "default-src 'none';base-uri 'none';form-action 'none';frame-ancestors 'none'";
 
-/** Of helmet's headers those that concern an answer that is no page. */
+/** The helmet headers of an answer that is not a page. */
 const ANY_ANSWER = [
   'content-security-policy',
   'cross-origin-resource-policy',
@@ -88,7 +85,7 @@ test('HSTS is sent only over https, as a trusted proxy reports it', async (t) =>
   );
 });
 
-/** What helmet itself sets by its defaults. */
+/** Returns helmet's default headers. */
 async function askHelmet(t: Test): Promise<OutgoingHttpHeaders> {
   const server = createServer((request, response) => {
     helmet()(request, response, () => response.end(JSON.stringify(response.getHeaders())));

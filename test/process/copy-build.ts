@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { Test } from 'tap';
 import { createFolder, ROOT } from '../helper.ts';
 
-/** What the build reads, beside package.json and node_modules. */
+/** The files of the build, beside package.json and node_modules. */
 export const SOURCES = [
   'src',
   'plugins',
@@ -15,10 +15,7 @@ export const SOURCES = [
   '.env.example',
 ];
 
-/**
- * A copy of the built app in a folder of its own, with all packages but those that the test leaves
- * out.
- */
+/** Copies the built app to a new folder, with all packages except `without`. */
 export async function copyBuild(t: Test, without: string[] = []): Promise<string> {
   const folder = await createFolder(t);
   for (const name of ['dist', 'package.json']) {

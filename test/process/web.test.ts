@@ -2,10 +2,7 @@ import { test } from 'tap';
 import manifest from '../../package.json' with { type: 'json' };
 import { DOWN, startProcess } from '../helper.ts';
 
-/*
- * What is built, as a platform runs it. `npm run proof contract` has the whole story: each way to
- * start, to stop and to log.
- */
+/* The built app, as a platform runs it. `npm run proof contract` tests it in full. */
 
 test('The built app starts with its variables, serves, and drains at SIGTERM', async (t) => {
   const web = await startProcess(t, { entry: 'fixture', environment: { DATABASE_URL: DOWN } });

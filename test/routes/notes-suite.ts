@@ -16,14 +16,17 @@ const MALFORMED_IDS = [
   '%00',
 ];
 
-/** A note as a client sees it. */
 type ShownNote = Omit<Note, 'createdAt' | 'updatedAt'> & { createdAt: string; updatedAt: string };
 
-/** What the notes have to do on any database: the app has one, and it is migrated. */
+/**
+ * Tests the notes on any database.
+ *
+ * @param app an app with a migrated database
+ */
 export async function testNotes(t: Test, app: FastifyInstance): Promise<void> {
   const send = async (method: InjectOptions['method'], url: string, payload?: object) => {
-    // The embedded database answers without a turn of the event loop: without one, the app would
-    // take itself for overloaded.
+    // The embedded database answers without a turn of the event loop, which the app would take for
+    // overload.
     await setImmediate();
     return app.inject({ method: method ?? 'GET', url, ...(payload && { payload }) });
   };
@@ -318,7 +321,7 @@ export async function testNotes(t: Test, app: FastifyInstance): Promise<void> {
     }
   });
 
-  /** All pages of a list, first to last. */
+  /** Reads all pages of a list, first to last. */
   async function readPages(url: string): Promise<NoteList[]> {
     const pages: NoteList[] = [];
     for (let after = ''; pages.at(-1)?.next !== null; after = `&after=${pages.at(-1)?.next}`) {

@@ -4,7 +4,7 @@ import { test } from 'tap';
 import manifest from '../../package.json' with { type: 'json' };
 import { buildTestApp, createFolder, DOWN, writeFiles } from '../helper.ts';
 
-/** The plugins that the route needs, and no other. */
+/** Only the plugins that the route needs. */
 const plugins = [new URL('../fixture/plugins/', import.meta.url)];
 const routes = [new URL('../../routes/welcome/', import.meta.url)];
 

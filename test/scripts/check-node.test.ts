@@ -3,7 +3,7 @@ import { test } from 'tap';
 import manifest from '../../package.json' with { type: 'json' };
 import { ROOT } from '../helper.ts';
 
-/** Behaves like a Node that is too old: it runs JavaScript only. */
+/** Behaves like an old Node, which runs JavaScript alone. */
 const OLD_NODE = [process.execPath, '--no-strip-types'];
 
 const SCRIPTS = Object.entries(manifest.scripts).flatMap(([name, script]) => {

@@ -4,8 +4,7 @@ import { listDemands, listNumbers } from '../contract-numbers.ts';
 test('Each demand of docs/contract.md has one test with its number', (t) => {
   const numbers = listNumbers();
   t.strictSame(numbers, [...new Set(numbers)], 'no number is said twice');
-  // An owner who removes a capability may have removed a proof with it: `npm run proof docs` says
-  // that none is missing.
+  // An owner may have removed proofs: `npm run proof docs` checks that none is missing.
   const demands = listDemands();
   t.ok(numbers.length > 0);
   for (const number of numbers) t.ok(demands.includes(number), `${number} is a demand`);

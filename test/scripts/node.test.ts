@@ -1,10 +1,7 @@
 import { test } from 'tap';
 import manifest from '../../package.json' with { type: 'json' };
 
-/**
- * Published before Node 26 became the Active LTS in October 2026, which it therefore cannot say of
- * itself.
- */
+/** Released before Node 26 became an LTS in October 2026, so it does not report that. */
 const BEFORE_ITS_TIME = ['26.10.0'];
 
 test('engines.node is an LTS, according to Node itself', (t) => {

@@ -19,8 +19,8 @@ import { createFolder, ROOT, writeFiles } from '../helper.ts';
 const read = (file: string) => readFile(path.join(ROOT, file), 'utf8');
 
 /*
- * The README, app.json and .env.example may name more than there is: what belongs to a
- * capability that was removed, until `npm run format` takes them out.
+ * The README, app.json and .env.example may still name removed capabilities, until `npm run format`
+ * deletes them.
  */
 
 test('The table of the README matches the settings', async (t) => {
@@ -93,8 +93,7 @@ test('contract 7: The Procfile has plain commands, one per process type', async 
   const lines = writeProcfile(await read('Procfile')).split('\n');
   t.strictSame(lines.slice(0, 2), [`web: ${start}`, `release: ${release}`]);
   t.equal(lines.pop(), '', 'the last line has an end');
-  // Nothing for a shell to do: it would stay between the platform and Node, and keep the signals
-  // for itself.
+  // No shell syntax: a shell between the platform and Node would keep the signals for itself.
   for (const line of lines) t.match(line, /^\w+: node dist\/src\/\w+\.js$/);
 });
 

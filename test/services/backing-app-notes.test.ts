@@ -26,7 +26,7 @@ async function postNote({ url }: TestProcess, title: string): Promise<void> {
   await fetch(`${url}/notes`, { method: 'POST', headers, body: JSON.stringify({ title }) });
 }
 
-/** Asks until there is a list: a busy machine may be late once. */
+/** Retries until it gets a list: a busy machine may be late once. */
 async function listTitles(url: string): Promise<string[]> {
   let items: { title: string }[] | undefined;
   await poll(async () => {
@@ -37,8 +37,7 @@ async function listTitles(url: string): Promise<string[]> {
 }
 
 /**
- * Three processes of this app: two with a database each, and one that is attached to the first and
- * to none.
+ * Three processes of this app: two with a database each, and one without, attached to the first.
  */
 test("contract 6: An app reads another app's notes through its outages", async (t) => {
   const [mine, theirs] = [await startPostgres(t), await startPostgres(t)];

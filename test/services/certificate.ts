@@ -8,28 +8,23 @@ import { findProgram, giveToServer } from './server-process.ts';
 export interface Certificate {
   /** The certificate's file. */
   certificate: string;
-  /** The key's file, which only the servers' user can read. */
+  /** The key's file, readable only for the servers' user. */
   key: string;
-  /** The file of the certificate that has signed it, by which it can be verified. */
+  /** The file of the certificate that has signed it. */
   authority: string;
 }
 
 const KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-noenc', '-days', '2'];
 const NAMES = ['-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
 
-/**
- * A certificate for localhost and 127.0.0.1 that is signed by nobody but itself, as Heroku's are.
- */
+/** Creates a self-signed certificate for localhost and 127.0.0.1, like Heroku's. */
 export async function createCertificate(t: Test): Promise<Certificate> {
   const folder = await createReadableFolder(t);
   const { certificate, key } = create(folder, 'localhost', NAMES);
   return { certificate, key, authority: certificate };
 }
 
-/**
- * A certificate for localhost and 127.0.0.1 that an authority has signed which nobody knows, as
- * Amazon's are.
- */
+/** Creates a certificate for localhost and 127.0.0.1 of an unknown authority, like Amazon's. */
 export async function createSignedCertificate(t: Test): Promise<Certificate> {
   const folder = await createReadableFolder(t);
   const authority = create(folder, 'authority', []);

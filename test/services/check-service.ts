@@ -1,7 +1,7 @@
 import type { Test } from 'tap';
 import { type Environment, poll, startProcess, type TestProcess } from '../helper.ts';
 
-/** What an attached service comes to: it answers, or it is away for this reason. */
+/** `up`, or the logged reason why the service is down. */
 export type Outcome = 'up' | RegExp;
 
 interface Health {
@@ -15,8 +15,7 @@ async function readHealth({ url }: TestProcess): Promise<Health> {
 }
 
 /**
- * Starts the app, with the routes of test/fixture, with this environment and checks what readiness
- * and the log say of the service.
+ * Starts the app with the routes of test/fixture, and checks readiness and the log for the service.
  */
 export async function checkService(
   t: Test,
@@ -30,7 +29,7 @@ export async function checkService(
   const isExpected = async () => (await readHealth(started)).services[service]?.status === expected;
   const isExplained = () =>
     outcome === 'up' || started.lines.some(({ err }) => outcome.test((err as Error)?.message));
-  // Asked again where a check was late, or came before the service had failed.
+  // Polls, because a check may be late or come before the failure.
   await poll(async () => (await isExpected()) && isExplained());
   t.pass(`${service} is ${expected}`);
   return started;

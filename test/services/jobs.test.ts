@@ -15,13 +15,13 @@ const JOBS = [new URL('../fixture/jobs/', import.meta.url)];
 
 interface Scene {
   postgres: PostgresServer;
-  /** Sends the jobs, and takes none. */
+  /** An app that sends jobs and takes none. */
   app: FastifyInstance;
   lines: LogLine[];
   startWorker(environment?: Environment): Promise<TestProcess>;
 }
 
-/** A PostgreSQL with the queues of test/fixture's jobs. */
+/** Starts a PostgreSQL with the queues of test/fixture's jobs. */
 async function setScene(t: Test): Promise<Scene> {
   const postgres = await startPostgres(t);
   const { logger, lines } = captureLog();

@@ -5,10 +5,14 @@ import { createFolder, findFreePort } from '../helper.ts';
 import type { PostgresServer } from './postgres-server.ts';
 import { giveToServer, ServerProcess } from './server-process.ts';
 
-/** Where Debian keeps it, which is not on every PATH. */
+/** Debian's path, which is not on each user's PATH. */
 const PGBOUNCER = '/usr/sbin/pgbouncer';
 
-/** A pooler with two connections for each database of the server; gives its URL. */
+/**
+ * Starts a pooler with two connections per database.
+ *
+ * @returns its URL
+ */
 export async function startPgBouncer(
   t: Test,
   { url }: PostgresServer,

@@ -50,7 +50,7 @@ test('PgBouncer as a transaction pooler', async (t) => {
     await killed.exited;
     const applied = await Promise.all([1, 2, 3].map(async () => readApplied(t, release(url))));
     const names = ['9997-slow', '9998-index'];
-    // Each of them may be another release's, whatever that one's place in the list.
+    // Each migration may be applied by any of the releases.
     t.strictSame(
       applied
         .flat()
@@ -127,7 +127,7 @@ test('A pool full of slow queries is up, even if the server has no other connect
   const admin = await server.connect();
   const rows: [DATABASE_POOL_MAX: string, change?: string][] = [
     ['2'],
-    // The admin's own connection counts too, and of a superuser none is refused.
+    // The admin's own connection counts too; a superuser's connections are not limited.
     ['2', 'alter role poort nosuperuser connection limit 3'],
     ['10'],
   ];
@@ -142,7 +142,7 @@ test('A pool full of slow queries is up, even if the server has no other connect
     t.equal((await app.inject('/health/ready')).statusCode, 200);
     await slow;
     await app.close();
-    // The server lets connections go a moment later, and counts them until then.
+    // The server still counts closed connections for a moment.
     const others = `select from pg_stat_activity
       where backend_type = 'client backend' and pid <> pg_backend_pid()`;
     await poll(async () => (await admin.query(others)).rowCount === 0);

@@ -4,13 +4,13 @@ import { type Environment, poll, startProcess, type TestProcess } from '../helpe
 import { type PostgresServer, startPostgres } from './postgres-server.ts';
 import { Stream } from './stream.ts';
 
-/** Below the default, so that a stuck database is noticed while the test watches. */
+/** Below the default, so that the test notices a blocked database. */
 const REQUEST_TIMEOUT_MS = '2000';
 
-/** The sessions of the app, as far as the database knows them. */
+/** The app's sessions in the database. */
 const OTHERS = `from pg_stat_activity where application_name = '${manifest.name}' and pid <> pg_backend_pid()`;
 
-/** Reads a table, where a POST creates it. */
+/** GET reads a table, POST creates it. */
 const READING = '/fixture/database/visits';
 
 interface Scene {
@@ -19,7 +19,7 @@ interface Scene {
   stream: Stream;
 }
 
-/** An app on a database of its own, and a stream of requests that reads from it. */
+/** Starts an app on a new database, and a stream of requests that read from it. */
 async function setScene(t: Test, environment: Environment = {}): Promise<Scene> {
   const postgres = await startPostgres(t);
   const app = await startProcess(t, {
@@ -39,15 +39,13 @@ async function setScene(t: Test, environment: Environment = {}): Promise<Scene> 
   return { postgres, app, stream };
 }
 
-/** Resolves when this outcome was seen once more than now, and some more times. */
+/** Resolves after `times` more of this outcome. */
 async function waitForMore(stream: Stream, outcome: number | string, times = 20): Promise<void> {
   const before = stream.count(outcome);
   await poll(() => stream.count(outcome) >= before + times);
 }
 
-/**
- * Ends the stream, prints what it saw, and checks that nothing else came of the outage than a 503.
- */
+/** Ends the stream, prints its counts, and checks that all failures are 503s. */
 async function finish(t: Test, { app, stream }: Scene): Promise<void> {
   await waitForMore(stream, 200);
   await stream.stop();
@@ -142,7 +140,7 @@ test("Requests above the pool's queue are refused at once; the others are answer
     { length: 200 },
     async () => (await fetch(`${scene.app.url}${READING}`)).status,
   );
-  // The lock is held until the first refusal has come: it cannot have come of waiting.
+  // The lock is held until the first refusal, so that this did not wait for the lock.
   await scene.app.waitForLine('request failed');
   const refusal = scene.app.lines.find(({ msg }) => msg === 'request failed');
   t.match(refusal, { status: 503, err: { message: /requests wait for a connection/ } });
@@ -169,7 +167,7 @@ test('A draining process keeps its database until the last request is answered',
     async () => (await fetch(`${scene.app.url}${READING}`)).status,
   );
   const waiting = `select count(*)::int as count ${OTHERS} and wait_event_type = 'Lock'`;
-  // Inside of its transaction, the first session would see the same activity for ever.
+  // Within its transaction, the first session always sees the same activity.
   const observer = await scene.postgres.connect();
   await poll(async () => (await observer.query(waiting)).rows[0].count === asked.length);
   scene.app.signal('SIGTERM');
@@ -197,7 +195,7 @@ test('A draining process answers every request that the router still sends', asy
   t.teardown(() => Promise.all(streams.map((one) => one.stop())));
   await Promise.all(streams.map((one) => waitForMore(one, 200)));
   app.signal('SIGTERM');
-  // A router stops to send when it sees this, and what it has sent until then is answered.
+  // A router stops sending when it sees this. All earlier requests have to be answered.
   await poll(async () => (await fetch(`${app.url}/health/ready`)).status === 503);
   await Promise.all(streams.map((one) => waitForMore(one, 200)));
   await Promise.all(streams.map((one) => one.stop()));

@@ -8,9 +8,9 @@ import type { Certificate } from './certificate.ts';
 import { findProgram, giveToServer, pickUser, ServerProcess } from './server-process.ts';
 
 export interface PostgresOptions {
-  /** With it, the server speaks TLS to those who ask for it. */
+  /** The server supports TLS with this certificate. */
   certificate?: Certificate;
-  /** With it, the server takes no connection without TLS. */
+  /** The server refuses connections without TLS. */
   onlyTls?: boolean;
   /** Settings of postgresql.conf. */
   settings?: Record<string, string>;
@@ -18,11 +18,11 @@ export interface PostgresOptions {
 
 export interface PostgresServer extends ServerProcess {
   url: string;
-  /** A session beside the app's, as a superuser, until the end of the test or of the session. */
+  /** Opens a superuser's session, until the end of the test. */
   connect(): Promise<pg.Client>;
 }
 
-/** A PostgreSQL of the test's own, with the tables of this version of the app. */
+/** Starts a PostgreSQL with the app's tables. */
 export async function startPostgres(
   t: Test,
   options: PostgresOptions = {},
@@ -80,7 +80,7 @@ async function release(t: Test, url: string): Promise<void> {
 
 async function connect(t: Test, connectionString: string): Promise<pg.Client> {
   const client = new pg.Client({ connectionString });
-  // The tests end its server under it.
+  // Tests end the server during a session.
   client.on('error', () => undefined);
   await client.connect();
   t.teardown(() => client.end());

@@ -33,7 +33,7 @@ test('contract 27: PostgreSQL with and without TLS, by DATABASE_TLS and by the U
     ['onlyTls', 'no-verify', '', 'up'],
     ['signed', 'verify', '', UNKNOWN],
     ['signed', 'no-verify', '', 'up'],
-    // What the URL says counts where DATABASE_TLS says nothing, and only there.
+    // The URL counts only if DATABASE_TLS is not set.
     ['onlyTls', '', '?sslmode=no-verify', 'up'],
     ['onlyTls', '', '?sslmode=verify-full', REFUSED],
     ['onlyTls', '', '?sslmode=require', REFUSED],
@@ -82,7 +82,7 @@ test('contract 27: PostgreSQL with and without TLS, by DATABASE_TLS and by the U
   });
 
   await t.test('DATABASE_TLS=verify refuses a certificate for another name', async (t) => {
-    // The certificate's other name is localhost, and 127.0.0.1 is neither of them in this form.
+    // The certificate has the names localhost and 127.0.0.1, not 127.1.
     const DATABASE_URL = servers.onlyTls.url.replace('127.0.0.1', '127.1');
     const trusting = { DATABASE_TLS: 'verify', NODE_EXTRA_CA_CERTS: certificate.authority };
     await checkService(

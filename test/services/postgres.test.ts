@@ -34,25 +34,29 @@ const FAILING = `
   }
 `;
 
-/** The built app with migrations of the test's own behind those that it has. */
+/** Copies the built app, with additional migrations after its own. */
 async function copyWithMigrations(t: Test, migrations: Record<string, string>): Promise<string> {
   const folder = await copyBuild(t);
   await writeFiles(path.join(folder, 'dist/src/migrations'), migrations);
   return folder;
 }
 
-/** The URL of a database of this name without any table. */
+/**
+ * Creates an empty database.
+ *
+ * @returns its URL
+ */
 async function createDatabase({ url, connect }: PostgresServer, name: string): Promise<string> {
   const session = await connect();
   await session.query(`create database ${name}`);
   return url.replace(/[^/]+$/, name);
 }
 
-/** Starts a release of a copy, without waiting for its end. */
+/** Starts a release of a copy without waiting. */
 const release = (t: Test, url: string, folder: string) =>
   spawnProcess(t, { entry: 'release', environment: { DATABASE_URL: url }, folder });
 
-/** The migrations that a release that succeeded says it applied; it makes queues for jobs too. */
+/** Reads the applied migrations of a successful release, without the queues of jobs. */
 async function readApplied(t: Test, { exited, lines, noise }: TestProcess): Promise<string[]> {
   t.equal(await exited, 0);
   t.strictSame(noise, []);
@@ -60,7 +64,6 @@ async function readApplied(t: Test, { exited, lines, noise }: TestProcess): Prom
   return applied.filter((name) => !name.startsWith('queue '));
 }
 
-/** What is in src/migrations, in order. */
 function listMigrations(): string[] {
   const files = globSync('src/migrations/*.ts', { cwd: ROOT });
   return files.map((file) => path.parse(file).name).sort();
@@ -182,7 +185,7 @@ test('contract 26: release', async (t) => {
     t.equal(await release(t, url, folder).exited, 1);
     const { db } = await buildTestApp(t, { DATABASE_URL: url });
     const names = (await db.introspection.getTables()).map(({ name }) => name);
-    // What the migrator keeps its books in is no part of the app's schema.
+    // The migrator's own tables are not part of the app's schema.
     t.strictSame(
       names.filter((name) => !name.startsWith('kysely_migration')),
       [],

@@ -15,7 +15,7 @@ async function startApp(
   return app;
 }
 
-/** What is left of the limit, as an answer says it. */
+/** Returns an answer's remaining limit. */
 async function askRemaining({ url }: TestProcess, client?: string): Promise<number> {
   const headers: Record<string, string> = client ? { 'x-forwarded-for': client } : {};
   const answer = await fetch(`${url}/nowhere`, { headers });
@@ -68,7 +68,7 @@ test('While Redis is down each process counts; when it is back all count togethe
   await waitForWords(app, 2);
 });
 
-/** What somebody else may have written under a counter's name. */
+/** Other values under a counter's key. */
 const GARBAGE: Record<string, string[]> = {
   text: ['SET', 'KEY', 'garbage'],
   null: ['SET', 'KEY', 'null'],
@@ -89,17 +89,17 @@ for (const [kind, command] of Object.entries(GARBAGE)) {
     await client.call(name, ...rest.map((part) => part.replace('KEY', key)));
     const remaining: number[] = [];
     for (let count = 0; count < 12; count++) remaining.push(await askRemaining(app, '203.0.113.7'));
-    // Where Redis is late once more, the process counts: each of the two lets three pass.
+    // If Redis is late again, the process counts too: each of the two lets three pass.
     const passed = remaining.filter((left) => left >= 0).length;
     t.ok(passed >= 3 && passed <= 6, `${passed} of 12 passed`);
-    // Where the requests took more than a second, it is counted in Redis again: each is said once.
+    // If the requests took more than a second, Redis counts again: each change is logged once.
     const levels = findWords(app).map(({ level }) => level);
     t.equal(levels[0], 40);
     t.notOk(levels.some((level, at) => level === levels[at + 1]));
   });
 }
 
-/** What makes a Redis answer PING and refuse to write, and what ends that. */
+/** Commands that make Redis answer PING but refuse writes, and commands that end this. */
 const REFUSALS: Record<string, [begin: string[][], end: string[][], reason: RegExp]> = {
   'is a replica': [
     [['REPLICAOF', '127.0.0.1', '1']],
@@ -139,12 +139,12 @@ for (const [state, [begin, end, reason]] of Object.entries(REFUSALS)) {
   });
 }
 
-/** What the log says of where the limit is counted. */
+/** The log lines about where the limit is counted. */
 function findWords({ lines }: TestProcess) {
   return lines.filter(({ msg }) => msg.startsWith('The rate limit is counted in'));
 }
 
-/** Asks until the log has said so often where the limit is counted. */
+/** Sends requests until the log has this many such lines. */
 async function waitForWords(app: TestProcess, count: number): Promise<void> {
   await poll(async () => {
     await askRemaining(app, '203.0.113.99');

@@ -5,7 +5,7 @@ import { findProgram, giveToServer, ServerProcess } from './server-process.ts';
 
 export interface RedisOptions {
   password?: string;
-  /** With it, the server speaks TLS and nothing else. */
+  /** The server accepts only TLS, with this certificate. */
   certificate?: Certificate;
 }
 
@@ -13,7 +13,7 @@ export interface RedisServer extends ServerProcess {
   url: string;
 }
 
-/** A Redis of the test's own, in memory. */
+/** Starts a Redis in memory. */
 export async function startRedis(
   t: Test,
   { password, certificate }: RedisOptions = {},
@@ -49,7 +49,7 @@ export async function startRedis(
   });
 }
 
-/** Resolves when the app's readiness says this of its Redis. */
+/** Resolves when readiness reports this status of Redis. */
 export async function waitForRedis({ url }: TestProcess, status: 'up' | 'down'): Promise<void> {
   await poll(async () => {
     const answer = await fetch(`${url}/health/ready`);

@@ -13,7 +13,7 @@ async function startApp(t: Test, redis: RedisServer): Promise<TestProcess> {
   return app;
 }
 
-/** What the log says of Redis, but for what readiness says of it. */
+/** The log lines about Redis, except those of readiness. */
 const findWords = ({ lines }: TestProcess): LogLine[] =>
   lines.filter(({ msg }) => msg.startsWith('Redis is'));
 
@@ -31,14 +31,14 @@ test('A wrong password makes Redis down, and the log says why', async (t) => {
   t.notMatch(JSON.stringify(app.lines), 'hunter2');
 });
 
-/** What can befall a Redis, and how that ends. */
+/** Outages of a Redis, and how they end. */
 const OUTAGES: Record<
   string,
   [begin: (redis: RedisServer) => unknown, end: (redis: RedisServer) => unknown]
 > = {
   'is killed and started again': [(redis) => redis.kill(), (redis) => redis.start()],
   'stands still and goes on': [(redis) => redis.pause(), (redis) => redis.resume()],
-  // A failover does that: connections are taken, and what writes waits.
+  // As in a failover: connections are accepted, and writes wait.
   'takes no writes for a while': [
     (redis) => tell(redis, 'PAUSE', '600000', 'WRITE'),
     (redis) => tell(redis, 'UNPAUSE'),
@@ -92,14 +92,14 @@ test('Idle connections that Redis closes are no outage', async (t) => {
   for (let time = 0; time < 3; time++) {
     await client.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
     t.equal((await fetch(app.url)).status, 200);
-    // A connection that is closed before it is ready would be an outage: Redis counts requests on
-    // one that is.
+    // A connection closed before it is ready would be an outage: Redis counts requests only on a
+    // ready one.
     await poll(
       async () => Number((await fetch(app.url)).headers.get('ratelimit-remaining')) < LIMIT,
     );
   }
   await waitForRedis(app, 'up');
-  // A machine that is busy may be later than a connection waits, which is another story.
+  // A busy machine may exceed the time-out of a connection, which is not tested here.
   const outages = findWords(app).filter(
     ({ err }) => err && !/Socket timeout/.test((err as Error).message),
   );

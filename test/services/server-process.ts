@@ -4,10 +4,10 @@ import { chownSync, existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import type { Test } from 'tap';
 
-/** Where Debian keeps the programs of PostgreSQL, which are not on the PATH. */
+/** Debian's folder of PostgreSQL's programs, which are not on the PATH. */
 const DEBIAN_POSTGRES = '/usr/lib/postgresql';
 
-/** What still runs; a test file that is cut off ends it too. */
+/** Running servers, which are ended even if a test file is aborted. */
 const running = new Set<ServerProcess>();
 process.once('exit', () => {
   for (const server of running) server.signal('SIGKILL');
@@ -18,9 +18,7 @@ interface User {
   gid: number;
 }
 
-/**
- * A server in a folder of its own, with whatever processes it starts, until the end of the test.
- */
+/** A server in a temporary folder, with its child processes, until the end of the test. */
 export class ServerProcess {
   readonly #command: string[];
   readonly #ready: string;
@@ -28,7 +26,7 @@ export class ServerProcess {
 
   /**
    * @param command the program and its arguments
-   * @param ready what it writes when it takes connections
+   * @param ready the output that shows that it accepts connections
    */
   constructor(t: Test, command: string[], ready: string) {
     this.#command = command;
@@ -36,7 +34,7 @@ export class ServerProcess {
     t.teardown(() => this.kill());
   }
 
-  /** Starts it, again after kill(), and resolves when it takes connections. */
+  /** Starts the server, also after kill(), and resolves when it accepts connections. */
   async start(): Promise<void> {
     const [program = '', ...options] = this.#command;
     const child = spawn(program, options, {
@@ -61,7 +59,7 @@ export class ServerProcess {
     await ready;
   }
 
-  /** SIGKILL to it and to the processes that it has started; resolves when it has ended. */
+  /** Sends SIGKILL to the server and its child processes; resolves when it has ended. */
   async kill(): Promise<void> {
     const child = this.#child;
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
@@ -70,7 +68,7 @@ export class ServerProcess {
     await ended;
   }
 
-  /** Lets it stand still: its connections stay, and nothing is answered. */
+  /** Blocks the server: its connections stay open, and nothing is answered. */
   pause(): void {
     this.signal('SIGSTOP');
   }
@@ -79,17 +77,17 @@ export class ServerProcess {
     this.signal('SIGCONT');
   }
 
-  /** Sends a signal to it and to the processes that it has started. */
+  /** Sends a signal to the server and its child processes. */
   signal(signal: NodeJS.Signals): void {
     const pid = this.#child?.pid;
     if (!pid) return;
-    // Whoever stands still starts no process that is not on the list.
+    // A stopped process starts no further process.
     if (signal !== 'SIGCONT') sendSignal(pid, 'SIGSTOP');
     for (const one of [...listChildren(pid), pid]) sendSignal(one, signal);
   }
 }
 
-/** Where a program is, of the newest version where there are many. */
+/** Finds a program, in its newest version. */
 export function findProgram(name: string): string {
   const versions = existsSync(DEBIAN_POSTGRES) ? readdirSync(DEBIAN_POSTGRES) : [];
   const folders = versions
@@ -104,12 +102,12 @@ export function findProgram(name: string): string {
   return program;
 }
 
-/** PostgreSQL refuses to run as root: servers of the tests of root run as nobody. */
+/** PostgreSQL refuses to run as root: if the tests do, their servers run as nobody. */
 export function pickUser(): User | undefined {
   return process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : undefined;
 }
 
-/** Gives a file or a folder to the user that the servers run as. */
+/** Changes the owner of a file or folder to the servers' user. */
 export function giveToServer(file: string): void {
   const user = pickUser();
   if (user) chownSync(file, user.uid, user.gid);
@@ -127,6 +125,6 @@ function sendSignal(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch {
-    // It has ended meanwhile.
+    // The process has ended meanwhile.
   }
 }

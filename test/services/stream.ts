@@ -1,19 +1,16 @@
 import { Agent, get } from 'node:http';
 
 /**
- * How often a stream asks, in milliseconds: often enough to see each moment, too seldom for an app
- * on a slow machine to take it for an overload.
+ * The time between two requests, in milliseconds: short enough to see each moment, long enough not
+ * to overload a slow machine.
  */
 const INTERVAL_MS = 50;
 
-/**
- * A steady stream of requests, whatever becomes of them, each answer counted by its status and its
- * second.
- */
+/** A steady stream of requests. It counts each answer by status and second. */
 export class Stream {
-  /** How many requests were sent. */
+  /** The number of sent requests. */
   sent = 0;
-  /** What was answered how often; what got no answer is counted under the error's code. */
+  /** The number of answers by status, and of failures by the error's code. */
   readonly outcomes: Record<string, number> = {};
   readonly #url: string;
   readonly #bySecond: Record<string, number>[] = [];
@@ -30,7 +27,7 @@ export class Stream {
     this.#timer = setInterval(() => this.#send(), INTERVAL_MS);
   }
 
-  /** Requests that got no answer at all. */
+  /** The number of requests without an answer. */
   get lost(): number {
     return Object.entries(this.outcomes).reduce(
       (sum, [outcome, count]) => sum + (Number(outcome) ? 0 : count),
@@ -38,19 +35,19 @@ export class Stream {
     );
   }
 
-  /** How often this was the outcome so far. */
+  /** The number of this outcome so far. */
   count(outcome: number | string): number {
     return this.outcomes[outcome] ?? 0;
   }
 
-  /** Sends no more, and resolves when everything is answered. */
+  /** Stops sending, and resolves when all requests are answered. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     await Promise.all(this.#open);
     this.#agent.destroy();
   }
 
-  /** For the output of a test: what was sent, what was lost, and what came back in which second. */
+  /** Describes sent and lost requests, and the outcomes of each second. */
   describe(): string[] {
     const total = `GET ${new URL(this.#url).pathname}: ${this.sent} sent, ${this.lost} lost, slowest ${Math.round(this.#slowestMs)} ms`;
     const seconds = Array.from(
@@ -75,7 +72,7 @@ export class Stream {
   }
 }
 
-/** The status of the answer once it has arrived whole, or the code of the error. */
+/** Resolves with the status of the complete answer, or the error's code. */
 function ask(url: string, agent: Agent): Promise<string> {
   return new Promise((resolve) => {
     const fail = ({ code = 'ERROR' }: NodeJS.ErrnoException) => resolve(code);

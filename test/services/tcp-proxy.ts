@@ -4,11 +4,11 @@ import type { Test } from 'tap';
 
 export interface TcpProxy {
   url: string;
-  /** Sends the connections from now on to this port of the loopback address. */
+  /** The loopback port for new connections. */
   target: number;
 }
 
-/** One URL behind which a service can move from port to port, as behind a platform's router. */
+/** Starts a TCP proxy: a service behind it can change its port, as behind a platform's router. */
 export async function startTcpProxy(t: Test, target: number): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   const server = createServer((client) => {

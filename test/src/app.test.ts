@@ -7,9 +7,7 @@ const environment = { DATABASE_URL: DOWN, LOG_LEVEL: 'silent' };
 
 const ROUTE = "export default async (app) => app.get('/', async () => ({ here: true }));";
 
-/**
- * A plugin of fastify-plugin's form, without its package: the folder is outside of this project.
- */
+/** A plugin as fastify-plugin makes it, without that package, which the folder does not have. */
 const plugin = (name: string, dependencies: string[], body: string) => `
   const plugin = async (app) => { ${body} };
   plugin[Symbol.for('skip-override')] = true;
@@ -128,7 +126,7 @@ test("contract 18: The client's address is the last hop that is not a trusted pr
   };
   const ask = async (remoteAddress: string) =>
     (await app.inject({ url: '/me', headers, remoteAddress })).json();
-  // Of this machine, Heroku, Railway and Fly.io.
+  // The addresses of this machine's, Heroku's, Railway's and Fly.io's router.
   for (const router of ['127.0.0.1', '10.1.2.4', '100.64.0.2', 'fdaa::3'])
     t.strictSame(
       await ask(router),

@@ -70,7 +70,7 @@ test('Listening on a privileged port fails with the way to fix it', async (t) =>
 });
 
 test('A HOST that is not an address of this machine fails and is named', async (t) => {
-  // 203.0.113.0/24 is for documentation, and .invalid for names that do not exist (RFC 5737, RFC
+  // 203.0.113.0/24 is reserved for documentation, and .invalid for missing names (RFC 5737, RFC
   // 2606).
   for (const host of ['203.0.113.1', 'nowhere.invalid']) {
     const { message } = await readError(createListener(openPort(t)), host, 0);

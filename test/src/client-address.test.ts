@@ -2,7 +2,7 @@ import { test } from 'tap';
 import { cleanAddress, readAddress, trustProxies } from '../../src/client-address.ts';
 import { buildAppWithRoutes, type Environment } from '../helper.ts';
 
-/** What proxies write, and the address in it. */
+/** The forms that proxies write, and their address. */
 const FORMS: Record<string, string | undefined> = {
   '203.0.113.9': '203.0.113.9',
   '203.0.113.9:51234': '203.0.113.9',
@@ -42,7 +42,7 @@ test('The client is the peer if the proxies send no address', async (t) => {
 
 const CLOUDFLARE = ['173.245.48.1', '104.27.255.255', '172.71.0.1', '2606:4700::1', '2a06:98c7::1'];
 
-/** Addresses of peers, by the list that trusts them. */
+/** Peer addresses by the TRUST_PROXY that trusts them. */
 const TRUSTED: Record<string, string[]> = {
   loopback: ['127.0.0.1', '127.9.9.9', '::1', '::ffff:127.0.0.1'],
   linklocal: ['169.254.1.1', 'fe80::1', 'fe80::1%eth0'],

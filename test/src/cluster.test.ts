@@ -25,7 +25,7 @@ test('A worker that dies is replaced at once, or after a pause if it died early'
     const primary = startPrimary(t, mode);
     await poll(() => listWorkers(primary).length === 2);
     t.match(primary.lines, [{ level: 30, workers: 2 }]);
-    // The younger one: on a busy machine the first may have lived for long by now.
+    // The younger worker: on a busy machine, the first may be old by now.
     const dead = listWorkers(primary).at(-1);
     process.kill(Number(dead), 'SIGKILL');
     await poll(() => listWorkers(primary).length === 3);

@@ -71,7 +71,7 @@ const ROUTES = `
   }
 `;
 
-/** The app on a port of its own. */
+/** Starts the app on a free port. */
 async function listen(t: Test, environment: Environment = {}) {
   const { app, lines } = await buildAppWithRoutes(t, ROUTES, {
     RATE_LIMIT_MAX: '0',
@@ -82,7 +82,7 @@ async function listen(t: Test, environment: Environment = {}) {
   return { app, lines, url };
 }
 
-/** Asks for something and reads nothing of the answer. */
+/** Sends a GET and does not read the answer. */
 async function ask(t: Test, url: string, path: string, headers = ''): Promise<Socket> {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname).on('error', () => undefined);
@@ -147,7 +147,7 @@ test('A client that stops reading is disconnected, on an upgraded connection too
       { path: '/bytes', ...(headers && { upgrade: 'other' }) },
     ]);
     await poll(() => {
-      // As if it had been longer.
+      // Simulates a longer time.
       for (const reader of app.openRequests.list()) reader.progressAt -= 60_000;
       return app.openRequests.list().length === 0;
     });
@@ -176,7 +176,7 @@ test('contract 31: Clients that stop reading hold a limited number of bytes', as
 test('A client that reads none of many small answers is disconnected', async (t) => {
   const { app, url, lines } = await listen(t);
   const request = 'GET /small HTTP/1.1\r\nHost: a\r\n\r\n';
-  // The kernel takes some 10 MB for each connection.
+  // The kernel buffers about 10 MB per connection.
   for (let count = 0; count < 8; count++)
     (await ask(t, url, '/small')).write(request.repeat(1_000));
   const findCutOff = () => lines.filter(({ msg }) => msg.includes('cut off'));

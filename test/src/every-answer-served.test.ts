@@ -18,7 +18,7 @@ import {
 
 const ORIGIN = 'https://example.com';
 
-/** Routes that answer in the ways that code can. */
+/** Routes that answer in different ways. */
 const ROUTES = `
   import { Readable } from 'node:stream';
   import createError from '${import.meta.resolve('@fastify/error')}';
@@ -40,7 +40,7 @@ const ROUTES = `
   };
 `;
 
-/** The bytes of a request, closed after its answer. */
+/** The bytes of a request with Connection: close. */
 function ask(line: string, headers: string[] = [], body = ''): string {
   const fields = ['Host: a', 'Connection: close', `Origin: ${ORIGIN}`, ...headers];
   return `${line} HTTP/1.1\r\n${fields.join('\r\n')}\r\n\r\n${body}`;
@@ -50,7 +50,7 @@ const JSON_TYPE = 'Content-Type: application/json';
 const post = (body: string, type = JSON_TYPE) =>
   ask('POST /items', [type, `Content-Length: ${body.length}`], body);
 
-/** What is asked, and the status of the answer. */
+/** The requests, and the status of each answer. */
 const ANSWERS: Record<string, [number, string]> = {
   JSON: [200, ask('GET /')],
   'a page': [200, ask('GET /', ['Accept: text/html'])],
@@ -110,7 +110,7 @@ const ANSWERS: Record<string, [number, string]> = {
   'a handler that is late': [503, ask('GET /late')],
 };
 
-/** What is asked of routes that may have been removed, by their folder. */
+/** Requests to routes that may have been removed, by their folder. */
 const OPTIONAL: [string, string, string][] = [
   ['notes', 'a database that is away', 'GET /notes'],
   ['me', 'a protected route without an issuer', 'GET /me'],
@@ -119,12 +119,10 @@ const OPTIONAL: [string, string, string][] = [
 for (const [folder, name, line] of OPTIONAL)
   if (existsSync(path.join(ROOT, 'routes', folder))) ANSWERS[name] = [503, ask(line)];
 
-/** Refusals of the parser, which knows no path and no origin. */
+/** Requests that the parser refuses, so that their path and origin are unknown. */
 const UNREADABLE = ['what is no HTTP', 'headers over the limit', 'a tunnel'];
 
-/**
- * Without these there is no app, or other files cannot be loaded: a protected route is never open.
- */
+/** Plugins that the app or other files need: a protected route is never open. */
 const NEEDED = [
   'env',
   'errors',
@@ -140,10 +138,10 @@ const PLUGINS = readdirSync(path.join(ROOT, 'plugins')).map((file) => path.parse
 
 const REMOVABLE = PLUGINS.filter((name) => !NEEDED.includes(name));
 
-/** What adds to each answer, and is not there any more. */
+/** Plugins that add headers and were removed. */
 const GONE = ['security', 'cors', 'rate-limit'].filter((name) => !PLUGINS.includes(name));
 
-/** So many apps, and not one for each capability, which would take longer. */
+/** The number of apps. One per plugin would take longer. */
 const APPS = 3;
 
 const SECURITY = [
@@ -179,7 +177,7 @@ test('A 503 for overload has the common headers, log line and shape', async (t) 
   if (!PLUGINS.includes('overload')) return;
   const { app, lines } = await startApp(t, GONE, { RATE_LIMIT_MAX: '0' });
   t.equal((await exchange(app, ask('POST /overload'))).status, 200);
-  // On one connection: a process that is late accepts few at a time.
+  // On one connection: a late process accepts few new ones.
   const rush = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(20) + ask('GET /nowhere');
   let last = '';
   await poll(async () => {
@@ -192,12 +190,11 @@ test('A 503 for overload has the common headers, log line and shape', async (t) 
 
 test('A 408 for endless headers has the common headers, log line and shape', async (t) => {
   const { app, lines } = await startApp(t, GONE);
-  // Node looks every 5 s, as src/server-options.ts says.
+  // Node checks this every 5 s, set in src/server-options.ts.
   app.server.headersTimeout = 100;
   checkAnswer(t, 408, await exchange(app, 'GET / HTTP/1.1\r\n'), lines);
 });
 
-/** One answer of an app in a state of its own. */
 function checkAnswer(t: Test, status: number, answer: Answer, lines: LogLine[]): void {
   const name = status === 408 ? 'what is no HTTP' : '';
   t.equal(answer.status, status);
@@ -270,7 +267,7 @@ async function exchange(app: FastifyInstance, bytes: string): Promise<Answer> {
   return readAnswer(await send(app, bytes));
 }
 
-/** @returns all that is answered until the connection ends */
+/** @returns all received data when the connection ends */
 async function send(app: FastifyInstance, bytes: string): Promise<string> {
   const { port } = app.server.address() as AddressInfo;
   const socket = connect(port, '127.0.0.1');
@@ -288,7 +285,7 @@ function readAnswer(received: string): Answer {
   return { status: Number(line.split(' ')[1]), headers, body: received.slice(end + 4) };
 }
 
-/** The app without some of its plugins, and what it logs. */
+/** Starts the app without some of its plugins. */
 async function startApp(
   t: Test,
   removed: string[],
@@ -303,7 +300,7 @@ async function startApp(
       DATABASE_URL: DOWN,
       CORS_ORIGIN: ORIGIN,
       RATE_LIMIT_MAX: '1000',
-      // Shorter than what the test may take, and longer than what a busy machine needs.
+      // Shorter than the test's time-out, and long enough for a busy machine.
       REQUEST_TIMEOUT_MS: '2000',
       ...environment,
     },
@@ -323,13 +320,13 @@ async function startApp(
   return { app, lines };
 }
 
-/** A folder with a file for each plugin but these, which exports what that exports. */
+/** Writes a folder with a file for each other plugin, which re-exports it. */
 async function linkPlugins(t: Test, removed: string[]): Promise<URL> {
   const folder = await createFolder(t);
   for (const entry of readdirSync(path.join(ROOT, 'plugins'))) {
     const { name, ext } = path.parse(entry);
     const file = pathToFileURL(path.join(ROOT, 'plugins', ext ? entry : `${entry}/index.ts`));
-    // The environment is read before.
+    // The config is read without plugins/env.
     if (removed.includes(name) || name === 'env') continue;
     await writeFiles(folder, {
       [`${name}.js`]: `export * from '${file}';\nexport { default } from '${file}';\n`,

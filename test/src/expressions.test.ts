@@ -5,17 +5,17 @@ import { ROOT } from '../helper.ts';
 import { measureGrowth } from './growth.ts';
 import { findReaders } from './readers.ts';
 
-/** A regular expression as the code writes it, and a pattern of a schema. */
+/** Matches a regular expression literal, and a pattern of a schema. */
 const LITERAL =
   /(?<=[(=?:,&|]\s*)\/(?![*/])((?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n[])+)\/([dgimsuvy]*)(?=[\s.,;)\]])/g;
 const PATTERN = /pattern: '(.*)'/g;
 
-/** Time may grow this much from 1 KiB to 64 KiB. */
+/** The maximum growth of time from 1 KiB to 64 KiB. */
 const MAX_GROWTH = 70;
 
 /**
- * The most that 64 KiB may take, in milliseconds: `npm run proof attack` says that they take less
- * than one where the machine does nothing else.
+ * The maximum time for 64 KiB, in milliseconds; `npm run proof attack` has a bound of 1 ms on an
+ * idle machine.
  */
 const MAX_MS = 50;
 

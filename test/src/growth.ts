@@ -1,4 +1,4 @@
-/** What makes expressions go back and try again, repeated. */
+/** Parts that make expressions backtrack when repeated. */
 const PARTS = [
   ...['a', 'a-', '0', ' ', ' ,', '\n', '/', '%41', '%', '.', '1.', ':', '::', '=', '"', "'", '\\'],
   ...['@', '?a=', '://', 'a://b:', ':@/', 'http://a,', 'token=', 'token="', "pwd:'", 'password '],
@@ -9,26 +9,28 @@ const PARTS = [
 const SMALL = 1_024;
 const LARGE = 65_536;
 
-/** Nothing linear takes so long, in milliseconds: it is not measured again. */
+/** No linear function takes this long, in milliseconds, so it is not measured again. */
 const HOPELESS_MS = 1_000;
 
-/** A busy machine makes nothing faster: one measurement of so many within the bound is enough. */
+/**
+ * The number of tries. One within the bound is enough, because a busy machine makes nothing faster.
+ */
 const TRIES = 200;
 
 export interface Growth {
-  /** What takes longest, repeated. */
+  /** The repeated part that takes longest. */
   part: string;
-  /** For 64 KiB of it, in milliseconds. */
+  /** The time for 64 KiB of it, in milliseconds. */
   ms: number;
-  /** How often the time for 1 KiB that is. */
+  /** The ratio of that to the time for 1 KiB. */
   growth: number;
 }
 
 /**
- * The time that a function takes for the worst of some hostile texts.
+ * Measures a function with hostile texts, and returns the worst.
  *
  * @param enough a growth that is not measured again
- * @param prepare makes the function's input of a text
+ * @param prepare makes the function's input from a text
  */
 export function measureGrowth(
   read: (text: string) => unknown,
@@ -49,7 +51,7 @@ export function measureGrowth(
   return { part, ms, growth };
 }
 
-/** Of some runs the fastest, in milliseconds. */
+/** The fastest of some runs, in milliseconds. */
 function measure(run: (text: string) => unknown, text: string, repeats: number): number {
   let least = Number.POSITIVE_INFINITY;
   for (let count = 0; count < repeats; count++) {

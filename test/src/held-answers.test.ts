@@ -5,7 +5,7 @@ import { buildAppWithRoutes } from '../helper.ts';
 
 const MIB = 1024 * 1024;
 
-/** A request for which so much waits, whose client read something so long ago. */
+/** A request with `waiting` unread bytes, whose client last read `idleMs` ago. */
 function createEntry(waiting: number, idleMs: number) {
   const socket = {
     bytesWritten: waiting,

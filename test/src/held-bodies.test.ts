@@ -11,7 +11,7 @@ const ROUTES = "export default async (app) => app.post('/items', async ({ body }
 const BODY = JSON.stringify('a'.repeat(1_000_000));
 const HEAD = `POST /items HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n`;
 
-/** Together more than is held of bodies that are not complete. */
+/** Together, their incomplete bodies exceed the limit. */
 const CLIENTS = 150;
 
 test('Too many half-sent bodies disconnect the clients that stopped', async (t) => {

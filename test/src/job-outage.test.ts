@@ -2,7 +2,7 @@ import { test } from 'tap';
 import { OutageLog } from '../../src/job-outage.ts';
 import { captureLog } from '../helper.ts';
 
-/** What the parts of the queue meet, and the levels and messages of errors that are logged. */
+/** Creates an OutageLog; `read` returns the level and error message of each line. */
 function createOutageLog() {
   const { logger, lines } = captureLog();
   const outage = new OutageLog(logger);

@@ -11,8 +11,8 @@ import {
 } from '../helper.ts';
 
 /*
- * The process types of jobs, each way once; `npm run proof contract` has all of it. The sources
- * start slowly: they run where no other test reaches their lines, and the built app elsewhere.
+ * The process types of jobs, each case once; `npm run proof contract` tests them in full. The
+ * sources start slowly: they run only where no other test covers their lines.
  */
 const environment = { DATABASE_URL: DOWN, LOG_LEVEL: 'info' };
 

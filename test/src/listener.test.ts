@@ -9,7 +9,7 @@ import { buildAppWithRoutes, buildTestApp, DOWN, poll } from '../helper.ts';
 
 const ENVIRONMENT = { DATABASE_URL: DOWN, SHUTDOWN_DELAY_MS: '0' };
 
-/** The answer to some bytes at one of the two addresses of `localhost`. */
+/** Sends bytes to one of the two addresses of `localhost`. */
 async function exchange(app: FastifyInstance, host: string, bytes: string): Promise<string> {
   const socket = connect((app.server.address() as AddressInfo).port, host);
   socket.write(bytes);

@@ -1,7 +1,7 @@
 import { test } from 'tap';
 import { locate } from '../../src/location.ts';
 
-/** URLs that a client may have asked for, and where the new note is then. */
+/** Requested URLs, and the place of the new note. */
 const PLACES: Record<string, string> = {
   '/notes': '/notes/1',
   '/notes/': '/notes/1',

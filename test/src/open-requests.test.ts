@@ -38,7 +38,7 @@ test('Finding a request with an Upgrade header takes no longer with 50,000 open'
     open.begin({ raw: new EventEmitter(), request: { raw } } as unknown as FastifyReply, () => {});
     return raw as never;
   };
-  // Of some runs the fastest: a busy machine makes nothing faster.
+  // The fastest of some runs, because a busy machine makes nothing faster.
   const measure = () => {
     const times = Array.from({ length: 10 }, () => {
       const startedAt = performance.now();

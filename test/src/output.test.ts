@@ -8,7 +8,7 @@ const OUTPUT = new URL('../../src/output.ts', import.meta.url).href;
 
 const FULL_DISK = { skip: process.platform !== 'linux' && 'There is no /dev/full' };
 
-/** Writes more than is kept, and ends when it is told so on stdin. */
+/** Writes more than the buffer holds, and ends at a line on stdin. */
 const WRITER = `
   import { once } from 'node:events';
   import { Output } from '${OUTPUT}';

@@ -16,8 +16,8 @@ import {
 } from '../helper.ts';
 
 /**
- * `npm run proof contract` has the whole story; here is each way to the end. The sources start
- * slowly: they run where no other test reaches their lines, and the built app elsewhere.
+ * Each way to end a process; `npm run proof contract` tests them in full. The sources start slowly:
+ * they run only where no other test covers their lines.
  */
 const start = (
   t: Test,
@@ -31,7 +31,7 @@ const start = (
     environment: { DATABASE_URL: DOWN, SHUTDOWN_DELAY_MS: '0', ...environment },
   });
 
-/** A process that was told to stop drains for as long as the test takes. */
+/** The process drains longer than the test takes. */
 const LONG = { SHUTDOWN_DELAY_MS: '599999', SHUTDOWN_TIMEOUT_MS: '600000' };
 
 test('An answer that began before the signal is completed', async (t) => {

@@ -16,9 +16,7 @@ import { readPath } from '../../src/request-log.ts';
 
 type Read = (text: string) => unknown;
 
-/**
- * Functions that see bytes of clients or servers, and what makes their input where it is no text.
- */
+/** Functions that parse client or server bytes. `prepare` makes their input if it is not text. */
 export type Readers = Record<string, [read: Read, prepare?: (text: string) => string]>;
 
 const logger = createLogger({ write: () => undefined });
@@ -38,7 +36,7 @@ const checkBody = compileBody(
   Type.Object({ title: storableText({ maxLength: 200 }) }, { additionalProperties: false }),
 );
 
-/** Node refuses a request whose first line and headers are longer together. */
+/** Node refuses longer headers. */
 export function inHeaders(read: Read): Read {
   return (text) => read(text.slice(0, maxHeaderSize));
 }
@@ -52,7 +50,10 @@ function refuse(headers: object): unknown {
   return refuseRequest({ headers, raw, url: '/', originalUrl: '/' } as unknown as FastifyRequest);
 }
 
-/** A line of the log that is as long as the text: of an escape, which is longer, fewer fit. */
+/**
+ * Writes a log line as long as the text, cut to that length: escapes are longer than their
+ * character.
+ */
 function writeLine(text: string): string {
   const escaped = JSON.stringify(text).slice(1, 1 + text.length);
   return `{"token":1,"a":"${escaped.replace(/\\(u[\da-f]{0,3})?$/, '')}"}\n`;
@@ -62,7 +63,7 @@ function writeList(text: string): string {
   return `{"token":1,"a":[${'"?",'.repeat(text.length / 4)}1]}\n`;
 }
 
-/** Those of the app itself, as they are called, with what bounds their input. */
+/** The app's own parsers, with the limits of their input. */
 export const readers: Readers = {
   'rewriteUrl of a path': [inHeaders((url) => rewrite(`/${url}`))],
   'rewriteUrl of a URL': [inHeaders((url) => rewrite(`http://${url}`))],
@@ -84,7 +85,7 @@ export const readers: Readers = {
   'the log of an error': [(text) => logger.error({ err: new Error(text) }, 'request failed')],
 };
 
-/** Those of the plugins too: each goes with its plugin. */
+/** Adds the parsers of the existing plugins. */
 export async function findReaders(): Promise<[name: string, ...Readers[string]][]> {
   const folder = path.join(import.meta.dirname, '..');
   const files = globSync('**/readers.ts', { cwd: folder }).map((file) => path.join(folder, file));

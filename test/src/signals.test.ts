@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers';
 import { test } from 'tap';
 import { DOWN } from '../helper.ts';
 
-/** Runs code that imports files of src/ by their names. */
+/** Runs code; `src/` in it is replaced by the real URL. */
 async function run(code: string) {
   const source = code.replaceAll('src/', new URL('../../src/', import.meta.url).href);
   const env = { ...process.env, DATABASE_URL: DOWN, PORT: '0' };

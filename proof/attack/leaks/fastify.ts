@@ -1,7 +1,7 @@
 import Fastify from 'fastify';
 import type { Leaks } from '../leaks.ts';
 
-/** Errors of Fastify, with the request that was its cause. */
+/** Errors of Fastify, with the request that caused them. */
 export const fastifyLeaks: Leaks = {
   'a body that is no JSON': (secret) => inject({ payload: `{"password":"${secret}` }),
   'a body that is a text': (secret) => inject({ payload: `password=${secret}` }),

@@ -3,7 +3,7 @@ import { jwtVerify, SignJWT } from 'jose';
 import { interceptors, Pool, request } from 'undici';
 import type { Leaks } from '../leaks.ts';
 
-/** Nobody listens there. */
+/** Nothing listens on this port. */
 const CLOSED = '127.0.0.1:1';
 
 /** Errors of clients: fetch, undici, node:http and jose. */

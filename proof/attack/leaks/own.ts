@@ -29,7 +29,7 @@ const KEYS = [
   'jwt',
 ];
 
-/** What somebody may log by mistake. */
+/** Values that a developer may log by mistake. */
 export const ownLeaks: Leaks = {
   ...Object.fromEntries(KEYS.map((key) => [key, (secret: string) => ({ req: { [key]: secret } })])),
   'a key deep down': (secret) => ({ deep: [{ password: { value: [secret] } }] }),

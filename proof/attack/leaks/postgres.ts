@@ -1,10 +1,10 @@
 import pg from 'pg';
 import type { Leak, Leaks } from '../leaks.ts';
 
-/** Nobody listens there. */
+/** Nothing listens on this port. */
 const CLOSED = '127.0.0.1:1';
 
-/** SQL that fails with the secret, which is its parameter, in what PostgreSQL says. */
+/** SQL that fails, so that PostgreSQL's message contains the secret parameter. */
 const SQL = {
   unique: 'INSERT INTO keys (token, length) VALUES ($1, 30), ($1, 30)',
   check: 'INSERT INTO keys (token, length) VALUES ($1, -1)',
@@ -24,7 +24,7 @@ const SCHEMA = `
   CREATE OR REPLACE FUNCTION run(value text) RETURNS void LANGUAGE plpgsql AS
     $$BEGIN EXECUTE 'SELECT 1 / 0 AS ' || quote_ident(value); END$$;`;
 
-/** Errors of pg and what it keeps in its objects. */
+/** Errors and objects of pg. */
 export const postgresLeaks: Leaks = {
   ...Object.fromEntries(
     Object.entries(SQL).map(([name, sql]): [string, Leak] => [

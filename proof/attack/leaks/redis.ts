@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import type { Leak, Leaks } from '../leaks.ts';
 
-/** Nobody listens there. */
+/** Nothing listens on this port. */
 const CLOSED = '127.0.0.1:1';
 
 /** Commands that fail with the secret as an argument. */
@@ -16,7 +16,7 @@ const COMMANDS: [string, ...string[]][] = [
   ['SET', 'text', 'SECRET', 'XX', 'NX'],
 ];
 
-/** Errors of ioredis and what it keeps in its objects. */
+/** Errors and objects of ioredis. */
 export const redisLeaks: Leaks = {
   ...Object.fromEntries(
     COMMANDS.map((words): [string, Leak] => [

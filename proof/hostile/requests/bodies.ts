@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type HostileRequest, post, postChunks, request } from '../request.ts';
 
-/** Fastify's limit of a body in bytes, which the app keeps. */
+/** Fastify's default limit of a body in bytes. */
 const BODY_LIMIT = 1_048_576;
 
 const deep = (open: string, close: string) => `${open.repeat(100_000)}${close.repeat(100_000)}`;
@@ -71,7 +71,7 @@ const fits: [string, string][] = [
   ['the same field twice', '{"title":"a","title":"b"}'],
 ];
 
-/** What stands in a body. */
+/** Hostile bodies. */
 export const bodies: HostileRequest[] = [
   ...[...broken, ...unwanted].map(([name, body]) => ({
     name: `POST /notes with ${name}`,

@@ -30,10 +30,10 @@ const unsupported: [string, string, string?][] = [
   ['a content type of 10,000 characters', `application/${'json'.repeat(2_500)}`],
 ];
 
-/** What a request without a body says that this is. */
+/** Content types of requests without a body. */
 const typesOfNothing = ['application/json', 'text/plain', 'application/', ';;;,,,===', 'a/b;c=d'];
 
-/** What a body says that it is. */
+/** Hostile content types. */
 export const contentTypes: HostileRequest[] = [
   ...typesOfNothing.flatMap((type) => [
     {

@@ -6,7 +6,7 @@ const LENGTH = `Content-Length: ${NOTE.length}`;
 const JSON_TYPE = 'Content-Type: application/json';
 const CHUNKS = `d\r\n${NOTE}\r\n0\r\n\r\n`;
 
-/** A whole request that must never be answered: it stands where the body of another is. */
+/** A request within the body of another. It must never be answered. */
 const SMUGGLED = 'GET /smuggled HTTP/1.1\r\nHost: app.example\r\n\r\n';
 
 const withFields = (fields: string[], body = NOTE) =>
@@ -68,7 +68,7 @@ const refused: [string, () => Buffer][] = [
   ['a line that begins with a space', () => get('/notes', [' X-Header: injected'])],
 ];
 
-/** Where a request ends and the next begins. */
+/** Hostile framing: where a request ends and the next begins. */
 export const framing: HostileRequest[] = [
   ...refused.map(([name, bytes]) => ({
     name: `A request with ${name}`,

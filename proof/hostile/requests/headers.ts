@@ -4,12 +4,12 @@ import { get, type HostileRequest, post, request } from '../request.ts';
 
 const REQUEST_ID = /^[A-Za-z0-9+/=_.:-]{1,200}$/;
 
-/** What is not even HTTP has no id. */
+/** A malformed request has no id. */
 function verifyId({ status, headers }: Answer): void {
   if (status === 200) assert.match(headers.get('x-request-id') ?? '', REQUEST_ID);
 }
 
-/** Header fields that the app reads, with what it must not believe or repeat. */
+/** Header fields that the app reads, with values that it must not trust or repeat. */
 const harmless: [string, string[]][] = [
   ['a request id that closes a line of JSON', ['X-Request-ID: "}{"level":60,"msg":"injected"}']],
   ['a request id with escaped line ends', ['X-Request-ID: a%0d%0aSet-Cookie:%20injected=1']],
@@ -60,7 +60,7 @@ const harmless: [string, string[]][] = [
 const host = (...fields: string[]) =>
   Buffer.from(['GET /health/ready HTTP/1.1', ...fields, '', ''].join('\r\n'), 'latin1');
 
-/** What stands in header fields. */
+/** Hostile headers. */
 export const headers: HostileRequest[] = [
   ...harmless.map(([name, fields]) => ({
     name: `GET /notes with ${name}`,

@@ -62,7 +62,7 @@ const targets: [string, string, number[]][] = [
   ['4,000 fields in the query', `/notes?${'a&'.repeat(4_000)}`, [200, 400, 414]],
 ];
 
-/** What stands in the first line. */
+/** Hostile request lines. */
 export const paths: HostileRequest[] = targets.map(([name, target, statuses]) => ({
   name: `GET with ${name}`,
   bytes: () => get(target),

@@ -47,7 +47,7 @@ const methods: [string, string, number[]][] = [
   ['GET', 'javascript:injected', [400, 404]],
 ];
 
-/** Other protocols on this port, and what HTTP has beside GET and POST. */
+/** Other protocols, and rare parts of HTTP. */
 export const protocols: HostileRequest[] = [
   ...foreign.map(([name, bytes]) => ({
     name: `A connection with ${name}`,

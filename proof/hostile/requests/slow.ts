@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { get, type HostileRequest, request } from '../request.ts';
 
-/** How long a dribbling client waits before each byte, in milliseconds. */
+/** The pause of a slow client before each byte, in milliseconds. */
 const PAUSE_MS = 1_000;
 
 const JSON_TYPE = 'Content-Type: application/json';
 
-/** Sends the beginning at once and then a part every second, without an end. */
+/** Sends the beginning at once and then a part each second, without an end. */
 async function* dribble(beginning: string | Buffer, part: string): AsyncGenerator<string | Buffer> {
   yield beginning;
   for (;;) {
@@ -18,7 +18,7 @@ async function* dribble(beginning: string | Buffer, part: string): AsyncGenerato
 const post = (field: string, body = '') =>
   request('POST /notes HTTP/1.1', [JSON_TYPE, field], body);
 
-/** Clients that keep a connection by being slow. */
+/** Slow clients that occupy a connection. */
 export const slow: HostileRequest[] = [
   { name: 'A connection that sends nothing', bytes: () => '' },
   { name: 'A request of HTTP/0.9', bytes: () => 'GET /notes\r\n' },

@@ -10,7 +10,7 @@ declare module '../../../plugins/jobs.ts' {
   }
 }
 
-/** Ends badly, in the way that it is asked to. */
+/** Fails in the requested way. */
 export default defineJob({
   schema,
   retries: 1,

@@ -11,7 +11,7 @@ declare module '../../../plugins/jobs.ts' {
   }
 }
 
-/** Leaves a row for each time that it is done. */
+/** Inserts a row at each run. */
 export default defineJob({
   schema,
   async run({ app, payload: { key, sentAt, ms } }) {

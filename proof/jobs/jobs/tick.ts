@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { Type } from 'typebox';
 import { defineJob } from '../../../plugins/jobs.ts';
 
-/** Leaves a row for each minute. */
+/** Inserts a row each minute. */
 export default defineJob({
   schema: Type.Object({}),
   schedule: '* * * * *',

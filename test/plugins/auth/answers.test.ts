@@ -4,7 +4,7 @@ import { type Test, test } from 'tap';
 import { buildAppWithRoutes, type Environment } from '../../helper.ts';
 import { type Claims, startIssuer } from './test-issuer.ts';
 
-/** Routes that ask for a token, and one that does not. */
+/** Protected routes, and an open one. */
 const ROUTES = `
   const answer = async ({ user }) => ({ user });
   export default async (app) => {
@@ -71,7 +71,7 @@ test('A route without config.auth answers without a token and has no request.use
   t.equal(answer.headers['cache-control'], undefined);
 });
 
-/** What the issuer may sign by mistake, or for another app, and what the log says of it. */
+/** Wrong claims, and their log line. */
 const BAD_CLAIMS: Record<string, [Claims, object]> = {
   expired: [{ exp: 1 }, { cause: 'ERR_JWT_EXPIRED', claim: 'exp' }],
   'not yet valid': [{ nbf: 9e9 }, { cause: 'ERR_JWT_CLAIM_VALIDATION_FAILED', claim: 'nbf' }],
@@ -104,7 +104,7 @@ test('A token with wrong claims answers 401 INVALID_TOKEN', async (t) => {
   }
 });
 
-/** The last letter of 64 bytes has four bits that nobody reads. */
+/** The last letter of a 64-byte signature has four unused bits. */
 const addBit = (letter: string) => String.fromCharCode(letter.charCodeAt(0) + 1);
 
 test('A token that is malformed or not of the issuer answers 401 INVALID_TOKEN', async (t) => {
@@ -207,7 +207,7 @@ test('Each answer of a protected route has Cache-Control: no-store', async (t) =
     [413, { method: 'POST', url: '/mine', headers: json, payload: 'x'.repeat(3_000_000) }],
     [500, { url: '/broken' }],
   ];
-  // The rate limit may have been removed.
+  // plugins/rate-limit may have been removed.
   if ('RATE_LIMIT_MAX' in app.config) requests.push([429, { url: '/mine' }]);
   for (const [status, request] of requests) {
     const answer = await app.inject({ headers, ...request });

@@ -17,7 +17,7 @@ const name = (issuer: TestIssuer, document: object) =>
 
 const ask = (app: FastifyInstance, token: string) => signIn(app, token).inject('/me');
 
-/** What the issuer may answer where its documents are due. */
+/** Bad answers of the issuer. */
 const BAD_ANSWERS: Record<string, (issuer: TestIssuer) => Record<string, RequestListener>> = {
   'no JSON': () => ({ [DISCOVERY]: send('<html>') }),
   'JSON that is no document': () => ({ [DISCOVERY]: send('{}') }),

@@ -10,7 +10,7 @@ async function build(t: Test) {
   return { issuer, ask };
 }
 
-/** What the issuer may say of a key that has signed a token. */
+/** Published fields that do not fit the key of a token. */
 const UNFIT: Record<string, object> = {
   'is for encryption': { use: 'enc' },
   'is for another operation': { key_ops: ['deriveBits'] },

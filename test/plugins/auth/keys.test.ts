@@ -3,7 +3,7 @@ import { type Test, test } from 'tap';
 import { Keys } from '../../../plugins/auth/keys.ts';
 import { verifyToken } from '../../../plugins/auth/token.ts';
 
-/** The keys of an issuer that is asked as often as `asked` says, at a time that the test sets. */
+/** Opens the keys of a fake issuer. `asked` counts its requests; `now` is the time. */
 async function openKeys(t: Test) {
   const state = { now: 1_000, asked: 0, isAway: false, published: [await createKey('first')] };
   t.intercept(performance, 'now', { value: () => state.now });

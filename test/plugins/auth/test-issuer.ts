@@ -8,17 +8,17 @@ import type { Environment } from '../../helper.ts';
 
 export const AUDIENCE = 'poort';
 
-/** What a token says, beside what all have. */
+/** A token's additional claims. */
 export type Claims = Record<string, unknown>;
 
-/** An OpenID Connect issuer, as far as an app that checks tokens can see. */
+/** The parts of an OpenID Connect issuer that an app uses to check tokens. */
 export class TestIssuer {
   url = '';
-  /** The paths that it was asked for. */
+  /** The paths of its requests. */
   readonly requests: string[] = [];
   /** The public keys that it publishes. */
   readonly published: JWK[] = [];
-  /** What it answers instead of its documents, by path. */
+  /** Answers instead of its documents, by path. */
   readonly answers: Record<string, RequestListener> = {};
   readonly #keys = new Map<string, CryptoKey>();
   #port = 0;
@@ -28,7 +28,7 @@ export class TestIssuer {
     return { AUTH_ISSUER_URL: this.url, AUTH_AUDIENCE: AUDIENCE };
   }
 
-  /** Listens, again at the same port after stop(). */
+  /** Listens; after stop(), on the same port again. */
   async start(): Promise<void> {
     this.#server = createServer((request, response) => {
       const path = request.url as string;
@@ -50,21 +50,21 @@ export class TestIssuer {
     if (this.#server.listening) await once(this.#server, 'close');
   }
 
-  /** Makes a key, and publishes it, with other members where given. */
+  /** Creates a key, and publishes it with changed members. */
   async addKey(alg: string, kid: string, change: object = {}): Promise<void> {
     const { publicKey, privateKey } = await generateKeyPair(alg);
     this.#keys.set(kid, privateKey);
     this.published.push({ ...(await exportJWK(publicKey)), kid, alg, use: 'sig', ...change });
   }
 
-  /** A token as the issuer gives it, with other claims and fields of the header where given. */
+  /** Signs a token, with additional or changed claims and header fields. */
   sign(claims: Claims = {}, header: Claims = {}): Promise<string> {
     const { alg = 'ES256', kid = alg } = header as JWTHeaderParameters;
     const key = this.#keys.has(kid) ? kid : alg;
     return this.#sign(claims, { alg, kid, typ: 'at+jwt', ...header }, key);
   }
 
-  /** A token that does not say which key has signed it. */
+  /** Signs a token without kid. */
   signWithout(kid: string, claims: Claims = {}): Promise<string> {
     return this.#sign(claims, { alg: 'ES256' }, kid);
   }
@@ -78,7 +78,7 @@ export class TestIssuer {
   }
 }
 
-/** An issuer with one key, named like its algorithm; closed after the test. */
+/** Starts an issuer with a key per algorithm, named like it; closed after the test. */
 export async function startIssuer(t: Test, algorithms = ['ES256']): Promise<TestIssuer> {
   const issuer = new TestIssuer();
   for (const alg of algorithms) await issuer.addKey(alg, alg);
@@ -87,7 +87,7 @@ export async function startIssuer(t: Test, algorithms = ['ES256']): Promise<Test
   return issuer;
 }
 
-/** The app as one caller sees it: each request has this token. */
+/** Returns an inject() that sends this token. */
 export function signIn(app: FastifyInstance, token: string) {
   const inject = (request: string | InjectOptions) => {
     const options = typeof request === 'string' ? { url: request } : request;

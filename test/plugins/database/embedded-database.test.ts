@@ -117,7 +117,7 @@ test('A path that is not a folder is refused, and nothing is written', async (t)
 
 test('A database in memory has no folder and no lock', async (t) => {
   const parent = await createFolder(t);
-  // To create one takes seconds: `npm run proof examples` does.
+  // A fake PGlite: creating a real database takes seconds, and `npm run proof examples` does that.
   await writeFiles(parent, {
     'named.mjs': 'export const PGlite = { create: async (folder) => { throw new Error(folder) } };',
   });
@@ -144,7 +144,7 @@ test('Without PGlite, a pglite: URL is refused with the way to fix it', (t) => {
   t.end();
 });
 
-/** Lets the test say what module PGlite is. */
+/** Replaces the module PGlite. */
 function resolvePGlite(t: Test, answer: () => ResolveFnOutput): void {
   const hooks = registerHooks({
     resolve: (name, context, next) =>
@@ -153,10 +153,7 @@ function resolvePGlite(t: Test, answer: () => ResolveFnOutput): void {
   t.teardown(() => hooks.deregister());
 }
 
-/**
- * What a process that was killed leaves: the lock of a process that is no more, and half a
- * database.
- */
+/** Writes what a killed process leaves: its lock, and half a database. */
 async function writeLeftovers(folder: string): Promise<void> {
   await mkdir(`${folder}.new`, { recursive: true });
   await writeFile(path.join(`${folder}.new`, 'PG_VERSION'), 'half');

@@ -8,7 +8,7 @@ import { test } from 'tap';
 import { lockFolder } from '../../../plugins/database/embedded-folder.ts';
 import { createFolder } from '../../helper.ts';
 
-/** Locks the folder when it is told to, and keeps the lock until its stdin ends. */
+/** Locks the folder at a line on stdin, and keeps the lock until stdin ends. */
 const LOCK = `
   import { once } from 'node:events';
   const { lockFolder } = await import('${import.meta.resolve('../../../plugins/database/embedded-folder.ts')}');

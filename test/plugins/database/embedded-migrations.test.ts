@@ -5,14 +5,14 @@ import { migrateEmbedded } from '../../../plugins/database/embedded-migrations.t
 import { createEmbeddedDatabase } from '../../fixture/embedded-database.ts';
 import { captureLog, createFolder, writeFiles } from '../../helper.ts';
 
-/** A migration of one table; what names the column is another text each time. */
+/** A migration of one table with one column. */
 const create = (table: string, column: string) => `
   export const up = (db) =>
     db.schema.createTable('${table}').addColumn('${column}', 'text').execute();
   export const down = (db) => db.schema.dropTable('${table}').execute();
 `;
 
-/** The code changes: what was imported under one name stays, so each state has its own folder. */
+/** Each state of the code has a new folder, because a module is imported once. */
 async function migrate(t: Test, db: Kysely<unknown>, files: Record<string, string>) {
   const folder = await createFolder(t);
   await writeFiles(folder, files);

@@ -73,7 +73,7 @@ test('On a PostgreSQL server', async (t) => {
   await t.test(
     'a connection that breaks is logged, and the next request gets another one',
     async (t) => {
-      // The pool itself closes a connection that nobody has used for a while.
+      // The pool may have closed an idle connection, so open one.
       t.equal((await app.inject('/fixture/database')).statusCode, 200);
       server.disconnect();
       await poll(() => findLine('A connection to the database broke') !== undefined);
@@ -85,7 +85,7 @@ test('On a PostgreSQL server', async (t) => {
   await t.test('a connection that breaks during a query answers 503', async (t) => {
     server.pause();
     const answer = app.inject('/fixture/database');
-    // The query is on its way when the connection is taken.
+    // The query is in flight when the connection breaks.
     await poll(() => server.countPending() > 0);
     server.disconnect();
     t.equal((await answer).statusCode, 503);

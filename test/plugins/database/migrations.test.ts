@@ -22,7 +22,7 @@ test('Readiness names a pending migration and is down until a release applies it
   await app.register(env, { environment });
   for (const plugin of [errors, readiness]) await app.register(plugin);
   await app.register(database, { migrations });
-  // A first answer may be later than a check of readiness waits for.
+  // The first query may take longer than a readiness check waits.
   await sql`select 1`.execute(app.db);
   t.match(await app.readiness.report(), { status: 'unavailable' });
   t.match(lines.at(-1), {

@@ -7,14 +7,11 @@ import { createPool, type PostgresOptions } from '../../../plugins/database/post
 import { DatabaseUnavailable } from '../../../plugins/database/unavailable.ts';
 import { createFolder, poll } from '../../helper.ts';
 
-/**
- * The first message of a client: what it is, in its second four bytes (PostgreSQL, 55.2.1 and
- * 55.2.10).
- */
+/** Codes of a client's first message, in its second four bytes (PostgreSQL, 55.2.1 and 55.2.10). */
 const TLS_REQUEST = 80877103;
 const START = 196608;
 
-/** Asks a server to end the query of another connection (PostgreSQL, 55.2.8). */
+/** Cancels the query of another connection (PostgreSQL, 55.2.8). */
 const CANCEL_REQUEST = 80877102;
 
 /** AuthenticationOk, BackendKeyData with process 1 and key 2, ReadyForQuery. */
@@ -22,7 +19,7 @@ const WELCOME = '5200000008000000004b0000000c00000001000000025a0000000549';
 
 const IMPATIENT = { connectTimeoutMs: 1_000 };
 
-/** Listens where the driver looks for a server, and answers its first message with one byte. */
+/** Starts a server that answers a client's first message with one byte. */
 async function openPort(
   t: Test,
   answer: string,
@@ -47,10 +44,7 @@ async function openPort(
   };
 }
 
-/**
- * A server that says nothing is waited for in vain, one that answers as long as a busy machine
- * needs.
- */
+/** The time-out is long enough for a busy machine, except for a server that never answers. */
 function connect(t: Test, url: string, options: Partial<PostgresOptions> = {}): Kysely<unknown> {
   const limits = {
     max: 1,

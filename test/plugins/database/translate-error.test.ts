@@ -26,7 +26,7 @@ for (const [status, codes] of Object.entries(STATUSES)) {
 }
 
 test('A child without its parent answers 422; a parent with children answers 409', (t) => {
-  // The words of PostgreSQL 15 in the languages whose quotes or order differ.
+  // Messages of PostgreSQL 15 in languages with other quotes or another order.
   const children = [
     'insert or update on table "books" violates foreign key constraint "author"',
     'Einfügen oder Aktualisieren in Tabelle »books« verletzt Fremdschlüssel-Constraint »author«',

@@ -15,7 +15,7 @@ async function readMessage(environment: Environment, plugins?: URL[]): Promise<s
   );
 }
 
-/** A capability with settings of its own. */
+/** A plugin with a setting. */
 const WEATHER = `
   const explanation = { expected: 'a weather: URL', remedy: 'Run weather up' };
   export const settings = {
@@ -25,7 +25,7 @@ const WEATHER = `
   };
 `;
 
-/** The plugins of the app and, in a folder of its own, that capability. */
+/** Returns the folders of the app's plugins and of that plugin. */
 async function addWeather(t: Test): Promise<URL[]> {
   const folder = await createFolder(t);
   await writeFiles(folder, { 'weather.js': WEATHER, 'package.json': '{ "type": "module" }' });
@@ -193,7 +193,7 @@ test('A bad value of any setting names what is expected and what to do', async (
   const names = Object.keys(await gatherSettings([new URL('../../../plugins/', import.meta.url)]));
   const message = await readMessage(Object.fromEntries(names.map((name) => [name, '?!'])));
   const refused = message.split('\n').slice(1);
-  // Six settings take any text: names, and files of certificates.
+  // Six settings accept any text: names and certificate files.
   t.ok(refused.length >= names.length - 6, `${refused.length} of ${names.length}`);
   for (const line of refused) t.match(line, /^ {2}[A-Z_]+ is .*; expected .+\. .+\.$/);
   t.notMatch(message, 'undefined');

@@ -6,7 +6,7 @@ import type { FastifyInstance } from 'fastify';
 import { test } from 'tap';
 import { buildAppWithRoutes, buildTestApp, createFolder, DOWN, writeFiles } from '../../helper.ts';
 
-/** A route that begins its answer, and another that ends it. */
+/** One route begins an answer, another ends it. */
 const ROUTES = `
   let begun;
   export default async (app) => {
@@ -20,10 +20,10 @@ const ROUTES = `
   };
 `;
 
-/** Headers of a body that is waited for, whatever the path. */
+/** Headers that announce a body. */
 const BODY = 'Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n';
 
-/** Sends bytes as they are. */
+/** Sends raw bytes. */
 async function send(app: FastifyInstance, bytes: string): Promise<Socket> {
   const { port } = app.server.address() as AddressInfo;
   const socket = connect(port, '127.0.0.1');

@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import { test } from 'tap';
 import { buildAppWithRoutes } from '../../helper.ts';
 
-/** Routes that fail in the ways that code can. */
+/** Routes that fail in different ways. */
 const FAILING = `
   import createError from '${import.meta.resolve('@fastify/error')}';
   const Teapot = createError('I_M_A_TEAPOT', 'Short and stout.', 418);
@@ -70,7 +70,7 @@ test('A bug answers 500; only the log has the details', async (t) => {
   t.equal(lines.length, 5, 'one line for each request');
 });
 
-/** What a route can throw or set that nobody can read or send. */
+/** Errors that cannot be read, and a header that cannot be sent. */
 const UNREADABLE = `
   const trap = { get message() { throw new Error('hunter2') } };
   export default async (app) => {
@@ -200,7 +200,7 @@ test('A body later than REQUEST_TIMEOUT_MS answers 408 and ends the connection',
   t.match(answer, '"statusCode":408');
 });
 
-/** Sends bytes as they are, and gives all that comes back until the connection ends. */
+/** Sends raw bytes, and resolves with all received data when the connection ends. */
 async function send(app: FastifyInstance, bytes: string): Promise<string> {
   const { port } = app.server.address() as AddressInfo;
   const socket = connect(port, '127.0.0.1');

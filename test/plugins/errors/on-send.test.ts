@@ -1,7 +1,7 @@
 import { test } from 'tap';
 import { buildAppWithRoutes } from '../../helper.ts';
 
-/** An onSend hook that throws, as a text. */
+/** Errors that an onSend hook throws, as code. */
 const THROWN = {
   'an error': 'new Error("hunter2")',
   null: 'null',

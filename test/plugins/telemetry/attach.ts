@@ -1,7 +1,7 @@
 import type { Collector, Span } from '../../fixture/collector.ts';
 import type { Environment } from '../../helper.ts';
 
-/** What attaches a collector, sends metrics often, and stops without a delay. */
+/** Settings that attach a collector, send metrics often, and stop without a delay. */
 export function attach({ url }: Pick<Collector, 'url'>): Environment {
   return {
     OTEL_EXPORTER_OTLP_ENDPOINT: url,
@@ -14,7 +14,7 @@ export function attach({ url }: Pick<Collector, 'url'>): Environment {
 
 export const [SERVER, CLIENT] = [2, 3];
 
-/** @throws when there is no such span */
+/** @throws if there is no such span */
 export function findSpan({ spans }: Collector, name: string, kind = SERVER): Span {
   const found = spans.find((span) => span.name === name && span.kind === kind);
   if (!found) throw new Error(`No ${name} among ${spans.map((span) => span.name)}`);

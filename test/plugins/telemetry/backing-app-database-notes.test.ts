@@ -10,9 +10,7 @@ import { attach, CLIENT, findSpan } from './attach.ts';
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const PARENT = { traceparent: `00-${TRACE}-b7ad6b7169203331-01` };
 
-/*
- * `npm run proof telemetry` has the trace over two apps, each a process of its own.
- */
+/* `npm run proof telemetry` tests this with two processes. */
 
 test('A request, its query and the call to another app are one trace', async (t) => {
   const collector = await startCollector(t);

@@ -19,7 +19,7 @@ const ROUTES = `
     });
   };`;
 
-/** What the called server does, by path. */
+/** The called server's answers, by path. */
 const ANSWERS: Record<string, RequestListener> = {
   '/whole': (_request, response) => response.end('whole'),
   '/large': (_request, response) => response.end(Buffer.alloc(1_000_000)),
@@ -47,11 +47,11 @@ async function startServer(t: Test): Promise<string> {
 
 interface Call {
   path: string;
-  /** `late` aborts it, `unread` leaves the answer's body alone. */
+  /** `late` aborts the call, `unread` does not read the answer's body. */
   how: 'read' | 'unread' | 'late';
-  /** The path of each span, and its status or error. */
+  /** The path and the status or error of each span. */
   spans: [string, string][];
-  /** What undici's request, which follows no redirection, has in place of that. */
+  /** The same for undici's request(), which follows no redirect, if it differs. */
   undici?: [string, string][];
 }
 

@@ -8,7 +8,7 @@ import { startCollector } from '../../fixture/collector.ts';
 import { buildTestApp, captureLog, DOWN, type Environment, poll } from '../../helper.ts';
 import { attach } from './attach.ts';
 
-/** The app, which serves and sends to the collector. */
+/** Starts an app that sends to the collector. */
 async function start(t: Test, environment: Environment) {
   const { logger, lines } = captureLog();
   const app = await buildTestApp(t, { DATABASE_URL: DOWN, ...environment }, { logger });
@@ -139,7 +139,7 @@ test('Without a collector, or with OTEL_SDK_DISABLED, the API does nothing', asy
   }
 });
 
-/** Builds an app under each environment, and prints which packages of OpenTelemetry each loads. */
+/** Builds an app in each environment, and prints the OpenTelemetry packages that it loads. */
 const BUILD_APPS = `
   import { registerHooks } from 'node:module';
   let packages = [];
@@ -157,7 +157,7 @@ const BUILD_APPS = `
   }
   process.exit();`;
 
-/** Routes may use the API, whose functions do nothing by themselves. */
+/** Routes may load the API, which does nothing without the SDK. */
 const isPackage = (name: string | null) => name && name !== 'api';
 
 test('Without a collector, or with OTEL_SDK_DISABLED, no SDK is loaded', async (t) => {

@@ -41,7 +41,7 @@ test('GET /queried: recorded statements have no values', async (t) => {
   t.notMatch(JSON.stringify(collector.spans), 'hunter2');
 });
 
-/** Publishes what Kysely's log tells of a query: one that succeeds, and one that fails. */
+/** A route that publishes log events of Kysely: a successful and a failed query. */
 const PUBLISHING = `
   import { channel } from 'node:diagnostics_channel';
   const queries = channel('kysely:query');
@@ -53,7 +53,7 @@ const PUBLISHING = `
     return {};
   });`;
 
-/** The database's URL, and what a span says of the server. */
+/** Database URLs, and the span's attributes of the server. */
 const SERVERS: [url: string, name: string, attributes: Record<string, unknown>][] = [
   [
     'postgres://u:hunter2@127.0.0.1/app%20one',

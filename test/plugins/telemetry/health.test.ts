@@ -8,7 +8,7 @@ import { CollectorHealth } from '../../../plugins/telemetry/health.ts';
 import { type Collector, startCollector } from '../../fixture/collector.ts';
 import { captureLog } from '../../helper.ts';
 
-/** What watches an exporter that always succeeds. */
+/** Guards an exporter that always succeeds. */
 function guardExporter(t: Test, send: () => void = () => undefined) {
   const { logger, lines } = captureLog();
   const app = Fastify({ loggerInstance: logger as FastifyBaseLogger });
@@ -31,7 +31,7 @@ function guardExporter(t: Test, send: () => void = () => undefined) {
   return { isSent, lines };
 }
 
-/** An exporter's request, which the collector answers with Retry-After. */
+/** Sends an exporter's request, which the collector answers with Retry-After. */
 async function askForPause(collector: Collector, retryAfter: string): Promise<void> {
   collector.answer = (response) => response.writeHead(429, { 'retry-after': retryAfter }).end();
   const headers = { 'user-agent': 'OTel-OTLP-Exporter-JavaScript/1' };

@@ -34,7 +34,7 @@ const UPGRADE =
 const body = (text: string, type = 'application/json') =>
   `POST /body HTTP/1.1\r\nhost: a\r\ncontent-type: ${type}\r\ncontent-length: ${text.length}\r\n\r\n${text}`;
 
-/** A request, the name of its span, and what the span says of it beside its status. */
+/** A request, its status, its span's name, and further attributes. */
 const REQUESTS: [string, number, string, Record<string, unknown>?][] = [
   [
     'GET /ok/1?token=hunter2 HTTP/1.1\r\nhost: example.com:8080\r\nuser-agent: curl/8',
@@ -101,7 +101,7 @@ const REQUESTS: [string, number, string, Record<string, unknown>?][] = [
 test('Each request has a span, whose ids are in its log lines', async (t) => {
   const collector = await startCollector(t);
   const { app, lines } = await buildAppWithRoutes(t, ROUTES, attach(collector));
-  // As the process does: what is upgraded ends with its connection.
+  // As the process does, so that upgraded requests end with their connection.
   app.openRequests.trackUpgrades(app.server);
   await app.listen({ host: '127.0.0.1', port: 0 });
   const { port } = app.server.address() as AddressInfo;
@@ -161,7 +161,7 @@ test('A client that leaves is recorded, a route with telemetry: false is not', a
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const PARENT = `00-${TRACE}-b7ad6b7169203331-01`;
 
-/** Headers, and whether the trace goes on. */
+/** Trace headers, and whether the trace continues. */
 const HEADERS: [string, boolean][] = [
   [`traceparent: ${PARENT}`, true],
   [`traceparent: 01${PARENT.slice(2)}-later`, true],

@@ -18,7 +18,7 @@ const ROUTES = `
       }));
   };`;
 
-/** An app whose routes call others, and itself. */
+/** Starts an app whose routes call other routes and itself. */
 async function setScene(t: Test) {
   const collector = await startCollector(t);
   const { app, lines } = await buildAppWithRoutes(t, ROUTES, attach(collector));
@@ -45,7 +45,7 @@ test('A request, its call to another app and a custom span are one trace', async
   );
   for (const scheme of ['http', 'https']) await call({ url: `${scheme}://127.0.0.1/` });
   await fetch(`${url}/own`, { headers: PARENT });
-  // What is left at the end is sent for two seconds at most, which a busy machine may not have.
+  // The last spans are sent for two seconds at most, which may be too short on a busy machine.
   const isSent = (wanted: string) => collector.spans.some(({ name }) => name === wanted);
   await poll(() => isSent('GET /own') && isSent('GET /'));
   await app.close();

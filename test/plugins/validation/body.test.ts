@@ -5,7 +5,7 @@ import type { FastifyInstance } from 'fastify';
 import { test } from 'tap';
 import { buildAppWithRoutes } from '../../helper.ts';
 
-/** A resource without a database: what needs a body, what needs none, and what is 404. */
+/** Routes with a body and without one, and a path without a route. */
 const ROUTES = `
   const body = { type: 'object', required: ['title'], properties: { title: { type: 'string' } } };
   export default async (app) => {
@@ -38,7 +38,7 @@ const TYPES = [
   '',
 ];
 
-/** How a request says that it has no body; only the last needs to be read to know it. */
+/** The framings of an empty body. Only the last one has to be read. */
 const FRAMINGS = {
   'no length': ['', ''],
   'content-length: 0': ['Content-Length: 0\r\n', ''],

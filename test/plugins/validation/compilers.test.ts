@@ -2,7 +2,7 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import { type Test, test } from 'tap';
 import { LazyCompilers } from '../../../plugins/validation/compilers.ts';
 
-/** An app that compiles lazily, and its compilers. */
+/** Creates an app that compiles schemas on first use. */
 function createApp(t: Test): { app: FastifyInstance; compilers: LazyCompilers } {
   const compilers = new LazyCompilers();
   const app = Fastify({ schemaController: { compilersFactory: compilers.factory } });

@@ -2,7 +2,7 @@ import { pathToFileURL } from 'node:url';
 import { test } from 'tap';
 import { buildTestApp, createFolder, DOWN, writeFiles } from '../../helper.ts';
 
-/** Answers what it was given, after validation. */
+/** A route that answers its validated input. */
 const ECHO = `
   const body = {
     type: 'object',

@@ -1,7 +1,7 @@
 import { test } from 'tap';
 import { buildAppWithRoutes } from '../../helper.ts';
 
-/** Schemas of every part of a request, and one that refers to another. */
+/** Schemas for each part of a request, some with $ref. */
 const ROUTES = `
   const note = {
     type: 'object',

@@ -6,7 +6,7 @@ import { type Test, test } from 'tap';
 import { createEmbeddedDatabase } from '../../fixture/embedded-database.ts';
 import { buildTestApp, captureLog, DOWN } from '../../helper.ts';
 
-/** An app with notes, and one that it is attached to and that has no database of its own. */
+/** Builds an app with notes, and another one without a database, to which it is attached. */
 async function buildPair(
   t: Test,
   url?: string,

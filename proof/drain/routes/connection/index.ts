@@ -1,9 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 
-/**
- * /connection answers with the port that the connection comes from: the same one is the same
- * connection.
- */
+/** GET /connection answers the client's port, which identifies the connection. */
 const connection: FastifyPluginAsyncTypebox = async (app) => {
   app.route({
     method: ['GET', 'POST'],

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 
-/** POST /upload takes any JSON and answers with the length of its text. */
+/** POST /upload takes a JSON string and answers its length. */
 const upload: FastifyPluginAsyncTypebox = async (app) => {
   app.post('/', async ({ body }) => ({ length: JSON.stringify(body).length }));
 };

@@ -3,7 +3,7 @@ import type {} from '../../../../jobs/expire-notes.ts';
 import { createNote } from '../../../../routes/notes/store.ts';
 
 export default async function routes(app: FastifyInstance): Promise<void> {
-  /** Writes a note, and queues a job in the transaction of the write. */
+  /** Writes a note, and queues a job in the same transaction. */
   app.post('/', async () => {
     const id = await app.db.transaction().execute(async (transaction) => {
       await createNote(transaction, { title: 'hunter2', body: '' });
