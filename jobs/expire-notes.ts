@@ -8,7 +8,7 @@ export const settings = Type.Object({
       minimum: 1,
       maximum: 36_500,
       description:
-        'Notes that are older, in days, are deleted each night; all are kept when not set',
+        'The age in days at which notes are deleted, each night; all are kept when not set',
       remedy: 'Set NOTES_KEEP_DAYS=365, or leave it out to keep all notes',
     }),
   ),
@@ -20,7 +20,7 @@ declare module '../plugins/env/index.ts' {
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
 
-/** One statement deletes so many notes: a table of millions is not locked for minutes. */
+/** How many notes one statement deletes. Without a limit it could lock a large table for minutes. */
 const BATCH_SIZE = 1_000;
 
 const schema = Type.Object({});
@@ -31,7 +31,7 @@ declare module '../plugins/jobs.ts' {
   }
 }
 
-/** The example job: deletes the notes older than NOTES_KEEP_DAYS each night, where that is set. */
+/** The example job: deletes notes older than NOTES_KEEP_DAYS each night, if that is set. */
 export default defineJob({
   schema,
   schedule: '0 3 * * *',
@@ -42,7 +42,7 @@ export default defineJob({
     const before = new Date(Date.now() - days * DAY_MS);
     let deleted = 0;
     let batch = BATCH_SIZE;
-    // What is left when the worker stops is deleted by the next run.
+    // If the worker stops, the next run deletes the rest.
     while (batch === BATCH_SIZE && !signal.aborted) {
       batch = await deleteNotesBefore(app.db, before, BATCH_SIZE);
       deleted += batch;

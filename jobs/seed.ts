@@ -18,7 +18,7 @@ declare module '../plugins/jobs.ts' {
   }
 }
 
-/** Notes for development. Their ids are fixed: they are there once, however often this runs. */
+/** Adds notes for development. Their ids are fixed, so a second run adds no duplicates. */
 export default defineJob({
   schema,
   async run({ app, log }) {

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 
-const Live = Type.Object({ status: Type.Literal('live') }, { description: 'The process serves' });
+const Live = Type.Object({ status: Type.Literal('live') }, { description: 'The process is alive' });
 
 const Readiness = Type.Object(
   {
@@ -10,7 +10,7 @@ const Readiness = Type.Object(
       examples: [{ database: { status: 'up' } }],
     }),
   },
-  { description: 'Whether requests should be sent here, and what is attached' },
+  { description: 'Whether to send requests here, and the state of attached services' },
 );
 
 const live = { summary: 'Is the process alive?', tags: ['health'], response: { 200: Live } };
@@ -21,7 +21,7 @@ const ready = {
   response: { 200: Readiness, 503: Readiness },
 };
 
-/** What platforms and routers ask again and again: only its failures are in the request log. */
+/** Health checks, which platforms and routers repeat. The request log has only failed ones. */
 const health: FastifyPluginAsyncTypebox = async (app) => {
   const config = { rateLimit: false, overload: false, telemetry: false } as const;
   const options = { logLevel: 'warn', config } as const;

@@ -6,10 +6,10 @@ const Me = Type.Object(
     id: Type.String({ examples: ['user-1'] }),
     scopes: Type.Array(Type.String(), { examples: [['notes:write']] }),
   },
-  { description: 'Who is calling, as the bearer token says' },
+  { description: 'The caller, as the bearer token says' },
 );
 
-/** The example of a route that asks who is calling. */
+/** The example of a route that requires a bearer token. */
 const me: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/',

@@ -24,7 +24,7 @@ const REMOVE = {
   response: { 204: Type.Null() },
 };
 
-/** The example resource: its shapes are in schema.ts, its SQL in store.ts. */
+/** The example resource. Its shapes are in schema.ts, and its SQL is in store.ts. */
 const notes: FastifyPluginAsyncTypebox = async (app) => {
   app.get('/', { schema: LIST }, async ({ query }) => listNotes(app.db, query));
 

@@ -1,7 +1,7 @@
 import { type Static, Type } from 'typebox';
 import { givenId, id, storableText, time } from '../../plugins/validation/schemas.ts';
 
-/** How many notes a page has where the client does not say. */
+/** How many notes a page has by default. */
 export const PAGE_SIZE = 20;
 
 const title = storableText({ minLength: 1, maxLength: 200, examples: ['Groceries'] });
@@ -15,7 +15,7 @@ export const NoteList = Type.Object(
   {
     items: Type.Array(Note),
     next: Type.Union([id, Type.Null()], {
-      description: 'Give it as `after` for the next page; null on the last',
+      description: 'Send this as `after` to get the next page; null on the last page',
     }),
   },
   { description: 'A page of notes, newest first' },

@@ -24,7 +24,7 @@ const COLUMNS = [
   'updated_at as updatedAt',
 ] as const;
 
-/** A page of notes, newest first: the key is the order, as UUIDs of version 7 begin with a time. */
+/** Lists a page of notes, newest first. Ids give the order: a UUID v7 starts with a time. */
 export async function listNotes(
   db: Kysely<Tables>,
   { limit = PAGE_SIZE, after }: NotePage,
@@ -63,7 +63,7 @@ export async function updateNote(
     .executeTakeFirst();
 }
 
-/** @returns whether there was such a note */
+/** @returns whether the note existed */
 export async function deleteNote(db: Kysely<Tables>, id: string): Promise<boolean> {
   const { numDeletedRows } = await db
     .deleteFrom('notes')
@@ -72,7 +72,11 @@ export async function deleteNote(db: Kysely<Tables>, id: string): Promise<boolea
   return numDeletedRows > 0n;
 }
 
-/** Deletes the oldest of the notes created before a time, at most `limit`, and counts them. */
+/**
+ * Deletes notes created before a time, the oldest first and at most `limit`.
+ *
+ * @returns how many notes it deleted
+ */
 export async function deleteNotesBefore(
   db: Kysely<Tables>,
   before: Date,

@@ -10,7 +10,7 @@ const Welcome = Type.Object(
     name: Type.String({ examples: [manifest.name] }),
     version: Type.String({ examples: [manifest.version] }),
     docs: Type.Optional(Type.String({ description: "The API's page", examples: ['/docs'] })),
-    health: Type.String({ description: 'Whether the app can serve', examples: ['/health/ready'] }),
+    health: Type.String({ description: 'Whether the app is ready', examples: ['/health/ready'] }),
   },
   { description: 'Where to go from here' },
 );
@@ -18,19 +18,19 @@ const Welcome = Type.Object(
 const PAGE = readFileSync(new URL('page.html', import.meta.url), 'utf8');
 const [, style = ''] = PAGE.split(/<\/?style>/);
 
-/** Nothing but the page's own style and icon: it has no script, and nobody may put one into it. */
+/** Allows only the page's own style and icon. The page has no script, and none can be injected. */
 const CONTENT_SECURITY_POLICY =
   `default-src 'none';style-src 'sha256-${createHash('sha256').update(style).digest('base64')}';` +
   "img-src data:;base-uri 'none';form-action 'none';frame-ancestors 'none'";
 
-/** GET / itself: the folder's name is not part of the URL. */
+/** The route is GET /, so the folder's name is not part of the URL. */
 export const prefixOverride = '';
 
-/** A page for a browser, JSON for everybody else. */
+/** Answers browsers with a page, and other clients with JSON. */
 const welcome: FastifyPluginAsyncTypebox = async (app) => {
   const { name, version } = manifest;
   const answer: Static<typeof Welcome> = { name, version, health: '/health/ready' };
-  // All routes are known now, those of files that are loaded later too.
+  // Now all routes are known, even those of files that load later.
   app.addHook('onReady', async () => {
     if (app.hasRoute({ method: 'GET', url: '/docs' })) answer.docs = '/docs';
   });

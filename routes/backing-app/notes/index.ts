@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { NoteList, NotePage } from '../../notes/schema.ts';
 
-/** The example of one app as the backing service of another: what it gives is passed on. */
+/** The example of another app as an attached service: the route passes on that app's notes. */
 const backingAppNotes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/',
@@ -17,7 +17,7 @@ const backingAppNotes: FastifyPluginAsyncTypebox = async (app) => {
   );
 };
 
-/** Only what this API knows: the attached app is asked with this app's own credentials. */
+/** Passes on only known parameters, because the request has this app's own credentials. */
 function readQuery(page: NotePage): string {
   const known = Object.entries(page).filter(([name]) => Object.hasOwn(NotePage.properties, name));
   return `?${new URLSearchParams(known.map(([name, value]) => [name, `${value}`]))}`;

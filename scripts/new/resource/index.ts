@@ -55,7 +55,7 @@ const REMOVE = {
   response: { 204: Type.Null() },
 };
 
-/** What it answers is here, its shapes are in schema.ts, its SQL in store.ts. */
+/** The routes of the sample things. Their shapes are in schema.ts, and their SQL is in store.ts. */
 const sampleThings: FastifyPluginAsyncTypebox = async (app) => {
   app.get('/', { schema: LIST }, async ({ query }) => listSampleThings(app.db, query));
 

@@ -1,8 +1,8 @@
 import { type Kysely, sql } from 'kysely';
 
 /**
- * Milliseconds are what JavaScript's Date holds: a finer column would give back another time than
- * was stored.
+ * Whole milliseconds, as in JavaScript's Date. With a finer column, a query could return another
+ * time than the stored one.
  */
 const timestamp = sql`timestamptz(3)`;
 

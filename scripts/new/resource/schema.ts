@@ -1,12 +1,12 @@
 import { type Static, Type } from 'typebox';
 import { givenId, id, storableText, time } from '../../../plugins/validation/schemas.ts';
 
-/** How many of the sample things a page has where the client does not say. */
+/** How many of the sample things a page has by default. */
 export const PAGE_SIZE = 20;
 
 /**
- * What a client sends and gets back. A field here needs a column in the migration and its name in
- * store.ts.
+ * The fields that a client sends and gets. Each field also needs a column in the migration and its
+ * name in store.ts.
  */
 const fields = {
   name: storableText({ minLength: 1, maxLength: 200 }),
@@ -20,7 +20,7 @@ export const SampleThingList = Type.Object(
   {
     items: Type.Array(SampleThing),
     next: Type.Union([id, Type.Null()], {
-      description: 'Give it as `after` for the next page; null on the last',
+      description: 'Send this as `after` to get the next page; null on the last page',
     }),
   },
   { description: 'A page of sample things, newest first' },

@@ -10,7 +10,7 @@ import {
   type SampleThingPage,
 } from './schema.ts';
 
-/** A field that a client may leave out is a column with a default. */
+/** An optional field is a column with a default. */
 type Columns = {
   [FieldName in keyof NewSampleThing]-?: ColumnType<
     Required<NewSampleThing>[FieldName],
@@ -25,7 +25,7 @@ declare module '../../../plugins/database/index.ts' {
 }
 
 const COLUMNS = [
-  // A field's name, or its column's name and then its own.
+  // The name of the field, or of its column and then of the field.
   'id',
   'name',
   'created_at as createdAt',
@@ -33,8 +33,8 @@ const COLUMNS = [
 ] as const;
 
 /**
- * A page of sample things, newest first: a UUID of version 7 begins with its time, so the key is
- * the order.
+ * Lists a page of sample things, newest first. Ids give the order, because a UUID of version 7
+ * starts with a time.
  */
 export async function listSampleThings(
   db: Kysely<Tables>,
@@ -85,7 +85,7 @@ export async function updateSampleThing(
     .executeTakeFirst();
 }
 
-/** @returns whether there was one of this id */
+/** @returns whether this id existed */
 export async function deleteSampleThing(db: Kysely<Tables>, id: string): Promise<boolean> {
   const { numDeletedRows } = await db
     .deleteFrom('sample_things')

@@ -9,21 +9,24 @@ test('/sample-things', async (t) => {
   const create = async (name: string) =>
     (await app.inject({ method: 'POST', url: '/sample-things', payload: { name } })).json();
 
-  await t.test('POST /sample-things answers 201, what was created and where it is', async (t) => {
-    const answer = await app.inject({
-      method: 'POST',
-      url: '/sample-things',
-      payload: { name: 'First' },
-    });
-    t.equal(answer.statusCode, 201);
-    const created = answer.json();
-    t.match(created, { id: String, name: 'First', createdAt: created.updatedAt });
-    t.equal(answer.headers.location, `sample-things/${created.id}`);
-    t.strictSame((await app.inject(`/sample-things/${created.id}`)).json(), created);
-  });
+  await t.test(
+    'POST /sample-things answers 201 with what it created and its location',
+    async (t) => {
+      const answer = await app.inject({
+        method: 'POST',
+        url: '/sample-things',
+        payload: { name: 'First' },
+      });
+      t.equal(answer.statusCode, 201);
+      const created = answer.json();
+      t.match(created, { id: String, name: 'First', createdAt: created.updatedAt });
+      t.equal(answer.headers.location, `sample-things/${created.id}`);
+      t.strictSame((await app.inject(`/sample-things/${created.id}`)).json(), created);
+    },
+  );
 
   await t.test(
-    'POST /sample-things answers 400 without a name, and with a field that there is not',
+    'POST /sample-things answers 400 without a valid name and with an unknown field',
     async (t) => {
       for (const payload of [
         {},
@@ -38,7 +41,7 @@ test('/sample-things', async (t) => {
     },
   );
 
-  await t.test('GET /sample-things answers page after page, each of them on one', async (t) => {
+  await t.test('GET /sample-things answers page by page, without gaps or repeats', async (t) => {
     for (const name of ['Second', 'Third']) await create(name);
     const all = (await app.inject('/sample-things')).json();
     t.equal(all.items.length, 3);
@@ -49,7 +52,7 @@ test('/sample-things', async (t) => {
     t.strictSame(rest, { items: all.items.slice(2), next: null });
   });
 
-  await t.test('PATCH /sample-things/:id answers what it is then', async (t) => {
+  await t.test('PATCH /sample-things/:id answers with the change', async (t) => {
     const created = await create('Old');
     const url = `/sample-things/${created.id}`;
     const answer = await app.inject({ method: 'PATCH', url, payload: { name: 'New' } });
@@ -59,14 +62,17 @@ test('/sample-things', async (t) => {
     t.strictSame((await app.inject(url)).json(), answer.json());
   });
 
-  await t.test('DELETE /sample-things/:id answers 204, and it is gone', async (t) => {
-    const url = `/sample-things/${(await create('Gone')).id}`;
-    t.equal((await app.inject({ method: 'DELETE', url })).statusCode, 204);
-    t.equal((await app.inject(url)).statusCode, 404);
-  });
+  await t.test(
+    'DELETE /sample-things/:id answers 204, and GET answers 404 afterwards',
+    async (t) => {
+      const url = `/sample-things/${(await create('Gone')).id}`;
+      t.equal((await app.inject({ method: 'DELETE', url })).statusCode, 204);
+      t.equal((await app.inject(url)).statusCode, 404);
+    },
+  );
 
   await t.test(
-    'GET, PATCH and DELETE /sample-things/:id answer 404 for an unknown one, 400 for no id',
+    'GET, PATCH and DELETE /sample-things/:id answer 404 for an unknown id, 400 for a bad one',
     async (t) => {
       const id = randomUUID();
       for (const [path, statusCode] of Object.entries({ [id]: 404, '1': 400 })) {
