@@ -2,9 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 
 /**
- * tap builds its set of plugins (.taprc) in its first run, which still uses the set it came with,
- * TypeScript plugin included, and fails. So the set is built before the first run after `npm ci`;
- * this link is what the build leaves.
+ * The build of tap's plugins creates this link. By default, tap builds them in its first run, which
+ * fails: that run still uses the default plugins, with TypeScript's. So they are built before.
  */
 const BUILT = 'node_modules/@tapjs/test/test-built/node_modules';
 

@@ -5,24 +5,24 @@ import path from 'node:path';
 import { build } from 'esbuild';
 
 /*
- * `npm run build`: TypeScript compiles each file of src/, plugins/, routes/ and jobs/ to its place
- * in dist/, with a source map. Other files are copied; package.json comes along, for some import
- * it. Packages stay in node_modules, but for those of PACKED and the files of Swagger UI. Flags are
- * the compiler's: `npm run build -- --noCheck`
+ * `npm run build`: compiles src/, plugins/, routes/ and jobs/ to dist/, with source maps. Their
+ * other files are copied. package.json is in dist/ because some files import it. Packages stay in
+ * node_modules, except those in PACKED and the files of Swagger UI. Flags go to the compiler:
+ * `npm run build -- --noCheck`
  */
 
 /**
- * Packages of hundreds of small files, which Node loads slowly: each becomes a few files in
- * dist/node_modules. What is in node_modules and depends on one of them uses the copy there.
- * Beside each name, what that saves at a start, in milliseconds (proof/bench/README.md); 20 is the
- * least that is worth it.
+ * Packages of hundreds of small files, which Node loads slowly. Each becomes a few files in
+ * dist/node_modules. Other packages that depend on them still use the copy in node_modules. The
+ * number is the milliseconds that it saves at a start (proof/bench/README.md). Below 20, it is not
+ * worth it.
  */
 const PACKED = { typebox: 163, kysely: 122 };
 
-/** Swagger UI is a development dependency of 12 MB, of which the API's page needs two files. */
+/** The API's page needs two files of Swagger UI, which is a development dependency of 12 MB. */
 const SWAGGER_UI = ['package.json', 'swagger-ui.css', 'swagger-ui-bundle.js'];
 
-// A deleted file must not stay in dist/: routes and plugins are loaded because they are there.
+// A deleted file must not stay in dist/, because all routes and plugins there are loaded.
 rmSync('dist', { recursive: true, force: true });
 compile();
 for (const folder of globSync('{src,plugins,routes,jobs}'))
@@ -31,7 +31,7 @@ for (const name of Object.keys(PACKED)) await pack(name);
 for (const file of SWAGGER_UI)
   cpSync(findFile('swagger-ui-dist', file), `dist/node_modules/swagger-ui-dist/${file}`);
 
-/** A package's file, in node_modules here or in a parent folder, where a workspace has it. */
+/** Finds a package's file. In a workspace, node_modules is in a parent folder. */
 function findFile(name: string, file: string): string {
   return path.join(findPackageJSON(name, import.meta.url)!, '..', file);
 }
@@ -43,7 +43,7 @@ function compile(): void {
   if (status !== 0) process.exit(1);
 }
 
-/** Keeps the package's name, version and entry points; what these share is a file of its own. */
+/** Keeps the package's name, version and entry points. Code that these share has its own files. */
 async function pack(name: string): Promise<void> {
   const { version, exports } = JSON.parse(readFileSync(findFile(name, 'package.json'), 'utf8'));
   const outdir = `dist/node_modules/${name}`;

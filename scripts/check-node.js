@@ -1,11 +1,11 @@
 /*
- * Loaded before what is TypeScript, in JavaScript: a Node that cannot run TypeScript can run this,
- * and says what to do in place of ERR_UNKNOWN_FILE_EXTENSION.
+ * Loaded before any TypeScript. It is JavaScript, so that an old Node says what to do instead of
+ * ERR_UNKNOWN_FILE_EXTENSION.
  */
 if (!process.features.typescript) {
   console.error(
-    `Node ${process.versions.node} cannot run TypeScript. The Node of package.json is not installed: ` +
-      'run "npm rebuild node" (its binary comes by an install script, which --ignore-scripts skips).',
+    `Node ${process.versions.node} cannot run TypeScript. The Node of package.json is not ` +
+      'installed: run "npm rebuild node" (--ignore-scripts skips its install script).',
   );
   process.exit(1);
 }

@@ -10,9 +10,9 @@ const folder = url.replace(/^pglite:/, '');
 
 try {
   if (folder === url || folder === 'memory')
-    throw new Error('DATABASE_URL is no embedded database in a folder: nothing is done.');
+    throw new Error('DATABASE_URL is not an embedded database in a folder: nothing is done.');
   await lockFolder(folder);
-  if (!existsSync(folder)) throw new Error(`There is no ${folder}: nothing is done.`);
+  if (!existsSync(folder)) throw new Error(`${folder} does not exist: nothing is done.`);
   const aside = `${folder}-${new Date().toISOString().replaceAll(/[-:]|\..*/g, '')}`;
   renameSync(folder, aside);
   console.log(`${folder} is now ${aside}. The next start creates a new database.`);

@@ -9,19 +9,19 @@ import { listSettings } from './dev/settings.ts';
 import { watchSources } from './dev/watch-sources.ts';
 
 /*
- * `npm run dev`: runs the sources with the settings of .env.example and .env, starts the app again
- * after each change, and makes the log readable. `npm run dev -- --inspect` debugs the app: what
- * stands behind `--` goes to Node. `node --watch` was tried: it does not see new files, or aborts
- * at Ctrl-C.
+ * `npm run dev`: runs the sources with the settings of .env.example and .env, restarts the app
+ * after each change, and makes the log readable. Arguments after `--` go to Node:
+ * `npm run dev -- --inspect` debugs the app. `node --watch` was tried: it misses new files, or
+ * aborts at Ctrl-C.
  */
 
-/** An editor's save is several changes. They are one after this pause, in milliseconds. */
+/** How long to wait for more changes, in milliseconds: an editor's save makes several. */
 const SETTLE_MS = 50;
 
-/** A stream that stays open, or a debugger, must not delay the next start. In milliseconds. */
+/** When to kill an app that an open stream or a debugger keeps from stopping, in milliseconds. */
 const KILL_AFTER_MS = 1_000;
 
-/** Where Node keeps what it has compiled: the next start takes three quarters of the time. */
+/** Node keeps compiled code here, so that the next start takes three quarters of the time. */
 const NODE_COMPILE_CACHE = 'node_modules/.cache/compile-cache';
 
 const nodeArguments = process.argv.slice(2);
@@ -55,7 +55,7 @@ async function end(): Promise<void> {
   process.exit(0);
 }
 
-/** Starts the app in the process that waits for that. */
+/** Starts the app in the waiting process, if there is one. */
 function start(): ChildProcess {
   const child = next?.connected ? next : createProcess();
   next = undefined;
@@ -63,7 +63,7 @@ function start(): ChildProcess {
   return child;
 }
 
-/** It has read the settings and packages as they were. */
+/** Ends the waiting process, which has read old settings or packages. */
 function endNext(): void {
   next?.kill();
   next = undefined;
@@ -78,12 +78,12 @@ function createProcess(): ChildProcess {
   });
   createInterface(child.stdout!).on('line', showLine);
   child.once('exit', (code) => {
-    if (code) output.write(`The app ended with ${code}. It starts again after a change.\n`);
+    if (code) output.write(`The app exited with code ${code}. It restarts after a change.\n`);
   });
   return child;
 }
 
-/** Ctrl-C reaches the app by itself too. A second SIGINT would end it at once, SIGTERM does not. */
+/** Ctrl-C also signals the app directly. SIGTERM, because a second SIGINT would end it at once. */
 async function stop(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = once(child, 'exit');
@@ -95,7 +95,7 @@ async function stop(child: ChildProcess): Promise<void> {
 
 async function showLine(line: string): Promise<void> {
   const port = /Server listening at \S+:(\d+)/.exec(line)?.[1];
-  // Not before, which would delay this one. Two processes cannot have one debugger's port.
+  // Only now, to not delay this process. With a debugger, a second process could not use its port.
   if (port && nodeArguments.length === 0) next ??= createProcess();
   if (!port || welcomed) return void output.write(`${line}\n`);
   welcomed = true;

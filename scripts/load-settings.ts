@@ -1,7 +1,7 @@
 import { readEnvironment } from './dev/settings.ts';
 
 /*
- * Loaded before what runs the sources once, as `npm run job` does: the settings of development.
- * Node's own --env-file-if-exists says on each run that a file is not there.
+ * Loads the settings of development, for commands that run the sources once, such as `npm run job`.
+ * Node's own --env-file-if-exists prints a line if a file does not exist.
  */
 Object.assign(process.env, readEnvironment());

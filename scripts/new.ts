@@ -6,11 +6,11 @@ const USAGE = `npm run new resource NAME [SINGULAR]
 
   A resource: its routes, its table, its test.
   NAME      plural and in kebab-case: books, order-items
-  SINGULAR  where the plural follows no rule: npm run new resource people person
+  SINGULAR  needed if the plural is irregular: npm run new resource people person
 
 npm run new app NAME [without CAPABILITY …]
 
-  Makes this clone an app of yours: its name, and only the capabilities that it needs.
+  Turns this clone into your app, with its name and only the capabilities that it needs.
   CAPABILITY  a name of the README's table: npm run new app book-shop without notes redis`;
 
 const ROOT = path.join(import.meta.dirname, '..');

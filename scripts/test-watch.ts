@@ -5,11 +5,11 @@ import path from 'node:path';
 import './build-tap.ts';
 import { findConcerned } from './test/concerned.ts';
 
-/* `npm run test:watch`: after each change, runs the tests that it concerns. */
+/* `npm run test:watch`: after each change, runs the tests of the changed files. */
 
 const FOLDERS = ['src', 'plugins', 'routes', 'jobs', 'scripts', 'test'];
 
-/** An editor's save is several changes. In milliseconds. */
+/** How long to wait for more changes, in milliseconds: an editor's save makes several. */
 const SETTLE_MS = 50;
 
 const changed = new Set<string>();
@@ -28,7 +28,7 @@ function note(file: string): void {
   timer = setTimeout(runTests, SETTLE_MS);
 }
 
-/** A later change ends the tests of the one before. */
+/** Stops the tests of an earlier change. */
 async function runTests(): Promise<void> {
   const files = [...changed];
   changed.clear();

@@ -5,23 +5,23 @@ import './build-tap.ts';
 import { findTests, isBuildNeeded } from './test/files.ts';
 
 /*
- * `npm test`: builds the app, then runs the whole suite, which has to cover every line.
- * `npm test -- FILE …` (paths, folders or globs) runs these tests alone, one after the other.
+ * `npm test`: builds the app, then runs all tests, which must cover every line.
+ * `npm test -- FILE …` (paths, folders or globs): runs only these tests, one after the other.
  */
 
-/** As in .taprc: WebAssembly is not optimized, so that the embedded database opens faster. */
+/** As in .taprc: without optimized WebAssembly, the embedded database opens faster. */
 const NODE_ARGUMENTS = ['--liftoff-only'];
 
-/** Types are checked by `npm run typecheck`: that takes six times as long as the build itself. */
+/** Types are checked by `npm run typecheck`. With that check, a build takes six times as long. */
 const BUILD = 'npm run --silent build -- --noCheck';
 
-/** What Node has compiled is kept: a file runs in three quarters of the time. */
+/** Node keeps compiled code here, so that a file runs in three quarters of the time. */
 const NODE_COMPILE_CACHE = 'node_modules/.cache/compile-cache';
 
-/** A busy machine takes long. In seconds, as in .taprc. */
+/** In seconds, as in .taprc. Long, because busy machines are slow. */
 const TAP_TIMEOUT = '1200';
 
-/** tap's lines about single assertions that passed, and about their number. */
+/** tap's lines about passed assertions, and about the number of assertions. */
 const UNIMPORTANT = /^ *(ok \d+ - (?!.*# time=)|1\.\.\d+$|# Subtest|$)|^TAP version/;
 
 const parameters = process.argv.slice(2);
@@ -29,7 +29,7 @@ const parameters = process.argv.slice(2);
 if (parameters.every((parameter) => parameter.startsWith('-'))) runSuite(parameters);
 else await runFiles(parameters).catch(exitWith);
 
-/** Flags are tap's own. */
+/** Flags go to tap. */
 function runSuite(flags: string[]): void {
   run(BUILD);
   run(['tap', ...flags].join(' '));
@@ -46,7 +46,7 @@ function exitWith({ message }: Error): never {
   process.exit(1);
 }
 
-/** Prints each test that ended, and whatever is said of one that failed. */
+/** Prints the result of each test, and all output of a failed one. */
 async function runFile(file: string): Promise<void> {
   const child = spawn(process.execPath, [...NODE_ARGUMENTS, file], {
     env: { NODE_COMPILE_CACHE, TAP_TIMEOUT, ...process.env },

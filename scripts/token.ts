@@ -23,10 +23,10 @@ if (import.meta.main)
     .catch((error) => exitWith(error, createLogger()));
 
 /**
- * The token that `npm run token` prints.
+ * Creates the token that `npm run token` prints.
  *
- * @param args for whom, and its scopes
- * @throws {OperatorError} where the issuer is not local
+ * @param args the user's id and the scopes
+ * @throws {OperatorError} if AUTH_ISSUER_URL is not `local:FOLDER`
  */
 export async function createToken(
   [id = 'developer', ...scopes]: string[],
@@ -36,18 +36,18 @@ export async function createToken(
   if (!audience || !url?.startsWith('local:'))
     throw new OperatorError(
       `AUTH_ISSUER_URL is ${url ?? 'not set'}; npm run token signs for local:FOLDER only, ` +
-        'such as AUTH_ISSUER_URL=local:.data/issuer. Another issuer gives tokens itself.',
+        'such as AUTH_ISSUER_URL=local:.data/issuer. Get tokens of another issuer from it.',
     );
   return signToken(url, audience, id, scopes);
 }
 
-/** The keys of the issuer of development: one, in the folder that the URL names, `local:FOLDER`. */
+/** The public key of the development issuer, from the folder of its URL, `local:FOLDER`. */
 export async function fetchKeys(url: string): Promise<JSONWebKeySet> {
   const { d: _private, ...key } = await readKey(url);
   return { keys: [key] };
 }
 
-/** A token for `aud` that lasts an hour. */
+/** Signs a token that is valid for an hour. */
 export async function signToken(
   url: string,
   aud: string,
@@ -70,7 +70,7 @@ async function readKey(url: string): Promise<JWK> {
   return JSON.parse(text);
 }
 
-/** Whoever comes first makes the key: a link is there whole, or not at all. */
+/** The first process creates the key. A link is atomic, so that no process reads half a file. */
 async function createKey(file: string): Promise<string> {
   const { privateKey } = await generateKeyPair('ES256', { extractable: true });
   const key = await exportJWK(privateKey);

@@ -4,7 +4,7 @@ import type { TProperties } from 'typebox';
 import packageManifest from '../package.json' with { type: 'json' };
 import { gatherSettings } from '../plugins/env/index.ts';
 
-/** What a setting says of itself. */
+/** The schema of a setting. */
 interface Setting {
   description: string;
   expected: string;
@@ -13,18 +13,18 @@ interface Setting {
   '~optional'?: boolean;
 }
 
-/** What platforms set by themselves is nobody's to fill in on app.json's form. */
+/** Settings that platforms set. They are not in app.json, the form that an operator fills in. */
 const SET_BY_PLATFORMS = ['PORT', 'HOST', 'DATABASE_URL', 'REDIS_URL', 'WEB_CONCURRENCY'];
 
 /** A setting of .env.example, commented out or not, with the comment above it. */
 const ENTRY = /^(?:# .*\n)*?(?:# )?([A-Z][A-Z_]*)=.*\n/gm;
 
-/** Heroku's add-ons, and the setting in which each puts its URL. */
+/** Heroku's add-ons, and the setting that each add-on sets. */
 const ADDONS: Record<string, string> = { 'heroku-postgresql': 'DATABASE_URL' };
 
 const ROOT = new URL('../', import.meta.url);
 
-/** What may declare settings. */
+/** The folders whose files may declare settings. */
 const FOLDERS = ['plugins/', 'jobs/'].map((folder) => new URL(folder, ROOT));
 
 const START = '<!-- settings -->';
@@ -36,7 +36,7 @@ export async function readSettings(): Promise<Map<string, Setting>> {
   return new Map(Object.entries(properties) as unknown as [string, Setting][]);
 }
 
-/** The README with its table of settings as the plugins declare them. */
+/** The README with its table of settings updated. */
 export function writeTable(readme: string, settings: Map<string, Setting>): string {
   const table = [
     '| Variable | Default | What it sets |',
@@ -56,8 +56,8 @@ export function writeRows(settings: Map<string, Setting>): string[] {
 }
 
 /**
- * .env.example without the settings that no plugin declares any more, and with those that are new,
- * as comments.
+ * .env.example without the settings that no plugin declares any more. New settings are added as
+ * comments.
  */
 export function writeExample(example: string, settings: Map<string, Setting>): string {
   const kept = example.replace(ENTRY, (entry, name) => (settings.has(name) ? entry : ''));
@@ -69,7 +69,7 @@ export function writeExample(example: string, settings: Map<string, Setting>): s
   return `${kept.replace(/\n{3,}/g, '\n\n').trim()}\n${entries.join('')}`;
 }
 
-/** The Procfile without the process types whose file was removed. */
+/** The Procfile without the process types whose source file was removed. */
 export function writeProcfile(procfile: string): string {
   return procfile.replace(/^\S+: node dist\/(\S+)\.js\n/gm, (line, file) =>
     existsSync(new URL(`${file}.ts`, ROOT)) ? line : '',
@@ -77,8 +77,8 @@ export function writeProcfile(procfile: string): string {
 }
 
 /**
- * app.json with every setting that an operator may fill in, a value that is there already stays;
- * and without the process types that the Procfile does not have.
+ * app.json with all settings that an operator may fill in, and without process types that the
+ * Procfile does not have. Existing values are kept.
  */
 export function writeManifest(manifest: string, settings: Map<string, Setting>): string {
   const app = JSON.parse(manifest);
@@ -98,7 +98,7 @@ export function writeManifest(manifest: string, settings: Map<string, Setting>):
   return `${JSON.stringify(written, null, 2)}\n`;
 }
 
-/** package.json without the scripts whose file was removed. */
+/** package.json without the scripts whose source file was removed. */
 export function writeScripts(manifest: string): string {
   const written = JSON.parse(manifest);
   const kept = Object.entries<string>(written.scripts).filter(([, command]) =>
@@ -108,7 +108,7 @@ export function writeScripts(manifest: string): string {
   return `${JSON.stringify(written, null, 2)}\n`;
 }
 
-/** The sources that a command names: `npm run job seed` is jobs/seed.ts. */
+/** The source files in a command. `npm run job seed` runs jobs/seed.ts. */
 function listSources(command: string): string[] {
   const named = command.replace(/^npm run job ([\w-]+)$/, 'jobs/$1.ts');
   return named.match(/\b(src|jobs|scripts|proof)\/[\w-]+\.ts\b/g) ?? [];

@@ -202,6 +202,6 @@ test('The built app refuses the local issuer and says why', async (t) => {
     if (!existsSync(path.join(ROOT, `src/${entry}.ts`))) continue;
     const { exited, lines, noise } = spawnProcess(t, { entry, environment });
     t.equal(await exited, 1, entry);
-    t.match(JSON.stringify([lines, noise]), /AUTH_ISSUER_URL is.*the built app does not have it/);
+    t.match(JSON.stringify([lines, noise]), /AUTH_ISSUER_URL is.*do not work in the built app/);
   }
 });

@@ -24,7 +24,7 @@ test('The embedded database', async (t) => {
       const second = await startFixture(t, environment);
       const line = await second.waitForLine('The database is not ready');
       const message = new RegExp(
-        `^Process ${first.pid} has the embedded database in .* open, .* Stop that first`,
+        `^Process ${first.pid} has the embedded database in .* open\\. .* Stop that process`,
       );
       t.match(line.err, { message });
       t.equal((await fetch(`${second.url}/health/ready`)).status, 503);

@@ -55,7 +55,7 @@ test('npm run new app NAME without CAPABILITIES', async (t) => {
       t.match(create(folder, name), { status: 1, stderr: `"${name}" is not a name for an app` });
     t.match(create(folder, 'book-shop', 'redis'), { status: 1, stderr: '"redis" is not known' });
     const unknown = create(folder, 'book-shop', 'without', 'redis', 'kafka');
-    t.match(unknown, { status: 1, stderr: /^"kafka" cannot be removed\. What can: .*redis/ });
+    t.match(unknown, { status: 1, stderr: /^"kafka" cannot be removed\. These can: .*redis/ });
     t.equal(run(folder, 'git', 'status', '--porcelain').stdout, '', 'nothing is changed');
   });
 

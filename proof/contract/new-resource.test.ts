@@ -89,7 +89,7 @@ test('npm run new resource with bad input ends with 1 and writes nothing', async
     [['plugin', 'books'], /^npm run new resource NAME/],
     [['resource', 'books', 'book', 'more'], /^npm run new resource NAME/],
     [['resource', 'Books'], /^"Books" is not kebab-case/],
-    [['resource', 'types'], /^"types" does not work: there is another Type/],
+    [['resource', 'types'], /^"types" does not work: Type is already a name/],
     [['resource', 'health', 'health'], /^"health" is taken: routes\/health is there/],
     [['resource', 'lamps'], /^"lamps" is taken: test\/routes\/lamps\.test\.ts is there/],
   ];

@@ -1,12 +1,12 @@
 import { once } from 'node:events';
 
 /*
- * Loaded into each process of the app by `npm run dev`, which starts the next one ahead of time.
- * The process loads the packages and waits here until the app is to start: that takes a third of
- * the time from a save to the new answer.
+ * `npm run dev` loads this into each process of the app. It creates the next process in advance,
+ * which loads the packages and then waits here for the message to start. That saves a third of the
+ * time from a save to the new answer.
  */
 
-/** What takes 10 ms or more to load, and the app always needs. One that was removed is left out. */
+/** The packages that take 10 ms or more to load. It is no error if one was removed. */
 const PACKAGES = [
   'fastify',
   '@fastify/env',
@@ -20,10 +20,10 @@ const PACKAGES = [
   '@electric-sql/pglite',
 ];
 
-/** A stream that stays open must not keep the port. In milliseconds. */
+/** When to exit in spite of open streams, which would keep the port, in milliseconds. */
 const EXIT_AFTER_MS = 1_000;
 
-// Workers of node:cluster have a channel of their own, to their primary.
+// Not in workers of node:cluster: their channel is to their primary.
 if (!process.env.NODE_UNIQUE_ID) {
   process.once('disconnect', endWithParent);
   const told = once(process, 'message');
@@ -33,7 +33,7 @@ if (!process.env.NODE_UNIQUE_ID) {
   process.channel?.unref();
 }
 
-/** When `npm run dev` is killed, the port and the embedded database's lock must become free. */
+/** If `npm run dev` is killed, the port and the lock of the embedded database must be released. */
 function endWithParent(): void {
   process.kill(process.pid, 'SIGTERM');
   setTimeout(() => process.exit(1), EXIT_AFTER_MS).unref();

@@ -3,7 +3,7 @@ import { styleText } from 'node:util';
 import manifest from '../../package.json' with { type: 'json' };
 import { readEnvironment } from './settings.ts';
 
-/** Tells a developer where the app is, what is attached to it, and what to edit. */
+/** Lists the app's URLs, the attached services, and the folders to edit. */
 export async function describeApp(url: string): Promise<string> {
   const attached = await listAttached();
   const places = [
@@ -21,10 +21,10 @@ export async function describeApp(url: string): Promise<string> {
   return `\n  ${styleText('bold', `${manifest.name} ${manifest.version}`)}\n\n${rows.join('')}\n`;
 }
 
-/** What each setting that is a URL is called, and its value. */
+/** The name of the service and the value of each setting that is a URL. */
 async function listAttached(): Promise<[string, string | undefined][]> {
   const environment = readEnvironment();
-  // Loaded only now, so that the app's own start is not delayed.
+  // Imported only here, so that it does not delay the start of the app.
   const { gatherSettings } = await import('../../plugins/env/index.ts');
   const names = Object.keys(await gatherSettings([new URL('../../plugins/', import.meta.url)]));
   return names
@@ -32,7 +32,7 @@ async function listAttached(): Promise<[string, string | undefined][]> {
     .map((name) => [nameService(name), environment[name]]);
 }
 
-/** BACKING_APP_URL is the backing app. */
+/** BACKING_APP_URL becomes "Backing app". */
 function nameService(setting: string): string {
   const words = setting.replace(/_URL$/, '').replaceAll('_', ' ').toLowerCase();
   return words.charAt(0).toUpperCase() + words.slice(1);

@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
 
-/** How often the parents are looked for, in milliseconds. */
+/** How often the parents are checked, in milliseconds. */
 const CHECK_EVERY_MS = 500;
 
-/** Calls back once npm, or the shell in which it runs this script, is no longer there. */
+/** Calls back when npm, or the shell in which npm runs this script, has ended. */
 export function onParentEnd(callback: () => void): void {
   const parents = listParents();
   const timer = setInterval(() => {
@@ -14,7 +14,7 @@ export function onParentEnd(callback: () => void): void {
   timer.unref();
 }
 
-/** npm runs a script in a shell, which stays when npm is killed. */
+/** The parent, and npm if the parent is npm's shell: the shell stays if npm is killed. */
 function listParents(): number[] {
   const parent = process.ppid;
   const { stdout } = spawnSync('ps', ['-o', 'ppid=,comm=', '-p', `${parent}`], {

@@ -4,7 +4,7 @@ import { SETTINGS } from './settings.ts';
 
 const FOLDERS = ['src', 'plugins', 'routes', 'jobs'];
 
-/** What a process has read before it loads a source: its settings and packages. */
+/** Files that a process reads before it loads a source: the settings and the packages. */
 const ENVIRONMENT = [...SETTINGS, 'package-lock.json'];
 
 const LIMITS: Record<string, string> = {
@@ -13,10 +13,10 @@ const LIMITS: Record<string, string> = {
 };
 
 /**
- * Emits `change` when a source, a file of settings or the installed packages change, and
- * `environment` before it where it is no source. Folders may appear later.
+ * Emits `change` after a change of a source, the settings or the packages. Before that, it emits
+ * `environment` for a change of the settings or packages. Folders may be created later.
  *
- * @param warn is told once where the system does not watch
+ * @param warn called once if the system cannot watch
  */
 export function watchSources(warn: (message: string) => void): EventEmitter {
   const changes = new EventEmitter();
@@ -50,11 +50,11 @@ export function watchSources(warn: (message: string) => void): EventEmitter {
   return changes;
 }
 
-/** Linux allows a number of watches for each user, which editors and other watchers use up. */
+/** Linux limits the watches of each user. Editors and other watchers may use them up. */
 export function describeFailure({ code = '', message }: NodeJS.ErrnoException): string {
   const limit = LIMITS[code];
   const remedy = limit
-    ? `The system allows no more: raise ${limit}, as in "sudo sysctl ${limit}=524288".`
+    ? `The system's limit is reached: raise it, as in "sudo sysctl ${limit}=524288".`
     : message;
-  return `Changes are not seen, start again by hand. ${remedy}`;
+  return `Changes cannot be watched: restart by hand. ${remedy}`;
 }

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pickRemovals, type Removal, readRemovals, removeRows } from './removals.ts';
 
-/** Heroku's rule for the name of an app, which npm, Dokku and the other platforms accept too. */
+/** Heroku's rule for the name of an app. npm, Dokku and the other platforms accept it too. */
 const NAME = /^[a-z](?=.{1,28}[a-z0-9]$)[a-z0-9]*(-[a-z0-9]+)*$/;
 
 const CHANGELOG = `# Changelog
@@ -18,10 +18,10 @@ In the form of [Keep a Changelog](https://keepachangelog.com/en/1.1.0/).
 `;
 
 /**
- * Makes a fresh clone an app of its own: removes capabilities by the README's lines, and writes the
- * name everywhere. Nothing is committed.
+ * Turns a fresh clone into the owner's app: removes capabilities with the commands of the README,
+ * and writes the name everywhere. It commits nothing.
  *
- * @throws an error that says what is wrong, before anything is changed
+ * @throws an error that says what is wrong
  */
 export function createApp(root: string, name: string, [word, ...capabilities]: string[]): void {
   checkName(name);
@@ -29,11 +29,11 @@ export function createApp(root: string, name: string, [word, ...capabilities]: s
     throw new Error(`"${word}" is not known here: npm run new app ${name} without notes redis`);
   const removals = pickRemovals(readRemovals(read(root, 'README.md')), capabilities);
   checkClean(root);
-  // What was removed by hand before is no error.
+  // Files that were already removed by hand are no error.
   for (const command of removals.flatMap(({ commands }) => commands))
     run(root, command.replace(/^git rm /, 'git rm --ignore-unmatch '));
   writeName(root, name, removals);
-  // The tables of settings, app.json, .env.example and the scripts, by what is left.
+  // Updates the table of settings, app.json, .env.example, the Procfile and the scripts.
   run(root, 'node scripts/write-environment.ts');
   run(root, 'biome check --write');
 }
@@ -46,14 +46,14 @@ function checkName(name: string): void {
     );
 }
 
-/** What goes wrong can then be undone with one command. */
+/** Without other changes, one command can undo a failure. */
 function checkClean(root: string): void {
   const changes = execFileSync('git', ['status', '--porcelain'], { cwd: root, encoding: 'utf8' });
   if (changes)
     throw new Error(`There are changes that are not committed. Commit them first:\n${changes}`);
 }
 
-/** npm edits package.json and the lock file alone: the packages go at the next `npm install`. */
+/** npm edits only package.json and the lock file. The next `npm install` removes the packages. */
 function run(root: string, command: string): void {
   const bin = path.join(root, 'node_modules/.bin');
   const env = {
@@ -74,7 +74,7 @@ function writeName(root: string, name: string, removals: Removal[]): void {
   edit(root, 'README.md', (text) => removeRows(text, removals).replace(/\bPoort\b/g, name));
   edit(root, '.env.example', (text) => text.replace(/=poort$/gm, `=${name}`));
   edit(root, 'CHANGELOG.md', () => CHANGELOG);
-  // What was removed had tests of what stays.
+  // The removed tests also covered lines of files that stay.
   edit(root, '.taprc', (text) => text.replace('# allow-incomplete', 'allow-incomplete'));
   editJson(root, 'package-lock.json', (lock) => {
     lock.name = name;

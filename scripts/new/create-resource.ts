@@ -4,8 +4,8 @@ import path from 'node:path';
 import { findClashes, type Names, readNames, rename } from './names.ts';
 
 /*
- * The sources in new/resource are TypeScript as any other, formatted and type-checked. Nothing but
- * the names changes in them. The notes would do too, but they are removed or edited by an owner.
+ * The sources in new/resource are normal TypeScript, formatted and type-checked. Only the names in
+ * them are replaced. The notes are not the source, because an owner may edit or remove them.
  */
 
 const ROOT = path.join(import.meta.dirname, '../..');
@@ -14,10 +14,10 @@ const SOURCE_NAMES: Names = { plural: 'sample-things', singular: 'sample-thing' 
 const BIOME = path.join(ROOT, 'node_modules/@biomejs/biome/bin/biome');
 
 /**
- * Writes a resource with its table and its test, or nothing.
+ * Writes a resource with its table and its test. Writes nothing if it fails.
  *
- * @returns its names and the new files
- * @throws an error that says what does not work with the name
+ * @returns lines with its names and the new files
+ * @throws an error that says why the name does not work
  */
 export function createResource(plural: string, singular?: string): string[] {
   const names = readNames(plural, singular);
@@ -40,18 +40,18 @@ function renderFiles(names: Names): Map<string, string> {
   return new Map(sources.map(([file, source]) => [file, render(source, names)]));
 }
 
-/** The time: migrations are applied in the order of their names, and no two branches take one. */
+/** The time, because migrations run in the order of their names, and branches must not collide. */
 function nameTime(): string {
   return new Date().toISOString().replaceAll(/[-:]|\..*/g, '');
 }
 
-/** Imports are the same in routes/NAME, which is as deep in the tree. Only the test moves. */
+/** Replaces the names and the paths of imports. */
 function render(source: string, names: Names): string {
   const text = readFileSync(path.join(SOURCE, source), 'utf8');
   const [clash] = findClashes(text, SOURCE_NAMES, names);
   if (clash)
     throw new Error(
-      `"${names.plural}" does not work: there is another ${clash} in the code of each resource.`,
+      `"${names.plural}" does not work: ${clash} is already a name in the code of each resource.`,
     );
   return rename(text, SOURCE_NAMES, names)
     .replaceAll("'../../../", "'../../")
@@ -66,7 +66,7 @@ function checkFree({ plural }: Names, files: Map<string, string>): void {
   if (taken ?? migration) throw new Error(`"${plural}" is taken: ${taken ?? migration} is there.`);
 }
 
-/** Overwrites nothing. Takes the new files away again when one cannot be written. */
+/** Overwrites nothing. If a file cannot be written, removes the new ones again. */
 function writeFiles(files: Map<string, string>): void {
   const written: string[] = [];
   try {
@@ -84,7 +84,7 @@ function writeFiles(files: Map<string, string>): void {
   }
 }
 
-/** Another name breaks lines elsewhere, and changes the order of imports. */
+/** The new name changes where lines break, and the order of imports. */
 function format(files: string[]): void {
   const args = [BIOME, 'check', '--write', ...files];
   const { status, stderr } = spawnSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' });

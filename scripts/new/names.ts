@@ -6,20 +6,17 @@ export interface Names {
   singular: string;
 }
 
-/**
- * PostgreSQL cuts an identifier at 63 bytes. The name of the table's key is five longer than the
- * table's.
- */
+/** PostgreSQL cuts identifiers at 63 bytes. The name of a table's key adds five (`_pkey`). */
 const MAX_LENGTH = 58;
 
-/** English plurals that follow a rule. An `s` after s, i or u may belong to the word itself. */
+/** The regular plurals of English. An `s` after s, i or u may belong to the word itself. */
 const ENDINGS: [RegExp, string][] = [
   [/([^aeiou])ies$/, '$1y'],
   [/(ss|x|sh|[^aeiou]ch|[^aeo]us)es$/, '$1'],
   [/([^siu])s$/, '$1'],
 ];
 
-/** The reserved words of PostgreSQL: each would have to be quoted in every statement. */
+/** The reserved words of PostgreSQL. As a table's name, they need quotes in every statement. */
 export const SQL_WORDS =
   `all analyse analyze and any array as asc asymmetric authorization binary both case cast check
   collate collation column concurrently constraint create cross current_catalog current_date
@@ -31,11 +28,11 @@ export const SQL_WORDS =
   tablesample then to trailing true union unique user using variadic verbose when where window
   with`.split(/\s+/);
 
-/** The names that JavaScript itself defines: Map, Date, Promise and others. */
+/** The names that JavaScript defines: Map, Date, Promise and others. */
 const LANGUAGE_NAMES: string[] = runInNewContext('Object.getOwnPropertyNames(globalThis)');
 
 /**
- * Checks the names of a resource, and derives the singular where none is given.
+ * Checks the names of a resource, and derives the singular if it is not given.
  *
  * @throws an error that says what is wrong and what is expected
  */
@@ -72,7 +69,7 @@ function checkWords({ plural, singular }: Names): void {
   const type = toPascalCase(singular);
   if (LANGUAGE_NAMES.includes(type))
     throw new Error(
-      `"${plural}" does not work: one of it would be a ${type}, which JavaScript has.`,
+      `"${plural}" does not work: its type would be ${type}, which JavaScript already has.`,
     );
   try {
     new Script(`'use strict'; async () => { let ${toCamelCase(plural)}; }`);
@@ -82,23 +79,23 @@ function checkWords({ plural, singular }: Names): void {
 }
 
 /**
- * Replaces names wherever they stand in a text: as a URL, a table, a variable, a type, an error
- * code, and in a sentence.
+ * Replaces names in all their forms: as a URL, a table, a variable, a type, an error code, and in a
+ * sentence.
  */
 export function rename(text: string, from: Names, to: Names): string {
   const parts = ['plural', 'singular'] as const;
   const names = parts.flatMap((part) =>
     FORMS.map((form) => [form(from[part]), form(to[part])] as const),
   );
-  // All at once, because the new name may contain the old one.
+  // In one pass, because the new name may contain the old one.
   const pattern = new RegExp(names.map(([old]) => old).join('|'), 'g');
   const renamed = new Map(names);
   return text.replace(pattern, (old) => renamed.get(old) as string);
 }
 
 /**
- * Finds names that the code would have twice after renaming: a resource `types` would be a second
- * `Type`.
+ * Finds names that the code would have twice after renaming. A resource `types` would define a
+ * second `Type`.
  */
 export function findClashes(code: string, from: Names, to: Names): string[] {
   const words = Array.from(

@@ -1,22 +1,21 @@
 /** A row of the README's table of what can be removed. */
 export interface Removal {
-  /** The word for it, as in `npm run new app NAME without redis`. */
+  /** The name in `npm run new app NAME without redis`. */
   name: string;
-  /** The names of what has to be removed before. */
+  /** The names of the capabilities that must be removed before. */
   after: string[];
-  /** Command lines, in their order. */
   commands: string[];
 }
 
 const HEADING = '\n## Remove what you do not need\n';
 
-/** `name`, what it is (after `other`), `command` and maybe more of them. */
+/** `name`, what it is (after `other`), one or more `command`. */
 const ROW = /^\| `([a-z][a-z0-9-]*)` \| (.+?) \| (`.+`.*) \|$/;
 
 /**
- * The rows of the README's table.
+ * Reads the rows of the README's table.
  *
- * @throws an error that shows a row that has another form
+ * @throws an error that shows a row of another form
  */
 export function readRemovals(readme: string): Removal[] {
   const [section = ''] = readme.split(HEADING)[1]?.split('\n## ') ?? [];
@@ -38,9 +37,10 @@ function findCode(text: string): string[] {
 }
 
 /**
- * The removals of these names and of all that has to go before them, in the order of the table.
+ * Picks the removals of these names, and of those that must be removed before, in the order of the
+ * table.
  *
- * @throws an error that lists the names, for one that is not among them
+ * @throws an error that lists all names, if one of the given names is unknown
  */
 export function pickRemovals(removals: Removal[], names: string[]): Removal[] {
   const picked = new Set<string>();
@@ -56,10 +56,10 @@ export function pickRemovals(removals: Removal[], names: string[]): Removal[] {
 
 function describeUnknown(name: string, removals: Removal[]): string {
   const names = removals.map((removal) => removal.name).join(', ');
-  return `"${name}" cannot be removed. What can: ${names}.`;
+  return `"${name}" cannot be removed. These can: ${names}.`;
 }
 
-/** The README without the rows of what was removed. */
+/** The README without the rows of the removed capabilities. */
 export function removeRows(readme: string, removed: Removal[]): string {
   const isRemoved = (line: string) =>
     removed.some(({ name }) => line.startsWith(`| \`${name}\` |`));

@@ -2,8 +2,8 @@ import { globSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
 /**
- * The tests that changed files concern: a test itself, those at the mirrored place in test/
- * (test/routes/notes* for routes/notes/store.ts), and those that import the file by its name.
+ * Finds the tests of changed files: the file itself if it is a test, those at its path in test/
+ * (test/routes/notes* for routes/notes/store.ts), and those that import the file.
  */
 export function findConcerned(changed: string[]): string[] {
   const tests = globSync('test/*/**/*.test.ts').filter((test) => !test.includes('services'));
@@ -15,7 +15,6 @@ function isConcerned(test: string, file: string): boolean {
   return !file.startsWith('test/') && isMirror(test, file);
 }
 
-/** plugins/redis.ts has test/plugins/redis.test.ts; routes/notes/store.ts has test/routes/notes* */
 function isMirror(test: string, file: string): boolean {
   const [folder = '', name = ''] = file.split('/');
   return test.startsWith(`test/${folder}/${path.basename(name, '.ts')}`);

@@ -1,16 +1,16 @@
 import { existsSync, globSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 
-/** What a test calls that runs the built app. */
+/** Matches a test that runs the built app. */
 const RUNS_BUILD = /\b(start|spawn)Process\(|\bcopyBuild\(|services\//;
 
-/** What the build reads. */
+/** The files that the build reads. */
 const SOURCES = '{package.json,tsconfig*.json,scripts/build.ts,{src,plugins,routes,jobs}/**/*.*}';
 
 /**
- * The test files of paths, folders and globs, each once.
+ * Finds the test files of paths, folders and globs, each once.
  *
- * @throws an error that names what no test is at
+ * @throws an error that names a path without tests
  */
 export function findTests(patterns: string[]): string[] {
   const files = patterns.flatMap((pattern) => {
@@ -25,7 +25,7 @@ function isFolder(name: string): boolean {
   return existsSync(name) && statSync(name).isDirectory();
 }
 
-/** Whether one of the tests runs the built app, and it is older than the sources. */
+/** Whether one of the tests runs the built app, and the build is older than the sources. */
 export function isBuildNeeded(tests: string[]): boolean {
   return (
     tests.some((file) => RUNS_BUILD.test(path.resolve(file) + readFileSync(file, 'utf8'))) &&

@@ -27,12 +27,12 @@ test('npm run db:reset beside a running process refuses and says to stop it', as
   const folder = path.join(parent, 'data');
   await mkdir(folder);
   await writeFile(`${folder}.lock`, String(process.pid));
-  t.match(reset(`pglite:${folder}`), { status: 1, stderr: /Stop that first \(npm run dev/ });
+  t.match(reset(`pglite:${folder}`), { status: 1, stderr: /Stop that process first/ });
   t.ok(readdirSync(parent).includes('data'));
 });
 
 test('npm run db:reset refuses any other database', (t) => {
   for (const url of ['', 'pglite:memory', 'postgres://u:p@localhost/app'])
-    t.match(reset(url), { status: 1, stderr: /no embedded database in a folder/ });
+    t.match(reset(url), { status: 1, stderr: /not an embedded database in a folder/ });
   t.end();
 });

@@ -19,7 +19,7 @@ test('Removals are ordered after those they name, in the order of the table', (t
   const pick = (...names: string[]) => pickRemovals(removals, names).map(({ name }) => name);
   t.strictSame(pick('database'), ['notes', 'database']);
   t.strictSame(pick('redis', 'notes'), ['notes', 'redis']);
-  t.throws(() => pick('kafka'), /What can: notes, redis, database/);
+  t.throws(() => pick('kafka'), /These can: notes, redis, database/);
   t.end();
 });
 

@@ -15,7 +15,7 @@ test('An invalid name is refused with the reason', async (t) => {
     ['references', undefined, /"references" is a reserved word of SQL/],
     ['this', 'that', /"this" is a reserved word of JavaScript/],
     ['await', 'wait', /"await" is a reserved word of JavaScript/],
-    ['maps', undefined, /"maps" does not work: one of it would be a Map,/],
+    ['maps', undefined, /"maps" does not work: its type would be Map,/],
   ];
   for (const [plural, singular, reason] of refused)
     t.throws(() => readNames(plural, singular), { message: reason });
