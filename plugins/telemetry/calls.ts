@@ -12,7 +12,7 @@ import { readPath, SWITCHING_PROTOCOLS } from '../../src/request-log.ts';
 import { describeMethod, describeServer, getTracer, recordError } from './conventions.ts';
 import { listen } from './listen.ts';
 
-/** What undici's channels, which Node's fetch has too, tell of a request. */
+/** The message of undici's channels about a request. Node's fetch uses them too. */
 interface Call {
   request: {
     origin: string | URL;
@@ -24,12 +24,12 @@ interface Call {
   error: Error;
 }
 
-/** A client span for each call by undici or fetch within a trace, which the service continues. */
+/** Records a client span for each call by undici or fetch in a trace. The service continues it. */
 export function recordCalls(app: FastifyInstance): void {
   const spans = new WeakMap<object, Span>();
   listen<Call>(app, {
     'undici:request:create': ({ request }) => {
-      // What the app asks by itself, such as a health check, belongs to no trace.
+      // The app's own calls, such as health checks, belong to no trace.
       if (trace.getActiveSpan()) spans.set(request, startCall(request));
     },
     // The body may never be read:
@@ -65,7 +65,7 @@ function recordStatus(span: Span, statusCode: number): void {
   span.setAttribute('error.type', String(statusCode)).setStatus({ code: SpanStatusCode.ERROR });
 }
 
-/** The query is left out: it may carry secrets. */
+/** Leaves out the query, because it may contain secrets. */
 function describeCall({ origin, path, method }: Call['request']): Attributes {
   const { protocol, hostname, port, origin: base } = new URL(origin);
   return {

@@ -42,7 +42,7 @@ export async function attachCollector(app: FastifyInstance): Promise<void> {
   const tracerProvider = new TracerProvider({ resource, sampler, spanLimits, spanProcessors });
   if (!trace.setGlobalTracerProvider(tracerProvider))
     return app.log.warn(
-      'An agent has started OpenTelemetry in this process: it records, the app does not',
+      'An agent has started OpenTelemetry in this process: the agent records, the app does not',
     );
   new CollectorHealth(app).guard([...exporters.traces, ...exporters.metrics]);
   const exportIntervalMillis = app.config.OTEL_METRIC_EXPORT_INTERVAL;
@@ -59,7 +59,7 @@ export async function attachCollector(app: FastifyInstance): Promise<void> {
   flushAtClose(app, [tracerProvider, meterProvider]);
 }
 
-/** Each process is an instance of its own: workers of one machine are told apart. */
+/** Describes this process. Each process has its own instance id, so that workers differ. */
 function describeProcess(config: TelemetrySettings): Resource {
   const { OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES } = config;
   const attributes = {
@@ -88,9 +88,9 @@ function createPropagator({ OTEL_PROPAGATORS }: TelemetrySettings): CompositePro
   return new CompositePropagator({ propagators });
 }
 
-/** Sends what is left, and leaves nothing of the SDK for the next app of this process. */
+/** Sends the remaining data, and removes the SDK so that another app in this process can start. */
 function flushAtClose(app: FastifyInstance, providers: (TracerProvider | MeterProvider)[]): void {
-  // What is open may take longer than the process is given.
+  // Send now, because open requests may take longer than the process may live.
   app.addHook('preClose', async () => {
     for (const provider of providers) provider.forceFlush().catch(() => undefined);
   });

@@ -12,8 +12,8 @@ import manifest from '../../package.json' with { type: 'json' };
 import { hideSecrets } from '../../src/redaction.ts';
 
 /**
- * Who records: the app itself, by the semantic conventions of this version. Their names of the pool
- * and of jobs are not stable yet; `job.outcome` is our own.
+ * The app, and the version of the semantic conventions that it follows. The names for the pool and
+ * for jobs are not stable yet in this version. `job.outcome` is our own.
  */
 const SCOPE = [
   manifest.name,
@@ -21,13 +21,13 @@ const SCOPE = [
   { schemaUrl: 'https://opentelemetry.io/schemas/1.45.0' },
 ] as const;
 
-/** The longest value of an attribute, in characters; a statement can be longer. */
+/** The longest value of an attribute, in characters. Longer statements are cut. */
 export const MAX_VALUE_LENGTH = 4_096;
 
-/** Buckets of durations in seconds, as the conventions of HTTP metrics advise. */
+/** Buckets of durations in seconds, from the semantic conventions for HTTP metrics. */
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
 
-/** The methods that RFC 9110 and RFC 5789 know: another could be anything that a client writes. */
+/** The methods of RFC 9110 and RFC 5789. A client could write anything else. */
 const METHODS = /^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|CONNECT|TRACE)$/;
 
 export function getTracer(): Tracer {
@@ -44,28 +44,28 @@ export function createDuration(name: string, description: string): Histogram {
   return getMeter().createHistogram(name, { description, unit: 's', advice });
 }
 
-/** A method as a span's name begins with it, and as attributes have it. */
+/** Returns a method as the start of a span's name, and as an attribute. */
 export function describeMethod(method = ''): { name: string; attribute: string } {
   return METHODS.test(method)
     ? { name: method, attribute: method }
     : { name: 'HTTP', attribute: '_OTHER' };
 }
 
-/** @param hostname of a URL, where an IPv6 address is in brackets */
+/** @param hostname from a URL, so an IPv6 address has brackets */
 export function describeServer(hostname: string, port: number | string): Attributes {
   return { 'server.address': hostname.replace(/^\[|\]$/g, ''), 'server.port': Number(port) };
 }
 
-/** Adds an error to a span, without the secrets that its message may carry. */
+/** Adds an error to a span, without the secrets in its message and stack. */
 export function recordError(span: Span, error: Error): void {
   const name = readErrorType(error);
-  // What was thrown may have anything as its message.
+  // The message of a thrown value may have any type.
   const message = hideSecrets(String(error.message));
   span.setAttribute('error.type', name).setStatus({ code: SpanStatusCode.ERROR });
   span.recordException({ name, message, stack: hideSecrets(String(error.stack ?? '')) });
 }
 
-/** A DOMException, such as an AbortError, has a number as its code. */
+/** Returns the code of an error, or its name. The code of a DOMException is only a number. */
 export function readErrorType({ name, code }: Error & { code?: unknown }): string {
   return typeof code === 'string' ? code : name;
 }

@@ -11,8 +11,9 @@ import {
 import { listen } from './listen.ts';
 
 /**
- * What may hold values: texts (E'' has backslashes in it), texts between $tags$, comments and
- * numbers. Names in quotes come first and stay; $1 is a parameter, whose value is not in the text.
+ * Matches the parts of a statement that may contain values: texts (E'' can have backslashes), texts
+ * between $tags$, comments and numbers. Quoted names are matched first, to keep them. $1 is a
+ * parameter, so its value is not in the statement.
  */
 const LITERALS = new RegExp(
   [
@@ -26,20 +27,20 @@ const LITERALS = new RegExp(
   'gis',
 );
 
-/** The first table that is named: `notes`, `"notes"`, `"public"."notes"`. */
+/** Matches the first table: `notes`, `"notes"` or `"public"."notes"`. */
 const COLLECTION = /\b(?:from|into|update) (?:only )?((?:"[^"]+"|[\w.])+)/i;
 
-/** PostgreSQL's error codes; those of Node have no digit. */
+/** Matches PostgreSQL's error codes. Node's error codes of this length have no digit. */
 const SQLSTATE = /^(?=.*\d)[\dA-Z]{5}$/;
 
 const SYSTEM = 'postgresql';
 
-/** A client span for each query within a trace: what a health check asks makes none. */
+/** Records a client span for each query in a trace. Queries of health checks are in none. */
 export function recordQueries(app: FastifyInstance): void {
   const tracer = getTracer();
   const database = describeDatabase(Reflect.get(app.config, 'DATABASE_URL'));
   const record = ({ query, queryDurationMillis, ...event }: LogEvent) => {
-    // What is not sampled is not described either.
+    // Describing the query would be wasted if the trace is not sampled.
     if (!trace.getActiveSpan()?.isRecording()) return;
     const statement = describeStatement(query.sql);
     const target = statement['db.collection.name'] ?? database['db.namespace'];
@@ -54,17 +55,17 @@ export function recordQueries(app: FastifyInstance): void {
     }
     span.end();
   };
-  // plugins/database publishes what Kysely logs of each query.
+  // plugins/database publishes Kysely's log event of each query.
   listen<LogEvent>(app, { 'kysely:query': record });
 }
 
-/** The connections of the pool, in use and idle, and the queries that wait for one. */
+/** Records the used and idle connections of the pool, and the queries that wait for one. */
 export function recordPool(app: FastifyInstance): void {
   const create = (name: string, unit: string) =>
     getMeter().createObservableUpDownCounter(name, { unit, valueType: ValueType.INT });
   const attributes = { 'db.client.connection.pool.name': 'database' };
   app.addHook('onReady', async () => {
-    // The embedded database has no pool, and an app can do without a database.
+    // The embedded database has no pool, and an app may have no database.
     const pool = Reflect.get(app, 'databasePool');
     if (!pool) return;
     create('db.client.connection.count', '{connection}').addCallback((result) => {
@@ -81,7 +82,7 @@ export function recordPool(app: FastifyInstance): void {
   });
 }
 
-/** The embedded database has no server; a URL with a Unix socket is none that can be read. */
+/** The embedded database has no server, and URL.parse cannot read a URL with a Unix socket. */
 function describeDatabase(url = ''): Attributes {
   const { hostname, port, pathname = '' } = URL.parse(url) ?? {};
   if (!hostname) return { 'db.system.name': SYSTEM };
@@ -92,7 +93,7 @@ function describeDatabase(url = ''): Attributes {
   };
 }
 
-/** A statement as a span has it: its first table, and its text without the values in it. */
+/** Returns the attributes of a statement: its operation, first table, and text without values. */
 export function describeStatement(sql: string): Attributes {
   const text = sql
     .slice(0, MAX_VALUE_LENGTH)

@@ -7,10 +7,10 @@ import type { TelemetrySettings } from './index.ts';
 
 type Options = NonNullable<ConstructorParameters<typeof OTLPTraceExporter>[0]>;
 
-/** How many exports may wait for the collector at once: as many as the SDK keeps spans for. */
+/** How many exports may wait for the collector at once. The SDK buffers spans for this many. */
 const CONCURRENCY = 5;
 
-/** OpenTelemetry's exporters, but for those switched off: what they would read is given. */
+/** Creates the enabled exporters. All options are given, so they read no environment themselves. */
 export async function createExporters(config: TelemetrySettings) {
   const { OTLPTraceExporter, OTLPMetricExporter } = await loadExporters(config);
   const options = await readOptions(config);
@@ -55,11 +55,11 @@ async function readOptions(config: TelemetrySettings): Promise<Options> {
   };
 }
 
-/** @throws {OperatorError} where the file of a setting cannot be read */
+/** @throws {OperatorError} if the file of a setting cannot be read */
 async function readPem(config: TelemetrySettings, name: keyof TelemetrySettings) {
   const path = config[name];
   if (!path) return undefined;
   return readFile(String(path)).catch(({ code }) => {
-    throw new OperatorError(`${name} is no file that can be read (${code}). Set it to a PEM file.`);
+    throw new OperatorError(`${name} cannot be read (${code}). Set it to the path of a PEM file.`);
   });
 }

@@ -8,27 +8,27 @@ import { listen } from './listen.ts';
 const WARNING_INTERVAL_MS = 60_000;
 
 /**
- * The longest pause that a collector is granted, in milliseconds: they ask for seconds or minutes,
- * and a proxy or a wrong clock for days, in which nothing would be recorded.
+ * The longest pause that a collector gets, in milliseconds. Collectors ask for seconds or minutes.
+ * A proxy or a wrong clock may ask for days, and the app would send nothing in that time.
  */
 const MAX_PAUSE_MS = 600_000;
 
 type Export = (items: never, done: (result: ExportResult) => void) => void;
 
-/** What Node's own channels tell of a request. */
+/** The message of Node's own channels about a request. */
 interface Attempt {
   request: ClientRequest;
   response: IncomingMessage;
   error: Error;
 }
 
-/** Says once that the collector fails, and once that it is back, at most once a minute each. */
+/** Logs once that the collector fails, and once that it is back, at most once a minute each. */
 export class CollectorHealth {
   readonly #log: FastifyBaseLogger;
   #isDown = false;
   #warnedAt = Number.NEGATIVE_INFINITY;
   #pausedUntil = Number.NEGATIVE_INFINITY;
-  /** An answer that is no OTLP, or refuses a part, counts as success; only `diag` hears of it. */
+  /** Exporters report a partial refusal or a non-OTLP answer only to `diag`, and as a success. */
   #complaint: Error | undefined;
 
   constructor(app: FastifyInstance) {
@@ -36,7 +36,7 @@ export class CollectorHealth {
     const silent = () => undefined;
     const warn = (...parts: unknown[]) => {
       this.#complaint = new Error(parts.slice(0, 3).join(' '));
-      // An exporter reports the end of its export in the same turn; other warnings are not its.
+      // An exporter ends its export in the same turn. Later warnings have other causes.
       queueMicrotask(() => {
         this.#complaint = undefined;
       });
@@ -47,7 +47,7 @@ export class CollectorHealth {
     this.#watchAttempts(app);
   }
 
-  /** Lets exporters send nothing in a pause that the collector asked for, and notes each end. */
+  /** Notes the result of each export, and sends nothing in a pause that the collector asked for. */
   guard(exporters: { export: Export }[]): void {
     for (const exporter of exporters) {
       const send = exporter.export.bind(exporter);
@@ -61,7 +61,7 @@ export class CollectorHealth {
     }
   }
 
-  /** An exporter tells only how its last attempt ended. All of them are known by their agent. */
+  /** Watches each attempt, because exporters report only the last. Their user agent is known. */
   #watchAttempts(app: FastifyInstance): void {
     const watch = (note: (attempt: Attempt) => void) => (attempt: Attempt) => {
       const agent = String(attempt.request.getHeader('user-agent'));
@@ -74,7 +74,7 @@ export class CollectorHealth {
   }
 
   #noteAnswer({ statusCode = 0, headers: { 'retry-after': retryAfter } }: IncomingMessage): void {
-    if (statusCode >= 400) this.#noteFailure(new Error(`It answered ${statusCode}`));
+    if (statusCode >= 400) this.#noteFailure(new Error(`The collector answered ${statusCode}`));
     if (!retryAfter) return;
     const seconds = Number(retryAfter);
     const pauseMs = Number.isNaN(seconds) ? Date.parse(retryAfter) - Date.now() : seconds * 1_000;

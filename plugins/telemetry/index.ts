@@ -12,14 +12,14 @@ declare module '../env/index.ts' {
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** False for a route of which there are no traces and no metrics. */
+    /** False for a route without traces and metrics. */
     telemetry?: boolean;
   }
 }
 
 /**
- * Traces and metrics for the collector at OTEL_EXPORTER_OTLP_ENDPOINT, by OpenTelemetry's own SDK.
- * Without one, nothing of it is loaded, and `trace` and `metrics` of @opentelemetry/api do nothing.
+ * Sends traces and metrics to the collector at OTEL_EXPORTER_OTLP_ENDPOINT, with OpenTelemetry's
+ * SDK. Without a collector the SDK is not loaded, and @opentelemetry/api does nothing.
  */
 export default fp(
   async (app) => {

@@ -23,10 +23,10 @@ interface Result {
   err?: Error;
 }
 
-/** A producer span for each job sent, a consumer span, its child, for each run; and metrics. */
+/** Records a producer span for each job sent, a child consumer span for each run, and metrics. */
 export function recordJobs(app: FastifyInstance): void {
   const observer = { send: observeSending(), run: observeRuns() };
-  // An app can do without jobs.
+  // An app may have no jobs.
   app.addHook('onReady', async () => Reflect.get(app, 'jobs')?.observe(observer));
 }
 
@@ -39,7 +39,7 @@ function observeSending() {
       const headers: Headers = {};
       propagation.inject(context.active(), headers);
       const id = await next(headers);
-      // null: its key kept it away.
+      // The id is null if a job with the same key already waits.
       if (id) sent.add(1, attributes);
       if (id) span.setAttribute('messaging.message.id', id);
       return id;
@@ -63,7 +63,7 @@ function observeRuns() {
     );
 }
 
-/** Runs `work` within a span, which ends with it and has its error. */
+/** Runs `work` in a span. The span ends with it and records its error. */
 function runInSpan<T>(
   kind: SpanKind,
   operation: 'send' | 'process',

@@ -1,7 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { FastifyInstance } from 'fastify';
 
-/** Listens to channels of node:diagnostics_channel, by their names, until the app is closed. */
+/** Listens to channels of node:diagnostics_channel, by name, until the app closes. */
 export function listen<Message>(
   app: FastifyInstance,
   listeners: Record<string, (message: Message) => void>,

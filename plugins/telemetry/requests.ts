@@ -25,12 +25,12 @@ import {
   recordError,
 } from './conventions.ts';
 
-/** A server span and a duration for each request, unless `config: { telemetry: false }`. */
+/** Records a span and a duration for each request, except with `config: { telemetry: false }`. */
 export function recordRequests(app: FastifyInstance): void {
   const description = 'Duration of HTTP server requests.';
   const duration = createDuration('http.server.request.duration', description);
   const scopes = new WeakMap<FastifyRequest, Context>();
-  // Before any hook can refuse it. What is no request, as its parser found, has no span.
+  // This runs before a hook can refuse the request. Bytes that are not HTTP have no span.
   app.addHeaders((reply, caller) => {
     if ('raw' in caller && caller.routeOptions.config.telemetry !== false)
       scopes.set(caller as FastifyRequest, startRequest(reply as FastifyReply, duration));
@@ -41,14 +41,14 @@ export function recordRequests(app: FastifyInstance): void {
     else next();
   };
   app.addHook('onRequest', enter);
-  // Node reads a body outside of the context in which its reading began: the handler gets it again.
+  // Node reads a body outside of this context, so enter it again for the handler.
   app.addHook('preValidation', (request, reply, next) => {
     if (request.body === undefined) next();
     else enter(request, reply, next);
   });
 }
 
-/** @returns the context of a span, which ends with the answer */
+/** @returns the context of a span. The span ends with the answer. */
 function startRequest(reply: FastifyReply, duration: Histogram): Context {
   const { method, headers } = reply.request;
   const parent = propagation.extract(ROOT_CONTEXT, headers);
@@ -58,7 +58,7 @@ function startRequest(reply: FastifyReply, duration: Histogram): Context {
     parent,
   );
   const scope = trace.setSpan(parent, span);
-  // Before the request's line is logged.
+  // This runs before the request's line is logged, so that the line gets the trace id.
   reply.raw.prependOnceListener('close', () => {
     const attributes = describeAnswer(reply);
     duration.record(reply.elapsedTime / 1_000, attributes, scope);
@@ -67,16 +67,16 @@ function startRequest(reply: FastifyReply, duration: Histogram): Context {
   return scope;
 }
 
-/** What the span and the metric have in common. */
+/** Returns the attributes of both the span and the metric. */
 function describeAnswer(reply: FastifyReply): Attributes {
   const { request, raw, failure } = reply;
   const status = readStatus(reply);
-  // What no router can read was routed as another path.
+  // A URL that the router cannot read was replaced, so its route would be wrong.
   const route = request.url === request.originalUrl && request.routeOptions.url;
   const isCut = status !== SWITCHING_PROTOCOLS && !raw.writableFinished;
   return {
     'http.request.method': describeMethod(request.method).attribute,
-    // A proxy may pass on what a client says.
+    // Other values may come from the client, through a proxy.
     'url.scheme': request.protocol === 'https' ? 'https' : 'http',
     'network.protocol.version': request.raw.httpVersion,
     ...(route && { 'http.route': route }),
@@ -97,19 +97,19 @@ function endSpan(span: Span, attributes: Attributes, { request, failure }: Fasti
   span.end();
 }
 
-/** The ids of a trace as a line of the log has them. */
+/** Returns the ids of a trace for a line of the log. */
 export function describeTrace(span: Span | undefined): Record<string, string> {
   const { traceId, spanId } = span?.spanContext() ?? {};
   return traceId && spanId ? { traceId, spanId } : {};
 }
 
-/** Who asked whom for what, for the span alone: the query may carry secrets, and is left out. */
+/** Returns attributes of the span only. The query is left out, because it may contain secrets. */
 function describeClient(request: FastifyRequest): Attributes {
   const { method, originalUrl, hostname, port, protocol, headers } = request;
   const { name } = describeMethod(method);
   const agent = headers['user-agent'];
   return {
-    // A proxy is asked with the whole URL.
+    // A request to a proxy has the whole URL.
     'url.path': readPath(originalUrl).replace(/^https?:\/\/[^/]*/i, ''),
     'client.address': request.clientAddress,
     ...(hostname && describeServer(hostname, port ?? (protocol === 'https' ? 443 : 80))),

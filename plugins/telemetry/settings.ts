@@ -1,6 +1,6 @@
 import { type TStringOptions, Type } from 'typebox';
 
-/** A comma list of `name=value`: OpenTelemetry would pass over any other without a word. */
+/** A comma list of `name=value`. OpenTelemetry would ignore any other entry without an error. */
 const PAIR = ' *[^\\s=,;]+ *=( *([^\\s,;%]|%[0-9A-Fa-f]{2}))+ *';
 const PAIRS = {
   pattern: `^${PAIR}(,${PAIR})*$`,
@@ -8,7 +8,7 @@ const PAIRS = {
 };
 
 /**
- * OpenTelemetry's own names and defaults; a name out of a list may be written in any case:
+ * OpenTelemetry's own names and defaults. Listed values may be written in upper or lower case:
  * https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
  */
 export const settings = Type.Object({
@@ -31,20 +31,22 @@ export const settings = Type.Object({
     secret: true,
     remedy: 'Set OTEL_EXPORTER_OTLP_HEADERS=api-key=abc, or leave it out',
   }),
-  OTEL_EXPORTER_OTLP_COMPRESSION: choose('none|gzip', 'How what is sent is compressed'),
-  // OpenTelemetry's 10 s would end the wait that a collector asks for by a longer Retry-After.
+  OTEL_EXPORTER_OTLP_COMPRESSION: choose('none|gzip', 'The compression of traces and metrics'),
+  // OpenTelemetry's default of 10 s would cut a longer wait that a Retry-After asks for.
   OTEL_EXPORTER_OTLP_TIMEOUT: time(30_000, 'How long one export may take with its retries'),
-  OTEL_EXPORTER_OTLP_CERTIFICATE: optional('A PEM file that the collector is checked by'),
-  OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: optional('A PEM file that the collector asks for'),
-  OTEL_EXPORTER_OTLP_CLIENT_KEY: optional("A PEM file with that certificate's key"),
+  OTEL_EXPORTER_OTLP_CERTIFICATE: optional('A PEM file to check the certificate of the collector'),
+  OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: optional(
+    'A PEM file with a client certificate for the collector',
+  ),
+  OTEL_EXPORTER_OTLP_CLIENT_KEY: optional('A PEM file with the key of the client certificate'),
   OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: choose(
     'cumulative|delta|lowmemory',
     'Whether sums count from the start of the process, or from the last export',
   ),
-  OTEL_TRACES_EXPORTER: chooseExporters('Traces are sent where this has otlp in it'),
-  OTEL_METRICS_EXPORTER: chooseExporters('Metrics are sent where this has otlp in it'),
+  OTEL_TRACES_EXPORTER: chooseExporters('Traces are sent if this contains otlp'),
+  OTEL_METRICS_EXPORTER: chooseExporters('Metrics are sent if this contains otlp'),
   OTEL_SERVICE_NAME: optional("The app's name in traces and metrics; package.json's when not set"),
-  OTEL_RESOURCE_ATTRIBUTES: optional('What all traces and metrics say of this process', {
+  OTEL_RESOURCE_ATTRIBUTES: optional('Attributes of this process in all traces and metrics', {
     ...PAIRS,
     remedy: 'Set OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=staging, or leave it out',
   }),
@@ -56,7 +58,7 @@ export const settings = Type.Object({
   OTEL_TRACES_SAMPLER_ARG: Type.String({
     default: '1',
     pattern: '^(0|1|0?\\.\\d+|1\\.0+)$',
-    description: 'The part of the traces that traceidratio records, from 0 to 1',
+    description: 'The share of traces that traceidratio records, from 0 to 1',
     expected: 'a number from 0 to 1',
     remedy: 'Set OTEL_TRACES_SAMPLER_ARG=0.1 for a tenth',
   }),
@@ -67,20 +69,20 @@ export const settings = Type.Object({
     description: 'The headers that join traces of several services: tracecontext, baggage, none',
     expected: 'a comma list of tracecontext and baggage, or none',
   }),
-  OTEL_SDK_DISABLED: choose('false|true', 'true switches traces and metrics off'),
+  OTEL_SDK_DISABLED: choose('false|true', 'Set true to switch traces and metrics off'),
 });
 
 function optional(description: string, options: TStringOptions = {}) {
   return Type.Optional(Type.String({ ...options, description }));
 }
 
-/** @param milliseconds by default; an hour at most */
+/** @param milliseconds the default; the maximum is an hour */
 function time(milliseconds: number, text: string) {
   const description = `${text}; in milliseconds`;
   return Type.Integer({ minimum: 1, maximum: 3_600_000, default: milliseconds, description });
 }
 
-/** One of these, in any case; the first one is the default. */
+/** One of these names, in upper or lower case. The first one is the default. */
 function choose(names: string, description: string) {
   return Type.String({
     default: names.split('|')[0],
@@ -91,7 +93,7 @@ function choose(names: string, description: string) {
 }
 
 /**
- * An agent may know the others:
+ * An agent may support the exporters that the app lacks:
  * https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#exporter-selection
  */
 function chooseExporters(description: string) {
@@ -99,7 +101,7 @@ function chooseExporters(description: string) {
     default: 'otlp',
     pattern: ignoreCase(list('otlp|none|console|logging|prometheus|zipkin')),
     description,
-    expected: 'otlp, none, or a comma list of exporters of which the app has otlp',
+    expected: 'otlp, none, or a comma list of exporters; the app supports otlp',
   });
 }
 

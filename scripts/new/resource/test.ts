@@ -9,21 +9,18 @@ test('/sample-things', async (t) => {
   const create = async (name: string) =>
     (await app.inject({ method: 'POST', url: '/sample-things', payload: { name } })).json();
 
-  await t.test(
-    'POST /sample-things answers 201 with what it created and its location',
-    async (t) => {
-      const answer = await app.inject({
-        method: 'POST',
-        url: '/sample-things',
-        payload: { name: 'First' },
-      });
-      t.equal(answer.statusCode, 201);
-      const created = answer.json();
-      t.match(created, { id: String, name: 'First', createdAt: created.updatedAt });
-      t.equal(answer.headers.location, `sample-things/${created.id}`);
-      t.strictSame((await app.inject(`/sample-things/${created.id}`)).json(), created);
-    },
-  );
+  await t.test('POST /sample-things answers 201 with the result and its location', async (t) => {
+    const answer = await app.inject({
+      method: 'POST',
+      url: '/sample-things',
+      payload: { name: 'First' },
+    });
+    t.equal(answer.statusCode, 201);
+    const created = answer.json();
+    t.match(created, { id: String, name: 'First', createdAt: created.updatedAt });
+    t.equal(answer.headers.location, `sample-things/${created.id}`);
+    t.strictSame((await app.inject(`/sample-things/${created.id}`)).json(), created);
+  });
 
   await t.test(
     'POST /sample-things answers 400 without a valid name and with an unknown field',
