@@ -5,7 +5,6 @@ import fp from 'fastify-plugin';
 /** How late the event loop may be, in milliseconds. All answers are late by this time. */
 const MAX_DELAY_MS = 200;
 
-/** How often the delay is measured, in milliseconds. */
 const SAMPLE_MS = 250;
 
 /** How many late samples in a row are an overload. A single one is a long piece of work. */

@@ -7,7 +7,6 @@ const CHECK_TIMEOUT_MS = 800;
 /** How long a report is reused, in milliseconds, so that many requests do not load the services. */
 const REPORT_AGE_MS = 1_000;
 
-/** A backing service as readiness sees it. */
 export interface BackingService {
   name: string;
   /** Without a required service, the app is unavailable. Without another, it is degraded. */
@@ -43,7 +42,6 @@ export class Readiness {
     this.#log = log;
   }
 
-  /** Adds a service to the report. */
   attach(service: BackingService): void {
     this.#services.push(service);
   }

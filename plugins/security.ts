@@ -2,7 +2,6 @@ import type { IncomingMessage } from 'node:http';
 import fp from 'fastify-plugin';
 import helmet, { type HelmetOptions } from 'helmet';
 
-/** Changes to Helmet's defaults. */
 const OPTIONS: HelmetOptions = {
   contentSecurityPolicy: {
     // An API's answer is not a page: it may not load, send or be framed.

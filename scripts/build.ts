@@ -13,9 +13,8 @@ import { build } from 'esbuild';
 
 /**
  * Packages of hundreds of small files, which Node loads slowly. Each becomes a few files in
- * dist/node_modules. Other packages that depend on them still use the copy in node_modules. The
- * number is the milliseconds that it saves at a start (proof/bench/README.md). Below 20, it is not
- * worth it.
+ * dist/node_modules. Packages that depend on them use the copy in node_modules. The number is the
+ * time saved at a start, in milliseconds (proof/bench/README.md). Less than 20 is not worth it.
  */
 const PACKED = { typebox: 163, kysely: 122 };
 

@@ -1,9 +1,7 @@
 import { existsSync, renameSync } from 'node:fs';
 import { lockFolder } from '../plugins/database/embedded-folder.ts';
 
-/*
- * `npm run db:reset`: moves the embedded database's folder aside. The next start creates a new one.
- */
+/* `npm run db:reset`: moves the embedded database's folder aside. */
 
 const { DATABASE_URL: url = '' } = process.env;
 const folder = url.replace(/^pglite:/, '');

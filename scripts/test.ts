@@ -29,7 +29,6 @@ const parameters = process.argv.slice(2);
 if (parameters.every((parameter) => parameter.startsWith('-'))) runSuite(parameters);
 else await runFiles(parameters).catch(exitWith);
 
-/** Flags go to tap. */
 function runSuite(flags: string[]): void {
   run(BUILD);
   run(['tap', ...flags].join(' '));

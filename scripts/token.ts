@@ -13,21 +13,14 @@ import { readConfig } from '../src/app.ts';
 import { createLogger } from '../src/logger.ts';
 import { exitWith, OperatorError } from '../src/operator-error.ts';
 
-/*
- * `npm run token [SUB] [SCOPE …]` prints a bearer token of the issuer behind `local:FOLDER`.
- */
+/* `npm run token [SUB] [SCOPE …]` prints a bearer token of the issuer `local:FOLDER`. */
 
 if (import.meta.main)
   createToken(process.argv.slice(2))
     .then(console.log)
     .catch((error) => exitWith(error, createLogger()));
 
-/**
- * Creates the token that `npm run token` prints.
- *
- * @param args the user's id and the scopes
- * @throws {OperatorError} if AUTH_ISSUER_URL is not `local:FOLDER`
- */
+/** Throws an OperatorError if AUTH_ISSUER_URL is not `local:FOLDER`. */
 export async function createToken(
   [id = 'developer', ...scopes]: string[],
   environment = process.env,
@@ -47,7 +40,7 @@ export async function fetchKeys(url: string): Promise<JSONWebKeySet> {
   return { keys: [key] };
 }
 
-/** Signs a token that is valid for an hour. */
+/** The token is valid for an hour. */
 export async function signToken(
   url: string,
   aud: string,

@@ -4,7 +4,6 @@ import type { TProperties } from 'typebox';
 import packageManifest from '../package.json' with { type: 'json' };
 import { gatherSettings } from '../plugins/env/index.ts';
 
-/** The schema of a setting. */
 interface Setting {
   description: string;
   expected: string;
@@ -24,19 +23,16 @@ const ADDONS: Record<string, string> = { 'heroku-postgresql': 'DATABASE_URL' };
 
 const ROOT = new URL('../', import.meta.url);
 
-/** The folders whose files may declare settings. */
 const FOLDERS = ['plugins/', 'jobs/'].map((folder) => new URL(folder, ROOT));
 
 const START = '<!-- settings -->';
 const END = '<!-- /settings -->';
 
-/** The settings of all plugins, by name. */
 export async function readSettings(): Promise<Map<string, Setting>> {
   const properties: TProperties = await gatherSettings(FOLDERS);
   return new Map(Object.entries(properties) as unknown as [string, Setting][]);
 }
 
-/** The README with its table of settings updated. */
 export function writeTable(readme: string, settings: Map<string, Setting>): string {
   const table = [
     '| Variable | Default | What it sets |',
@@ -55,10 +51,7 @@ export function writeRows(settings: Map<string, Setting>): string[] {
   );
 }
 
-/**
- * .env.example without the settings that no plugin declares any more. New settings are added as
- * comments.
- */
+/** .env.example without settings that no plugin declares. New settings are added as comments. */
 export function writeExample(example: string, settings: Map<string, Setting>): string {
   const kept = example.replace(ENTRY, (entry, name) => (settings.has(name) ? entry : ''));
   const there = new Set([...kept.matchAll(ENTRY)].map(([, name]) => name));

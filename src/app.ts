@@ -31,7 +31,6 @@ declare module 'fastify' {
 
 export interface AppOptions extends Omit<EnvironmentOptions, 'folders'> {
   logger?: FastifyBaseLogger;
-  /** A validated environment, if the caller already has one. */
   config?: Readonly<Config>;
   /** Folders to load plugins from. Each file declares its dependencies. */
   plugins?: URL[];

@@ -5,15 +5,10 @@ import type { Listener } from './process.ts';
 /** Error codes of binding `::` if the kernel, the interfaces or a sandbox have no IPv6. */
 const WITHOUT_IPV6 = ['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL'];
 
-/** The usual owner of port 5000 on a Mac. */
 const AIR_PLAY =
   ' (on macOS that is often the AirPlay Receiver: System Settings, General, AirDrop & Handoff)';
 
-/**
- * Opens the listener on HOST and PORT. If there is no IPv6, `::` falls back to 0.0.0.0.
- *
- * @throws {OperatorError} that says why the port cannot be bound, and what to do
- */
+/** Binds HOST and PORT, or throws an OperatorError. Without IPv6, `::` falls back to 0.0.0.0. */
 export async function bind(
   listener: Listener,
   { HOST: host, PORT: port }: Readonly<Config>,

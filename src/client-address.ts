@@ -49,11 +49,8 @@ export function createHeaderReader(config: Readonly<Config>): (request: Incoming
 }
 
 /**
- * Creates Fastify's `trustProxy`, which says whether an address is a proxy of the list. Fastify
- * calls it with the connection's address, whose distance is 0, then with the address before that,
- * until the first one that is not a proxy.
- *
- * @throws an error if the list is not valid
+ * Creates Fastify's `trustProxy` from a list. Fastify calls it with each address, from that of the
+ * connection, at distance 0, to the first that is not a proxy. Throws if the list is not valid.
  */
 export function trustProxies(list: string): (address: string, distance?: number) => boolean {
   const proxies = new BlockList();

@@ -33,13 +33,12 @@ export function countWorkers({ WEB_CONCURRENCY }: Readonly<Config>): number {
 }
 
 /**
- * Keeps workers running, which run this same program and share its port. At a signal to stop, it
- * stops them and exits after the last one. If it is killed, node:cluster ends the workers.
+ * Keeps workers running. They run this same program and share its port. At a signal, it stops them
+ * and exits after the last one. If it is killed, node:cluster ends the workers.
  */
 export class Primary {
   readonly #log: FastifyBaseLogger;
   readonly #stopTimeoutMs: number;
-  /** When each worker was started, by performance.now(). */
   readonly #startedAt = new Map<Worker, number>();
   readonly #crashed = new WeakSet<Worker>();
   #hasListened = false;
@@ -52,7 +51,7 @@ export class Primary {
     this.#stopTimeoutMs = SHUTDOWN_TIMEOUT_MS + STOP_MARGIN_MS;
   }
 
-  /** The other workers start when the first one listens, so a failed start is logged once. */
+  /** The other workers start only when the first one listens, so a failure is logged once. */
   start(workers: number): void {
     onStop(() => this.#stop());
     cluster.on('message', (worker, message) => message === CRASHED && this.#onCrash(worker));

@@ -10,7 +10,6 @@ declare module 'fastify' {
   }
 }
 
-/** How often the open requests are checked, in milliseconds. */
 const SWEEP_MS = 1_000;
 
 /** How long a client may read nothing of its answer, in milliseconds. */
@@ -47,7 +46,6 @@ function isLate(entry: OpenRequest, timeoutMs: number): boolean {
   return performance.now() - startedAt > timeoutMs;
 }
 
-/** Answers 503 because the handler is late. */
 function answerLate(entry: OpenRequest, reply: FastifyReply, timeoutMs: number): void {
   entry.isLate = true;
   const err = new errorCodes.FST_ERR_HANDLER_TIMEOUT(timeoutMs, reply.request.routeOptions.url);

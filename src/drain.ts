@@ -7,7 +7,6 @@ import type { Listener } from './process.ts';
 
 const CRASH = 'an uncaught exception';
 
-/** How long requests in flight may take after a crash, in milliseconds. */
 const CRASH_TIMEOUT_MS = 2_000;
 
 /**

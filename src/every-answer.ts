@@ -6,7 +6,6 @@ export type Caller = Pick<
   'id' | 'clientAddress' | 'protocol' | 'headers' | 'routeOptions'
 >;
 
-/** The part of a reply that sets headers. */
 export type AnswerHeaders = Pick<FastifyReply, 'header'>;
 
 declare module 'fastify' {
@@ -17,7 +16,6 @@ declare module 'fastify' {
     pageHeaders: Record<string, string>;
     /** Counts for the rate limit, if there is one. Throws or rejects if the limit is exceeded. */
     countRequest?: (caller: Caller, reply: AnswerHeaders) => Promise<void> | undefined;
-    /** Sets the headers of every answer, and counts the request. */
     beginAnswer(caller: Caller, reply: AnswerHeaders): Promise<void> | undefined;
   }
 }

@@ -1,6 +1,5 @@
 import cluster, { type Worker } from 'node:cluster';
 
-/** How often a worker tells the primary that its event loop runs, in milliseconds. */
 const BEAT_MS = 5_000;
 
 /** A worker is blocked after this many missing beats. A time would be wrong after a suspend. */

@@ -55,7 +55,6 @@ function* cut(entry: OpenRequest): Generator<string | Buffer> {
   }
 }
 
-/** The first half of a character that needs two code units in UTF-16. */
 function isHighSurrogate(code: number): boolean {
   return code >= 0xd800 && code < 0xdc00;
 }
@@ -71,11 +70,7 @@ export function observe(entry: OpenRequest): void {
   entry.sent = sent;
 }
 
-/**
- * Cuts off the slowest readers until at most MAX_HELD is held.
- *
- * @returns an upper bound of the bytes that are still held
- */
+/** Cuts off the slowest readers above MAX_HELD. Returns a maximum of the bytes still held. */
 export function cutOffSlowest(entries: OpenRequest[]): number {
   const unread = entries.filter(({ waiting }) => waiting > 0);
   const held = sum(unread.map(countHeld));

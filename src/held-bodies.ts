@@ -13,7 +13,7 @@ export function cutOffSlowestSenders(entries: OpenRequest[]): void {
     .filter(({ request }) => !request.complete && !request.socket.destroyed)
     .map((entry) => {
       const held = countHeld(entry);
-      return { entry, held, waiting: held, progressAt: observe(entry) };
+      return { entry, held, waiting: held, progressAt: findProgress(entry) };
     });
   for (const { entry } of findSlowest(senders, MAX_HELD)) {
     entry.reply?.log.warn('The client does not send the rest of its body: it is cut off');
@@ -28,8 +28,7 @@ function countHeld({ request, reply }: OpenRequest): number {
   return Math.min(request.socket.bytesRead, length, limit);
 }
 
-/** @returns when the client last sent something, by performance.now() */
-function observe(entry: OpenRequest): number {
+function findProgress(entry: OpenRequest): number {
   const { bytesRead } = entry.request.socket;
   if (bytesRead !== entry.received) entry.receivedAt = performance.now();
   entry.received = bytesRead;

@@ -52,8 +52,7 @@ export class HttpListener implements Listener {
     net.Server.prototype.close.call(server);
     this.#localhost?.close();
     await this.#linger(ended);
-    // app.close() aborts app.stopping, runs preClose hooks, waits for all connections, then runs
-    // onClose hooks.
+    // app.close() runs preClose hooks, waits for all connections, then runs onClose hooks.
     await Promise.all([this.app.close(), this.#closeConnections(ended)]);
   }
 
@@ -76,15 +75,13 @@ export class HttpListener implements Listener {
   }
 }
 
-/** Makes the client open a new connection for its next request. */
 function askToReconnect(response: ServerResponse): void {
   if (!response.headersSent) response.setHeader('connection', 'close');
 }
 
 /**
- * `localhost` is an IPv4 and an IPv6 address. Fastify would open a second server, without what
- * plugins added to the first. Here, the first server gets the IPv6 connections too. A machine
- * without IPv6 is no error.
+ * `localhost` is also an IPv6 address, if the machine has IPv6. Fastify would open a second server
+ * for it, without what plugins added to the first. Here, the first server gets all connections.
  */
 async function listenOnIPv6(server: Server): Promise<net.Server> {
   const { port } = server.address() as net.AddressInfo;

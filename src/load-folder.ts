@@ -3,9 +3,8 @@ import autoload from '@fastify/autoload';
 import type { FastifyInstance } from 'fastify';
 
 /**
- * Loads the plugins or routes of a folder. `only` is a path below it to load alone, such as
- * /health/. A file without a default export is an error here. @fastify/autoload ignores it, so its
- * route would be a 404.
+ * Loads the files of a folder, or only those below the path `only`, such as /health/. A file that
+ * has no default export is an error: @fastify/autoload ignores it, so its route would be a 404.
  */
 export async function loadFolder(
   app: FastifyInstance,

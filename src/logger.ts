@@ -13,7 +13,6 @@ export function writeLines(lines: string): void {
   output.write(lines);
 }
 
-/** Gives the fields that every line has in addition to its own. */
 let readFields = (): object | undefined => undefined;
 
 /** Adds fields to every line from now on, such as trace ids. `read` is called for each line. */
@@ -21,10 +20,7 @@ export function addLogFields(read: () => object | undefined): void {
   readFields = read;
 }
 
-/**
- * Creates the logger of the process: JSON lines on stdout (twelve-factor XI), for Fastify and for
- * the code that runs before and after it.
- */
+/** Creates the logger of the process: JSON lines on stdout (twelve-factor XI). */
 export function createLogger(destination: DestinationStream = { write: writeLines }): Logger {
   return pino(
     {

@@ -29,9 +29,8 @@ export class OpenRequest {
   /** Bytes received on the connection, and when this number last changed. */
   received = 0;
   receivedAt = this.startedAt;
-  /** A large answer, kept until it is sent. */
+  /** A large answer, kept until it is sent, and its bytes. */
   payload: string | Buffer = '';
-  /** The size of the payload in bytes. */
   size = 0;
   /** Bytes written to the connection before the payload. */
   sentBefore = 0;
@@ -55,11 +54,7 @@ export class OpenRequests {
   readonly #open: OpenRequest[] = [];
   readonly #events = new EventEmitter();
 
-  /**
-   * Tracks a request until its answer is sent or its client has gone. Called before all hooks.
-   *
-   * @param onClose called once, at that end
-   */
+  /** Tracks a request until its answer is sent or its client has gone, then calls `onClose`. */
   begin(reply: FastifyReply, onClose: () => void): void {
     const { raw } = reply.request;
     const upgraded = this.get(raw);
@@ -104,12 +99,10 @@ export class OpenRequests {
     return [...this.#open];
   }
 
-  /** Resolves when nothing is open. */
   async waitUntilAnswered(): Promise<void> {
     while (this.#open.length > 0) await once(this.#events, 'answered');
   }
 
-  /** The open requests, as fields for the log. */
   describe(): object[] {
     return this.list().map(({ request, isUpgraded, startedAt }) => ({
       method: request.method,

@@ -7,10 +7,8 @@ const MAX_WAITING = 4 * 1024 * 1024;
 const PAUSE_MS = 1;
 const MAX_PAUSE_MS = 50;
 
-/** How long the process waits for a reader at its exit, in milliseconds. */
 const EXIT_WAIT_MS = 1_000;
 
-/** The most unwritten bytes that go to stderr at exit. */
 const MAX_ON_STDERR = 16 * 1024;
 
 /**
@@ -56,7 +54,6 @@ export class Output {
     setTimeout(() => this.#flush(), this.#pauseMs).unref();
   }
 
-  /** @returns whether everything is written */
   #tryToWrite(): boolean {
     const lines = Buffer.from(this.#lines);
     this.#lines = '';

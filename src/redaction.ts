@@ -23,10 +23,7 @@ const SUSPICIOUS = new RegExp(
 /** JSON within JSON has a backslash before its quotes. */
 const QUOTED = `\\\\"[^"]*"|"(?:[^"\\\\]|\\\\.)*"|'[^']*'`;
 
-/**
- * `password=…` or `"client_secret":"…"` in a text, and the whole line of `Authorization: …`,
- * because it has many schemes.
- */
+/** `password=…`, `"client_secret":"…"`, and the whole line of `Authorization: …`. */
 const NAMED_SECRET = new RegExp(
   `((?:authorization|cookie)\\\\?["']?[=:] ?)(?:${QUOTED}|[^\\r\\n]+)|` +
     `((?:pass|${NAMES})(?:s|[-_]?id)?\\\\?["']?[=:] ?)(?:${QUOTED}|[^\\s"',;&]+)`,
@@ -50,13 +47,9 @@ const MAX_TEXT = 8_192;
 /** How many values within one field of a line are logged. Searching them takes time. */
 const MAX_VALUES = 500;
 
-/** Replaces what is cut. */
 const CUT = '…';
 
-/**
- * The usual line of a request. It has no secret, because all its fields are known. To search it
- * would be a tenth of the request's cost.
- */
+/** The usual line of a request. It has no secret, and searching it is a tenth of its cost. */
 const REQUEST_LINE = new RegExp(
   '^{"level":30,"time":\\d+,"name":"[^"]+","pid":\\d+,"requestId":"[\\w-]+","method":"[A-Z]+",' +
     '"path":"[\\w/-]+","status":\\d+,"durationMs":[\\d.]+,"address":"[\\da-f.:]*",' +

@@ -26,7 +26,6 @@ export const CLIENT_CLOSED_REQUEST = 499;
 
 export const SWITCHING_PROTOCOLS = 101;
 
-/** The longest path that is logged, in characters. Longer ones are cut. */
 const MAX_PATH = 500;
 
 /** Logs one line for each request, at its end, instead of Fastify's two. */

@@ -1,4 +1,4 @@
-/** A client for which bytes are held in memory. */
+/** A client, and the bytes that are held for it in memory. */
 export interface Holder {
   held: number;
   /** How many of these bytes wait for the client. */

@@ -1,14 +1,9 @@
 import type { JSONWebKeySet } from 'jose';
 
-/** The limits of an answer of the issuer. */
 const TIMEOUT_MS = 2_000;
 const MAX_BYTES = 512 * 1024;
 
-/**
- * Fetches the keys of an issuer by OpenID Connect Discovery 1.0.
- *
- * @throws an error that says what is wrong with the issuer's answers
- */
+/** Fetches the keys of an issuer by OpenID Connect Discovery 1.0. Throws if an answer is wrong. */
 export async function fetchKeys(url: string): Promise<JSONWebKeySet> {
   const place = `${url.replace(/\/$/, '')}/.well-known/openid-configuration`;
   const { issuer, jwks_uri: keys } = await fetchJson(place);
@@ -28,7 +23,6 @@ function isSafe(keys: string, url: string): boolean {
   return protocol === 'https:' || (protocol === 'http:' && isLocal && url.startsWith('http:'));
 }
 
-/** @throws an error if the answer is late, too long, redirected or not JSON */
 async function fetchJson(url: string): Promise<Record<string, unknown>> {
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   const { status, body } = await fetch(url, { redirect: 'error', signal });

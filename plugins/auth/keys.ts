@@ -1,10 +1,9 @@
 import createError from '@fastify/error';
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 
-/** The age at which known keys are fetched again, in milliseconds. */
 const MAX_AGE_MS = 600_000;
 
-/** The pauses between two requests to the issuer, after a success and after a failure. */
+/** The pauses between two requests to the issuer. */
 const PAUSE_MS = 30_000;
 const FAILURE_PAUSE_MS = 2_000;
 
@@ -16,9 +15,7 @@ export class Keys {
   #known: JWTVerifyGetKey = () => Promise.reject(new errors.JWKSNoMatchingKey());
   #fetching: Promise<void> | undefined;
   #failure: Error | undefined;
-  /** When the keys may be fetched again, by performance.now(). */
   #nextAt = 0;
-  /** When the known keys are too old, by performance.now(). */
   #staleAt = Number.POSITIVE_INFINITY;
 
   constructor(fetchKeys: () => Promise<JSONWebKeySet>) {

@@ -14,7 +14,6 @@ const ALGORITHMS = 'RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA 
 /** The accepted values of a token's header `typ` (RFC 9068, 2.1), which is optional. */
 const TYPES = ['jwt', 'at+jwt', 'application/jwt', 'application/at+jwt'];
 
-/** The accepted difference between the issuer's clock and ours, in seconds. */
 const CLOCK_SKEW_S = 5;
 
 /** How many keys are tried for a token that names no key. Each takes a third of a millisecond. */
@@ -24,14 +23,10 @@ export interface User {
   /** The claim `sub`: unique at the issuer, and never given to another user. */
   id: string;
   scopes: string[];
-  /** All claims of the token. */
   claims: JWTPayload;
 }
 
-/**
- * Checks a token and gives its user. Rejects with an error that says why the token is not valid, or
- * with the error of `keys`.
- */
+/** Rejects with an error that says why the token is not valid, or with the error of `keys`. */
 export async function verifyToken(
   token: string,
   keys: Keys,

@@ -20,7 +20,6 @@ type Reason = [string, ErrorOptions?];
 const Failed = createError<Reason>('BACKING_APP_FAILED', 'The backing app failed: %s', 502);
 const Late = createError<Reason>('BACKING_APP_LATE', 'The backing app is late: %s', 504);
 
-/** Sends requests to another app. */
 export class BackingAppClient {
   /** The name of this app in the Via header (RFC 9110, 7.6.3), the same in all its processes. */
   readonly pseudonym: string;
@@ -47,11 +46,10 @@ export class BackingAppClient {
   /**
    * Sends GET `path` to the other app, and checks the answer against the schema.
    *
-   * @param path the path below BACKING_APP_URL, with the query
+   * @param path below BACKING_APP_URL, with the query
    * @param authorization replaces the credentials of BACKING_APP_URL; give
    * `request.headers.authorization` to pass on the caller's token
-   * @throws an error with status code 503 if no app is attached, 504 if it is late, 502 if it fails
-   * in another way
+   * @throws an error with status code 503 without an attached app, 504 if it is late, or else 502
    */
   async get<Schema extends TSchema>(
     path: string,

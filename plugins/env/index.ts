@@ -20,17 +20,12 @@ declare module 'fastify' {
 }
 
 export interface EnvironmentOptions {
-  /** The default is process.env. */
   environment?: NodeJS.ProcessEnv;
   /** Folders whose files may export `settings`. */
   folders?: URL[];
 }
 
-/**
- * Checks the environment and decorates the app with it.
- *
- * @throws {EnvironmentError} that lists every problem
- */
+/** Adds the checked environment as `app.config`, or throws an EnvironmentError. */
 export default fp(
   async (app, { environment = process.env, folders = [PLUGINS] }: EnvironmentOptions) => {
     const properties = await gatherSettings(folders);
@@ -85,10 +80,7 @@ function readValues(environment: NodeJS.ProcessEnv, properties: TProperties) {
   return Object.fromEntries(values);
 }
 
-/**
- * Does not coerce values. It runs once, so it neither checks the schema itself nor optimizes its
- * code: that would take a tenth of the start.
- */
+/** Checking the schema itself, or optimizing code that runs once, takes a tenth of the start. */
 function createSettingsAjv(): Ajv {
   return new Ajv({
     allErrors: true,

@@ -1,15 +1,13 @@
 import type { Network } from './networks.ts';
 
-/** The window in which requests are counted, in milliseconds. */
 export const WINDOW_MS = 60_000;
 
 /** How many clients below the limit are kept in memory, which takes about ten megabytes. */
 const MAX_CLIENTS = 100_000;
 
 export interface Allowance {
-  /** Requests that are left in the window. Below 0 if the limit is exceeded. */
+  /** Below 0 if the limit is exceeded. */
   remaining: number;
-  /** Milliseconds until the window ends. */
   resetMs: number;
 }
 
@@ -28,7 +26,6 @@ export class Counter {
     this.#max = max;
   }
 
-  /** @param now by performance.now() */
   count(networks: Network[], now = performance.now()): Allowance {
     if (now >= this.#endsAt) this.#begin(now);
     let remaining = Number.POSITIVE_INFINITY;

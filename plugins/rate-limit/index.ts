@@ -61,7 +61,6 @@ export default fp(
   { name: 'rate-limit' },
 );
 
-/** @throws an error with status code 429 if nothing is left */
 function limit(max: number, { remaining, resetMs }: Allowance, reply: AnswerHeaders): void {
   const seconds = Math.ceil(resetMs / 1_000);
   reply.header('ratelimit-limit', `${max}`);

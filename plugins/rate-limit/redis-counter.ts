@@ -7,11 +7,7 @@ import type { Network } from './networks.ts';
 /** Redis is back after this time without a failure, in milliseconds: it may fail now and then. */
 const BACK_AFTER_MS = 1_000;
 
-/**
- * Counts in Redis for all processes. If Redis fails, counts in `local`.
- *
- * @param max the most requests of one client in a window
- */
+/** Counts in Redis for all processes. If Redis fails, counts in `local`. `max` is for a window. */
 export function createRedisCounter(redis: Redis, max: number, local: Counter, log: Log) {
   let failedAt: number | undefined;
   const fail = (error: Error & { previousErrors?: Error[] }) => {

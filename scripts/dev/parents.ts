@@ -1,6 +1,5 @@
 import { spawnSync } from 'node:child_process';
 
-/** How often the parents are checked, in milliseconds. */
 const CHECK_EVERY_MS = 500;
 
 /** Calls back when npm, or the shell in which npm runs this script, has ended. */

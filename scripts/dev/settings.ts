@@ -4,12 +4,10 @@ import { parseEnv } from 'node:util';
 /** The settings of development. `.env` overrides `.env.example`; the environment overrides both. */
 export const SETTINGS = ['.env.example', '.env'];
 
-/** The files of SETTINGS that exist. */
 export function listSettings(): string[] {
   return SETTINGS.filter((file) => existsSync(file));
 }
 
-/** The environment of the app in development. */
 export function readEnvironment(): NodeJS.ProcessEnv {
   const files = listSettings().map((file) => parseEnv(readFileSync(file, 'utf8')));
   return Object.assign({}, ...files, process.env);

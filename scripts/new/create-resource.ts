@@ -14,10 +14,9 @@ const SOURCE_NAMES: Names = { plural: 'sample-things', singular: 'sample-thing' 
 const BIOME = path.join(ROOT, 'node_modules/@biomejs/biome/bin/biome');
 
 /**
- * Writes a resource with its table and its test. Writes nothing if it fails.
+ * Writes a resource with its table and its test, or throws and writes nothing.
  *
  * @returns lines with its names and the new files
- * @throws an error that says why the name does not work
  */
 export function createResource(plural: string, singular?: string): string[] {
   const names = readNames(plural, singular);
@@ -27,7 +26,6 @@ export function createResource(plural: string, singular?: string): string[] {
   return [`${names.plural}, singular ${names.singular}:`, ...files.keys()];
 }
 
-/** The text of each file by its path. */
 function renderFiles(names: Names): Map<string, string> {
   const { plural } = names;
   const sources = [
@@ -45,7 +43,6 @@ function nameTime(): string {
   return new Date().toISOString().replaceAll(/[-:]|\..*/g, '');
 }
 
-/** Replaces the names and the paths of imports. */
 function render(source: string, names: Names): string {
   const text = readFileSync(path.join(SOURCE, source), 'utf8');
   const [clash] = findClashes(text, SOURCE_NAMES, names);

@@ -28,14 +28,10 @@ export const SQL_WORDS =
   tablesample then to trailing true union unique user using variadic verbose when where window
   with`.split(/\s+/);
 
-/** The names that JavaScript defines: Map, Date, Promise and others. */
+/** Map, Date, Promise and others. */
 const LANGUAGE_NAMES: string[] = runInNewContext('Object.getOwnPropertyNames(globalThis)');
 
-/**
- * Checks the names of a resource, and derives the singular if it is not given.
- *
- * @throws an error that says what is wrong and what is expected
- */
+/** Checks the names of a resource, or throws. Derives the singular if it is not given. */
 export function readNames(plural: string, given?: string): Names {
   checkForm(plural);
   const singular = given ?? deriveSingular(plural);
@@ -78,10 +74,7 @@ function checkWords({ plural, singular }: Names): void {
   }
 }
 
-/**
- * Replaces names in all their forms: as a URL, a table, a variable, a type, an error code, and in a
- * sentence.
- */
+/** Replaces names in all their forms, such as a table, a type and an error code. */
 export function rename(text: string, from: Names, to: Names): string {
   const parts = ['plural', 'singular'] as const;
   const names = parts.flatMap((part) =>
@@ -93,10 +86,7 @@ export function rename(text: string, from: Names, to: Names): string {
   return text.replace(pattern, (old) => renamed.get(old) as string);
 }
 
-/**
- * Finds names that the code would have twice after renaming. A resource `types` would define a
- * second `Type`.
- */
+/** Finds names that the code would have twice. A resource `types` would have a second `Type`. */
 export function findClashes(code: string, from: Names, to: Names): string[] {
   const words = Array.from(
     code.replace(TEXT, '').matchAll(/(?<![.\w])[A-Za-z]\w*/g),

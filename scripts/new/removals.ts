@@ -2,7 +2,7 @@
 export interface Removal {
   /** The name in `npm run new app NAME without redis`. */
   name: string;
-  /** The names of the capabilities that must be removed before. */
+  /** The capabilities that must be removed before. */
   after: string[];
   commands: string[];
 }
@@ -12,11 +12,7 @@ const HEADING = '\n## Remove what you do not need\n';
 /** `name`, what it is (after `other`), one or more `command`. */
 const ROW = /^\| `([a-z][a-z0-9-]*)` \| (.+?) \| (`.+`.*) \|$/;
 
-/**
- * Reads the rows of the README's table.
- *
- * @throws an error that shows a row of another form
- */
+/** Reads the rows of the README's table. Throws at a row of another form. */
 export function readRemovals(readme: string): Removal[] {
   const [section = ''] = readme.split(HEADING)[1]?.split('\n## ') ?? [];
   const [, , ...rows] = section.split('\n').filter((line) => line.startsWith('|'));
@@ -38,9 +34,7 @@ function findCode(text: string): string[] {
 
 /**
  * Picks the removals of these names, and of those that must be removed before, in the order of the
- * table.
- *
- * @throws an error that lists all names, if one of the given names is unknown
+ * table. Throws if a name is unknown.
  */
 export function pickRemovals(removals: Removal[], names: string[]): Removal[] {
   const picked = new Set<string>();
@@ -59,7 +53,6 @@ function describeUnknown(name: string, removals: Removal[]): string {
   return `"${name}" cannot be removed. These can: ${names}.`;
 }
 
-/** The README without the rows of the removed capabilities. */
 export function removeRows(readme: string, removed: Removal[]): string {
   const isRemoved = (line: string) =>
     removed.some(({ name }) => line.startsWith(`| \`${name}\` |`));

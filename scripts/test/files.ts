@@ -4,14 +4,9 @@ import path from 'node:path';
 /** Matches a test that runs the built app. */
 const RUNS_BUILD = /\b(start|spawn)Process\(|\bcopyBuild\(|services\//;
 
-/** The files that the build reads. */
 const SOURCES = '{package.json,tsconfig*.json,scripts/build.ts,{src,plugins,routes,jobs}/**/*.*}';
 
-/**
- * Finds the test files of paths, folders and globs, each once.
- *
- * @throws an error that names a path without tests
- */
+/** Finds the test files of paths, folders and globs, each once. Throws at a path without tests. */
 export function findTests(patterns: string[]): string[] {
   const files = patterns.flatMap((pattern) => {
     const found = globSync(isFolder(pattern) ? `${pattern}/**/*.test.ts` : pattern);
