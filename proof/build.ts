@@ -44,6 +44,6 @@ function build(): string {
     shell: true,
   });
   if (status !== 0)
-    throw new Error('The app could not be built: see what npm run build says above');
+    throw new Error('The app could not be built: see the output of npm run build above');
   return target;
 }

@@ -89,7 +89,7 @@ async function proveRequire(postgres: PostgresServer): Promise<string> {
   for (const name of ['pg', 'fastify', 'pino'])
     assert(
       files.some((file) => file.includes(`/node_modules/${name}/`)),
-      `it does not see ${name}`,
+      `${name} is not recorded`,
     );
   return `${files.length} files`;
 }

@@ -19,14 +19,14 @@ const STOP_MS = 60_000;
 export async function proveLog(tally: Tally): Promise<void> {
   for (const workers of ['1', '2'])
     await tally.check(`The app serves while nobody reads its log, WEB_CONCURRENCY=${workers}`, () =>
-      standStill(workers),
+      proveUnreadLog(workers),
     );
   const isRoot = process.getuid?.() === 0;
   if (isRoot) await tally.check('The app serves while its log is on a full disk', fillDisk);
   else console.log('skipped A log on a full disk: only root mounts a tmpfs');
 }
 
-async function standStill(workers: string): Promise<string> {
+async function proveUnreadLog(workers: string): Promise<string> {
   const port = await findPort();
   const app = start(port, 'pipe', workers);
   await waitUntilServed(port);

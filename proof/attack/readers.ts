@@ -15,18 +15,18 @@ const MAX_RISE_MIB = 250;
 const GONE_MS = 60_000;
 
 /** How much the slow client reads at a time, and its pause between reads in milliseconds. */
-const SIP_BYTES = 256 * 1024;
+const READ_BYTES = 256 * 1024;
 const REST_MS = 500;
 
 /** Requests large pages without reading them, beside a slow but steady client. */
 export async function proveReaders(tally: Tally): Promise<void> {
   await tally.check(
     `The app serves while ${READERS} clients request 4 MB each and stop reading`,
-    standStill,
+    proveStoppedReaders,
   );
 }
 
-async function standStill(): Promise<string> {
+async function proveStoppedReaders(): Promise<string> {
   const port = await findPort();
   await using app = new RunningProcess(
     process.execPath,
@@ -58,9 +58,9 @@ async function standStill(): Promise<string> {
   const goneMs = performance.now() - startedAt;
   const left = readers.filter(({ destroyed }) => !destroyed).length;
   for (const reader of readers) reader.destroy();
-  assert.equal(left, 0, `${left} are still there after a minute`);
+  assert.equal(left, 0, `${left} are still connected after a minute`);
   assert.ok(most <= MAX_RISE_MIB, `The memory rose by ${most} MiB`);
-  assert.ok((await slow) > PAGE_BYTES, 'The slow reader did not get all');
+  assert.ok((await slow) > PAGE_BYTES, 'The slow client did not get everything');
   const figures = `${most} MiB more at most, all gone after ${Math.round(goneMs / 1_000)} s`;
   return `${figures}, others served within ${Math.round(slowestMs)} ms, a slow reader got all`;
 }
@@ -84,12 +84,12 @@ async function readSlowly(port: number): Promise<number> {
   const socket = connect(port, '127.0.0.1');
   socket.write('GET /page HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
   let read = 0;
-  let sip = 0;
+  let sinceRest = 0;
   for await (const chunk of socket) {
     read += chunk.length;
-    sip += chunk.length;
-    if (sip < SIP_BYTES) continue;
-    sip = 0;
+    sinceRest += chunk.length;
+    if (sinceRest < READ_BYTES) continue;
+    sinceRest = 0;
     await sleep(REST_MS);
   }
   return read;

@@ -40,7 +40,7 @@ async function sweep(workers: string): Promise<string> {
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
   const failed = endings.filter(({ code }) => code !== 0);
-  assert.deepEqual(failed, [], 'Some ended with another code');
+  assert.deepEqual(failed, [], 'Some boots ended with another code');
   const times = endings.map(({ ms }) => Math.round(ms)).sort((one, other) => one - other);
   const [half, most, all] = [0.5, 0.9, 1].map((part) => times[Math.ceil(times.length * part) - 1]);
   const figures = `half of them within ${half} ms, 90 % within ${most} ms, all within ${all} ms`;

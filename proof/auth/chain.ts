@@ -38,7 +38,7 @@ export async function proveChain(
     }
     assert.deepEqual(answers, expected);
     for (const { process } of [first, app])
-      assert(!process.lines.some((line) => line.includes(token)), 'the log has the token');
+      assert(!process.lines.some((line) => line.includes(token)), 'the log contains the token');
   }
 }
 

@@ -112,7 +112,7 @@ async function waitForOk(app: RunningApp, authorization: string): Promise<void> 
     const [status] = (await ask(app, '/me', authorization)).challenge;
     if (status === 200) return;
     assert.equal(status, 503);
-    assert(performance.now() < deadline, 'the issuer is back, and still not asked');
+    assert(performance.now() < deadline, 'the issuer is back, but is not asked');
     await sleep(100);
   }
 }

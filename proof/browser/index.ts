@@ -105,13 +105,16 @@ async function proveDocs(browser: Browser, app: RunningApp, look: Look): Promise
 async function proveColours(page: Page, { colorScheme }: Look): Promise<void> {
   const colour: string = await page.evaluate('getComputedStyle(document.body).backgroundColor');
   const brightness = Math.max(...colour.match(/\d+/g)!.slice(0, 3).map(Number));
-  assert.equal(brightness < 128 ? 'dark' : 'light', colorScheme, `its background is ${colour}`);
+  assert.equal(brightness < 128 ? 'dark' : 'light', colorScheme, `the background is ${colour}`);
 }
 
 /** Nothing is wider than the window. */
 async function proveLayout(page: Page, { viewport }: Look): Promise<void> {
   const width: number = await page.evaluate('document.documentElement.scrollWidth');
-  assert(width <= viewport.width, `it is ${width} pixels wide in a window of ${viewport.width}`);
+  assert(
+    width <= viewport.width,
+    `the page is ${width} pixels wide in a window of ${viewport.width}`,
+  );
 }
 
 /**

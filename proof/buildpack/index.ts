@@ -51,7 +51,7 @@ async function build(install: string, searched: string[], node: string): Promise
   await expectSuccess(folder, 'npm prune --omit=dev', installing);
   assert(
     !existsSync(path.join(folder, 'node_modules/typescript')),
-    'the tools of development are pruned',
+    'development dependencies are pruned',
   );
   return { folder, path: `${node}:/usr/bin:/bin`, procfile: readProcfile(folder) };
 }
@@ -98,6 +98,6 @@ async function proveUnwritable({ folder }: Slug): Promise<void> {
   for (const file of ['dist/new', 'package.json']) {
     const args = ['-c', `echo >> ${path.join(folder, file)}`];
     const { code } = await new RunningProcess('/bin/sh', args, { folder, user: pickUser() }).ended;
-    assert.notEqual(code, 0, `${file} can be written`);
+    assert.notEqual(code, 0, `${file} is writable`);
   }
 }

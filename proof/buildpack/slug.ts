@@ -44,7 +44,7 @@ export async function provePass(slug: Slug, postgres: PostgresServer): Promise<s
   web.signal('SIGTERM');
   assert.deepEqual(await web.ended, { code: 0, signal: null });
   for (const line of web.lines) assert.equal(typeof JSON.parse(line).msg, 'string', line);
-  return `released, a note's life, ${web.lines.length} lines of JSON, exit code 0`;
+  return `released, a note created to deleted, ${web.lines.length} lines of JSON, exit code 0`;
 }
 
 /** Runs the Procfile's command without a shell. */

@@ -18,5 +18,5 @@ export async function prove(tally: Tally): Promise<void> {
 
 function run(command: string): void {
   const { status } = spawnSync(command, { cwd: ROOT, stdio: 'inherit', shell: true });
-  if (status !== 0) throw new Error(`It ended with ${status}`);
+  if (status !== 0) throw new Error(`The tests ended with ${status}`);
 }

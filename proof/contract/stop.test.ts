@@ -80,7 +80,7 @@ test('After SHUTDOWN_DELAY_MS, only answers that began are completed', async (t)
   await waitForClosedPort(web.url);
   web.write('end');
   t.equal(await text(response), 'begin');
-  t.equal(await web.exited, 0, 'its client thinks that the connection is kept');
+  t.equal(await web.exited, 0, 'the client keeps its idle connection');
 });
 
 test('Connections without a complete request do not delay the end', async (t) => {

@@ -50,55 +50,44 @@ test('The twelve factors', async (t) => {
   const prove = (factor: string, done: string, run: (t: Test) => Promise<string>) =>
     t.test(`${factor}: ${done}`, async (t) => void table.push([factor, done, await run(t)]));
 
-  await prove(
-    'I Codebase',
-    'two deploys of one build, told apart by their environment',
-    async (t) => {
-      const trusting = await startBuild({ ...onA, TRUST_PROXY: 'loopback' });
-      const wary = await startBuild({ ...onA, TRUST_PROXY: '10.0.0.0/8' });
-      const answer = await describe(trusting, '/');
-      t.strictSame(answer, await describe(wary, '/'));
-      t.match(answer, { status: 200, body: { name: manifest.name, version: manifest.version } });
-      await stop(t, trusting, wary);
-      t.match([trusting, wary].map(findRequest), [{ address: CLIENT }, { address: '127.0.0.1' }]);
-      return `both answer as ${manifest.name} ${manifest.version}; the client is ${CLIENT} to one, 127.0.0.1 to the other`;
-    },
-  );
+  await prove('I Codebase', 'two deploys of one build, with different environments', async (t) => {
+    const trusting = await startBuild({ ...onA, TRUST_PROXY: 'loopback' });
+    const wary = await startBuild({ ...onA, TRUST_PROXY: '10.0.0.0/8' });
+    const answer = await describe(trusting, '/');
+    t.strictSame(answer, await describe(wary, '/'));
+    t.match(answer, { status: 200, body: { name: manifest.name, version: manifest.version } });
+    await stop(t, trusting, wary);
+    t.match([trusting, wary].map(findRequest), [{ address: CLIENT }, { address: '127.0.0.1' }]);
+    return `both answer as ${manifest.name} ${manifest.version}; one sees the client ${CLIENT}, the other 127.0.0.1`;
+  });
 
-  await prove(
-    'II Dependencies',
-    'beside dist/ only the packages that package.json declares',
-    async (t) => {
-      const folder = await copyBuild(t);
-      const declared = Object.keys(manifest.dependencies);
-      await linkPackages(folder, declared);
-      const environment = {
-        ...onA,
-        REDIS_URL: 'redis://127.0.0.1:1',
-        BACKING_APP_URL: 'http://127.0.0.1:1',
-      };
-      const web = await start({ entry: 'web', environment, folder });
-      for (const file of ['/', '/openapi.json', '/health/ready', '/nowhere'])
-        t.ok((await describe(web, file)).status !== 500, file);
-      await writeFiles(folder, {
-        'dist/routes/needy/index.js': `import '${declared[0]}'; export default async () => {};`,
-      });
-      await stop(t, await start({ entry: 'web', environment, folder }));
-      await linkPackages(folder, declared.slice(1));
-      const lacking = await startProcess(t, { entry: 'web', environment, folder });
-      t.not(await lacking.exited, 0);
-      t.match(
-        JSON.stringify([lacking.lines, lacking.noise]),
-        `Cannot find package '${declared[0]}'`,
-      );
-      await stop(t, web);
-      return `it serves with ${declared.length} packages, and a route that needs one does not start without`;
-    },
-  );
+  await prove('II Dependencies', 'dist/ with the packages of package.json alone', async (t) => {
+    const folder = await copyBuild(t);
+    const declared = Object.keys(manifest.dependencies);
+    await linkPackages(folder, declared);
+    const environment = {
+      ...onA,
+      REDIS_URL: 'redis://127.0.0.1:1',
+      BACKING_APP_URL: 'http://127.0.0.1:1',
+    };
+    const web = await start({ entry: 'web', environment, folder });
+    for (const file of ['/', '/openapi.json', '/health/ready', '/nowhere'])
+      t.ok((await describe(web, file)).status !== 500, file);
+    await writeFiles(folder, {
+      'dist/routes/needy/index.js': `import '${declared[0]}'; export default async () => {};`,
+    });
+    await stop(t, await start({ entry: 'web', environment, folder }));
+    await linkPackages(folder, declared.slice(1));
+    const lacking = await startProcess(t, { entry: 'web', environment, folder });
+    t.not(await lacking.exited, 0);
+    t.match(JSON.stringify([lacking.lines, lacking.noise]), `Cannot find package '${declared[0]}'`);
+    await stop(t, web);
+    return `the app serves with ${declared.length} packages; without one of them it does not start`;
+  });
 
   await prove(
     'III Config',
-    'files named .env beside it, another variable, a bad variable',
+    '.env files in its folder, another variable, a bad variable',
     async (t) => {
       const folder = await copyBuild(t);
       await writeFiles(folder, { '.env': 'PORT=http\n', '.env.production': 'PORT=http\n' });
@@ -112,13 +101,13 @@ test('The twelve factors', async (t) => {
       t.equal(await bad.exited, 1);
       t.match(bad.lines, [{ level: 60, msg: /^ {2}PORT is /m }]);
       await stop(t, web);
-      return 'the files are not read; the bad variable is named, exit code 1';
+      return '.env files are not read; the bad variable is named, exit code 1';
     },
   );
 
   await prove(
     'IV Backing services',
-    'one database exchanged for another, and back, by DATABASE_URL',
+    'another database attached by DATABASE_URL, and the first one again',
     async (t) => {
       const visits: number[] = [];
       for (const environment of [onA, onB, onA]) {
@@ -140,35 +129,31 @@ test('The twelve factors', async (t) => {
       web = await startBuild({ ...onA, PORT });
       await poll(async () => (await describe(web, '/health/ready')).status === 200);
       t.strictSame(await listFiles(build), before);
-      return `ready after the release; its ${before.length} files and folders are as before`;
+      return `ready after the release; its ${before.length} files and folders are unchanged`;
     },
   );
 
-  await prove(
-    'VI Processes',
-    'a write through a process that is killed, read through another',
-    async (t) => {
-      const first = await startFixture(onA);
-      fixture = await startFixture({ ...onA, SHUTDOWN_DELAY_MS: '100' });
-      const visits = [await countVisit(first), await countVisit(fixture)];
-      first.signal('SIGKILL');
-      t.equal(await first.exited, 'SIGKILL');
-      visits.push(await countVisit(fixture));
-      t.strictSame(visits, [3, 4, 5]);
-      return `visits counted: ${visits.join(', ')}`;
-    },
-  );
+  await prove('VI Processes', 'a write by a process that is killed, read by another', async (t) => {
+    const first = await startFixture(onA);
+    fixture = await startFixture({ ...onA, SHUTDOWN_DELAY_MS: '100' });
+    const visits = [await countVisit(first), await countVisit(fixture)];
+    first.signal('SIGKILL');
+    t.equal(await first.exited, 'SIGKILL');
+    visits.push(await countVisit(fixture));
+    t.strictSame(visits, [3, 4, 5]);
+    return `visits counted: ${visits.join(', ')}`;
+  });
 
   await prove(
     'VII Port binding',
-    'HTTP asked on PORT, without a server in front; PORT given to two',
+    'HTTP requests on PORT, without a server in front; the same PORT for two processes',
     async (t) => {
       t.equal(web.url, `http://127.0.0.1:${PORT}`);
       t.equal((await describe(web, '/')).status, 200);
       const second = await startBuild({ ...onA, PORT });
       t.equal(await second.exited, 1);
       t.match(second.lines.at(-1), { msg: `Port ${PORT} is taken by another process` });
-      return '200 from the process itself; the second ends with 1 and says why';
+      return '200 from the process itself; the second one ends with 1 and the reason';
     },
   );
 
@@ -230,7 +215,7 @@ test('The twelve factors', async (t) => {
     },
   );
 
-  await prove('XI Logs', 'stdout and stderr of every process that was started here', async (t) => {
+  await prove('XI Logs', 'stdout and stderr of each process of this test', async (t) => {
     const lines = everything.flatMap(({ lines }) => lines);
     t.strictSame(
       everything.flatMap(({ noise }) => noise),
@@ -239,13 +224,13 @@ test('The twelve factors', async (t) => {
     t.ok(
       lines.every(({ level, time, pid, msg }) => level && time && pid && typeof msg === 'string'),
     );
-    t.strictSame(await listFiles(build), before, 'no log was written to a file');
+    t.strictSame(await listFiles(build), before, 'no log file was written');
     return `${everything.length} processes, ${lines.length} lines, each a JSON object on stdout`;
   });
 
   await prove(
     'XII Admin processes',
-    'release beside the running app, of its build and its environment',
+    'release while the app runs, with the same build and environment',
     async (t) => {
       const release = await startBuild(onA, 'release');
       t.equal(await release.exited, 0);

@@ -14,14 +14,14 @@ const serve = { how: 'serve' } as const;
 const platform = { how: 'platform' } as const;
 
 /** Copies share the packages of the original. */
-const PACKAGES = 'it would change the packages that the copies share';
+const PACKAGES = 'it would change the shared packages';
 /** They take minutes, and .ci/run runs them from a fresh clone. */
 const LONG = 'it takes minutes, on a fresh clone';
 
 const inCi = (says: RegExp, reason: string) =>
   ({ how: 'elsewhere', file: '.ci/run', says, reason }) as const;
 const inTest = (file: string, says: RegExp) =>
-  ({ how: 'elsewhere', file, says, reason: 'a test of it is there' }) as const;
+  ({ how: 'elsewhere', file, says, reason: 'it has a test' }) as const;
 const inUpdating = {
   how: 'elsewhere',
   file: 'proof/updating/index.ts',
@@ -59,7 +59,7 @@ export const TREATMENTS: [RegExp, Treatment][] = [
   [/^npm run new( app.*)?$/, inTest('proof/contract/new-app.test.ts', /'app', /)],
   [
     /^npm run check$/,
-    inCi(/^twice npm test$(.*\n)*npm run lint\nnpm run typecheck$/m, 'its parts are'),
+    inCi(/^twice npm test$(.*\n)*npm run lint\nnpm run typecheck$/m, 'its parts run there'),
   ],
   [/^npm run test:services$/, inCi(/^twice npm run test:services$/m, LONG)],
   [
@@ -78,7 +78,7 @@ export const TREATMENTS: [RegExp, Treatment][] = [
       how: 'elsewhere',
       file: 'proof/removal/index.ts',
       says: /readRemovals/,
-      reason: 'it takes a part away',
+      reason: 'it removes a part',
     },
   ],
   [/^git push /, platform],

@@ -70,7 +70,7 @@ async function proveCommands(tally: Tally, folder: string): Promise<void> {
 /** @returns how it was checked, if it was not run */
 async function proveCommand(folder: string, command: string): Promise<string | undefined> {
   const treatment = findTreatment(command);
-  assert(treatment, 'it is neither run nor has a reason why not: see proof/docs/commands.ts');
+  assert(treatment, 'the command is unknown: add it to proof/docs/commands.ts');
   if (treatment.how === 'run') await expectSuccess(folder, command);
   if (treatment.how === 'serve') await serve(folder, command, async () => {});
   if (treatment.how === 'elsewhere') return proveElsewhere(treatment);
@@ -87,6 +87,6 @@ function proveMarks(found: { page: string; command: string; marked: boolean }[])
 
 function proveElsewhere({ file, says, reason }: Extract<Treatment, { how: 'elsewhere' }>): string {
   const files = globSync(file, { cwd: ROOT }).filter((name) => says.test(read(ROOT, name)));
-  assert(files.length > 0, `it should be run by ${file}, which does not say ${says}`);
+  assert(files.length > 0, `${file} should run it, but does not contain ${says}`);
   return `run by ${files.join(', ')}: ${reason}`;
 }

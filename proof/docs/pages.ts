@@ -46,7 +46,7 @@ export function proveFiles(folder: string, page: string): string {
   const missing = [...names].filter(
     (name) => !(name in ABSENT) && !CIDR.test(name) && !isThere(folder, page, name),
   );
-  assert(missing.length === 0, `not there: ${missing.join(', ')}`);
+  assert(missing.length === 0, `these files do not exist: ${missing.join(', ')}`);
   return [...names].join(', ');
 }
 

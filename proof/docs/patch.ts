@@ -26,7 +26,7 @@ function replaceLines(file: string, change: string[]): void {
   const old = pickLines(change, '-');
   const parts = text.split(old);
   if (parts.length !== 2)
-    throw new Error(`${parts.length - 1} times in ${file}, and not once:\n${old}`);
+    throw new Error(`found ${parts.length - 1} times instead of once in ${file}:\n${old}`);
   writeFileSync(file, parts.join(pickLines(change, '+')));
 }
 

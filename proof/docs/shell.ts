@@ -46,7 +46,10 @@ export async function expectSuccess(
   environment?: NodeJS.ProcessEnv,
 ): Promise<string> {
   const { code, output } = await runCommand(folder, command, environment);
-  assert(code === 0, `it ended with ${code}:\n${output.split('\n').slice(-40).join('\n')}`);
+  assert(
+    code === 0,
+    `the command ended with ${code}:\n${output.split('\n').slice(-40).join('\n')}`,
+  );
   return output;
 }
 
@@ -103,7 +106,7 @@ async function waitUntilReady(
   const deadline = performance.now() + READY_TIMEOUT_MS;
   while (!(await isReady(url))) {
     if (child.exitCode !== null || performance.now() > deadline)
-      throw new Error(`It is not ready:\n${output()}`);
+      throw new Error(`The server is not ready:\n${output()}`);
     await sleep(100);
   }
 }

@@ -119,7 +119,7 @@ async function proveSlow(start: StartFixture, signalsAtMs: number[]): Promise<st
   assert.equal(body, `{"ms":${SLOW_MS}}`);
   assert.equal(headers.connection, 'close');
   assert.deepEqual(await fixture.process.ended, { code: 0, signal: null });
-  return `answered whole, exit 0 after another ${Math.round(performance.now() - answeredAt)} ms`;
+  return `complete answer, exit 0 another ${Math.round(performance.now() - answeredAt)} ms later`;
 }
 
 /** Each output line is a log line: there is no warning of Node. */
@@ -149,7 +149,7 @@ async function proveStream(start: StartFixture): Promise<string> {
     Array.from({ length: 30 }, (_, line) => `${line}`),
   );
   assert.deepEqual(await fixture.process.ended, { code: 0, signal: null });
-  return `all lines came, exit 0 after another ${Math.round(performance.now() - answeredAt)} ms`;
+  return `all lines received, exit 0 another ${Math.round(performance.now() - answeredAt)} ms later`;
 }
 
 async function proveUpload(start: StartFixture): Promise<void> {
@@ -197,9 +197,7 @@ async function proveLateRequests(start: StartFixture): Promise<string> {
     }
     return 'answered on a new connection and on an idle one';
   }
-  throw new Error(
-    `${ROUNDS} times, the requests did not get out in time: this machine is too busy`,
-  );
+  throw new Error(`${ROUNDS} times, the requests were sent too late: this machine is too busy`);
 }
 
 async function proveIdleConnections(start: StartFixture): Promise<string> {
@@ -240,7 +238,7 @@ async function proveHungHandler(start: StartFixture): Promise<string> {
   assert.equal(requests.length, 1);
   const { method, path, ageMs } = requests[0];
   assert.deepEqual({ method, path }, { method: 'GET', path: '/hang' });
-  assert.ok(ageMs >= 1_500, `It was open for ${ageMs} ms`);
+  assert.ok(ageMs >= 1_500, `The request was open for ${ageMs} ms`);
   return `exit 1 and a log line: ${JSON.stringify(requests)}`;
 }
 

@@ -7,12 +7,12 @@ export interface BadEnvironment {
   /** Texts that must not be printed. */
   secrets?: string[];
   /** Texts that have to be printed too. */
-  said?: string[];
+  printed?: string[];
 }
 
 export const environments: BadEnvironment[] = [
-  { environment: { PORT: 'http' }, named: ['PORT'], said: ['65535'] },
-  { environment: { PORT: '65536' }, named: ['PORT'], said: ['65535'] },
+  { environment: { PORT: 'http' }, named: ['PORT'], printed: ['65535'] },
+  { environment: { PORT: '65536' }, named: ['PORT'], printed: ['65535'] },
   { environment: { PORT: '-1' }, named: ['PORT'] },
   { environment: { PORT: '5000.5' }, named: ['PORT'] },
   { environment: { PORT: '0x1388' }, named: ['PORT'] },
@@ -20,26 +20,26 @@ export const environments: BadEnvironment[] = [
   { environment: { PORT: '5000;rm -rf /' }, named: ['PORT'] },
   { environment: { HOST: 'http://localhost' }, named: ['HOST'] },
   { environment: { HOST: 'local host' }, named: ['HOST'] },
-  { environment: { LOG_LEVEL: 'verbose' }, named: ['LOG_LEVEL'], said: ['debug'] },
-  { environment: { LOG_LEVEL: 'INFO' }, named: ['LOG_LEVEL'], said: ['info'] },
+  { environment: { LOG_LEVEL: 'verbose' }, named: ['LOG_LEVEL'], printed: ['debug'] },
+  { environment: { LOG_LEVEL: 'INFO' }, named: ['LOG_LEVEL'], printed: ['info'] },
   {
     environment: { DATABASE_URL: undefined },
     named: ['DATABASE_URL'],
-    said: ['npm run dev', 'heroku addons:create heroku-postgresql'],
+    printed: ['npm run dev', 'heroku addons:create heroku-postgresql'],
   },
-  { environment: { DATABASE_URL: '' }, named: ['DATABASE_URL'], said: ['npm run dev'] },
+  { environment: { DATABASE_URL: '' }, named: ['DATABASE_URL'], printed: ['npm run dev'] },
   { environment: { DATABASE_URL: '   ' }, named: ['DATABASE_URL'] },
   {
     environment: { DATABASE_URL: 'mysql://root:hunter2secret@db.example/app' },
     named: ['DATABASE_URL'],
     secrets: ['hunter2secret', 'db.example'],
-    said: ['postgres://', 'postgresql://', 'pglite:'],
+    printed: ['postgres://', 'postgresql://', 'pglite:'],
   },
   {
     environment: { DATABASE_URL: 'postgres://app:p%zzword#1@db.example/app' },
     named: ['DATABASE_URL'],
     secrets: ['p%zzword', 'db.example'],
-    said: ['percent-encoded'],
+    printed: ['percent-encoded'],
   },
   {
     environment: { DATABASE_URL: 'postgres://app:top secret@db.example/app' },
@@ -57,7 +57,7 @@ export const environments: BadEnvironment[] = [
     named: ['DATABASE_URL'],
     secrets: ['hunter2secret', 'db.example'],
   },
-  { environment: { DATABASE_TLS: 'on' }, named: ['DATABASE_TLS'], said: ['no-verify'] },
+  { environment: { DATABASE_TLS: 'on' }, named: ['DATABASE_TLS'], printed: ['no-verify'] },
   { environment: { DATABASE_TLS: 'true' }, named: ['DATABASE_TLS'] },
   { environment: { DATABASE_POOL_MAX: '0' }, named: ['DATABASE_POOL_MAX'] },
   { environment: { DATABASE_POOL_MAX: 'many' }, named: ['DATABASE_POOL_MAX'] },
@@ -65,7 +65,7 @@ export const environments: BadEnvironment[] = [
     environment: { REDIS_URL: 'http://:hunter2secret@cache.example:6379' },
     named: ['REDIS_URL'],
     secrets: ['hunter2secret', 'cache.example'],
-    said: ['redis://', 'rediss://'],
+    printed: ['redis://', 'rediss://'],
   },
   {
     environment: { REDIS_URL: 'cache.example:6379' },
@@ -77,7 +77,7 @@ export const environments: BadEnvironment[] = [
     environment: { BACKING_APP_URL: 'ftp://user:hunter2secret@other.example' },
     named: ['BACKING_APP_URL'],
     secrets: ['hunter2secret', 'other.example'],
-    said: ['http://', 'https://'],
+    printed: ['http://', 'https://'],
   },
   { environment: { BACKING_APP_URL: 'other' }, named: ['BACKING_APP_URL'] },
   { environment: { TRUST_PROXY: 'true' }, named: ['TRUST_PROXY'] },

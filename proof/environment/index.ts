@@ -38,13 +38,14 @@ async function proveRefusal(good: Record<string, string>, row: BadEnvironment): 
   await using app = runApp('web', overrule(good, row.environment), NODE_FLAGS);
   const line = await readOnlyLine(app);
   const { level, msg } = JSON.parse(line) as { level: number; msg: string };
-  assert.equal(level, FATAL, `the line's level is ${level}`);
+  assert.equal(level, FATAL, `the level of the line is ${level}`);
   assert.deepEqual(
     findNamed(msg).sort(),
     [...row.named].sort(),
     `other variables are named:\n${msg}`,
   );
-  for (const text of row.said ?? []) assert(msg.includes(text), `"${text}" is not said:\n${msg}`);
+  for (const text of row.printed ?? [])
+    assert(msg.includes(text), `"${text}" is not printed:\n${msg}`);
   for (const secret of row.secrets ?? [])
     assert(!line.includes(secret), `"${secret}" is printed:\n${line}`);
   return msg.replace(/^.*\n/, '\n');
@@ -53,14 +54,10 @@ async function proveRefusal(good: Record<string, string>, row: BadEnvironment): 
 /** Ends the app if it serves. It is expected to end by itself. */
 async function readOnlyLine(app: RunningProcess): Promise<string> {
   await Promise.race([app.ended, app.waitForLine(LISTENING).catch(() => undefined)]);
-  assert(!app.lines.includes(LISTENING), 'the app takes it and listens');
+  assert(!app.lines.includes(LISTENING), 'the app accepts the environment and listens');
   const { code } = await app.ended;
   assert.equal(code, 1, `the exit code is ${code}`);
-  assert.equal(
-    app.lines.length,
-    1,
-    `one line is printed, but there were:\n${app.lines.join('\n')}`,
-  );
+  assert.equal(app.lines.length, 1, `expected one line, got:\n${app.lines.join('\n')}`);
   return app.lines[0]!;
 }
 

@@ -43,7 +43,7 @@ function proveLength(name: string): string {
   const { length } = readFileSync(path.join(EXAMPLES, name, 'README.md'), 'utf8')
     .trimEnd()
     .split('\n');
-  assert(length <= MAX_README_LINES, `it has ${length} lines`);
+  assert(length <= MAX_README_LINES, `the README has ${length} lines`);
   return `${length} lines`;
 }
 
@@ -70,8 +70,8 @@ async function proveTests(tally: Tally, name: string): Promise<string> {
     tests += 1;
     await tally.check(`${name}: ${data.name}`, () => proveResult(type, data));
   }
-  assert(tests > 0, 'there are none');
-  assert(succeeded, 'some have failed');
+  assert(tests > 0, 'there are no tests');
+  assert(succeeded, 'some tests failed');
   return `${tests}`;
 }
 
@@ -99,5 +99,5 @@ function isHookFailure({ error }: TestEvent['data']['details']): boolean {
 
 function proveResult(type: string, { skip, todo, details: { error } }: TestEvent['data']): void {
   if (type === 'test:fail') throw error?.cause ?? error;
-  assert(skip === undefined && todo === undefined, 'it was not run');
+  assert(skip === undefined && todo === undefined, 'the test was skipped');
 }

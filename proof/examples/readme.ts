@@ -17,7 +17,7 @@ export function readSteps(file: string, language: string, prompt: string): Step[
   );
   const text = [...blocks].map(([, block]) => block).join('');
   const steps = `\n${text}`.split(`\n${prompt}`).slice(1);
-  assert(steps.length > 0, `${file} shows nothing in ${language}`);
+  assert(steps.length > 0, `${file} has no blocks of ${language}`);
   return steps.map((step) => {
     const [input = '', ...output] = step.split('\n');
     return { input, output: output.join('\n').trimEnd() };
@@ -32,7 +32,7 @@ export class Replay {
   async run(steps: Step[], run: (input: string) => Promise<string>): Promise<void> {
     for (const { input, output } of steps) {
       const came = (await run(input.replaceAll(ID, (id) => this.#ids.get(id) ?? id))).trimEnd();
-      assert.equal(mask(came), mask(output), `${input} gives something else than the README shows`);
+      assert.equal(mask(came), mask(output), `the output of ${input} differs from the README`);
       this.#pair(output, came);
     }
   }

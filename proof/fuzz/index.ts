@@ -59,11 +59,11 @@ async function proveOperation(
   const statuses = [...counts.keys()];
   assert(
     statuses.some((status) => status < 300),
-    'no request was valid: the generator is of no use',
+    'no request was valid: the generator is useless',
   );
   assert(
     statuses.some((status) => status >= 400),
-    'no request was invalid: the generator is of no use',
+    'no request was invalid: the generator is useless',
   );
   return [...counts]
     .sort(([a], [b]) => a - b)

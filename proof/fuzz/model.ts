@@ -123,13 +123,13 @@ function list(limit: number): Command {
       assert.deepEqual(
         pages.flat(),
         [...model.values()].reverse(),
-        'the pages are not the notes, newest first',
+        'the pages do not list all notes, newest first',
       );
       const due = Math.max(1, Math.ceil(model.size / limit));
       assert.equal(
         pages.length,
         due,
-        `${model.size} notes come in ${pages.length} pages of ${limit}`,
+        `${model.size} notes are in ${pages.length} pages of ${limit}`,
       );
     },
   };
@@ -165,7 +165,7 @@ async function send(
 }
 
 function parse({ status, body }: ClientAnswer, due: number) {
-  assert.equal(status, due, `${due} is due, but there came: ${status} ${body}`);
+  assert.equal(status, due, `expected ${due}, got ${status} ${body}`);
   return JSON.parse(body);
 }
 

@@ -59,7 +59,7 @@ export class Oracle {
     assert.match(contentType ?? '', /^application\/json/);
     assert(
       validate(JSON.parse(body)),
-      `${status} ${body} is not what is documented: ${JSON.stringify(validate.errors)}`,
+      `${status} ${body} does not match the document: ${JSON.stringify(validate.errors)}`,
     );
   }
 

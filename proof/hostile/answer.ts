@@ -34,7 +34,7 @@ function parseAnswer(
   if (end === -1) return undefined;
   const [statusLine = '', ...lines] = text.slice(0, end).split('\r\n');
   const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(statusLine)?.[1]);
-  if (!status) throw new Error(`This is no answer of HTTP: ${JSON.stringify(statusLine)}`);
+  if (!status) throw new Error(`This is not an HTTP answer: ${JSON.stringify(statusLine)}`);
   const headers = new Headers(lines.map((line) => splitField(line)));
   const start = end + 4;
   const body =

@@ -39,7 +39,7 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
   );
   await tally.check(
     'The app serves beside a client that requests 20,000 pages and reads nothing',
-    () => proveDeafClient(app),
+    () => proveStoppedReader(app),
   );
   await Promise.all(slow);
   await tally.check('Each log line is JSON, and none is an error', () => proveLog(app));
@@ -78,32 +78,26 @@ function canary(bodiless: boolean): Buffer {
 function proveNothingMore(connection: Connection, answers: number): void {
   const more = connection.answers.slice(answers);
   const unasked = more.filter(({ headers }) => headers.get('x-request-id') !== 'canary');
-  assert(
-    unasked.length === 0,
-    `another answer came that nobody asked for: ${unasked.map(describe)}`,
-  );
+  assert(unasked.length === 0, `got an answer without a request: ${unasked.map(describe)}`);
   assert(more.length <= 1, 'the canary was answered twice');
   assert(
     connection.rest === '',
-    `there is something behind the last answer: ${JSON.stringify(connection.rest)}`,
+    `got bytes after the last answer: ${JSON.stringify(connection.rest)}`,
   );
 }
 
 function proveAnswers(answers: Answer[], row: HostileRequest): void {
   const { statuses, bodiless, answers: expected = 1, mayClose = statuses.length === 0 } = row;
   const came = answers.map(describe).join('; ') || 'closed';
-  assert(
-    mayClose || answers.length === expected,
-    `${expected} answers are due, but there came: ${came}`,
-  );
+  assert(mayClose || answers.length === expected, `expected ${expected} answers, got: ${came}`);
   for (const [position, answer] of answers.entries()) {
     assert(
       statuses.includes(answer.status),
-      `${statuses.join(' or ') || 'no answer'} is due, but there came: ${came}`,
+      `expected ${statuses.join(' or ') || 'no answer'}, got: ${came}`,
     );
     for (const [name, value] of answer.headers)
-      assert(!value.includes(INJECTED), `what was sent comes back in ${name}: ${value}`);
-    assert(!answer.body.includes(SECRET), `the query comes back: ${came}`);
+      assert(!value.includes(INJECTED), `the header ${name} repeats the injected text: ${value}`);
+    assert(!answer.body.includes(SECRET), `the answer repeats the secret: ${came}`);
     if (answer.status >= 400 && !bodiless) proveShape(answer);
     row.verify?.(answer, position);
   }
@@ -134,7 +128,7 @@ async function proveIdleConnections(app: RunningApp): Promise<string> {
   return `100 good requests were answered, ${open} connections were still open then`;
 }
 
-async function proveDeafClient(app: RunningApp): Promise<void> {
+async function proveStoppedReader(app: RunningApp): Promise<void> {
   using connection = await Connection.open(app.port);
   connection.stopReading();
   await connection.send(Buffer.concat(Array(20_000).fill(get('/', ['Accept: text/html']))));
@@ -145,7 +139,7 @@ function proveLog({ process }: RunningApp): string {
   const errors = process.lines.filter((line) => !(parseLine(line).level < ERROR));
   assert(
     errors.length === 0,
-    `there are ${errors.length} errors, such as:\n${errors.slice(0, 3).join('\n')}`,
+    `${errors.length} errors, such as:\n${errors.slice(0, 3).join('\n')}`,
   );
   return `${process.lines.length} lines`;
 }
@@ -156,7 +150,7 @@ function proveSecrecy({ process }: RunningApp): void {
   );
   assert(
     leaks.length === 0,
-    `what was sent is in ${leaks.length} lines, such as:\n${leaks.slice(0, 3).join('\n')}`,
+    `${leaks.length} lines contain it, such as:\n${leaks.slice(0, 3).join('\n')}`,
   );
 }
 
@@ -171,7 +165,7 @@ function parseLine(line: string): { level: number; text: string } {
 }
 
 async function proveEnd({ process }: RunningApp): Promise<void> {
-  assert(!process.hasEnded, 'it has ended');
+  assert(!process.hasEnded, 'the app has ended');
   process.signal('SIGTERM');
   assert.deepEqual(await process.ended, { code: 0, signal: null });
 }

@@ -8,7 +8,7 @@ const PARTS = ['body', 'query', 'path', 'headers'];
 
 /** @throws if an error does not have the common shape */
 export function proveShape({ status, headers, body: text }: Answer): void {
-  const came = `it is not of the common shape: ${headers.get('content-type')} ${text}`;
+  const came = `the error does not have the common shape: ${headers.get('content-type')} ${text}`;
   assert.match(headers.get('content-type') ?? '', /^application\/json/, came);
   const { errors, ...body } = JSON.parse(text);
   assert.deepEqual(Object.keys(body).sort(), ['code', 'error', 'message', 'statusCode'], came);

@@ -51,9 +51,9 @@ async function mountImage(buildah: Buildah): Promise<string> {
 
 function proveContent(root: string): void {
   for (const name of ['typescript', 'tap', '@electric-sql/pglite', 'node', '@biomejs/biome'])
-    assert(!existsSync(path.join(root, 'app/node_modules', name)), `${name} is there`);
+    assert(!existsSync(path.join(root, 'app/node_modules', name)), `${name} is in the image`);
   for (const name of ['src', 'test', '.env', '.env.example', '.git'])
-    assert(!existsSync(path.join(root, 'app', name)), `${name} is there`);
+    assert(!existsSync(path.join(root, 'app', name)), `${name} is in the image`);
   assert(existsSync(path.join(root, 'app/dist/src/web.js')));
 }
 
@@ -62,7 +62,7 @@ async function proveRun(root: string, config: ImageConfig, url: string): Promise
   const environment = { DATABASE_URL: url, PORT: `${port}`, SHUTDOWN_DELAY_MS: '500' };
   const start = (command: string[]) => new Container(root, config, command, environment);
   const write = start(['node', '-e', "fs.writeFileSync('/home/node/file', '')"]);
-  assert.notEqual((await write.ended).code, 0, 'the root file system can be written');
+  assert.notEqual((await write.ended).code, 0, 'the root file system is writable');
   assert.match(write.lines.join('\n'), /EROFS/);
   const release = start(['node', 'dist/src/release.js']);
   assert.equal((await release.ended).code, 0, release.lines.join('\n'));

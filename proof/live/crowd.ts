@@ -30,7 +30,7 @@ export async function proveCrowd(program: Program): Promise<string> {
   for (const client of clients) client.stopAfterThis();
   await stopProgram(running, program);
   const tookMs = performance.now() - startedAt;
-  assert(tookMs < STOP_MS, `it took ${tookMs} ms`);
+  assert(tookMs < STOP_MS, `stopping took ${tookMs} ms`);
   return `${(each / 1024).toFixed(1)} KiB each, stopped in ${(tookMs / 1_000).toFixed(1)} s`;
 }
 

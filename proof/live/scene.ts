@@ -62,9 +62,9 @@ export async function settle(clients: EventClient[], { notes }: Writers): Promis
     assert.deepEqual(
       ids,
       [...new Set(ids)].sort((a, b) => a - b),
-      'twice, or not in order',
+      'an event is repeated or out of order',
     );
-    assert.deepEqual(ids, first!.ids, 'not the same for all');
+    assert.deepEqual(ids, first!.ids, 'clients got different events');
     const missing = notes.filter((note) => !seen.includes(note));
     assert.deepEqual(missing, [], `${missing.length} of ${notes.length} missing`);
   }

@@ -16,7 +16,7 @@ const CLOSE_WAIT = '08';
 export async function waitUntilClosed(port: number): Promise<void> {
   const deadline = performance.now() + CLOSE_MS;
   while ((await countSockets(port)) > 0 && performance.now() < deadline) await sleep(100);
-  assert.equal(await countSockets(port), 0, `sockets of port ${port} are left`);
+  assert.equal(await countSockets(port), 0, `sockets of port ${port} are still open`);
 }
 
 /**

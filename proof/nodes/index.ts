@@ -66,7 +66,7 @@ async function proveTests(tree: string, { file, version, lts }: Installed): Prom
   // tap's default time-out of 30 s per file is too short for a busy machine.
   const environment = { PATH, HOME, TEST_NODE: file, TAP_TIMEOUT: '600' };
   for (const test of TESTS) await expectSuccess(tree, `node ${test}`, environment);
-  return `${version}, ${lts ? `LTS ${lts}` : 'not an LTS by its own words'}, ${TESTS.length} files of tests`;
+  return `${version}, ${lts ? `LTS ${lts}` : 'not an LTS according to itself'}, ${TESTS.length} files of tests`;
 }
 
 async function proveMachine(postgres: PostgresServer): Promise<string> {
@@ -95,5 +95,5 @@ function proveLts(nodes: Installed[]): string {
   );
   return pinned.lts
     ? `${pinned.version}, ${pinned.lts}`
-    : `${pinned.version} says that it is NONE YET; ${newest} is one`;
+    : `${pinned.version} is NOT AN LTS YET; ${newest} is one`;
 }

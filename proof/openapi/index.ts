@@ -81,7 +81,7 @@ async function proveMistake(document: Document): Promise<void> {
     ...structuredClone(document),
     paths: { notes: { get: {} } },
   });
-  assert(!valid, 'the validator finds no mistake in a document that has one');
+  assert(!valid, 'the validator accepts a document with a mistake');
 }
 
 /** @returns the number of schemas */
@@ -111,8 +111,8 @@ function listOperations({ paths }: Document): [string, Operation][] {
 
 function proveOperation(name: string, { summary, tags, responses }: Operation): string {
   const statuses = Object.keys(responses);
-  assert(summary, 'it has no summary');
-  assert(tags?.length, 'it has no tag');
+  assert(summary, 'the operation has no summary');
+  assert(tags?.length, 'the operation has no tag');
   assert(
     statuses.some((status) => status.startsWith('2')),
     `there is no success among ${statuses}`,
@@ -123,7 +123,7 @@ function proveOperation(name: string, { summary, tags, responses }: Operation): 
       `no ${errors}XX: ${statuses}`,
     );
   for (const status of statuses)
-    assert(responses[status]!.description, `${name} says nothing of its ${status}`);
+    assert(responses[status]!.description, `${name} does not describe its ${status}`);
   return statuses.join(', ');
 }
 

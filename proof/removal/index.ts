@@ -78,7 +78,7 @@ async function runCheck(folder: string, command: string): Promise<string> {
   const startedAt = performance.now();
   const { PATH, HOME } = process.env;
   const { code, output } = await runCommand(folder, command, { PATH, HOME });
-  assert.equal(code, 0, `it ended with ${code}:\n${pickFailures(output)}`);
+  assert.equal(code, 0, `the command ended with ${code}:\n${pickFailures(output)}`);
   return `${Math.round((performance.now() - startedAt) / 1000)} s`;
 }
 

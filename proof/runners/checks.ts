@@ -20,7 +20,7 @@ export function proveLog({ output, log, ports }: Run, sent: string[]): string {
   const broken = output.filter(
     (line) => /web\.\d +\|/.test(line) && !/\{.*\}$/.test(line) && !OWN_WORDS.test(line),
   );
-  assert.deepEqual(broken, [], 'these lines are not whole');
+  assert.deepEqual(broken, [], 'these lines are not complete');
   const requests = log.filter(({ line }) => line.msg === 'request');
   assert.deepEqual(requests.map(({ line }) => line.path).sort(), sent.sort());
   const pids = new Set(log.map(({ line }) => line.pid));
@@ -56,12 +56,12 @@ export async function proveNoticedSignal(run: Run): Promise<string> {
   run.signal('SIGTERM', 'runner');
   await run.waitUntilRunnerEnded();
   // A passed-on signal has arrived by now: a draining app is not ready.
-  const isDeaf = await isServing(run);
-  if (isDeaf) for (const pid of pids) process.kill(pid, 'SIGTERM');
+  const goesOn = await isServing(run);
+  if (goesOn) for (const pid of pids) process.kill(pid, 'SIGTERM');
   await run.waitUntilGone();
   const { code, signal } = await run.ended;
-  const seen = isDeaf
-    ? 'does not pass it on, THE APP SERVES ON until node gets one itself'
+  const seen = goesOn
+    ? 'does not pass it on: THE APP GOES ON until node itself gets a signal'
     : 'passes it on';
   return `${seen}; the runner ends with ${signal ?? code}`;
 }

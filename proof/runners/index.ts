@@ -31,7 +31,7 @@ const FOREMAN: Runner = {
 };
 
 /** These do not pass SIGTERM on. The proof checks it and prints it. */
-const DEAF: Runner[] = [
+const NOT_FORWARDING: Runner[] = [
   { name: "npm's foreman", command: `${NF} start web=2`, processes: 2, stops: [ctrlC(success)] },
   {
     name: 'npm start',
@@ -54,7 +54,7 @@ export async function prove(tally: Tally): Promise<void> {
     { command, processes }: Runner,
     environment: Record<string, string> = { RATE_LIMIT_MAX: '0' },
   ) => Run.start(command, folder, processes, { DATABASE_URL: postgres.url, ...environment });
-  for (const runner of [FOREMAN, ...DEAF]) {
+  for (const runner of [FOREMAN, ...NOT_FORWARDING]) {
     for (const stop of runner.stops)
       await tally.check(`${runner.name}, ${stop.name}`, async () => {
         await using run = await start(runner);
@@ -81,7 +81,7 @@ export async function prove(tally: Tally): Promise<void> {
     await run.waitUntilGone();
     return `${result}; nothing left behind`;
   });
-  for (const runner of DEAF)
+  for (const runner of NOT_FORWARDING)
     await tally.check(`${runner.name}, SIGTERM to it alone`, async () => {
       await using run = await start(runner);
       return await proveNoticedSignal(run);

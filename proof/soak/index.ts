@@ -161,14 +161,14 @@ function checkAnswers({ sent, unavailable, wrong }: Traffic): string {
 function checkMemory(values: number[]): string {
   const { growth, mean } = fitTrend(values);
   const [grown, kept] = [growth, mean].map((bytes) => (bytes / MEBIBYTE).toFixed(2));
-  const verdict = `the line through the second half rises by ${grown} MiB, at ${kept} MiB on average`;
+  const verdict = `the fitted line grows by ${grown} MiB over the second half; the mean is ${kept} MiB`;
   assert.ok(growth < mean * MAX_GROWTH, verdict);
   return verdict;
 }
 
 function checkCount(values: number[]): string {
   const { growth, mean } = fitTrend(values);
-  const verdict = `the line through the second half rises by ${growth.toFixed(1)}, at ${mean.toFixed(1)} on average`;
+  const verdict = `the fitted line grows by ${growth.toFixed(1)} over the second half; the mean is ${mean.toFixed(1)}`;
   assert.ok(growth < Math.max(mean * MAX_GROWTH, 2), verdict);
   return verdict;
 }

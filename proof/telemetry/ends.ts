@@ -78,7 +78,7 @@ async function proveRelease(): Promise<string> {
   const startedAt = performance.now();
   assert.equal((await release.ended).code, 0);
   const durationMs = performance.now() - startedAt;
-  assert(receiver.times.length > 0, 'it sent nothing');
+  assert(receiver.times.length > 0, 'the release sent nothing');
   assert(durationMs < MAX_END_MS, `it ended after ${durationMs.toFixed()} ms`);
   return `it ended after ${durationMs.toFixed()} ms`;
 }

@@ -27,15 +27,15 @@ function drip(response: ServerResponse): void {
 
 /** How a collector can fail. A slow or incomplete answer is logged only at its time-out. */
 const FAULTS: Record<string, Fault> = {
-  'is away': { answer: (response) => void response.destroy(), lines: 1 },
+  'closes each connection': { answer: (response) => void response.destroy(), lines: 1 },
   'refuses with 401': { answer: answer(401), lines: 1 },
   'refuses with 503': { answer: answer(503), lines: 1 },
-  'answers rubbish': {
+  'answers HTML': {
     answer: answer(200, { 'content-type': 'text/html' }, '<html>not OTLP</html>'),
     lines: 1,
   },
   'answers with 5 MiB': { answer: answer(200, {}, 'x'.repeat(5 * 1_024 * 1_024)), lines: 1 },
-  'answers a half': {
+  'breaks off its answer': {
     answer: (response) =>
       void response
         .writeHead(200, { 'content-length': '9' })
@@ -48,7 +48,7 @@ const FAULTS: Record<string, Fault> = {
     lines: 0,
   },
   'never answers': { answer: () => undefined, lines: 0 },
-  'fails every second time': {
+  'fails half of the time': {
     answer: (response) => void response.writeHead(Math.random() < 0.5 ? 401 : 200).end(),
     lines: 1,
   },
@@ -163,7 +163,7 @@ async function proveRetryAfter(): Promise<string> {
   await load(`${app.url}/`, 10);
   await sleep((RETRY_AFTER_S + 8) * 1_000);
   const pauses = receiver.times.slice(1).map((time, index) => time - receiver.times[index]!);
-  assert(pauses.length >= 1, 'it was not asked again');
+  assert(pauses.length >= 1, 'the collector got no second request');
   for (const pause of pauses) assert(pause > RETRY_AFTER_S * 900, `after ${pause.toFixed()} ms`);
   return `${pauses.map((pause) => (pause / 1_000).toFixed(1)).join(', ')} s apart`;
 }

@@ -53,7 +53,7 @@ export class Repository {
   /** @throws if the old text does not exist */
   replace(file: string, old: string, text: string): void {
     if (!this.read(file).includes(old))
-      throw new Error(`${file} does not have what is to be changed in it: ${old}`);
+      throw new Error(`${file} does not contain the text to change: ${old}`);
     this.write(file, this.read(file).replace(old, text));
   }
 

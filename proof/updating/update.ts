@@ -50,7 +50,7 @@ async function merge(app: Repository, command: string): Promise<void> {
 }
 
 async function removeUnwanted(app: Repository, command: string): Promise<void> {
-  assert.equal(await app.run('git diff --name-only --diff-filter=U'), '', 'no conflict is left');
+  assert.equal(await app.run('git diff --name-only --diff-filter=U'), '', 'no conflict remains');
   const added = await app.run(command);
   assert.match(added, new RegExp(`^${UNWANTED}$`, 'm'));
   await app.run(`git rm -f ${UNWANTED}`);

@@ -37,6 +37,6 @@ test('The jobs of the notes', async (t) => {
 
   await t.test('Without NOTES_KEEP_DAYS, expire-notes keeps all notes', async (t) => {
     const keeper = await buildTestApp(t);
-    await t.resolves(keeper.jobs.run('expire-notes', {}), 'nothing is asked of the database');
+    await t.resolves(keeper.jobs.run('expire-notes', {}), 'the database gets no query');
   });
 });

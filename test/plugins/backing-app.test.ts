@@ -67,7 +67,7 @@ test("The attached app's answer is returned", async (t) => {
   t.strictSame(
     [cookie, authorization],
     [undefined, undefined],
-    "the client's own are not for the other app",
+    "the client's own headers are not passed on",
   );
 });
 
@@ -106,36 +106,27 @@ test('An attached app can have an IPv6 address', async (t) => {
   const { app } = await buildAppWithRoutes(t, ROUTES, {
     BACKING_APP_URL: `http://${other?.host ?? '[::1]:1'}`,
   });
-  t.equal((await ask(app)).statusCode, other ? 200 : 502, 'a machine without IPv6 cannot');
+  t.equal((await ask(app)).statusCode, other ? 200 : 502, '502 on a machine without IPv6');
 });
 
 /** Failures of an attached app, and their log message. */
 const FAILURES: Record<string, [RequestListener, RegExp]> = {
-  'no JSON': [(_request, response) => void response.end('<html>'), /not valid JSON/],
+  'invalid JSON': [(_request, response) => void response.end('<html>'), /not valid JSON/],
   'half of the JSON': [(_request, response) => void response.end(THINGS.slice(0, -2)), /JSON/],
   'an empty answer': [(_request, response) => void response.end(), /JSON/],
   'another shape': [
     (_request, response) => void response.end('{"things":[1]}'),
     /does not match the schema/,
   ],
-  'an error of its own': [
-    (_request, response) => void response.writeHead(500).end(THINGS),
-    /it answered 500/,
-  ],
-  'no such route': [
-    (_request, response) => void response.writeHead(404).end(THINGS),
-    /it answered 404/,
-  ],
+  'a 500': [(_request, response) => void response.writeHead(500).end(THINGS), /it answered 500/],
+  'a 404': [(_request, response) => void response.writeHead(404).end(THINGS), /it answered 404/],
   'a redirect': [
     (_request, response) => void response.writeHead(302, { location: '/' }).end(),
     /it answered 302/,
   ],
-  'a success without content': [
-    (_request, response) => void response.writeHead(204).end(),
-    /it answered 204/,
-  ],
-  'more than it may': [answerTooMuch, /maxResponseSize|max size/i],
-  'a connection that breaks in the answer': [
+  'a 204': [(_request, response) => void response.writeHead(204).end(), /it answered 204/],
+  'a body over the limit': [answerTooMuch, /maxResponseSize|max size/i],
+  'a connection that breaks within the answer': [
     breakInAnswer,
     /terminated|other side closed|aborted|socket/i,
   ],
@@ -157,7 +148,7 @@ test('An attached app that fails answers 502; only the log has the details', asy
       [{ level: 50, status: 502, err: { code: 'BACKING_APP_FAILED', message } }],
       failure,
     );
-    t.equal(requests.length, 1, 'it was asked once');
+    t.equal(requests.length, 1, 'the app was asked once');
     t.notMatch(JSON.stringify(lines), 'page=2', 'a query is not logged');
   }
 });
@@ -193,7 +184,7 @@ test('A retry that succeeds answers 200', async (t) => {
 const DELAYS: Record<string, RequestListener> = {
   'no header': () => undefined,
   'a header and no body': (_request, response) => void response.write('{"things":'),
-  'a body drop by drop': (_request, response) => {
+  'a body byte by byte': (_request, response) => {
     response.write('{"things":[');
     const timer = setInterval(() => response.write(' '), 20);
     response.on('close', () => clearInterval(timer));

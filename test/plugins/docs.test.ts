@@ -140,7 +140,7 @@ test('GET /docs is a page that loads only files of the app', async (t) => {
   t.notMatch(
     page.body,
     /<script(?![^>]*\bsrc=)|<style|\bon\w+=|\sstyle=/,
-    'nothing inline, which the policy forbids',
+    'nothing inline, because the policy forbids it',
   );
   const assets = [...page.body.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, asset]) => asset!);
   t.ok(assets.length >= 3);

@@ -40,7 +40,7 @@ test('release creates the queues of the jobs, and deletes those of removed jobs'
   await sql`delete from pgboss.bam where name = 'fails'`.execute(app.db);
   await build('builds', 'create index concurrently if not exists builds on pgboss.job_common (id)');
   await look();
-  t.strictSame(await app.readiness.release(), [], 'twice, and the builds are finished');
+  t.strictSame(await app.readiness.release(), [], 'a second release finishes the builds');
   const { rows } = await sql`select status from pgboss.bam where name = 'builds'`.execute(app.db);
   t.strictSame(rows, [{ status: 'completed' }]);
 

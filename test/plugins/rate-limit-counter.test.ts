@@ -96,10 +96,10 @@ test('When Redis is back, its count is used, and the log says so once', async (t
 
 /** Bad answers of Redis to the counting transaction. */
 const ANSWERS: Record<string, string> = {
-  'nothing at all': '*-1\r\n',
+  nothing: '*-1\r\n',
   'an empty list': '*0\r\n',
   'no numbers': '*3\r\n+OK\r\n$4\r\nnull\r\n$-1\r\n',
-  'a time without an end': '*3\r\n+OK\r\n:1\r\n:-1\r\n',
+  'an endless time': '*3\r\n+OK\r\n:1\r\n:-1\r\n',
   'a time of hours': '*3\r\n+OK\r\n:1\r\n:7200000\r\n',
   'a negative count': '*3\r\n+OK\r\n:-5\r\n:1000\r\n',
   'an error': '-LOADING Redis is loading\r\n',

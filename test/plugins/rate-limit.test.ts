@@ -70,7 +70,7 @@ test('Health routes do not count and are never limited', async (t) => {
     t.equal(statusCode, 200);
     t.notOk(headers['ratelimit-limit']);
   }
-  t.equal((await app.inject('/')).statusCode, 200, 'it did not count');
+  t.equal((await app.inject('/')).statusCode, 200, 'health requests do not count');
   t.equal((await app.inject('/')).statusCode, 429);
   t.not((await app.inject('/health/ready')).statusCode, 429);
 });
@@ -144,7 +144,7 @@ test('An IPv4-mapped IPv6 address counts as the IPv4 address', async (t) => {
   const app = await buildTestApp(t, { RATE_LIMIT_MAX: '9' });
   t.equal(await askRemaining(app, CLIENT), 8);
   t.equal(await askRemaining(app, `::ffff:${CLIENT}`), 7);
-  t.equal(await askRemaining(app, '::1', '::ffff:cb00:7107'), 6, 'as some proxies write it');
+  t.equal(await askRemaining(app, '::1', '::ffff:cb00:7107'), 6, 'the form of some proxies');
   t.equal(
     await askRemaining(app, '::ffff:203.0.113.8'),
     8,
@@ -166,7 +166,7 @@ test('The client is the rightmost address that is not a trusted proxy', async (t
   t.equal(
     await askRemaining(app, '10.1.2.3', `198.51.100.1, ${CLIENT}`),
     6,
-    'what the client itself wrote is left of it',
+    "the client's own entry is further left",
   );
   t.equal(await askRemaining(app, '10.1.2.3', `10.9.9.9, ${CLIENT}, 192.168.7.7, 10.0.0.1`), 5);
   t.equal(
@@ -184,7 +184,7 @@ test('Only the proxies in TRUST_PROXY are trusted', async (t) => {
   t.equal(await askRemaining(app, CLIENT), 8);
   t.equal(await askRemaining(app, '198.51.100.9', CLIENT), 7);
   t.equal(await askRemaining(app, '2001:db8::1', CLIENT), 6);
-  t.equal(await askRemaining(app, '10.1.2.3', CLIENT), 8, 'a private address is no proxy here');
+  t.equal(await askRemaining(app, '10.1.2.3', CLIENT), 8, 'a private address is not a proxy here');
 });
 
 /** The addresses of platforms' proxies, according to their documentation. */

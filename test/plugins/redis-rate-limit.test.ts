@@ -6,7 +6,7 @@ import { buildTestApp, captureLog, DOWN } from '../helper.ts';
 /** The ways in which Redis can be down. */
 const AWAY: Record<string, (socket: Socket) => void> = {
   'ends each connection': (socket) => socket.destroy(),
-  'says nothing': () => undefined,
+  'never answers': () => undefined,
 };
 
 for (const [name, answer] of Object.entries(AWAY))

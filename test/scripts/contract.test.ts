@@ -3,7 +3,7 @@ import { listDemands, listNumbers } from '../contract-numbers.ts';
 
 test('Each demand of docs/contract.md has one test with its number', (t) => {
   const numbers = listNumbers();
-  t.strictSame(numbers, [...new Set(numbers)], 'no number is said twice');
+  t.strictSame(numbers, [...new Set(numbers)], 'no number is used twice');
   // An owner may have removed proofs: `npm run proof docs` checks that none is missing.
   const demands = listDemands();
   t.ok(numbers.length > 0);

@@ -19,7 +19,7 @@ test("A task's settings come from .env.example, then .env, then the environment"
       '["A", "B", "C"].map((name) => process.env[name]).join(" ")',
     ];
     const { stdout, stderr } = await execute(process.execPath, args, { cwd: folder, env });
-    t.equal(stderr, '', 'nothing is said of a file that is not there');
+    t.equal(stderr, '', 'a missing file is not mentioned');
     return stdout.trim();
   };
   t.equal(await read(), 'real');

@@ -37,7 +37,7 @@ const OUTAGES: Record<
   [begin: (redis: RedisServer) => unknown, end: (redis: RedisServer) => unknown]
 > = {
   'is killed and started again': [(redis) => redis.kill(), (redis) => redis.start()],
-  'stands still and goes on': [(redis) => redis.pause(), (redis) => redis.resume()],
+  'hangs and continues': [(redis) => redis.pause(), (redis) => redis.resume()],
   // As in a failover: connections are accepted, and writes wait.
   'takes no writes for a while': [
     (redis) => tell(redis, 'PAUSE', '600000', 'WRITE'),

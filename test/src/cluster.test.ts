@@ -43,7 +43,7 @@ test('A worker that fails while stopping makes the exit code 1', async (t) => {
   await poll(() => listWorkers(primary).length === 2);
   primary.signal('SIGTERM');
   t.equal(await primary.exited, 1);
-  t.equal(listWorkers(primary).length, 2, 'none takes its place');
+  t.equal(listWorkers(primary).length, 2, 'no worker is replaced');
 });
 
 test('Blocked workers are killed when the time to stop is over', async (t) => {

@@ -66,23 +66,23 @@ const ANSWERS: Record<string, [number, string]> = {
     ask('OPTIONS /notes/%zz', ['Access-Control-Request-Method: POST']),
   ],
   'OPTIONS *': [405, ask('OPTIONS *')],
-  'a schema that does not fit': [400, post('{}')],
+  'a body that does not fit its schema': [400, post('{}')],
   'malformed JSON': [400, post('{')],
   'a path that cannot be read': [400, ask('GET /notes/%zz?token=hunter2')],
-  'a path that is half a URL': [400, ask('GET http:///notes?token=hunter2')],
-  'a URL that is none': [400, ask('GET http://[::1')],
+  'a URL without a host': [400, ask('GET http:///notes?token=hunter2')],
+  'an invalid URL': [400, ask('GET http://[::1')],
   'a URL with a fragment': [400, ask('GET http://a/#/notes')],
   'a tunnel': [400, ask('CONNECT a:443')],
   'no host': [400, 'GET / HTTP/1.1\r\nConnection: close\r\n\r\n'],
   'two hosts': [400, ask('GET /', ['Host: b'])],
-  'a host that is none': [400, ask('GET /').replace('Host: a', 'Host: a b')],
+  'an invalid host': [400, ask('GET /').replace('Host: a', 'Host: a b')],
   'another method than OPTIONS for *': [400, ask('GET *')],
-  'a coding that nobody decodes': [
+  'an unknown transfer coding': [
     400,
     ask('POST /items', [JSON_TYPE, 'Transfer-Encoding: gzip, chunked'], '0\r\n\r\n'),
   ],
   'HTTP/2.0 in the first line': [400, 'GET / HTTP/2.0\r\nHost: a\r\nConnection: close\r\n\r\n'],
-  'what is no HTTP': [400, 'hello\r\n\r\n'],
+  'malformed HTTP': [400, 'hello\r\n\r\n'],
   'nonsense in a body': [
     400,
     ask('POST /items', [JSON_TYPE, 'Transfer-Encoding: chunked'], 'nonsense\r\n'),
@@ -97,8 +97,8 @@ const ANSWERS: Record<string, [number, string]> = {
     413,
     ask('POST /items', [JSON_TYPE, 'Transfer-Encoding: chunked'], `1;${'x'.repeat(20_000)}\r\n`),
   ],
-  'a part of a path that is too long': [414, ask(`GET /notes/${'x'.repeat(2_000)}`)],
-  'another type': [415, post('a', 'Content-Type: text/plain')],
+  'a long part of a path': [414, ask(`GET /notes/${'x'.repeat(2_000)}`)],
+  'an unsupported content type': [415, post('a', 'Content-Type: text/plain')],
   'a body that is compressed': [
     415,
     ask('POST /items', [JSON_TYPE, 'Content-Encoding: gzip', 'Content-Length: 2'], '{}'),
@@ -107,12 +107,12 @@ const ANSWERS: Record<string, [number, string]> = {
   'headers over the limit': [431, ask('GET /', [`X-Long: ${'x'.repeat(20_000)}`])],
   'a bug': [500, ask('GET /bug')],
   'a stream that breaks before its first byte': [500, ask('GET /broken-stream')],
-  'a handler that is late': [503, ask('GET /late')],
+  'a late handler': [503, ask('GET /late')],
 };
 
 /** Requests to routes that may have been removed, by their folder. */
 const OPTIONAL: [string, string, string][] = [
-  ['notes', 'a database that is away', 'GET /notes'],
+  ['notes', 'a database that is down', 'GET /notes'],
   ['me', 'a protected route without an issuer', 'GET /me'],
 ];
 
@@ -120,7 +120,7 @@ for (const [folder, name, line] of OPTIONAL)
   if (existsSync(path.join(ROOT, 'routes', folder))) ANSWERS[name] = [503, ask(line)];
 
 /** Requests that the parser refuses, so that their path and origin are unknown. */
-const UNREADABLE = ['what is no HTTP', 'headers over the limit', 'a tunnel'];
+const UNREADABLE = ['malformed HTTP', 'headers over the limit', 'a tunnel'];
 
 /** Plugins that the app or other files need: a protected route is never open. */
 const NEEDED = [
@@ -196,7 +196,7 @@ test('A 408 for endless headers has the common headers, log line and shape', asy
 });
 
 function checkAnswer(t: Test, status: number, answer: Answer, lines: LogLine[]): void {
-  const name = status === 408 ? 'what is no HTTP' : '';
+  const name = status === 408 ? 'malformed HTTP' : '';
   t.equal(answer.status, status);
   checkHeaders(t, name, answer, GONE);
   checkError(t, answer);
@@ -219,7 +219,7 @@ async function checkAnswers(t: Test, removed: string[]): Promise<void> {
     });
   }
   if (removed.includes('rate-limit')) return;
-  t.equal(before - (await countLeft(app)), rows.length + 1, 'each is counted');
+  t.equal(before - (await countLeft(app)), rows.length + 1, 'each request is counted');
 }
 
 async function countLeft(app: FastifyInstance): Promise<number> {

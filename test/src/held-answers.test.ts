@@ -42,5 +42,5 @@ test('While few bytes are held, a large answer does not scan all open requests',
   const list = t.capture(openRequests, 'list', openRequests.list);
   for (let count = 0; count < 50; count += 1)
     t.equal((await app.inject('/large')).body.length, 100_000);
-  t.ok(list().length < 50, 'the deadlines look each second');
+  t.ok(list().length < 50, 'only the deadlines list them, once a second');
 });

@@ -37,7 +37,7 @@ test('Too many half-sent bodies disconnect the clients that stopped', async (t) 
   steady.write(BODY.at(-1)!);
   t.match(`${await answered}`, 'HTTP/1.1 200 OK');
   const closed = stopped.filter((socket) => socket.closed).length;
-  t.ok(closed > 0 && closed < 100, `${closed} are cut off`);
+  t.ok(closed > 0 && closed < 100, `${closed} are disconnected`);
   t.equal(lines.filter(isCut).length, closed);
 });
 

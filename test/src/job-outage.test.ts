@@ -24,7 +24,7 @@ test('The queue is back only when all of its parts are back', async (t) => {
   await fail('a', 'gone');
   await answer('a');
   await answer('a');
-  t.strictSame(read(), [[WARN, 'gone']], 'one problem is told once, whatever has it');
+  t.strictSame(read(), [[WARN, 'gone']], 'one problem is logged once, for any number of parts');
   await answer('b');
   t.strictSame(read(), [[WARN, 'gone'], BACK]);
 });

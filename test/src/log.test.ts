@@ -199,8 +199,8 @@ test("The client's address is that of the proxies, or else that of the peer", (t
   t.equal(read('203.0.113.7', '10.1.2.3'), '203.0.113.7');
   t.equal(read('2001:db8::1', '10.1.2.3'), '2001:db8::1');
   t.equal(read('unknown', '10.1.2.3'), '10.1.2.3');
-  t.equal(read('unknown', '::ffff:10.1.2.3'), '10.1.2.3', 'as a socket of both families says it');
-  t.equal(read('unknown'), '', 'a connection that is gone has none');
+  t.equal(read('unknown', '::ffff:10.1.2.3'), '10.1.2.3', 'the form of a dual-stack socket');
+  t.equal(read('unknown'), '', 'a closed connection has no address');
   t.end();
 });
 

@@ -49,5 +49,5 @@ test('Finding a request with an Upgrade header takes no longer with 50,000 open'
   };
   const few = measure();
   for (let count = 0; count < 50_000; count += 1) begin();
-  t.ok(measure() < few * 20 + 20, 'and not slower by what is open');
+  t.ok(measure() < few * 20 + 20, 'not slower with more open requests');
 });

@@ -3,8 +3,8 @@ import type { Leaks } from '../leaks.ts';
 
 /** Errors of Fastify, with the request that caused them. */
 export const fastifyLeaks: Leaks = {
-  'a body that is no JSON': (secret) => inject({ payload: `{"password":"${secret}` }),
-  'a body that is a text': (secret) => inject({ payload: `password=${secret}` }),
+  'a body that is not JSON': (secret) => inject({ payload: `{"password":"${secret}` }),
+  'a body that is text': (secret) => inject({ payload: `password=${secret}` }),
   'a body that is too large': (secret) => inject({ payload: JSON.stringify(secret.repeat(20)) }),
   'a body that the schema refuses': (secret) =>
     inject({ payload: JSON.stringify({ password: secret }) }),

@@ -9,8 +9,8 @@ const CLOSED = '127.0.0.1:1';
 /** Errors of clients: fetch, undici, node:http and jose. */
 export const httpLeaks: Leaks = {
   'credentials in the URL of fetch': (secret) => fetch(`http://app:${secret}@${CLOSED}/`),
-  'a query of no server': (secret) => fetch(`http://${CLOSED}/a?access_token=${secret}`),
-  'a URL that is none': (secret) => fetch(`http://app:${secret}@host:port/`),
+  'a query to a closed port': (secret) => fetch(`http://${CLOSED}/a?access_token=${secret}`),
+  'an invalid URL': (secret) => fetch(`http://app:${secret}@host:port/`),
   'a header of fetch': (secret) =>
     fetch(`http://${CLOSED}/`, { headers: { authorization: `Bearer ${secret}\nx` } }),
   'a header of undici': (secret) =>
@@ -22,12 +22,12 @@ export const httpLeaks: Leaks = {
     const pool = new Pool(httpUrl).compose(interceptors.responseError());
     return pool.request({ method: 'GET', path: `/a?${secret}` });
   },
-  'a body that is no JSON': async (secret, { httpUrl }) =>
+  'a body that is not JSON': async (secret, { httpUrl }) =>
     (await fetch(`${httpUrl}/a?token=${secret}`)).json(),
   'an answer of fetch': async (secret, { httpUrl }) => ({
     headers: Object.fromEntries((await fetch(`${httpUrl}/a?${secret}`)).headers),
   }),
-  'claims of a token that has expired': async (secret) => {
+  'claims of an expired token': async (secret) => {
     const key = Buffer.alloc(32);
     const token = await new SignJWT({ secret })
       .setProtectedHeader({ alg: 'HS256' })

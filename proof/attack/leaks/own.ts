@@ -32,14 +32,14 @@ const KEYS = [
 /** Values that a developer may log by mistake. */
 export const ownLeaks: Leaks = {
   ...Object.fromEntries(KEYS.map((key) => [key, (secret: string) => ({ req: { [key]: secret } })])),
-  'a key deep down': (secret) => ({ deep: [{ password: { value: [secret] } }] }),
+  'a deeply nested key': (secret) => ({ deep: [{ password: { value: [secret] } }] }),
   bytes: (secret) => ({ bytes: Buffer.from(secret) }),
-  'a header of ours': (secret) => ({ headers: { 'x-mine': secret, host: 'a' } }),
+  'an own header': (secret) => ({ headers: { 'x-mine': secret, host: 'a' } }),
   'raw headers': (secret) => ({ rawHeaders: ['authorization', secret] }),
   'a URL of a queue': (secret) => ({ url: `amqps://app:${secret}@queue/` }),
   'a field of a cause': (secret) =>
     new Error('outer', { cause: Object.assign(new Error('inner'), { config: secret }) }),
-  'a field of one of many': (secret) =>
+  'a field of an AggregateError': (secret) =>
     new AggregateError([Object.assign(new Error('one'), { request: { secret } })]),
   'options of an error': (secret) =>
     Object.assign(new Error('failed'), { code: 'E_FAILED', options: { auth: secret } }),
@@ -55,7 +55,8 @@ export const ownLeaks: Leaks = {
   'another scheme in a text': (secret) =>
     `Authorization: Digest username="a", response="${secret}"`,
   'a cookie in a text': (secret) => `Cookie: theme=dark; sid=${secret}`,
-  'a token of no name': (secret) => `It was sent eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.${secret}`,
+  'a token without a name': (secret) =>
+    `It was sent eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.${secret}`,
   'a private key in a text': (secret) => `-----BEGIN PRIVATE KEY-----\n${secret}\n-----END`,
   'a session in a text': (secret) => `session_id=${secret} has ended`,
   'a short name in a text': (secret) => `{"user":"app","pass":"${secret}"}`,

@@ -32,8 +32,8 @@ export const postgresLeaks: Leaks = {
       (secret, { postgresUrl }) => query(sql, secret, postgresUrl),
     ]),
   ),
-  'a URL of no server': (secret) => query('', '', `postgres://app:${secret}@${CLOSED}/app`),
-  'a URL that is none': (secret) => query('', '', `postgres://app:${secret}@host:port/app`),
+  'a URL with a closed port': (secret) => query('', '', `postgres://app:${secret}@${CLOSED}/app`),
+  'an invalid URL': (secret) => query('', '', `postgres://app:${secret}@host:port/app`),
   'options of a pool': (secret) => {
     const connectionString = `postgres://app:${secret}@${CLOSED}/app`;
     return {

@@ -27,7 +27,7 @@ export const redisLeaks: Leaks = {
   'options of a client': (secret) => ({
     redis: new Redis(`redis://:${secret}@${CLOSED}`, { lazyConnect: true }).options,
   }),
-  'a URL of no server': async (secret) => {
+  'a URL with a closed port': async (secret) => {
     const redis = new Redis(`redis://:${secret}@${CLOSED}`, {
       lazyConnect: true,
       retryStrategy: () => null,

@@ -13,19 +13,19 @@ const MISTAKES = Object.fromEntries(Array.from({ length: 30_000 }, (_, index) =>
 
 const broken: [string, string | Buffer][] = [
   ['JSON that ends early', '{"title":"a"'],
-  ['JSON with something after it', '{"title":"a"} {}'],
+  ['JSON followed by more', '{"title":"a"} {}'],
   ['JSON in single quotes', "{'title':'a'}"],
   ['JSON with a comment', '{"title":"a"/* */}'],
   ['JSON with NaN', '{"title":NaN}'],
-  ['no body at all', ''],
+  ['an empty body', ''],
   ['spaces only', '   '],
   ['a raw NUL in a string', '{"title":"a\0b"}'],
   ['a raw line feed in a string', '{"title":"a\nb"}'],
   ['a body that is not UTF-8', Buffer.from('{"title":"caf\xe9"}', 'latin1')],
-  ['a body of UTF-16', Buffer.from('\ufeff{"title":"a"}', 'utf16le')],
+  ['a body in UTF-16', Buffer.from('\ufeff{"title":"a"}', 'utf16le')],
   ['random bytes', Buffer.from('9f8e7d6c5b4a39281706f5e4d3c2b1a0ff00', 'hex')],
   [
-    'gzip that nobody announced',
+    'gzip without Content-Encoding',
     Buffer.from('1f8b08000000000000ffab562ac92cc9495500000000', 'hex'),
   ],
 ];
@@ -43,7 +43,7 @@ const unwanted: [string, string][] = [
   ],
   ['100,000 unknown fields', `{${Array.from({ length: 75_000 }, (_, i) => `"k${i}":0`).join()}}`],
   ['an unknown field', '{"title":"a","admin":true}'],
-  ['a title that is a number beyond all numbers', '{"title":1e999999}'],
+  ['a title that is a number above all limits', '{"title":1e999999}'],
   ['a title that is an object', '{"title":{"toString":"a"}}'],
   ['a title that is an array', '{"title":["a"]}'],
   ['a title that is null', '{"title":null}'],
@@ -53,7 +53,7 @@ const unwanted: [string, string][] = [
   ['an escaped NUL in a string', '{"title":"a\\u0000b"}'],
   ['a lone high surrogate', '{"title":"\\ud83d"}'],
   ['a lone low surrogate', '{"title":"\\ude00"}'],
-  ['surrogates the wrong way round', '{"title":"\\ude00\\ud83d"}'],
+  ['surrogates in the wrong order', '{"title":"\\ude00\\ud83d"}'],
   ['__proto__', '{"title":"a","__proto__":{"admin":true}}'],
   ['__proto__ in escapes', '{"title":"a","\\u005f_proto_\\u005f":{"admin":true}}'],
   ['__proto__ alone', '{"__proto__":{"title":"a"}}'],
@@ -102,7 +102,7 @@ export const bodies: HostileRequest[] = [
     verify: ({ body }) => assert(body.length < 5_000, `an answer of ${body.length} characters`),
   },
   {
-    name: 'POST /notes that announces 10 GiB',
+    name: 'POST /notes with a Content-Length of 10 GiB',
     bytes: () =>
       request('POST /notes HTTP/1.1', [
         'Content-Type: application/json',
@@ -112,7 +112,7 @@ export const bodies: HostileRequest[] = [
     mayClose: true,
   },
   {
-    name: 'POST /notes whose client leaves in the middle of the body',
+    name: 'POST /notes whose client disconnects within the body',
     bytes: () =>
       request(
         'POST /notes HTTP/1.1',

@@ -26,7 +26,7 @@ const unsupported: [string, string, string?][] = [
   ],
   ['a content type without a subtype', 'application/'],
   ['a content type of punctuation', ';;;,,,==='],
-  ['two content types in one', 'text/plain, application/json'],
+  ['two content types in one header', 'text/plain, application/json'],
   ['a content type of 10,000 characters', `application/${'json'.repeat(2_500)}`],
 ];
 
@@ -89,7 +89,7 @@ export const contentTypes: HostileRequest[] = [
     statuses: [400, 415],
   },
   {
-    name: 'POST /notes as gzip that is none',
+    name: 'POST /notes with Content-Encoding: gzip, but plain',
     bytes: () => post(NOTE, 'application/json', ['Content-Encoding: gzip']),
     statuses: [201, 400, 415],
   },
@@ -104,7 +104,7 @@ export const contentTypes: HostileRequest[] = [
     statuses: [200, 400],
   },
   {
-    name: 'DELETE /notes/:id with a broken body',
+    name: 'DELETE /notes/:id with a malformed body',
     bytes: () =>
       request(
         'DELETE /notes/01980a5e-7c1a-7b3e-9f00-5d1c2a3b4c5d HTTP/1.1',
@@ -114,7 +114,7 @@ export const contentTypes: HostileRequest[] = [
     statuses: [400, 404],
   },
   {
-    name: 'GET /notes that accepts nothing that there is',
+    name: 'GET /notes with an Accept that the app cannot satisfy',
     bytes: () => get('/notes', ['Accept: image/\xff, */nothing;q=-1, text/html;q=999']),
     statuses: [200, 406],
   },

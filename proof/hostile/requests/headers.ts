@@ -11,38 +11,35 @@ function verifyId({ status, headers }: Answer): void {
 
 /** Header fields that the app reads, with values that it must not trust or repeat. */
 const harmless: [string, string[]][] = [
-  ['a request id that closes a line of JSON', ['X-Request-ID: "}{"level":60,"msg":"injected"}']],
+  ['a request id that closes a JSON string', ['X-Request-ID: "}{"level":60,"msg":"injected"}']],
   ['a request id with escaped line ends', ['X-Request-ID: a%0d%0aSet-Cookie:%20injected=1']],
   ['a request id of 201 characters', [`X-Request-ID: ${'injected'.repeat(26).slice(0, 201)}`]],
   ['a request id of 10,000 characters', [`X-Request-ID: ${'injected'.repeat(1_250)}`]],
-  ['a request id over ASCII', ['X-Request-ID: injected\xff\xfe']],
+  ['a request id beyond ASCII', ['X-Request-ID: injected\xff\xfe']],
   ['an empty request id', ['X-Request-ID: ']],
   ['two request ids', ['X-Request-ID: injected1', 'X-Request-ID: injected2']],
   ['a request id with a terminal escape', ['X-Request-ID: \x7finjected[31m']],
-  ['a forwarded address that is none', ['X-Forwarded-For: injected']],
-  ['a forwarded address that closes a line of JSON', ['X-Forwarded-For: "},{"injected":"1.2.3.4']],
+  ['an invalid forwarded address', ['X-Forwarded-For: injected']],
+  ['a forwarded address that closes a JSON string', ['X-Forwarded-For: "},{"injected":"1.2.3.4']],
   ['a forwarded address before a proxy', ['X-Forwarded-For: <injected>, 10.0.0.1']],
   ['1,000 forwarded addresses', [`X-Forwarded-For: ${'10.0.0.1,'.repeat(1_000)}injected`]],
   ['commas as forwarded addresses', [`X-Forwarded-For: ${','.repeat(5_000)}`]],
   ['an address with a port and a zone', ['X-Forwarded-For: [fe80::1%injected]:80']],
   ['a forwarded host that is a script', ['X-Forwarded-Host: "><script>injected</script>']],
   ['a forwarded scheme that is a script', ['X-Forwarded-Proto: javascript:injected']],
-  [
-    'a forwarded port that is none',
-    ['X-Forwarded-Port: injected', 'X-Forwarded-Prefix: /injected'],
-  ],
+  ['an invalid forwarded port', ['X-Forwarded-Port: injected', 'X-Forwarded-Prefix: /injected']],
   ['a standard forwarded header', ['Forwarded: for="injected";host=injected;proto=injected']],
-  ['an origin that is none', ['Origin: "><script>injected</script>']],
+  ['an invalid origin', ['Origin: "><script>injected</script>']],
   ['a cookie and an authorization', ['Cookie: injected=1', 'Authorization: Bearer injected']],
   ['__proto__ as a header', ['__proto__: injected', 'constructor: injected']],
   ['a method override', ['X-HTTP-Method-Override: DELETE', 'X-Method-Override: injected']],
   ['a URL override', ['X-Original-URL: /injected', 'X-Rewrite-URL: /injected']],
   [
-    'a referrer and a browser that are scripts',
+    'a Referer and a User-Agent that are scripts',
     ['Referer: javascript:injected', 'User-Agent: () { injected; }'],
   ],
   ['ranges', [`Range: bytes=${'0-1,'.repeat(1_000)}0-injected`]],
-  ['a broken condition', ['If-None-Match: "injected', 'If-Modified-Since: injected']],
+  ['a malformed If-None-Match', ['If-None-Match: "injected', 'If-Modified-Since: injected']],
   [
     'a switch to WebSocket',
     ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Key: injected'],
@@ -52,7 +49,7 @@ const harmless: [string, string[]][] = [
     ['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: injected'],
   ],
   [
-    'a connection header that names others',
+    'a Connection header that names other headers',
     ['Connection: close, X-Request-ID, Host, Content-Length'],
   ],
 ];
@@ -82,7 +79,7 @@ export const headers: HostileRequest[] = [
     statuses: [200, 400],
   },
   {
-    name: 'GET /openapi.json for a host that is a script',
+    name: 'GET /openapi.json with a host that is a script',
     bytes: () =>
       request('GET /openapi.json HTTP/1.1', ['X-Forwarded-Host: "><script>injected</script>']),
     statuses: [200, 400],
@@ -118,17 +115,17 @@ export const headers: HostileRequest[] = [
     mayClose: true,
   },
   {
-    name: 'POST that expects the impossible',
+    name: 'POST with an unknown Expect',
     bytes: () => post('{"title":"a"}', 'application/json', ['Expect: injected']),
     statuses: [417],
   },
   {
-    name: 'POST that expects to be told to go on, which is legal',
+    name: 'POST with Expect: 100-continue, which is legal',
     bytes: () => post('{"title":"a"}', 'application/json', ['Expect: 100-continue']),
     statuses: [201],
   },
   {
-    name: 'POST that expects to be told to go on with a body over the limit',
+    name: 'POST with Expect: 100-continue and a body over the limit',
     bytes: () =>
       request('POST /notes HTTP/1.1', [
         'Content-Type: application/json',

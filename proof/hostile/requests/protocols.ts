@@ -10,12 +10,12 @@ const TLS_HELLO = Buffer.concat([
 ]);
 
 const foreign: [string, string | Buffer][] = [
-  ['a preface of HTTP/2', Buffer.from(HTTP2_PREFACE, 'latin1')],
-  ['a hello of TLS', TLS_HELLO],
-  ['a banner of SSH', 'SSH-2.0-OpenSSH_9.2\r\n'],
-  ['a greeting of SOCKS', Buffer.from('050100', 'hex')],
-  ['a command of Redis', '*1\r\n$4\r\nPING\r\n'],
-  ['a startup of PostgreSQL', Buffer.from('0000000804d2162f', 'hex')],
+  ['an HTTP/2 preface', Buffer.from(HTTP2_PREFACE, 'latin1')],
+  ['a TLS ClientHello', TLS_HELLO],
+  ['an SSH banner', 'SSH-2.0-OpenSSH_9.2\r\n'],
+  ['a SOCKS greeting', Buffer.from('050100', 'hex')],
+  ['a Redis command', '*1\r\n$4\r\nPING\r\n'],
+  ['a PostgreSQL startup message', Buffer.from('0000000804d2162f', 'hex')],
   [
     'a line of the PROXY protocol',
     'PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\nGET /notes HTTP/1.1\r\nHost: a\r\n\r\n',
@@ -74,7 +74,7 @@ export const protocols: HostileRequest[] = [
     bodiless: true,
   },
   {
-    name: 'HEAD of what is not there',
+    name: 'HEAD of an unknown path',
     bytes: () => request('HEAD /nowhere HTTP/1.1'),
     statuses: [404],
     bodiless: true,
@@ -91,7 +91,7 @@ export const protocols: HostileRequest[] = [
   },
   { name: 'A connection that is closed at once', bytes: () => '', statuses: [], ends: true },
   {
-    name: 'A connection that is closed in the middle of a header',
+    name: 'A connection that is closed within a header',
     bytes: () => 'GET /notes HTTP/1.1\r\nHos',
     statuses: [400],
     mayClose: true,

@@ -21,7 +21,7 @@ const post = (field: string, body = '') =>
 /** Slow clients that occupy a connection. */
 export const slow: HostileRequest[] = [
   { name: 'A connection that sends nothing', bytes: () => '' },
-  { name: 'A request of HTTP/0.9', bytes: () => 'GET /notes\r\n' },
+  { name: 'An HTTP/0.9 request', bytes: () => 'GET /notes\r\n' },
   { name: 'A request line that never ends', bytes: () => dribble('GET /', 'a') },
   {
     name: 'Headers that never end',
@@ -30,7 +30,7 @@ export const slow: HostileRequest[] = [
   { name: 'Empty lines that never end', bytes: () => dribble('', '\r\n') },
   { name: 'A body that never begins', bytes: () => post('Content-Length: 100') },
   {
-    name: 'A body that comes byte by byte',
+    name: 'A body that arrives byte by byte',
     bytes: () => dribble(post('Content-Length: 1000', '{"title":"'), 'a'),
   },
   {
@@ -46,18 +46,18 @@ export const slow: HostileRequest[] = [
     bytes: () => dribble(post('Transfer-Encoding: chunked', '0\r\n'), 'X-Slow: a\r\n'),
   },
   {
-    name: 'A body of a type that is refused and never comes',
+    name: 'A body of a refused type that never arrives',
     bytes: () =>
       request('POST /notes HTTP/1.1', ['Content-Type: text/plain', 'Content-Length: 100']),
     statuses: [408, 415],
   },
   {
-    name: 'A body for a route that is not there and never comes',
+    name: 'A body for an unknown route that never arrives',
     bytes: () => request('POST /nowhere HTTP/1.1', [JSON_TYPE, 'Content-Length: 100']),
     statuses: [404, 408],
   },
   {
-    name: 'A good request and then half of another',
+    name: 'A good request followed by half of another',
     bytes: () =>
       dribble(
         Buffer.concat([get('/notes'), Buffer.from('GET /notes HTTP/1.1\r\n')]),

@@ -20,28 +20,32 @@ const ask = (app: FastifyInstance, token: string) => signIn(app, token).inject('
 /** Bad answers of the issuer. */
 const BAD_ANSWERS: Record<string, (issuer: TestIssuer) => Record<string, RequestListener>> = {
   'no JSON': () => ({ [DISCOVERY]: send('<html>') }),
-  'JSON that is no document': () => ({ [DISCOVERY]: send('{}') }),
+  'JSON that is not a discovery document': () => ({ [DISCOVERY]: send('{}') }),
   'an error': () => ({ [DISCOVERY]: send('{}', 500) }),
   'no content': () => ({ [DISCOVERY]: (_request, response) => void response.writeHead(204).end() }),
   'a redirect': () => ({ [DISCOVERY]: send('', 302) }),
   'another issuer': (issuer) => ({ [DISCOVERY]: name(issuer, { issuer: `${issuer.url}/` }) }),
-  'no place of keys': (issuer) => ({ [DISCOVERY]: name(issuer, { jwks_uri: undefined }) }),
-  'a list of places of keys': (issuer) => ({
+  'no jwks_uri': (issuer) => ({ [DISCOVERY]: name(issuer, { jwks_uri: undefined }) }),
+  'a list as jwks_uri': (issuer) => ({
     [DISCOVERY]: name(issuer, { jwks_uri: [`${issuer.url}/jwks`] }),
   }),
-  'keys in a file': (issuer) => ({ [DISCOVERY]: name(issuer, { jwks_uri: 'file:///etc/keys' }) }),
-  'keys at no URL': (issuer) => ({ [DISCOVERY]: name(issuer, { jwks_uri: 'the cellar' }) }),
-  'keys elsewhere over plain HTTP': (issuer) => ({
+  'a file: URL as jwks_uri': (issuer) => ({
+    [DISCOVERY]: name(issuer, { jwks_uri: 'file:///etc/keys' }),
+  }),
+  'a jwks_uri that is not a URL': (issuer) => ({
+    [DISCOVERY]: name(issuer, { jwks_uri: 'the cellar' }),
+  }),
+  'a jwks_uri on another host over plain HTTP': (issuer) => ({
     [DISCOVERY]: name(issuer, { jwks_uri: 'http://127.0.0.1.example/jwks' }),
   }),
-  'keys that are moved': () => ({ '/jwks': send('', 307) }),
+  'a redirect for its keys': () => ({ '/jwks': send('', 307) }),
   'keys in 64 MiB of gzip': (issuer) => ({
     '/jwks': (_request, response) => {
       const text = JSON.stringify({ keys: issuer.published }) + ' '.repeat(64 * 1024 * 1024);
       response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync(text, { level: 1 }));
     },
   }),
-  'a letter now and then': (issuer) => ({
+  'a byte now and then': (issuer) => ({
     '/jwks': (_request, response) => {
       response.write(JSON.stringify({ keys: issuer.published }));
       const timer = setInterval(() => response.write(' '), 10);
@@ -49,7 +53,7 @@ const BAD_ANSWERS: Record<string, (issuer: TestIssuer) => Record<string, Request
     },
   }),
   'no key set': () => ({ '/jwks': send('{"keys":{}}') }),
-  'keys without end': () => ({
+  'endless keys': () => ({
     '/jwks': (_request, response) => {
       const fill = () => {
         while (response.writable && response.write('a'.repeat(64 * 1024)));
@@ -90,7 +94,7 @@ test('An issuer that is down makes the app degraded, and is asked again', async 
   t.equal((await ask(app, await issuer.sign())).statusCode, 200);
   const asked = issuer.requests.length;
   t.ok(await isUp());
-  t.equal(issuer.requests.length, asked, 'what readiness has asked for is kept');
+  t.equal(issuer.requests.length, asked, 'the keys of the readiness check are kept');
 });
 
 test('The discovery document of an issuer with a path is below that path', async (t) => {

@@ -85,7 +85,7 @@ test('While the issuer is down, known keys work and unknown ones answer 503', as
   t.equal(state.asked, 2, 'asked once in 2 s');
   state.now += 2_001;
   state.isAway = false;
-  await t.rejects(find('second'), errors.JWKSNoMatchingKey, 'it is back');
+  await t.rejects(find('second'), errors.JWKSNoMatchingKey, 'the issuer is back');
   t.equal(state.asked, 3);
 });
 
@@ -94,7 +94,7 @@ test('Keys older than 10 minutes are fetched again in the background', async (t)
   await find('first');
   state.isAway = true;
   state.now += 600_001;
-  t.ok(await find('first'), 'the old one works while that fails');
+  t.ok(await find('first'), 'the old key works while that fails');
   await new Promise(setImmediate);
   t.equal(state.asked, 2);
   state.isAway = false;
@@ -103,7 +103,7 @@ test('Keys older than 10 minutes are fetched again in the background', async (t)
   t.ok(await find('first'));
   await new Promise(setImmediate);
   t.equal(state.asked, 3);
-  await t.rejects(find('first'), errors.JWKSNoMatchingKey, 'it was withdrawn');
+  await t.rejects(find('first'), errors.JWKSNoMatchingKey, 'the key was withdrawn');
   t.ok(await find('second'));
 });
 
@@ -134,7 +134,7 @@ test('Readiness asks the issuer once in 30 s, and once in 2 s while it is down',
   state.now += 30_001;
   await keys.check();
   await turn();
-  t.equal(state.asked, 3, 'asked in the background, where keys are known');
+  t.equal(state.asked, 3, 'asked in the background, because keys are known');
   for (let count = 0; count < 5; count++) await t.rejects(keys.check(), AWAY);
   t.ok(await find('first'));
   state.isAway = false;

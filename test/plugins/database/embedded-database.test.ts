@@ -78,7 +78,7 @@ test('A database that cannot be migrated is closed again', async (t) => {
     t.match(error, { message: 'not prepared' });
     t.notOk(isSqlError(error));
   }
-  t.equal(process.listenerCount('exit'), listeners + 1, 'it is locked once');
+  t.equal(process.listenerCount('exit'), listeners + 1, 'the folder is locked once');
 });
 
 test('A database that cannot be created leaves no folder', async (t) => {

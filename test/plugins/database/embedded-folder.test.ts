@@ -17,7 +17,7 @@ const LOCK = `
   await lockFolder(process.argv[1]).then(() => console.log('locked'), ({ message }) => console.log(message));
   await once(process.stdin, 'end');`;
 
-const STALE = { 'the lock of a process that is no more': '4194305', 'no lock': undefined };
+const STALE = { 'the lock of a dead process': '4194305', 'no lock': undefined };
 
 for (const [title, lock] of Object.entries(STALE)) {
   test(`One of four processes that start at once with ${title} opens the database`, async (t) => {

@@ -52,7 +52,7 @@ test('Migrations in development', async (t) => {
     t.equal(updates(), before);
     await sql`update kysely_migration set source = null where name = '1-cats'`.execute(db);
     t.strictSame((await migrate(t, db, edited)).applied, []);
-    t.equal(updates(), before + 2, 'but for one that has no hash yet');
+    t.equal(updates(), before + 2, 'except one that has no hash yet');
   });
 
   await t.test('Compiled migrations of the built app are no change', async (t) => {

@@ -156,7 +156,7 @@ test('A secret of another form is refused with the accepted one, and never print
   for (const WEATHER_URL of urls) {
     const message = await readMessage({ WEATHER_URL }, plugins);
     t.match(message, 'WEATHER_URL is set to something else; expected a weather: URL', WEATHER_URL);
-    t.notMatch(message, /hunter2|root|mysql/, 'says nothing of what came');
+    t.notMatch(message, /hunter2|root|mysql/, 'does not print the value');
   }
   t.equal(await readMessage({ WEATHER_URL: 'weather://here' }, plugins), 'valid');
 });
@@ -256,7 +256,7 @@ test('Settings are read from each file in a folder, whatever else it holds', asy
     'silent.js': 'export default () => {};',
     'weather.js.map': '{}',
     'weather.d.ts': 'export declare const settings: object;',
-    '.#weather.ts': 'what an editor keeps',
+    '.#weather.ts': 'a backup of an editor',
     'package.json': '{ "type": "module" }',
   });
   const settings = await gatherSettings([pathToFileURL(`${folder}/`)]);

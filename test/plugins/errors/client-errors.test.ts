@@ -46,7 +46,7 @@ test('Malformed HTTP', async (t) => {
   await app.listen({ host: '127.0.0.1', port: 0 });
 
   const requests: [string, number, string][] = [
-    ['no HTTP at all', 400, 'hello\r\n\r\n'],
+    ['malformed HTTP', 400, 'hello\r\n\r\n'],
     ['a header without a name', 400, 'GET / HTTP/1.1\r\nHost: a\r\n: b\r\n\r\n'],
     [
       'two lengths',

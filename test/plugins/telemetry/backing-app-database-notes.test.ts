@@ -64,7 +64,7 @@ test('A request, its query and the call to another app are one trace', async (t)
   });
   t.equal(asked.at(-1), `00-${TRACE}-${call.spanId}-01`);
   const ofTrace = collector.spans.filter(({ traceId }) => traceId === TRACE);
-  t.equal(ofTrace.length, 4, 'a health check makes none');
+  t.equal(ofTrace.length, 4, 'a health check makes no span');
   const line = lines.find(({ path }) => path === '/notes');
   t.match(line, { traceId: TRACE, spanId: ofNotes.spanId });
   t.notMatch(JSON.stringify(collector.spans), 'limit=3');

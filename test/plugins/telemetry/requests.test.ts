@@ -118,7 +118,7 @@ test('Each request has a span, whose ids are in its log lines', async (t) => {
   await app.close();
 
   const spans = collector.spans.filter(({ kind }) => kind === SERVER);
-  t.equal(spans.length, REQUESTS.length, 'and none of the collector, which is in this process');
+  t.equal(spans.length, REQUESTS.length, 'and none of the collector in this process');
   for (const [index, [text, status, name, expected]] of REQUESTS.entries()) {
     const title = text.slice(0, 60);
     const { spanId, traceId, ...span } = spans[index] as Span;

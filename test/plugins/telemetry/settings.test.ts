@@ -154,6 +154,9 @@ test('A certificate that cannot be read keeps the app from starting', async (t) 
   };
   const message = /^OTEL_EXPORTER_OTLP_CERTIFICATE .*ENOENT/;
   await t.rejects(buildTestApp(t, environment), { name: 'OperatorError', message });
-  t.ok(trace.setGlobalTracerProvider(new ProxyTracerProvider()), 'nothing is left of the attempt');
+  t.ok(
+    trace.setGlobalTracerProvider(new ProxyTracerProvider()),
+    'the attempt leaves nothing behind',
+  );
   trace.disable();
 });

@@ -63,7 +63,7 @@ test('A request, its call to another app and a custom span are one trace', async
   const failed = collector.spans.filter(({ name, kind }) => name === 'GET' && kind === CLIENT);
   t.match(failed[1]?.attributes, { 'error.type': 'ECONNREFUSED' });
   const ports = failed.slice(2).map(({ attributes }) => attributes['server.port']);
-  t.strictSame(ports, [80, 443], 'what a URL without a port means');
+  t.strictSame(ports, [80, 443], 'the default port of http:');
   const own = findSpan(collector, 'own work', 1);
   t.match(own, { parentSpanId: findSpan(collector, 'GET /own').spanId });
   const line = lines.find(({ msg }) => msg === 'inside');
