@@ -2,27 +2,29 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { sql } from 'kysely';
 
-/** Something that happened to a note. */
+/** A change of a note. */
 export interface NoteEvent {
-  /** Rises in the order in which the transactions were committed. */
+  /** Rises in the order of the commits. */
   id: number;
   name: 'created' | 'changed' | 'deleted';
   /** The note, as JSON. */
   note: string;
 }
 
-/** How many events a process keeps for its clients; who is further behind reads the table. */
+/**
+ * How many events a process keeps for its clients. A client that is further behind reads the table.
+ */
 const RECENT = 500;
 
-/** How many events are read from the table at once. */
+/** How many events one query reads. */
 const PAGE = 100;
 
-/** The pause before a database that was away is asked again, in milliseconds. */
+/** The pause before the next try while the database is down, in milliseconds. */
 const RETRY_MS = 500;
 
 /**
- * What happens to the notes. The table of events is read once for all clients of a process, and a
- * client is only a position in it: one that does not read costs no memory.
+ * The events of the notes. A process reads the table of events once for all its clients. A client
+ * is only a position in it, so a client that does not read costs no memory.
  */
 export class NoteEvents {
   readonly #app: FastifyInstance;
@@ -40,18 +42,17 @@ export class NoteEvents {
   }
 
   /**
-   * The event after which a client goes on: the one that it names, the newest where it names none.
-   * An id that is greater than the newest is of another database. Rejects while the database is
-   * away.
+   * Finds the event after which a client continues: the one that it names, or the newest. An id
+   * above the newest comes from another database. Rejects while the database is down.
    */
   async findPosition(after?: number): Promise<number> {
     await this.#start();
     if (after === undefined || after <= this.#position) return after ?? this.#position;
-    // Another process may have been faster to read what is new.
+    // Another process may have read newer events already.
     return Math.min(after, await this.#findNewest());
   }
 
-  /** Deletes the events that are older than a day. */
+  /** Deletes events older than a day. */
   async clean(): Promise<void> {
     const old = sql`delete from note_events where created_at < now() - interval '1 day'`;
     await old.execute(this.#app.db).catch((err) => {
@@ -70,16 +71,13 @@ export class NoteEvents {
     this.#news = Promise.withResolvers();
   }
 
-  /** The next events after this one, at most a page; empty where there are none yet. */
+  /** Lists the events after this one, at most a page. Empty if there are none yet. */
   async list(after: number): Promise<NoteEvent[]> {
     if (after < this.#recentAfter) return this.#read(after);
     return this.#recent.filter(({ id }) => id > after).slice(0, PAGE);
   }
 
-  /**
-   * Reads what is new, again and again until the database has answered; what comes meanwhile is
-   * read after it.
-   */
+  /** Reads new events, and retries until the database answers. Later ones are read afterwards. */
   refresh(): void {
     this.#isStale = true;
     this.#reading ??= this.#readNews().finally(() => {
@@ -99,7 +97,7 @@ export class NoteEvents {
     }
   }
 
-  /** Begins at the newest event, once. */
+  /** Starts at the newest event, once. */
   async #start(): Promise<void> {
     if (this.#isStarted) return;
     const newest = await this.#findNewest();

@@ -4,12 +4,12 @@ import type { FastifyInstance } from 'fastify';
 import type { Pool } from 'pg';
 import { createPool } from '../../plugins/database/postgres.ts';
 
-/** The pause before a server that was away is asked again, in milliseconds. */
+/** The pause before the next try while the server is down, in milliseconds. */
 const RETRY_MS = 500;
 
 /**
- * How often the connection is tried, in milliseconds: one that broke without a word brings no
- * notifications.
+ * How often the connection is checked, in milliseconds. A connection can break without an error,
+ * and then brings no notifications.
  */
 const CHECK_MS = 15_000;
 
@@ -17,11 +17,10 @@ const CHECK_MS = 15_000;
 const TIMEOUT_MS = 5_000;
 
 /**
- * Listens for PostgreSQL's notifications on a connection of its own, and again whenever the server
- * was away.
+ * Listens for PostgreSQL's notifications on a separate connection, and reconnects when it ends.
  *
- * @param onNews is called for each notification, and each time that listening begins: what came
- * before was missed
+ * @param onNews is called for each notification, and each time that listening starts, because
+ * earlier notifications were missed
  */
 export async function listenForNotes(app: FastifyInstance, onNews: () => void): Promise<void> {
   const { DATABASE_DIRECT_URL, DATABASE_URL, DATABASE_TLS } = app.config;
@@ -42,7 +41,8 @@ export async function listenForNotes(app: FastifyInstance, onNews: () => void): 
   while (!app.stopping.aborted) {
     const err = await listen(pool, onBegin, onNews, app.stopping).catch((error) => error);
     if (app.stopping.aborted) break;
-    if (!isAway) app.log.warn({ err }, 'The notifications of the notes are away: trying again');
+    if (!isAway)
+      app.log.warn({ err }, 'Cannot listen for notifications of the notes: trying again');
     isAway = true;
     await sleep(RETRY_MS, undefined, { signal: app.stopping }).catch(() => undefined);
   }

@@ -1,12 +1,12 @@
 import { type Kysely, sql } from 'kysely';
 
-/** How long a release waits for whoever uses the notes: all others would wait behind it. */
+/** How long a release waits for a lock on the notes. Other traffic waits behind it. */
 const LOCK_TIMEOUT = '5s';
 
 /**
- * The table of events and the trigger that fills it, whoever writes to the notes. The lock gives
- * ids in the order of commits: without it a transaction that commits late would have a lower id
- * than what clients have seen already. It is taken before any row is locked, so that two
+ * Creates the table of events, and the triggers that fill it at each write to the notes. A lock
+ * makes ids rise in the order of commits. Without it, a late commit could have a lower id than
+ * events that clients have already seen. The lock is taken before any row is locked, so two
  * transactions cannot wait for each other.
  */
 export function createNoteEvents(db: Kysely<unknown>): Promise<void> {

@@ -216,7 +216,7 @@ suite('commands on a bare connection', () => {
       `SET note '{"title":"\\u0000"}'\r\n`,
       /^-ERR note\/title must match pattern/,
     ],
-    ['another key', 'SET other 1\r\n', /^-ERR SET note makes a note/],
+    ['another key', 'SET other 1\r\n', /^-ERR SET note creates a note/],
     ['a database that is not there', 'SELECT 1\r\n', /^-ERR DB index is out of range\r\n$/],
     [
       'a cursor that is none',

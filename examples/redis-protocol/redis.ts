@@ -7,22 +7,22 @@ import { readAddress } from '../../src/client-address.ts';
 import { type Listener, startProcess } from '../../src/process.ts';
 import type { Reply, Session } from './plugins/commands.ts';
 
-/** The longest command, in bytes: every note fits into it, even with all its characters escaped. */
+/** The longest command, in bytes. Every note fits, even with all its characters escaped. */
 const MAX_BYTES = 64 * 1024;
 
-/** The most parts of a command. */
+/** The most parts of a command, its name included. */
 const MAX_PARTS = 1_000;
 
-/** How long a client may take to hang up after its last answer, in milliseconds. */
+/** How long a client may take to disconnect after its last answer, in milliseconds. */
 const LINGER_MS = 500;
 
-/** What a command that a program sends begins with. */
+/** The first byte of a command that a program sends. */
 const ASTERISK = 0x2a;
 
-/** A word of a command that somebody typed: in double quotes, in single quotes, or as it is. */
+/** A word of a typed command: in double quotes, in single quotes, or bare. */
 const WORD = /"((?:\\.|[^"\\])*)"|'((?:\\'|[^'])*)'|([^\s"']+)/g;
 
-/** The Redis protocol, RESP2 and RESP3, on the app's port. */
+/** Listens on the app's port for the Redis protocol, RESP2 and RESP3. */
 function openRedisListener(app: FastifyInstance): Listener {
   const connections = new Set<Connection>();
   const server = net.createServer({ allowHalfOpen: true, noDelay: true }, async (socket) => {
@@ -37,8 +37,7 @@ function openRedisListener(app: FastifyInstance): Listener {
       const { address: host, port } = server.address() as net.AddressInfo;
       app.log.info(`Server listening at redis://${net.isIPv6(host) ? `[${host}]` : host}:${port}`);
     },
-    // The protocol has no word for it: a client hears of it when its connection ends, and connects
-    // again.
+    // The protocol cannot announce it. A client notices the end of its connection and reconnects.
     announceClose() {},
     async close() {
       const closed = once(server, 'close');
@@ -52,7 +51,7 @@ function openRedisListener(app: FastifyInstance): Listener {
 }
 
 class Connection {
-  /** What is being answered. */
+  /** The command that is running. */
   running: { command: string; since: Date } | undefined;
   readonly #app: FastifyInstance;
   readonly #socket: net.Socket;
@@ -72,7 +71,7 @@ class Connection {
     };
   }
 
-  /** Answers one command after the other, and reads no more than it can answer. */
+  /** Answers commands one by one, and does not read faster than it answers. */
   async serve(): Promise<void> {
     for await (const chunk of this.#socket) {
       if (this.#socket.writableEnded) continue;
@@ -84,7 +83,7 @@ class Connection {
     this.#hangUp();
   }
 
-  /** Answers what has come, and nothing that comes later. */
+  /** Answers the commands that have arrived, and none that arrive later. */
   close(): void {
     this.#closing = true;
     if (!this.running) this.#hangUp();
@@ -109,19 +108,19 @@ class Connection {
     const written = new Promise((resolve) =>
       this.#socket.write(encode(reply, this.#session.protocol), resolve),
     );
-    // A client that asks faster than it reads.
+    // The client sends faster than it reads, so wait for it.
     if (this.#socket.writableNeedDrain) await written;
   }
 
-  /** After a command that makes no sense, nobody knows where the next one begins. */
+  /** Ends the connection: after an invalid command, the start of the next one is unknown. */
   #refuse(error: Error): void {
     this.#session.hasQuit = true;
     this.#socket.write(encode(new Error(`ERR Protocol error: ${error.message}`), 2));
   }
 
   /**
-   * The client reads what was written before it hangs up too; what it still sends is read and not
-   * answered.
+   * Sends the remaining answers, then waits for the client to disconnect. Commands that still
+   * arrive are read but not answered.
    */
   #hangUp(): void {
     this.#socket.end(() => setTimeout(() => this.#socket.destroy(), LINGER_MS).unref());
@@ -129,8 +128,9 @@ class Connection {
 }
 
 /**
- * How many bytes the first command has; 0 while it is not whole. The decoder is made for what a
- * Redis server answers and believes every length: a stranger's are checked before it sees them.
+ * Returns the size of the first command in bytes, or 0 while it is not complete. The decoder is
+ * made for the answers of a Redis server and trusts every length. So a client's lengths are checked
+ * here.
  */
 function measureCommand(bytes: Buffer): number {
   let end = bytes.indexOf('\n') + 1;
@@ -144,8 +144,7 @@ function measureCommand(bytes: Buffer): number {
     if (end > 0) end += readLength('$', bytes.toString('latin1', start, end), MAX_BYTES) + 2;
   }
   const isWhole = end > 0 && end <= bytes.length;
-  if (end > MAX_BYTES || (!isWhole && bytes.length > MAX_BYTES))
-    throw new Error('too big a command');
+  if (end > MAX_BYTES || (!isWhole && bytes.length > MAX_BYTES)) throw new Error('command too big');
   return isWhole ? end : 0;
 }
 
@@ -178,7 +177,7 @@ function splitWords(line: string): string[] {
   });
 }
 
-/** Version 2 of the protocol has neither a map nor a null of its own. */
+/** Version 2 of the protocol has no type for maps and none for null. */
 function encode(reply: Reply, protocol: Session['protocol']): string {
   if (reply instanceof Error) return `-${reply.message.replaceAll(/[\r\n]/g, ' ')}\r\n`;
   if (reply === null) return protocol === 3 ? '_\r\n' : '$-1\r\n';

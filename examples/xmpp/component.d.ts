@@ -1,4 +1,4 @@
-/** The package comes without types; it is a client that says who it is in another way. */
+/** The package has no types. A component is a client with another kind of authentication. */
 declare module '@xmpp/component' {
   import type { Client } from '@xmpp/client';
 

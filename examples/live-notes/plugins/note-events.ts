@@ -5,12 +5,11 @@ import { listenForNotes } from '../note-listener.ts';
 import { createNoteEvents } from '../schema.ts';
 
 /**
- * How often a stream without events shows that it is alive, in milliseconds: routers end silent
- * ones.
+ * How often a stream without events sends a comment, in milliseconds. Routers end silent streams.
  */
 const HEARTBEAT_MS = 15_000;
 
-/** How often the events that are older than a day are deleted, in milliseconds. */
+/** How often events older than a day are deleted, in milliseconds. */
 const CLEANING_MS = 3_600_000;
 
 declare module 'fastify' {
@@ -19,7 +18,7 @@ declare module 'fastify' {
   }
 }
 
-/** What happens to the notes, in whatever process, as `app.noteEvents`. */
+/** The events of the notes, from all processes, as `app.noteEvents`. */
 export default fp(
   async (app) => {
     const events = new NoteEvents(app);

@@ -8,10 +8,10 @@ import { createAjv } from '../../../plugins/validation/checks.ts';
 import { NewNote } from '../../../routes/notes/schema.ts';
 import { createNote, deleteNote, findNote, listNotes } from '../../../routes/notes/store.ts';
 
-/** The most keys of one SCAN, as many as a page has over HTTP: COUNT is a hint. */
+/** The most keys of one SCAN, as many as a page has over HTTP. COUNT is only a hint. */
 const MAX_KEYS = 100;
 
-/** No note has it: what a key that is no note's stands for. */
+/** An id that no note has. It stands for a key that is not a note's. */
 const NIL = '00000000-0000-0000-0000-000000000000';
 
 const OK = { status: 'OK' };
@@ -22,7 +22,7 @@ export const settings = Type.Object({
   REDIS_PASSWORD: Type.Optional(
     Type.String({
       secret: true,
-      description: 'What AUTH and HELLO expect; no password is asked for when not set',
+      description: 'The password for AUTH and HELLO; no password is needed when not set',
     }),
   ),
 });
@@ -33,7 +33,7 @@ declare module '../../../plugins/env/index.ts' {
   interface Config extends RedisSettings {}
 }
 
-/** What is known of the client of one connection. */
+/** The state of one connection. */
 export interface Session {
   address: string;
   protocol: 2 | 3;
@@ -50,12 +50,12 @@ export type Reply =
   | Reply[]
   | Map<string, Reply>;
 
-/** A client's mistake: its message is the answer, a code and a sentence. */
+/** A client's mistake. Its message is the answer: a code and a sentence. */
 class CommandError extends Error {}
 
 /**
- * Redis's arity, which counts the name too and is negative where more arguments may follow, and
- * what it does.
+ * The arity of a command and its function. As in Redis, the arity includes the name, and is
+ * negative if more arguments may follow.
  */
 type Command = [arity: number, run: (args: string[], session: Session) => Reply | Promise<Reply>];
 
@@ -63,13 +63,13 @@ type Commands = Record<string, Command>;
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Runs one of Redis's commands, and logs that; never rejects. */
+    /** Runs and logs one of Redis's commands. Never rejects. */
     runCommand(session: Session, name: string, args: string[]): Promise<Reply>;
   }
 }
 
 /**
- * The notes by Redis's commands: one has the key note:<id> and is JSON, and SET note makes a new
+ * Redis's commands for the notes. A note has the key note:<id> and is JSON. SET note creates a new
  * one.
  */
 export default fp(
@@ -79,7 +79,7 @@ export default fp(
       const startedAt = performance.now();
       const reply = await run(commands, session, name, args).catch((error) => explain(app, error));
       const durationMs = Math.round((performance.now() - startedAt) * 10) / 10;
-      // What is no command can be anything, also a password in the wrong place.
+      // An unknown name is not logged, because it can be a password in the wrong place.
       app.log.info(
         {
           command: Object.hasOwn(commands, name) ? name : 'unknown',
@@ -109,7 +109,7 @@ async function run(
   return run(args, session);
 }
 
-/** The client hears what it did wrong, and nothing of what went wrong here. */
+/** The client gets its own mistakes explained, but not errors of the app. */
 function explain({ log }: FastifyInstance, err: Error): Error {
   if (err instanceof CommandError) return err;
   log.error({ err }, 'command failed');
@@ -145,7 +145,7 @@ function authenticate({ config }: FastifyInstance, session: Session, names: stri
   const password =
     config.REDIS_PASSWORD ?? reject('ERR AUTH is called, but no password is configured.');
   const [given = '', user = 'default'] = names.toReversed();
-  // Digests have one length, and comparing them takes the same time whatever is wrong.
+  // Digests have the same length, so comparing them takes the same time for every password.
   const digest = (text: string) => createHash('sha256').update(text).digest();
   const isRight = timingSafeEqual(digest(given), digest(password)) && user === 'default';
   if (!isRight) reject('WRONGPASS invalid username-password pair or user is disabled.');
@@ -154,8 +154,8 @@ function authenticate({ config }: FastifyInstance, session: Session, names: stri
 }
 
 /**
- * HELLO [version [AUTH user password] [SETNAME name]]: from this answer on, they are of that
- * version.
+ * HELLO [version [AUTH user password] [SETNAME name]]. This answer and all later ones have that
+ * version of the protocol.
  */
 function greet(
   app: FastifyInstance,
@@ -184,7 +184,7 @@ function greet(
   return new Map<string, Reply>(Object.entries(answer));
 }
 
-/** Redis's word for a server that is not ready is loading: clients wait until it is over. */
+/** Redis reports a server that is not ready as loading, so that clients wait. */
 async function describeServer({ readiness }: FastifyInstance): Promise<string> {
   const { status } = await readiness.report();
   const loading = status === 'ready' || status === 'degraded' ? 0 : 1;
@@ -220,10 +220,10 @@ async function countNotes({ db }: FastifyInstance): Promise<number> {
   return Number((await query.executeTakeFirstOrThrow()).notes);
 }
 
-/** SET note JSON; a note's key is its id, which nobody knows before. */
+/** SET note JSON. The client cannot choose the key, because the app creates the id. */
 async function setNote({ db }: FastifyInstance, key: string, value: string): Promise<Reply> {
   if (key !== 'note')
-    reject('ERR SET note makes a note and answers its key; no other key can be set');
+    reject('ERR SET note creates a note and answers its key; no other key can be set');
   const note = parseJson(value);
   if (!ajv.validate(NewNote, note))
     reject(`ERR note${ajv.errors?.[0]?.instancePath} ${ajv.errors?.[0]?.message}`);
@@ -239,9 +239,9 @@ function parseJson(text: string): unknown {
 }
 
 /**
- * SCAN cursor [MATCH pattern] [COUNT count]. A cursor of Redis has 64 bits: it is the first half of
- * the next note's UUID. Notes can share that half; a key may come twice then, but all come, so a
- * page grows until it gets past them.
+ * SCAN cursor [MATCH pattern] [COUNT count]. A cursor of Redis has 64 bits, so it is the first half
+ * of the next note's UUID. Several notes can share that half. Then a page grows until it gets past
+ * them: a key may come twice, but no key is missing.
  */
 async function scan({ db }: FastifyInstance, cursor: string, options: string[]): Promise<Reply> {
   const { pattern, size } = readScanOptions(options);

@@ -15,11 +15,11 @@ const PING = 'urn:xmpp:ping';
 
 const ajv = createAjv();
 
-/** How long the server may be silent before TCP asks whether it is there, in milliseconds. */
+/** How long the server may be silent before TCP sends a keep-alive probe, in milliseconds. */
 const KEEP_ALIVE_MS = 10_000;
 
-/** What XML 1.0 has no way to say (2.2): the server would end the stream. */
-const UNSPEAKABLE = /[^\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]/gu;
+/** Characters that XML 1.0 cannot contain (2.2). The server would end the stream. */
+const INVALID_IN_XML = /[^\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]/gu;
 
 export const settings = Type.Object({
   XMPP_URL: Type.Optional(
@@ -42,8 +42,8 @@ declare module '../../../plugins/env/index.ts' {
 }
 
 /**
- * The app as a component (XEP-0114) of the XMPP server behind XMPP_URL: all who chat there can talk
- * to it.
+ * The app as a component (XEP-0114) of the XMPP server at XMPP_URL. All users of that server can
+ * chat with it.
  */
 export default fp(
   async (app) => {
@@ -74,8 +74,9 @@ export default fp(
 );
 
 /**
- * Says in the log when the server goes and comes; the library connects again by itself. @returns
- * the check for it
+ * Logs when the server goes and comes. The library reconnects by itself.
+ *
+ * @returns the check for readiness
  */
 function watchConnection(
   { log }: FastifyInstance,
@@ -85,7 +86,7 @@ function watchConnection(
   let failure: Error | undefined = new Error('Not connected yet');
   let isAway = false;
   const lose = (err: Error) => {
-    if (!isAway) log.warn({ err }, 'XMPP is away: it is asked again until it answers');
+    if (!isAway) log.warn({ err }, 'XMPP is away: trying again until it answers');
     isAway = true;
     failure = err;
   };
@@ -103,16 +104,13 @@ function watchConnection(
 }
 
 function prepareSocket(socket: Socket): void {
-  // The library decodes each packet by itself, which breaks a character that is in two.
+  // The library decodes each packet alone. That breaks a character that is split over two packets.
   socket.setEncoding('utf8');
-  // Nothing need come for days; a machine that is gone is noticed all the same.
+  // The server may be silent for days. Probes notice a machine that is gone.
   socket.setKeepAlive(true, KEEP_ALIVE_MS);
 }
 
-/**
- * What chat programs ask whom they do not know: what it is (XEP-0030), and whether it is there
- * (XEP-0199).
- */
+/** Answers the queries of chat programs: service discovery (XEP-0030) and pings (XEP-0199). */
 function answerQueries({ iqCallee }: Client): void {
   const identity = xml('identity', { category: 'client', type: 'bot', name: manifest.name });
   const features = [INFO, ITEMS, PING].map((name) => xml('feature', { var: name }));
@@ -122,8 +120,9 @@ function answerQueries({ iqCallee }: Client): void {
 }
 
 /**
- * Answers messages, those of one user in their order; what is not answered yet is in the map, by
- * user.
+ * Answers messages, those of each user in their order.
+ *
+ * @returns the open answers, by user
  */
 function answerMessages(app: FastifyInstance, xmpp: Client): Map<string, Promise<unknown>> {
   const answers = new Map<string, Promise<unknown>>();
@@ -132,7 +131,7 @@ function answerMessages(app: FastifyInstance, xmpp: Client): Map<string, Promise
     const text = stanza.is('message') ? stanza.getChildText('body') : null;
     if (!text || type === 'error' || type === 'groupchat') return;
     const answer = async () => {
-      const body = (await runCommand(app, text)).replaceAll(UNSPEAKABLE, '\ufffd');
+      const body = (await runCommand(app, text)).replaceAll(INVALID_IN_XML, '\ufffd');
       await xmpp.send(xml('message', { from: to, to: from, type }, xml('body', {}, body)));
     };
     const answered = (answers.get(from) ?? Promise.resolve())

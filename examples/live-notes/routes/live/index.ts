@@ -4,9 +4,7 @@ import type { FastifyPluginAsync } from 'fastify';
 
 const PAGE = new URL('./page.html', import.meta.url);
 
-/**
- * GET /live, the notes as they come. The page has one style and one script, and may use no other.
- */
+/** GET /live, a page that shows the notes. Its one style and its one script are all it may use. */
 const live: FastifyPluginAsync = async (app) => {
   const page = await readFile(PAGE, 'utf8');
   const policy = [

@@ -2,18 +2,15 @@ import { Readable } from 'node:stream';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 
-/** How long a client waits before it comes back, in milliseconds. */
+/** How long a client waits before it reconnects, in milliseconds. */
 const RETRY_MS = 1_000;
 
-/**
- * How long a client that does not read may take to get the rest when the process stops, in
- * milliseconds.
- */
+/** When the process stops, how long a client may take to read the rest, in milliseconds. */
 const STOP_MS = 2_000;
 
 const id = Type.Optional(Type.String({ pattern: '^\\d{1,15}$' }));
 const schema = {
-  summary: 'Follow what happens to the notes',
+  summary: 'Follow the changes of the notes',
   tags: ['notes'],
   querystring: Type.Object({ after: id }),
   headers: Type.Object({ 'last-event-id': id }),
@@ -25,7 +22,7 @@ const schema = {
  */
 const events: FastifyPluginAsyncTypebox = async (app) => {
   app.get('/', { schema }, async ({ headers, query }, reply) => {
-    // A browser that comes back asks for the same URL: the header is newer.
+    // A browser reconnects with the same URL, so the header is newer.
     const after = headers['last-event-id'] ?? query.after;
     const position = await app.noteEvents.findPosition(after ? Number(after) : undefined);
     const stream = Readable.from(listMessages(position));
@@ -36,9 +33,9 @@ const events: FastifyPluginAsyncTypebox = async (app) => {
     return reply.type('text/event-stream').send(stream);
   });
 
-  /** Each is read when the client has taken the one before it. */
+  /** Each message is read when the client has taken the one before. */
   async function* listMessages(position: number): AsyncGenerator<string> {
-    // Who is cut off before the first event knows where to go on, too.
+    // A client that is cut off before the first event then knows its position too.
     yield `id: ${position}\nretry: ${RETRY_MS}\n\n`;
     while (!app.stopping.aborted) {
       const { news } = app.noteEvents;
