@@ -86,7 +86,7 @@ export class Primary {
   /** The platform may not notice the blocked worker: the others answer its health checks. */
   #killSilent(worker: Worker): void {
     const { pid } = worker.process;
-    this.#log.error({ worker: pid }, 'A worker whose event loop stands still is killed');
+    this.#log.error({ worker: pid }, 'A worker whose event loop is blocked is killed');
     worker.process.kill('SIGKILL');
   }
 

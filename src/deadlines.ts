@@ -50,7 +50,7 @@ function answerLate(entry: OpenRequest, reply: FastifyReply, timeoutMs: number):
   entry.isLate = true;
   const err = new errorCodes.FST_ERR_HANDLER_TIMEOUT(timeoutMs, reply.request.routeOptions.url);
   if (reply.sent) {
-    reply.log.error({ err }, 'A hijacked answer has not begun: its connection is ended');
+    reply.log.error({ err }, 'A hijacked answer did not begin in time: its connection is closed');
     return void reply.raw.destroy();
   }
   reply.send(err);

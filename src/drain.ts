@@ -66,7 +66,7 @@ export class Drain {
 
   #forceExit(timeoutMs: number, when: string): never {
     const requests = this.#listener.openRequests();
-    const message = `Still open ${when}: the process ends without them`;
+    const message = `Still open ${when}: the process exits anyway`;
     this.#app.log.error({ requests, timeoutMs, exitCode: 1 }, message);
     process.exit(1);
   }

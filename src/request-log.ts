@@ -52,7 +52,7 @@ export class RequestLog extends LogController {
     if (reply.raw.writableEnded) return;
     const hasClientGone = reply.raw.destroyed;
     if (!hasClientGone) reply.failure = error;
-    request.log[hasClientGone ? 'info' : 'error']({ err: error }, 'An answer broke off');
+    request.log[hasClientGone ? 'info' : 'error']({ err: error }, 'An answer was interrupted');
   }
 }
 

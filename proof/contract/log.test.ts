@@ -106,7 +106,7 @@ test("An answer that breaks off logs an error line beside its request's line", a
   await poll(() => lines.filter(({ path }) => `${path}`.startsWith('/long-lived/')).length > 2);
   const broken = lines.filter(({ err, requestId }) => err && requestId);
   t.match(broken, [
-    { level: 50, msg: 'An answer broke off', err: { message: 'the source broke' } },
+    { level: 50, msg: 'An answer was interrupted', err: { message: 'the source broke' } },
     { level: 50, err: { message: 'the source broke' } },
     { level: 30, err: { code: 'ERR_STREAM_PREMATURE_CLOSE' } },
   ]);

@@ -89,7 +89,7 @@ test('A worker whose event loop blocks is killed and replaced', async (t) => {
   const primary = startPrimary(t, 'silent');
   await poll(() => listWorkers(primary).length === 3);
   const [silent] = listWorkers(primary);
-  t.match(await primary.waitForLine('stands still'), { level: 50, worker: silent });
+  t.match(await primary.waitForLine('is blocked'), { level: 50, worker: silent });
   t.match(await primary.waitForLine('A worker ended'), { worker: silent, signal: 'SIGKILL' });
   primary.signal('SIGTERM');
   t.equal(await primary.exited, 0);

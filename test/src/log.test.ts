@@ -153,7 +153,7 @@ test('A stream that breaks adds a log line with the error', async (t) => {
   await t.rejects(fetch(`${url}/broken`).then((answer) => answer.text()));
   await poll(() => lines.some(({ msg }) => msg === 'request'));
   t.match(
-    lines.find(({ msg }) => msg === 'An answer broke off'),
+    lines.find(({ msg }) => msg === 'An answer was interrupted'),
     { level: 50, err: { message: 'broken' } },
   );
 });
@@ -170,9 +170,9 @@ test('A client that leaves a stream is logged at info', async (t) => {
   const leaving = new AbortController();
   await fetch(`${url}/endless`, { signal: leaving.signal });
   leaving.abort();
-  await poll(() => lines.some(({ msg }) => msg === 'An answer broke off'));
+  await poll(() => lines.some(({ msg }) => msg === 'An answer was interrupted'));
   t.match(
-    lines.find(({ msg }) => msg === 'An answer broke off'),
+    lines.find(({ msg }) => msg === 'An answer was interrupted'),
     { level: 30 },
   );
 });

@@ -92,7 +92,7 @@ test('A request still open after a crash is logged', async (t) => {
   t.equal(await web.exited, 1);
   t.match(web.lines.at(-1), {
     level: 50,
-    msg: 'Still open 2 s after an uncaught exception: the process ends without them',
+    msg: 'Still open 2 s after an uncaught exception: the process exits anyway',
     exitCode: 1,
     requests: [{ path: '/fixture/hung' }],
   });
