@@ -41,7 +41,7 @@ export function createEmbeddedDatabase(
   return { dialect: new PGliteDialect({ pglite: open }), isSqlError };
 }
 
-/** If this fails, it closes the database, so that the next query opens it again. */
+/** Applies the migrations. After a failure it closes the database, so the next query reopens it. */
 async function migrate(pglite: PGlite, log: FastifyBaseLogger, prepare: Prepare) {
   try {
     const db = new Kysely<unknown>({ dialect: new PGliteDialect({ pglite }) });

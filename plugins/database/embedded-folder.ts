@@ -36,7 +36,7 @@ export async function prepareFolder(
   }
 }
 
-/** PGlite has no lock of its own, and two processes in one folder destroy the database. */
+/** Locks the folder. PGlite does not, and two processes in one folder destroy the database. */
 export async function lockFolder(folder: string): Promise<void> {
   const file = `${folder}.lock`;
   const next = `${file}.next`;

@@ -23,17 +23,17 @@ export async function migrateEmbedded(
   const sources = await hashSources(files);
   const stored = await readHashes(db);
   const names = [...stored.keys()].sort();
-  const others = names.filter((name) => !files.has(name)).join(', ');
-  const hint = others && `The embedded database has migrations of other code: ${others}. `;
-  const isOther = (name: string) => stored.get(name) !== sources.get(name);
-  const changed = names.filter((name) => stored.get(name) && sources.has(name) && isOther(name));
+  const unknown = names.filter((name) => !files.has(name)).join(', ');
+  const hint = unknown && `The embedded database has migrations of other code: ${unknown}. `;
+  const differs = (name: string) => stored.get(name) !== sources.get(name);
+  const changed = names.filter((name) => stored.get(name) && sources.has(name) && differs(name));
   // Later migrations build on a changed one, so they run again too.
-  const again = names.filter((name) => files.has(name) && name >= changed[0]!);
+  const rerun = names.filter((name) => files.has(name) && name >= changed[0]!);
   try {
-    if (changed.length > 0) await redo(db, files, again, changed);
+    if (changed.length > 0) await redo(db, files, rerun, changed);
     const applied = await applyMigrations(db, folder, log);
     for (const [name, source] of sources)
-      if (isOther(name))
+      if (differs(name))
         await sql`update kysely_migration set source = ${source} where name = ${name}`.execute(db);
     if (hint) log.warn(`${hint}If they cause trouble: ${RESET}`);
     return [...changed, ...applied];

@@ -65,8 +65,8 @@ async function applyNext(
     const alone = pending.findIndex(isAlone);
     if (alone !== 0)
       return run(transaction, migrations, pending.slice(0, alone < 0 ? undefined : alone));
-    // A limit would leave an invalid index if `create index concurrently` waits for a longer
-    // transaction. This wait blocks no traffic.
+    // With a limit, `create index concurrently` could fail behind a longer transaction and leave an
+    // invalid index. Its wait blocks no traffic.
     const consequence = 'it waits for locks without a limit';
     log.info(`Migration ${pending[0]} runs without a transaction: ${consequence}`);
     return run(db, migrations, pending.slice(0, 1));

@@ -6,7 +6,7 @@ import type { Database } from './migrate.ts';
 /** How long a migration waits for a lock, in milliseconds. Other traffic waits behind it. */
 export const LOCK_TIMEOUT_MS = 5_000;
 
-/** Milliseconds between tries. A blocked session would stop `create index concurrently`. */
+/** Milliseconds between tries. A waiting query blocks another's `create index concurrently`. */
 const POLL_MS = 250;
 
 /** How many tries pass before a log line. Another release mostly takes less than two seconds. */
@@ -42,7 +42,7 @@ async function findHolder(db: Database): Promise<object> {
   return { ...rows[0] };
 }
 
-/** The settings end with the transaction, because clients of a pooler share the session. */
+/** Tries to lock. The settings end with the transaction, because a pooler shares sessions. */
 async function lock(transaction: Database): Promise<boolean> {
   const { rows } = await sql<{ locked: boolean }>`
     select pg_try_advisory_xact_lock(${sql.lit(LOCK_ID)}) as locked,

@@ -61,7 +61,7 @@ export class CollectorHealth {
     }
   }
 
-  /** Watches each attempt, because exporters report only the last. Their user agent is known. */
+  /** Watches each attempt, because exporters report only the last. Filters by user agent. */
   #watchAttempts(app: FastifyInstance): void {
     const watch = (note: (attempt: Attempt) => void) => (attempt: Attempt) => {
       const agent = String(attempt.request.getHeader('user-agent'));
