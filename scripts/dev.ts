@@ -32,7 +32,7 @@ const output = pretty({
     method ? `${method} ${path} ${status} in ${durationMs} ms` : String(msg),
 });
 
-let welcomed = false;
+let isDescribed = false;
 let stopping = false;
 let next: ChildProcess | undefined;
 let app = start();
@@ -97,7 +97,7 @@ async function showLine(line: string): Promise<void> {
   const port = /Server listening at \S+:(\d+)/.exec(line)?.[1];
   // Only now, to not delay this process. With a debugger, a second process could not use its port.
   if (port && nodeArguments.length === 0) next ??= createProcess();
-  if (!port || welcomed) return void output.write(`${line}\n`);
-  welcomed = true;
+  if (!port || isDescribed) return void output.write(`${line}\n`);
+  isDescribed = true;
   output.write(await describeApp(`http://localhost:${port}`));
 }

@@ -54,8 +54,8 @@ export function writeRows(settings: Map<string, Setting>): string[] {
 /** .env.example without settings that no plugin declares. New settings are added as comments. */
 export function writeExample(example: string, settings: Map<string, Setting>): string {
   const kept = example.replace(ENTRY, (entry, name) => (settings.has(name) ? entry : ''));
-  const there = new Set([...kept.matchAll(ENTRY)].map(([, name]) => name));
-  const added = [...settings].filter(([name]) => !there.has(name));
+  const existing = new Set([...kept.matchAll(ENTRY)].map(([, name]) => name));
+  const added = [...settings].filter(([name]) => !existing.has(name));
   const entries = added.map(
     ([name, { description, default: value = '' }]) => `# ${description}\n# ${name}=${value}\n`,
   );

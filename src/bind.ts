@@ -26,9 +26,9 @@ export async function bind(
 function describe(code: string, host: string, port: number): string {
   if (code === 'EADDRINUSE') {
     const free = port === 65535 ? 5000 : port + 1;
-    const who = port === 5000 ? `another process${AIR_PLAY}` : 'another process';
+    const owner = port === 5000 ? `another process${AIR_PLAY}` : 'another process';
     const remedy = `Stop it, or set PORT to a free one, such as PORT=${free}.`;
-    return `Port ${port} is taken by ${who}. ${remedy}`;
+    return `Port ${port} is taken by ${owner}. ${remedy}`;
   }
   if (code === 'EACCES')
     return (

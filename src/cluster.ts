@@ -91,11 +91,11 @@ export class Primary {
   }
 
   #onExit(worker: Worker, code: number | null, signal: string | null): void {
-    const isEnd = this.#stopping || !this.#hasListened;
+    const isFinal = this.#stopping || !this.#hasListened;
     // A signal can come before the worker has a handler for it.
     const isFailure = signal ? !STOP_SIGNALS.some((name) => name === signal) : code !== 0;
-    if (isEnd && isFailure) this.#exitCode = 1;
-    if (isEnd) this.#stop();
+    if (isFinal && isFailure) this.#exitCode = 1;
+    if (isFinal) this.#stop();
     else if (!this.#crashed.has(worker)) this.#replace(worker, { code, signal });
     // Its last lines may not have arrived yet. Another process may hold its stdout open.
     const forget = () => {

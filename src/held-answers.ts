@@ -42,11 +42,11 @@ function sendInPieces(entry: OpenRequest, reply: FastifyReply, payload: string |
   const size = Buffer.byteLength(payload);
   reply.header('content-length', size);
   Object.assign(entry, { payload, size, sentBefore: entry.request.socket.bytesWritten });
-  return Readable.from(cut(entry), { objectMode: false, highWaterMark: PIECE });
+  return Readable.from(splitPayload(entry), { objectMode: false, highWaterMark: PIECE });
 }
 
 /** Strings are cut as strings: a copy as a Buffer would stay in memory for a while. */
-function* cut(entry: OpenRequest): Generator<string | Buffer> {
+function* splitPayload(entry: OpenRequest): Generator<string | Buffer> {
   for (let start = 0, end = 0; start < entry.payload.length; start = end) {
     const { payload } = entry;
     end = start + PIECE;

@@ -49,8 +49,8 @@ export class Output {
       this.#lost = 0;
       return;
     }
-    const isStill = this.#waiting.length >= before;
-    this.#pauseMs = isStill ? Math.min(this.#pauseMs * 2, MAX_PAUSE_MS) : PAUSE_MS;
+    const isStuck = this.#waiting.length >= before;
+    this.#pauseMs = isStuck ? Math.min(this.#pauseMs * 2, MAX_PAUSE_MS) : PAUSE_MS;
     setTimeout(() => this.#flush(), this.#pauseMs).unref();
   }
 

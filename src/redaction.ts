@@ -95,9 +95,9 @@ function hideInValue(value: unknown, values: { left: number }): unknown {
   if (typeof value === 'string') return hideSecrets(value);
   if (typeof value !== 'object' || value === null) return value;
   if (Reflect.get(value, 'type') === 'Buffer') return '[Buffer]';
-  const most = values.left + 1;
-  const items = Object.entries(Array.isArray(value) ? value.slice(0, most) : value);
-  const hidden = items.slice(0, most).map(([key, item]): [string, unknown] => {
+  const limit = values.left + 1;
+  const items = Object.entries(Array.isArray(value) ? value.slice(0, limit) : value);
+  const hidden = items.slice(0, limit).map(([key, item]): [string, unknown] => {
     if (values.left === 0) return [key, CUT];
     values.left--;
     return [key, hideByKey(key, item, values)];

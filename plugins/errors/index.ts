@@ -68,12 +68,13 @@ export default fp(
     });
     app.setErrorHandler<unknown>((thrown, _request, reply) => {
       const describe = (failure: unknown) => {
-        const made = findClientError(failure, reply, translations);
-        const statusCode = made?.statusCode ?? 500;
-        if (made instanceof BodyTooLate) reply.header('connection', 'close');
+        const clientError = findClientError(failure, reply, translations);
+        const statusCode = clientError?.statusCode ?? 500;
+        if (clientError instanceof BodyTooLate) reply.header('connection', 'close');
         if (statusCode >= 500) reply.failure = toError(failure);
-        if (statusCode === 503) reply.header('retry-after', made?.retryAfter ?? RETRY_AFTER_S);
-        return describeError(statusCode, made);
+        if (statusCode === 503)
+          reply.header('retry-after', clientError?.retryAfter ?? RETRY_AFTER_S);
+        return describeError(statusCode, clientError);
       };
       sendError(reply, describe(thrown), describe);
     });
@@ -94,9 +95,11 @@ function findClientError(
     if (error.code === 'FST_ERR_HANDLER_TIMEOUT' && !raw.complete) return new BodyTooLate();
     if (error === raw.errored) return new BodyIncomplete();
     // Fastify sets validationContext. `validation` alone may come from another library.
-    const isMade = error instanceof MadeError || error.validationContext;
-    const made = isMade ? error : translations.map((translate) => translate(error)).find(Boolean);
-    if (isErrorStatus(made?.statusCode)) return made;
+    const isClientError = error instanceof MadeError || error.validationContext;
+    const clientError = isClientError
+      ? error
+      : translations.map((translate) => translate(error)).find(Boolean);
+    if (isErrorStatus(clientError?.statusCode)) return clientError;
     // The route may have chosen the status, but the error is not for the client.
     return error.statusCode === undefined && isErrorStatus(statusCode) ? { statusCode } : undefined;
   } catch {

@@ -46,13 +46,13 @@ export function explainFailure<Result>(which: string, compile: () => Result): Re
 /**
  * Checks a body without changing it. Fastify's default turns 123 into "123" and null into "", and
  * drops unknown fields: a client's mistake looks like success. `ajv` stops at the first problem.
- * After that, `all` searches for the others: it has `allErrors`.
+ * After that, the Ajv with `allErrors` of `getThorough` finds the others.
  */
-export function compileBody(ajv: Ajv, all: () => Ajv, schema: object): Check {
+export function compileBody(ajv: Ajv, getThorough: () => Ajv, schema: object): Check {
   const validate = ajv.compile(schema);
   return (body) => {
     if (validate(body)) return null;
-    const problems = listProblems(body, all().compile(schema));
+    const problems = listProblems(body, getThorough().compile(schema));
     return problems.length > 0 ? problems : validate.errors!;
   };
 }

@@ -27,13 +27,13 @@ export class LazyCompilers {
   }
 
   #buildValidator(schemas: Schemas): FastifySchemaCompiler<object> {
-    const exact = this.#delay(() => createAjv({}, schemas));
-    const all = this.#delay(() => createAjv({ allErrors: true }, schemas));
+    const getFast = this.#delay(() => createAjv({}, schemas));
+    const getThorough = this.#delay(() => createAjv({ allErrors: true }, schemas));
     return ({ schema, method, url, httpPart }) => {
       const check = this.#delay(() => {
-        const ajv = httpPart === 'body' ? exact() : all();
+        const ajv = httpPart === 'body' ? getFast() : getThorough();
         return explainFailure(`of ${method} ${url}, ${httpPart},`, () =>
-          httpPart === 'body' ? compileBody(ajv, all, schema) : compileText(ajv, schema),
+          httpPart === 'body' ? compileBody(ajv, getThorough, schema) : compileText(ajv, schema),
         );
       });
       const validate: ReturnType<FastifySchemaCompiler<object>> = (value) => {

@@ -26,9 +26,9 @@ const EXIT_AFTER_MS = 1_000;
 // Not in workers of node:cluster: their channel is to their primary.
 if (!process.env.NODE_UNIQUE_ID) {
   process.once('disconnect', endWithParent);
-  const told = once(process, 'message');
+  const startMessage = once(process, 'message');
   await Promise.allSettled(PACKAGES.map((name) => import(name)));
-  await told;
+  await startMessage;
   // The channel alone must not keep the app running.
   process.channel?.unref();
 }
