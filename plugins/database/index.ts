@@ -27,7 +27,7 @@ const URL_FORM = {
 export const settings = Type.Object({
   DATABASE_URL: Type.String({
     ...URL_FORM,
-    description: 'The database: postgres://, or pglite: for the embedded one of development',
+    description: 'The database: postgres://, or pglite: for the embedded database of development',
     remedy:
       'In development, start with npm run dev, which reads .env.example; ' +
       'on Heroku, run heroku addons:create heroku-postgresql:essential-0',
