@@ -15,7 +15,8 @@ export function drawChart({ results, ...report }: Report): string {
   const bars = results.filter(({ goal }) => goal);
   const height = TOP + bars.length * ROW + 20;
   const goal = LABEL + (WIDTH - LABEL - 20) / MOST;
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-labelledby="title">
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" role="img"
+  aria-labelledby="title">
 <title id="title">How the figures of ${report.date} stand to their goals</title>
 <style>
 text { font: 13px system-ui, sans-serif; fill: #1d2433 }
@@ -28,7 +29,8 @@ text { font: 13px system-ui, sans-serif; fill: #1d2433 }
 <text x="16" y="48" class="small">${escapeXml(`${report.machine}; ${report.load}`)}</text>
 <text x="${goal}" y="${TOP - 10}" class="small" text-anchor="middle">goal</text>
 ${bars.map((result, row) => drawBar(result, TOP + row * ROW)).join('\n')}
-<line x1="${goal}" x2="${goal}" y1="${TOP - 4}" y2="${height - 16}" stroke="#1d2433" stroke-dasharray="3 3"/>
+<line x1="${goal}" x2="${goal}" y1="${TOP - 4}" y2="${height - 16}" stroke="#1d2433"
+  stroke-dasharray="3 3"/>
 </svg>
 `;
 }
@@ -40,7 +42,8 @@ function drawBar(result: Result, y: number): string {
     : formatFigure(result, readGoalValue(result));
   return `<text x="16" y="${y + 14}">${escapeXml(result.title)}</text>
 <text x="16" y="${y + 28}" class="small">${escapeXml(`${figure}, ${formatGoal(result)}`)}</text>
-<rect x="${LABEL}" y="${y + 4}" width="${length.toFixed(0)}" height="18" rx="3" class="${isHeld(result) ? 'holds' : 'fails'}"/>`;
+<rect x="${LABEL}" y="${y + 4}" width="${length.toFixed(0)}" height="18" rx="3"
+  class="${isHeld(result) ? 'holds' : 'fails'}"/>`;
 }
 
 function escapeXml(text: string): string {

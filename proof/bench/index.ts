@@ -21,9 +21,8 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
   const measured = await measureAll(tally, names, { rounds, seconds, postgres });
   const results = measured.flat();
   const report = createReport(results, { rounds, seconds });
-  console.log(
-    `\n${report.date}, Node ${report.node}, ${report.machine}\n${report.load}\n\n${formatTable(results)}\n`,
-  );
+  console.log(`\n${report.date}, Node ${report.node}, ${report.machine}`);
+  console.log(`${report.load}\n\n${formatTable(results)}\n`);
   if (measured.length === Object.keys(MEASUREMENTS).length) await writeReport(report);
 }
 

@@ -21,7 +21,10 @@ const PACED_CONNECTIONS = 200;
 
 const PACED_SCRIPT = path.join(import.meta.dirname, 'paced.lua');
 
-export const GENERATOR = `${hasWrk ? 'wrk' : 'autocannon'} with ${CONNECTIONS} connections, ${PACED_CONNECTIONS} for latency`;
+export const GENERATOR = [
+  `${hasWrk ? 'wrk' : 'autocannon'} with ${CONNECTIONS} connections`,
+  `${PACED_CONNECTIONS} for latency`,
+].join(', ');
 
 export interface Load {
   path: string;

@@ -22,12 +22,13 @@ export function createReport(
   results: Result[],
   { rounds, seconds }: { rounds: number; seconds: number },
 ): Report {
-  const [processor] = os.cpus();
+  const processors = os.cpus();
+  const model = processors[0]?.model ?? 'unknown processor';
   const memory = Math.round(os.totalmem() / 1024 ** 3);
   return {
     date: new Date().toISOString().slice(0, 10),
     node: process.versions.node,
-    machine: `${os.cpus().length} × ${processor?.model ?? 'unknown processor'}, ${memory} GiB, ${os.type()}`,
+    machine: `${processors.length} × ${model}, ${memory} GiB, ${os.type()}`,
     load: `${GENERATOR}, ${describePinning()}, ${rounds} rounds of ${seconds} s`,
     results,
   };

@@ -17,7 +17,10 @@ const response = { 200: Item };
 const routes: FastifyPluginAsyncTypebox = async (app) => {
   app.get('/', { schema: { response: { 200: Type.Array(Item) } } }, async () => []);
   app.post('/', { schema: { body: Item, response } }, async ({ body }) => body);
-  app.get('/:id', { schema: { params: Id, response } }, async ({ params: { id } }) => ({ id, name: '' }));
+  app.get('/:id', { schema: { params: Id, response } }, async ({ params: { id } }) => ({
+    id,
+    name: '',
+  }));
   app.patch('/:id', { schema: { params: Id, body: Item, response } }, async ({ body }) => body);
   app.delete('/:id', { schema: { params: Id } }, async (_request, reply) => reply.code(204).send());
 };

@@ -63,13 +63,15 @@ test('A package can read a file beside itself, and start a worker from one', asy
   const packages = {
     'reads-file/index.js': `
       const { readFileSync } = require('node:fs');
-      module.exports = () => readFileSync(require('node:path').join(__dirname, 'data.txt'), 'utf8');`,
+      const { join } = require('node:path');
+      module.exports = () => readFileSync(join(__dirname, 'data.txt'), 'utf8');`,
     'reads-file/data.txt': 'read',
     'has-worker/package.json': '{ "type": "module", "exports": "./index.js" }',
     'has-worker/index.js': `
       import { once } from 'node:events';
       import { Worker } from 'node:worker_threads';
-      export default async () => (await once(new Worker(new URL('worker.js', import.meta.url)), 'message'))[0];`,
+      const url = new URL('worker.js', import.meta.url);
+      export default async () => (await once(new Worker(url), 'message'))[0];`,
     'has-worker/worker.js':
       "import { parentPort } from 'node:worker_threads'; parentPort.postMessage('worked');",
   };
@@ -91,7 +93,8 @@ test("pino's transports run in their worker", async (t) => {
     import { readFileSync } from 'node:fs';
     import { pino } from 'pino';
     export default async (app) => app.get('/', async () => {
-      const transport = pino.transport({ target: 'own-transport', options: { file: 'transport.log' } });
+      const options = { file: 'transport.log' };
+      const transport = pino.transport({ target: 'own-transport', options });
       pino(transport).info('transported');
       transport.end();
       await once(transport, 'close');
@@ -133,14 +136,21 @@ test('A package that depends on a bundled one works', async (t) => {
     import { check, Size } from 'typebox-addition';
     const Both = Type.Intersect([Type.Partial(Size), Type.Object({ name: Type.String() })]);
     export default async (app) => app.get('/', { schema: { response: { 200: Type.Object({
-      size: Type.Index(Size, Type.Literal('size')), sql: Type.String(), checks: Type.Array(Type.Boolean()),
+      size: Type.Index(Size, Type.Literal('size')),
+      sql: Type.String(),
+      checks: Type.Array(Type.Boolean()),
     }) } } }, async () => ({
       size: 1,
       sql: db.selectFrom('notes').select([
         lower('bigTitle').as('t'),
         jsonArrayFrom(db.selectFrom('tags').select('id')).as('allTags'),
       ]).compile().sql,
-      checks: [check(Both, { name: 'a' }), check(Both, { name: 1 }), Value.Check(Size, { size: 1 }), Value.Check(Size, {})],
+      checks: [
+        check(Both, { name: 'a' }),
+        check(Both, { name: 1 }),
+        Value.Check(Size, { size: 1 }),
+        Value.Check(Size, {}),
+      ],
     }));`;
   const answer = await ask(t, { packages, route });
   t.match(answer, { size: 1, checks: [true, false, true, false] });

@@ -76,8 +76,14 @@ test('A stream that ignores the stop is named at its time-out; exit code 1', asy
   const socket = connect(Number(port), hostname).on('error', () => undefined);
   t.teardown(() => socket.destroy());
   socket.write(
-    `GET /long-lived/other-socket?token=hunter2 HTTP/1.1\r\nHost: ${hostname}\r\nConnection: upgrade\r\n` +
-      'Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+    [
+      'GET /long-lived/other-socket?token=hunter2 HTTP/1.1',
+      `Host: ${hostname}`,
+      'Connection: upgrade',
+      'Upgrade: websocket',
+      'Sec-WebSocket-Version: 13',
+      'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+    ].join('\r\n'),
   );
   await once(socket, 'data');
   web.signal('SIGTERM');

@@ -31,7 +31,8 @@ const WATCH = `data:text/javascript,
   import { Server } from 'node:net';
   const { listen } = Server.prototype;
   Server.prototype.listen = function (...options) {
-    this.once('listening', () => console.log(JSON.stringify({ msg: 'watched', ...this.address() })));
+    const print = () => console.log(JSON.stringify({ msg: 'watched', ...this.address() }));
+    this.once('listening', print);
     return listen.apply(this, options);
   };
 `;

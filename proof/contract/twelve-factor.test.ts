@@ -58,7 +58,8 @@ test('The twelve factors', async (t) => {
     t.match(answer, { status: 200, body: { name: manifest.name, version: manifest.version } });
     await stop(t, trusting, wary);
     t.match([trusting, wary].map(findRequest), [{ address: CLIENT }, { address: '127.0.0.1' }]);
-    return `both answer as ${manifest.name} ${manifest.version}; one sees the client ${CLIENT}, the other 127.0.0.1`;
+    const { name, version } = manifest;
+    return `both answer as ${name} ${version}; one sees the client ${CLIENT}, the other 127.0.0.1`;
   });
 
   await prove('II Dependencies', 'dist/ with the packages of package.json alone', async (t) => {

@@ -149,7 +149,8 @@ async function proveStream(start: StartFixture): Promise<string> {
     Array.from({ length: 30 }, (_, line) => `${line}`),
   );
   assert.deepEqual(await fixture.process.ended, { code: 0, signal: null });
-  return `all lines received, exit 0 another ${Math.round(performance.now() - answeredAt)} ms later`;
+  const ms = Math.round(performance.now() - answeredAt);
+  return `all lines received, exit 0 another ${ms} ms later`;
 }
 
 async function proveUpload(start: StartFixture): Promise<void> {

@@ -109,10 +109,12 @@ async function proveRestarts(scene: Scene, jobs: number): Promise<string> {
     from proof_runs where key like 'load %'`,
   );
   for (const running of [...webs, ...workers]) await running[Symbol.asyncDispose]();
-  return (
-    `${jobs} queued, ${Math.round((jobs / sentMs) * 1_000)} a second; all done, ${twice} of them twice; ` +
-    `${killed} workers killed; begun after ${waited?.middle} ms in the middle, ${waited?.most} ms at most`
-  );
+  return [
+    `${jobs} queued, ${Math.round((jobs / sentMs) * 1_000)} a second`,
+    `all done, ${twice} of them twice`,
+    `${killed} workers killed`,
+    `median wait ${waited?.middle} ms, at most ${waited?.most} ms`,
+  ].join('; ');
 }
 
 /** Queues jobs through the API, and repeats requests that an overloaded process refuses. */
@@ -170,7 +172,7 @@ async function proveFailures(scene: Scene): Promise<string> {
   }
   assert.equal(await scene.count("from proof_runs where key = 'after failures'"), 1);
   for (const worker of workers) await worker[Symbol.asyncDispose]();
-  return `${sent.length} jobs of ${FAILURES.length} kinds: each tried twice, given up and logged; the workers go on`;
+  return `${sent.length} jobs of ${FAILURES.length} kinds: each tried twice, given up and logged`;
 }
 
 /** Compares a worker's memory after a quarter of the jobs and after all of them. */
@@ -213,7 +215,9 @@ async function proveOutage(scene: Scene): Promise<string> {
 async function proveTicks(scene: Scene): Promise<string> {
   const slots = () =>
     scene.count(
-      "from (select distinct singleton_on from pgboss.job where name = '__pgboss__send-it') as slots",
+      `from (
+        select distinct singleton_on from pgboss.job where name = '__pgboss__send-it'
+      ) as slots`,
     );
   await scene.postgres.query('truncate proof_ticks');
   const before = await slots();

@@ -23,7 +23,8 @@ export class Scene implements AsyncDisposable {
     await using app = await scene.buildApp();
     await app.readiness.release();
     await scene.postgres.query(
-      'create table proof_runs (key text, waited_ms bigint); create table proof_ticks (at timestamptz default now())',
+      `create table proof_runs (key text, waited_ms bigint);
+      create table proof_ticks (at timestamptz default now())`,
     );
     return scene;
   }
@@ -57,8 +58,10 @@ export class Scene implements AsyncDisposable {
 
   /** Queues `record` jobs with one statement; their keys begin with `key`. */
   async fill(jobs: number, key: string): Promise<void> {
-    await this.postgres.query(`insert into pgboss.job (name, data, singleton_key, retry_limit, policy)
-      select 'record', json_build_object('key', '${key} ' || n, 'sentAt', 0, 'ms', 0), '${key} ' || n, 100000, 'short'
+    await this.postgres.query(`
+      insert into pgboss.job (name, data, singleton_key, retry_limit, policy)
+      select 'record', json_build_object('key', '${key} ' || n, 'sentAt', 0, 'ms', 0),
+        '${key} ' || n, 100000, 'short'
       from generate_series(1, ${jobs}) as n`);
   }
 

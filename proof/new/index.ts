@@ -11,7 +11,8 @@ import type { Tally } from '../tally.ts';
  * a singular.
  */
 const NAMES = [
-  'items tags names limits pages lists fields changes values columns queries replies apps sizes times new-things',
+  'items tags names limits pages lists fields changes values columns',
+  'queries replies apps sizes times new-things',
   'classes cases defaults imports exports packages prototypes',
   'events files requests responses tables users orders groups',
   'sample-things sample-thing-kinds v2-keys a1-b2s',

@@ -66,7 +66,8 @@ async function proveTests(tree: string, { file, version, lts }: Installed): Prom
   // tap's default time-out of 30 s per file is too short for a busy machine.
   const environment = { PATH, HOME, TEST_NODE: file, TAP_TIMEOUT: '600' };
   for (const test of TESTS) await expectSuccess(tree, `node ${test}`, environment);
-  return `${version}, ${lts ? `LTS ${lts}` : 'not an LTS according to itself'}, ${TESTS.length} files of tests`;
+  const release = lts ? `LTS ${lts}` : 'not an LTS according to itself';
+  return `${version}, ${release}, ${TESTS.length} test files`;
 }
 
 async function proveMachine(postgres: PostgresServer): Promise<string> {
@@ -80,7 +81,8 @@ async function proveMachine(postgres: PostgresServer): Promise<string> {
   if (Number.parseInt(version, 10) < Number(VERSIONS[0]))
     return `${version} is too old for the built app`;
   const folder = buildApp();
-  return `${version}: ${await provePass({ folder, path: search, procfile: readProcfile(folder) }, postgres)}`;
+  const slug = { folder, path: search, procfile: readProcfile(folder) };
+  return `${version}: ${await provePass(slug, postgres)}`;
 }
 
 /** Checks `process.release.lts`, which a major version has from its first October on. */

@@ -49,7 +49,11 @@ export async function measureControls(apps: [Program, Program], restarts: number
         change,
       });
       const { refused, unanswered } = readAnswers(attempts);
-      const counts = `${attempts.length} requests, ${refused.length} other than 2xx, ${unanswered.length} unanswered`;
+      const counts = [
+        `${attempts.length} requests`,
+        `${refused.length} other than 2xx`,
+        `${unanswered.length} unanswered`,
+      ].join(', ');
       console.log(`control ${name} behind ${router} ${what}: ${restarts} restarts, ${counts}`);
     }
   }

@@ -105,15 +105,20 @@ async function proveVariant(
   assert.equal(failures.length, 0, `${counts}\n${explain(failures, outcome)}`);
   assert.equal(balance.doneAnyway.length, 0, counts);
   assert.ok(balance.acknowledged.length > restarts, `There was no load: ${counts}`);
-  return `${restarts} restarts in ${((performance.now() - startedAt) / 1_000).toFixed()} s, ${counts}`;
+  const seconds = ((performance.now() - startedAt) / 1_000).toFixed();
+  return `${restarts} restarts in ${seconds} s, ${counts}`;
 }
 
 function describe({ attempts }: Outcome, balance: Balance): string {
   const { acknowledged, refused, unanswered, lost, doneTwice } = balance;
-  return (
-    `${attempts.length} requests, ${acknowledged.length} POSTs acknowledged, ${refused.length} other than 2xx, ` +
-    `${unanswered.length} unanswered, ${lost.length} lost, ${doneTwice.length} done twice`
-  );
+  return [
+    `${attempts.length} requests`,
+    `${acknowledged.length} POSTs acknowledged`,
+    `${refused.length} other than 2xx`,
+    `${unanswered.length} unanswered`,
+    `${lost.length} lost`,
+    `${doneTwice.length} done twice`,
+  ].join(', ');
 }
 
 /** Describes the first failures, with the app's and the router's log lines around them. */

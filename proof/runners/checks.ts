@@ -28,7 +28,8 @@ export function proveLog({ output, log, ports }: Run, sent: string[]): string {
   for (const { name, line } of requests)
     if (name !== 'web') assert.equal(line.path?.split('/')[2], name.at(-1));
   assert.equal(log.filter(({ line }) => line.msg === 'Drained').length, ports.length);
-  return `${log.length} lines of ${pids.size} drained process${pids.size > 1 ? 'es' : ''}, each a JSON object`;
+  const processes = pids.size > 1 ? 'processes' : 'process';
+  return `${log.length} lines of ${pids.size} drained ${processes}, each a JSON object`;
 }
 
 /** Both processes share the notes and the rate limit. */

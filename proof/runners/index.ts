@@ -62,7 +62,9 @@ export async function prove(tally: Tally): Promise<void> {
         run.signal(stop.signal, stop.to);
         assert.deepEqual(await run.ended, stop.ending);
         await run.waitUntilGone();
-        return `${describe(run)}; ${proveLog(run, sent)}; ended with ${stop.ending.signal ?? stop.ending.code}, nothing left behind`;
+        const { code, signal } = stop.ending;
+        const log = proveLog(run, sent);
+        return `${describe(run)}; ${log}; ended with ${signal ?? code}, nothing left behind`;
       });
   }
   await tally.check(

@@ -37,5 +37,6 @@ export async function createTerminalPage(): Promise<string> {
   });
   await waitForLine('POST /notes');
   const output = ['$ npm run dev', ...dev.lines].join('\n').replaceAll(`${port}`, '5000');
-  return `<!doctype html><meta charset="utf-8"><style>${STYLE}</style><pre>${new AnsiUp().ansi_to_html(output)}</pre>`;
+  const html = new AnsiUp().ansi_to_html(output);
+  return `<!doctype html><meta charset="utf-8"><style>${STYLE}</style><pre>${html}</pre>`;
 }

@@ -24,7 +24,8 @@ const SEVER_EVERY = 5;
 const KILL_EVERY = 5;
 
 const TERMINATE =
-  'select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and datname <> $$$$';
+  'select pg_terminate_backend(pid) from pg_stat_activity ' +
+  'where pid <> pg_backend_pid() and datname <> $$$$';
 
 /** After this many answers without a failure, the app has its database back. */
 const ANSWERS_IN_A_ROW = 20;
@@ -161,14 +162,15 @@ function checkAnswers({ sent, unavailable, wrong }: Traffic): string {
 function checkMemory(values: number[]): string {
   const { growth, mean } = fitTrend(values);
   const [grown, kept] = [growth, mean].map((bytes) => (bytes / MEBIBYTE).toFixed(2));
-  const verdict = `the fitted line grows by ${grown} MiB over the second half; the mean is ${kept} MiB`;
+  const verdict = `the line grows by ${grown} MiB over the second half; the mean is ${kept} MiB`;
   assert.ok(growth < mean * MAX_GROWTH, verdict);
   return verdict;
 }
 
 function checkCount(values: number[]): string {
   const { growth, mean } = fitTrend(values);
-  const verdict = `the fitted line grows by ${growth.toFixed(1)} over the second half; the mean is ${mean.toFixed(1)}`;
+  const [grown, kept] = [growth, mean].map((value) => value.toFixed(1));
+  const verdict = `the line grows by ${grown} over the second half; the mean is ${kept}`;
   assert.ok(growth < Math.max(mean * MAX_GROWTH, 2), verdict);
   return verdict;
 }

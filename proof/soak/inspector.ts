@@ -32,7 +32,8 @@ const MEASURE = `(async () => {
 const COUNT_LISTENERS = `function () {
   let listeners = 0;
   for (const { _events: events } of this) {
-    for (const name of Reflect.ownKeys(events ?? {})) listeners += [events[name] ?? []].flat().length;
+    for (const name of Reflect.ownKeys(events ?? {}))
+      listeners += [events[name] ?? []].flat().length;
   }
   return listeners;
 }`;

@@ -12,7 +12,8 @@ import { buildAppWithRoutes, findFreePort, type LogLine, poll } from '../helper.
 
 /** A route that asks the attached app, and the route that it asks. */
 const ROUTES = `
-  const schema = { type: 'object', required: ['things'], properties: { things: { type: 'array', items: { type: 'string' } } } };
+  const things = { type: 'array', items: { type: 'string' } };
+  const schema = { type: 'object', required: ['things'], properties: { things } };
   export default async (app) => {
     app.get('/asks', async (request) => app.backingApp.get('/things?page=2', schema, request));
     app.get('/things', async (request) => app.backingApp.get('/things', schema, request));

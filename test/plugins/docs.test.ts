@@ -102,13 +102,19 @@ test('GET /openapi.json answers after a failure, and has what plugins add', asyn
     t,
     `
       let times = 0;
-      const schema = { get summary() { if (++times === 1) throw new Error('once'); return 'Read'; } };
+      const schema = {
+        get summary() {
+          if (++times === 1) throw new Error('once');
+          return 'Read';
+        },
+      };
       export default async (app) => {
         app.openapi.components.securitySchemes = { token: { type: 'http', scheme: 'bearer' } };
         app.get('/failing', { schema: { querystring: schema } }, async () => ({}));
         const shared = { $id: 'shared', type: 'object', properties: { size: { type: 'integer' } } };
         app.addSchema(shared);
-        app.get('/shared', { schema: { response: { 200: { $ref: 'shared#' } } } }, async () => ({}));
+        const response = { 200: { $ref: 'shared#' } };
+        app.get('/shared', { schema: { response } }, async () => ({}));
       };
     `,
   );

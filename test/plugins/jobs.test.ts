@@ -53,7 +53,9 @@ test('A late job is aborted; one that ignores its signal is abandoned', async (t
   const job = defineJob({ schema: {}, run: async () => undefined });
   t.match(job, { retries: 5, retryDelayMs: 1_000, timeoutMs: 60_000 });
   const code = `export default { schema: {}, retries: 0, retryDelayMs: 0, timeoutMs: 50,
-    run: ({ signal, log }) => new Promise(() => signal.addEventListener('abort', () => log.info('told'))) };`;
+    run: ({ signal, log }) => new Promise(() => {
+      signal.addEventListener('abort', () => log.info('told'));
+    }) };`;
   const { app, lines } = await buildAppWithJob(t, 'hang.js', code);
   const run = app.jobs.run as (name: string, payload: object) => Promise<void>;
   await t.rejects(run.call(app.jobs, 'hang', {}), { name: 'TimeoutError', message: /than 50 ms/ });
@@ -101,27 +103,27 @@ test('send rejects a time or a key that the database cannot store', async (t) =>
 });
 
 test('A file in jobs/ without a valid job keeps the app from starting', async (t) => {
-  const run = 'run: async () => {}';
+  const once = 'run: async () => {}, retries: 1, retryDelayMs: 0, timeoutMs: 1';
   for (const [name, code, message] of [
     ['cats.js', 'export const cats = 1;', /cats\.js exports no job: add "export default defineJob/],
     [
       'dogs.js',
-      `export default { schema: {}, ${run}, retries: 1, retryDelayMs: 1500, timeoutMs: 1 };`,
+      `export default { schema: {}, ${once}, retryDelayMs: 1500 };`,
       /dogs\.js: job\/retryDelayMs must be multiple of 1000/,
     ],
     [
       'mice.js',
-      `export default { schema: {}, ${run}, retries: 1, retryDelayMs: 0, timeoutMs: 1, schedule: 'daily' };`,
+      `export default { schema: {}, ${once}, schedule: 'daily' };`,
       /mice\.js: job\/schedule must match pattern/,
     ],
     [
       'owls.js',
-      `export default { schema: { required: ['a'] }, ${run}, retries: 1, retryDelayMs: 0, timeoutMs: 1, schedule: '* * * * *' };`,
+      `export default { schema: { required: ['a'] }, ${once}, schedule: '* * * * *' };`,
       /owls\.js: its schedule gives it \{\}, which does not fit its schema: payload must have required property 'a'/,
     ],
     [
       'käfer.js',
-      `export default { schema: {}, ${run}, retries: 1, retryDelayMs: 0, timeoutMs: 1 };`,
+      `export default { schema: {}, ${once} };`,
       /käfer\.js: a job name has only letters, digits, "_", "-" and "\."/,
     ],
   ] as const)

@@ -8,7 +8,8 @@ import { Stream } from './stream.ts';
 const REQUEST_TIMEOUT_MS = '2000';
 
 /** The app's sessions in the database. */
-const OTHERS = `from pg_stat_activity where application_name = '${manifest.name}' and pid <> pg_backend_pid()`;
+const OTHERS = `from pg_stat_activity
+  where application_name = '${manifest.name}' and pid <> pg_backend_pid()`;
 
 /** GET reads a table, POST creates it. */
 const READING = '/fixture/database/visits';

@@ -49,7 +49,9 @@ export class Stream {
 
   /** Describes sent and lost requests, and the outcomes of each second. */
   describe(): string[] {
-    const total = `GET ${new URL(this.#url).pathname}: ${this.sent} sent, ${this.lost} lost, slowest ${Math.round(this.#slowestMs)} ms`;
+    const path = new URL(this.#url).pathname;
+    const slowest = `slowest ${Math.round(this.#slowestMs)} ms`;
+    const total = `GET ${path}: ${this.sent} sent, ${this.lost} lost, ${slowest}`;
     const seconds = Array.from(
       this.#bySecond,
       (outcomes, second) => `  second ${second}: ${describeOutcomes(outcomes)}`,

@@ -114,8 +114,9 @@ test('A handler that takes longer than REQUEST_TIMEOUT_MS answers 503', async (t
 });
 
 test("contract 18: The client's address is the last hop that is not a trusted proxy", async (t) => {
-  const route =
-    "export default async (app) => app.get('/', async ({ ip, host, protocol }) => ({ ip, host, protocol }));";
+  const route = `
+    export default async (app) =>
+      app.get('/', async ({ ip, host, protocol }) => ({ ip, host, protocol }));`;
   const routes = [await createSources(t, { 'me/index.js': route })];
   const app = await buildTestApp(t, environment, { routes });
   const headers = {

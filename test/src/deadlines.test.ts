@@ -12,8 +12,11 @@ const ROUTES = `
   import { setTimeout as sleep } from 'node:timers/promises';
 
   export default async (app) => {
-    const late = { onSend: async (request, reply, payload) => { await sleep(50); return payload; } };
-    app.get('/late', late, async (request) => {
+    const onSend = async (request, reply, payload) => {
+      await sleep(50);
+      return payload;
+    };
+    app.get('/late', { onSend }, async (request) => {
       await once(request.signal, 'abort');
       return { late: true };
     });

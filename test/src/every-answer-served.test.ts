@@ -27,7 +27,9 @@ const ROUTES = `
     app.get('/nothing', async (request, reply) => reply.code(204).send());
     app.get('/redirect', async (request, reply) => reply.redirect('/'));
     app.get('/stream', async () => Readable.from(['a', 'b']));
-    app.get('/broken-stream', async () => new Readable({ read() { this.destroy(new Error('hunter2')) } }));
+    app.get('/broken-stream', async () => new Readable({
+      read() { this.destroy(new Error('hunter2')) },
+    }));
     app.get('/hijacked', (request, reply) => {
       reply.hijack();
       reply.raw.writeHead(200, reply.getHeaders()).end('hijacked');
@@ -35,8 +37,10 @@ const ROUTES = `
     app.get('/late', () => new Promise(() => {}));
     app.get('/taken', async () => { throw new Taken() });
     app.get('/bug', async () => { throw new Error('hunter2') });
-    app.get('/varied', async (request, reply) => reply.header('vary', reply.getHeader('vary') ?? 'a').send('a'));
-    app.post('/items', { schema: { body: { type: 'object', required: ['a'] } } }, async ({ body }) => body);
+    app.get('/varied', async (request, reply) =>
+      reply.header('vary', reply.getHeader('vary') ?? 'a').send('a'));
+    const schema = { body: { type: 'object', required: ['a'] } };
+    app.post('/items', { schema }, async ({ body }) => body);
   };
 `;
 

@@ -15,7 +15,8 @@ test('A route whose config.auth is empty or wrong keeps the app from starting', 
     '{ scope: "" }',
     `{ scope: 'a"' }`,
   ]) {
-    const code = `export default async (app) => app.get('/mine', { config: { auth: ${auth} } }, () => 1);`;
+    const code = `export default async (app) =>
+      app.get('/mine', { config: { auth: ${auth} } }, () => 1);`;
     await t.rejects(
       buildAppWithRoutes(t, code),
       /GET \/mine: config.auth must be true, or such as \{ scope/,

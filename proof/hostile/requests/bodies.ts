@@ -7,7 +7,8 @@ const BODY_LIMIT = 1_048_576;
 const deep = (open: string, close: string) => `${open.repeat(100_000)}${close.repeat(100_000)}`;
 
 /** A body of chunks that is a byte over the limit. */
-const tooManyChunks = `${`10000\r\n${' '.repeat(0x10000)}\r\n`.repeat(BODY_LIMIT / 0x10000)}1\r\n \r\n0\r\n\r\n`;
+const fullChunks = `10000\r\n${' '.repeat(0x10000)}\r\n`.repeat(BODY_LIMIT / 0x10000);
+const tooManyChunks = `${fullChunks}1\r\n \r\n0\r\n\r\n`;
 
 const MISTAKES = Object.fromEntries(Array.from({ length: 30_000 }, (_, index) => [`k${index}`, 1]));
 

@@ -90,7 +90,12 @@ export const framing: HostileRequest[] = [
     name: 'A request with trailers that change its framing',
     bytes: () =>
       postChunks(
-        `d\r\n${NOTE}\r\n0\r\nContent-Length: 5\r\nTransfer-Encoding: x\r\nX-Request-ID: injected\r\n\r\n`,
+        [
+          `d\r\n${NOTE}\r\n0`,
+          'Content-Length: 5',
+          'Transfer-Encoding: x',
+          'X-Request-ID: injected\r\n\r\n',
+        ].join('\r\n'),
       ),
     statuses: [201, 400],
     mayClose: true,

@@ -8,9 +8,12 @@ test('contract 35: Each protected route answers 401 without a token', async (t) 
     export default async (app) => {
       app.all('/all', { config: { auth: true } }, answer);
       app.route({ method: ['GET', 'POST'], url: '/list', config: { auth: true }, handler: answer });
-      app.get('/hooked', { config: { auth: true }, onRequest: async (_, reply) => reply.send('open') }, answer);
+      const onRequest = async (_, reply) => reply.send('open');
+      app.get('/hooked', { config: { auth: true }, onRequest }, answer);
       app.register(async (inner) => {
-        inner.addHook('onRoute', (route) => { route.config = { ...route.config, auth: { scope: 'a' } }; });
+        inner.addHook('onRoute', (route) => {
+          route.config = { ...route.config, auth: { scope: 'a' } };
+        });
         inner.setNotFoundHandler({}, answer);
         inner.get('/', answer);
         inner.get('/late/', answer);

@@ -9,12 +9,17 @@ import { lockFolder } from '../../../plugins/database/embedded-folder.ts';
 import { createFolder } from '../../helper.ts';
 
 /** Locks the folder at a line on stdin, and keeps the lock until stdin ends. */
+const FILE = import.meta.resolve('../../../plugins/database/embedded-folder.ts');
+
 const LOCK = `
   import { once } from 'node:events';
-  const { lockFolder } = await import('${import.meta.resolve('../../../plugins/database/embedded-folder.ts')}');
+  const { lockFolder } = await import('${FILE}');
   console.log('ready');
   await once(process.stdin, 'data');
-  await lockFolder(process.argv[1]).then(() => console.log('locked'), ({ message }) => console.log(message));
+  await lockFolder(process.argv[1]).then(
+    () => console.log('locked'),
+    ({ message }) => console.log(message),
+  );
   await once(process.stdin, 'end');`;
 
 const STALE = { 'the lock of a dead process': '4194305', 'no lock': undefined };

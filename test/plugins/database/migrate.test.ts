@@ -64,8 +64,10 @@ test('Migrations', async (t) => {
   await t.test('A migration that fails is named, and the schema stays as it was', async (t) => {
     await writeFiles(folder, {
       '0004-birds.mjs': createTable('birds'),
-      '0005-broken.mjs':
-        "export const up = async (db) => { await db.schema.dropTable('cats').execute(); throw new Error('no') };",
+      '0005-broken.mjs': `export const up = async (db) => {
+        await db.schema.dropTable('cats').execute();
+        throw new Error('no');
+      };`,
     });
     const error = await apply(folder).catch((error) => error);
     t.match(error, {

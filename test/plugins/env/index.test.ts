@@ -20,7 +20,9 @@ const WEATHER = `
   const explanation = { expected: 'a weather: URL', remedy: 'Run weather up' };
   export const settings = {
     properties: {
-      WEATHER_URL: { type: 'string', format: 'uri', pattern: '^weather://.', secret: true, ...explanation },
+      WEATHER_URL: {
+        type: 'string', format: 'uri', pattern: '^weather://.', secret: true, ...explanation,
+      },
     },
   };
 `;

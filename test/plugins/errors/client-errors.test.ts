@@ -116,7 +116,8 @@ test('Malformed HTTP', async (t) => {
 
   await t.test('A client that disconnects within a body leaves the app serving', async (t) => {
     const head =
-      'POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\nContent-Type: application/json\r\n\r\n{';
+      'POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n' +
+      'Content-Type: application/json\r\n\r\n{';
     (await send(app, head)).resetAndDestroy();
     const answer = await text(
       await send(app, 'GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'),

@@ -13,15 +13,22 @@ const FAILING = `
   const Down = createError('STORE_DOWN', 'hunter2', 502);
   const Away = createError('STORE_AWAY', 'hunter2', 503);
   export default async (app) => {
-    app.get('/bug', async () => { throw Object.assign(new Error('password is hunter2'), { code: 'EBUG' }) });
+    app.get('/bug', async () => {
+      throw Object.assign(new Error('password is hunter2'), { code: 'EBUG' });
+    });
     app.get('/text', async () => { throw 'hunter2' });
     app.get('/teapot', async () => { throw new Teapot() });
     app.get('/named', async () => { throw new Taken() });
     app.get('/odd', async () => { throw new Odd() });
-    app.get('/wrong', async () => { throw Object.assign(new Error('hunter2'), { statusCode: 200 }) });
-    app.get('/library', async () => { throw Object.assign(new Error('hunter2'), { statusCode: 404, code: 'E_HUNTER2' }) });
-    app.get('/invalid', async () => { throw Object.assign(new Error('hunter2'), { statusCode: 400, validation: [{ message: 'hunter2' }] }) });
-    app.get('/kept', async (request, reply) => { reply.header('cache-control', 'public, max-age=60'); throw new Taken() });
+    const fail = (fields) => { throw Object.assign(new Error('hunter2'), fields) };
+    app.get('/wrong', async () => fail({ statusCode: 200 }));
+    app.get('/library', async () => fail({ statusCode: 404, code: 'E_HUNTER2' }));
+    const validation = [{ message: 'hunter2' }];
+    app.get('/invalid', async () => fail({ statusCode: 400, validation }));
+    app.get('/kept', async (request, reply) => {
+      reply.header('cache-control', 'public, max-age=60');
+      throw new Taken();
+    });
     app.get('/down', async () => { throw new Down() });
     app.get('/coded', async (request, reply) => { reply.code(503); throw new Error('hunter2') });
     app.get('/away', async () => { throw new Error('away') });
@@ -29,7 +36,9 @@ const FAILING = `
     app.post('/items', async ({ body }) => body);
     app.get('/items/:id', async () => ({}));
     app.delete('/items/:id', async () => ({}));
-    app.answerErrors(({ message }) => message === 'away' ? Object.assign(new Away(), { retryAfter: 7 }) : undefined);
+    app.answerErrors(({ message }) => {
+      if (message === 'away') return Object.assign(new Away(), { retryAfter: 7 });
+    });
     app.answerErrors(({ message }) => message === 'taken' ? new Taken() : undefined);
   };
 `;
@@ -193,7 +202,8 @@ test('A body later than REQUEST_TIMEOUT_MS answers 408 and ends the connection',
   const { app } = await buildAppWithRoutes(t, FAILING, { REQUEST_TIMEOUT_MS: '50' });
   await app.listen({ host: '127.0.0.1', port: 0 });
   const head =
-    'POST /items HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{';
+    'POST /items HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n' +
+    'Content-Type: application/json\r\n\r\n{';
   const answer = await send(app, head);
   t.match(answer, /^HTTP\/1\.1 408 /);
   t.match(answer, /^connection: close\r$/im);

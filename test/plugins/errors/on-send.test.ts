@@ -9,7 +9,10 @@ const THROWN = {
   'an error of a library':
     'Object.assign(new Error("hunter2"), { statusCode: 404, headers: { "x-leak": "hunter2" } })',
   'an error that cannot be read': `Object.defineProperties(new Error("hunter2"), Object.fromEntries(
-    ["code", "message", "statusCode", "headers", "stack"].map((name) => [name, { get() { throw new Error("hunter2") } }]),
+    ["code", "message", "statusCode", "headers", "stack"].map((name) => [
+      name,
+      { get() { throw new Error("hunter2") } },
+    ]),
   ))`,
 };
 
@@ -23,8 +26,9 @@ for (const [name, thrown] of Object.entries(THROWN)) {
        export default async (app) => {
          app.get('/made', { onSend }, async () => { throw new Taken() });
          app.get('/sent', { onSend }, async (request, reply) => reply.code(404).send({}));
-         app.get('/called', { onSend: (request, reply, payload, done) => void onSend().catch((error) => done(error ?? new Error())) },
-           async () => { throw new Taken() });
+         const called = (request, reply, payload, done) =>
+           void onSend().catch((error) => done(error ?? new Error()));
+         app.get('/called', { onSend: called }, async () => { throw new Taken() });
        };`,
     );
     for (const url of ['/made', '/sent', '/called']) {

@@ -32,7 +32,8 @@ const UPGRADE =
   'sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==';
 
 const body = (text: string, type = 'application/json') =>
-  `POST /body HTTP/1.1\r\nhost: a\r\ncontent-type: ${type}\r\ncontent-length: ${text.length}\r\n\r\n${text}`;
+  `POST /body HTTP/1.1\r\nhost: a\r\ncontent-type: ${type}\r\n` +
+  `content-length: ${text.length}\r\n\r\n${text}`;
 
 /** A request, its status, its span's name, and further attributes. */
 const REQUESTS: [string, number, string, Record<string, unknown>?][] = [
@@ -195,7 +196,8 @@ test('Hostile trace headers change no answer, and are passed on within bounds', 
   const { port } = app.server.address() as AddressInfo;
   for (const [headers, isContinued] of HEADERS) {
     const socket = connect(port, '127.0.0.1').on('error', () => undefined);
-    const text = `GET /call HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\n${headers}\r\nconnection: close\r\n\r\n`;
+    const host = `host: 127.0.0.1:${port}`;
+    const text = `GET /call HTTP/1.1\r\n${host}\r\n${headers}\r\nconnection: close\r\n\r\n`;
     socket.write(Buffer.from(text, 'latin1'));
     const chunks = await socket.toArray().catch(() => []);
     const answer = Buffer.concat(chunks).toString('latin1');

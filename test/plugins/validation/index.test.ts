@@ -7,16 +7,25 @@ const ECHO = `
   const body = {
     type: 'object',
     properties: {
-      text: { type: 'string' }, whole: { type: 'integer' }, flag: { type: 'boolean' }, color: { type: 'string', default: 'red' },
+      text: { type: 'string' },
+      whole: { type: 'integer' },
+      flag: { type: 'boolean' },
+      color: { type: 'string', default: 'red' },
       at: { type: 'string', format: 'date-time' },
     },
     additionalProperties: false,
   };
   const querystring = {
     type: 'object',
-    properties: { page: { type: 'integer', default: 1 }, tags: { type: 'array', items: { type: 'string' } } },
+    properties: {
+      page: { type: 'integer', default: 1 },
+      tags: { type: 'array', items: { type: 'string' } },
+    },
   };
-  const params = { type: 'object', properties: { number: { type: 'integer' }, id: { type: 'string', format: 'uuid' } } };
+  const params = {
+    type: 'object',
+    properties: { number: { type: 'integer' }, id: { type: 'string', format: 'uuid' } },
+  };
   export default async (app) => {
     app.post('/body', { schema: { body } }, async ({ body }) => body);
     app.get('/query', { schema: { querystring } }, async ({ query }) => query);

@@ -39,7 +39,11 @@ const ROUTES = `
     additionalProperties: false,
   };
   const params = { type: 'object', properties: { id: { type: 'integer', minimum: 1 } } };
-  const headers = { type: 'object', required: ['x-size'], properties: { 'x-size': { type: 'integer' } } };
+  const headers = {
+    type: 'object',
+    required: ['x-size'],
+    properties: { 'x-size': { type: 'integer' } },
+  };
   export default async (app) => {
     app.addSchema({ $id: 'page', ...page });
     app.addSchema({ $id: 'size', type: 'integer' });
@@ -47,7 +51,8 @@ const ROUTES = `
     app.get('/page', { schema: { querystring: page } }, async ({ query }) => query);
     app.get('/shared', { schema: { querystring: { $ref: 'page#' } } }, async ({ query }) => query);
     const open = { type: 'object', properties: { size: { type: 'integer' } } };
-    const composed = { allOf: [page, { type: 'object', properties: { other: { type: 'integer' } } }] };
+    const other = { type: 'object', properties: { other: { type: 'integer' } } };
+    const composed = { allOf: [page, other] };
     app.get('/composed', { schema: { querystring: composed } }, async ({ query }) => query);
     const referring = {
       type: 'object',
