@@ -7,7 +7,7 @@ const MAX_DELAY_MS = 200;
 
 const SAMPLE_MS = 250;
 
-/** How many late samples in a row are an overload. A single one is a long piece of work. */
+/** How many late samples in a row are an overload. A single one may be a long piece of work. */
 const SAMPLES = 4;
 
 /** Fewer requests in a sample are not the cause of an overload: to refuse them would not help. */

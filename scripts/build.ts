@@ -5,10 +5,9 @@ import path from 'node:path';
 import { build } from 'esbuild';
 
 /*
- * `npm run build`: compiles src/, plugins/, routes/ and jobs/ to dist/, with source maps. Their
- * other files are copied. package.json is in dist/ because some files import it. Packages stay in
- * node_modules, except those in PACKED and the files of Swagger UI. Flags go to the compiler:
- * `npm run build -- --noCheck`
+ * `npm run build`: compiles src/, plugins/, routes/ and jobs/ to dist/, with source maps. Other
+ * files are copied. Packages stay in node_modules, except those in PACKED and the files of Swagger
+ * UI. Flags go to the compiler: `npm run build -- --noCheck`
  */
 
 /**
@@ -30,7 +29,7 @@ for (const name of Object.keys(PACKED)) await pack(name);
 for (const file of SWAGGER_UI)
   cpSync(findFile('swagger-ui-dist', file), `dist/node_modules/swagger-ui-dist/${file}`);
 
-/** Finds a package's file. In a workspace, node_modules is in a parent folder. */
+/** In a workspace, node_modules is in a parent folder. */
 function findFile(name: string, file: string): string {
   return path.join(findPackageJSON(name, import.meta.url)!, '..', file);
 }

@@ -9,7 +9,7 @@ import type { Listener } from './process.ts';
 /** How long idle connections stay open after the port has closed, in milliseconds. */
 const LINGER_MS = 500;
 
-/** The listener of the process type `web`: HTTP on the app's port. */
+/** The listener of the process type `web`. */
 export const openHttpListener = (app: FastifyInstance): Listener => new HttpListener(app);
 
 /**

@@ -9,7 +9,6 @@ import { createLogger } from './logger.ts';
 import { exitWith } from './operator-error.ts';
 import { onStop } from './signals.ts';
 
-/** Serves the port of a process type, over HTTP or another protocol. */
 export interface Listener {
   listen(address: { host: string; port: number }): Promise<unknown>;
   /** Continues to serve, but each answer tells the client to open a new connection next time. */

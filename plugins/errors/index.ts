@@ -14,8 +14,8 @@ export const ErrorAnswer = Type.Object(
   {
     statusCode: Type.Integer(),
     code: Type.String({ description: 'The kind of error, for programs' }),
-    error: Type.String({ description: "The status code's own words" }),
-    message: Type.String({ description: 'What was wrong, for people' }),
+    error: Type.String({ description: "The status code's reason phrase" }),
+    message: Type.String({ description: 'What went wrong, for people' }),
     errors: Type.Optional(Problems),
   },
   {

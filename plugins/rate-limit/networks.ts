@@ -7,10 +7,7 @@ export interface Network {
 /** How many clients a /48 stands for. It may be one customer, or many customers of a carrier. */
 const CLIENTS_OF_48 = 10;
 
-/**
- * The networks in which an address is counted: an IPv6 address in its /64 and in its /48. Without
- * the /48, a customer with 65,536 networks would be as many clients.
- */
+/** An IPv6 customer may have 65,536 networks (/64), so they are counted in their /48 too. */
 export function readNetworks(address: string): Network[] {
   if (!address.includes(':')) return [{ name: address, share: 1 }];
   const groups = readGroups(address);

@@ -12,11 +12,11 @@ const PARTS = { body: 'body', querystring: 'query', params: 'path', headers: 'he
 
 export const Problems = Type.Array(
   Type.Object({
-    path: Type.String({ description: 'A JSON pointer; empty for the whole', examples: ['/title'] }),
+    path: Type.String({ description: 'A JSON pointer; empty for all of it', examples: ['/title'] }),
     in: Type.Enum(Object.values(PARTS)),
     message: Type.String({ examples: ['must be string'] }),
   }),
-  { maxItems: MAX_PROBLEMS, description: 'What a schema does not accept: its first problems' },
+  { maxItems: MAX_PROBLEMS, description: 'The first problems that the schema found' },
 );
 
 /** A request that does not match its route's schema. Fastify adds the code and the status, 400. */

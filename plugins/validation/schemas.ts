@@ -7,7 +7,6 @@ export const STORABLE = '^[^\\u0000\\ud800-\\udfff]*$';
 export const storableText = (options: TStringOptions) =>
   Type.String({ ...options, pattern: STORABLE });
 
-/** The id of a row, a UUID, in an answer. */
 export const id = Type.String({
   format: 'uuid',
   examples: ['01980a5e-7c1a-7b3e-9f00-5d1c2a3b4c5d'],
@@ -16,7 +15,7 @@ export const id = Type.String({
 /** An id in a request. It has no example: the API's page would send it and get a 404. */
 export const givenId = Type.String({ format: 'uuid' });
 
-/** A time in an answer: a Date, which becomes text in UTC (RFC 3339). */
+/** A Date in an answer, which becomes text in UTC (RFC 3339). */
 export const time = Type.Unsafe<Date>({
   type: 'string',
   format: 'date-time',

@@ -21,7 +21,7 @@ export async function describeApp(url: string): Promise<string> {
   return `\n  ${styleText('bold', `${manifest.name} ${manifest.version}`)}\n\n${rows.join('')}\n`;
 }
 
-/** The name of the service and the value of each setting that is a URL. */
+/** The service and the value of each setting that is a URL. */
 async function listAttached(): Promise<[string, string | undefined][]> {
   const environment = readEnvironment();
   // Imported only here, so that it does not delay the start of the app.
