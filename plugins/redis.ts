@@ -7,7 +7,7 @@ import manifest from '../package.json' with { type: 'json' };
 /** How long Redis may take to answer, in milliseconds. It usually takes less than one. */
 const ANSWER_TIMEOUT_MS = 500;
 
-/** Redis is back after this time, in milliseconds: a connection may open but get no answer. */
+/** How long a connection must last before Redis is back, in milliseconds: it may never answer. */
 const BACK_AFTER_MS = 2 * ANSWER_TIMEOUT_MS;
 
 /** How long connecting may take, in milliseconds. A server without TLS never answers TLS. */

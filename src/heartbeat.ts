@@ -2,7 +2,7 @@ import cluster, { type Worker } from 'node:cluster';
 
 const BEAT_MS = 5_000;
 
-/** A worker is blocked after this many missing beats. A time would be wrong after a suspend. */
+/** A worker is blocked after this many missing beats. A time limit would fail after a suspend. */
 const MAX_MISSING = 6;
 
 /** Tells the primary, if there is one, that the event loop of this process runs. */

@@ -13,7 +13,7 @@ const BadPath = createError('BAD_PATH', 'The path is not a valid URL.', 400);
 const PathTooLong = createError('URI_TOO_LONG', 'A part of the path is too long.', 414);
 const ExpectationFailed = createError('EXPECTATION_FAILED', 'Only 100-continue is supported.', 417);
 
-/** A name or an address with a port, or empty (RFC 9112, 3.2). Node joins two by a comma. */
+/** A name or an address, with or without a port, or empty (RFC 9112, 3.2). */
 const HOST = /^(\[[\da-f:.]+\]|[\w.~%!$&'()*+;=-]*)(:\d*)?$/i;
 
 /**
@@ -27,7 +27,7 @@ export function rewriteUrl({ url = '', method }: IncomingMessage): string {
   return isTooLong(url) || !isReadable(url) ? '/' : url;
 }
 
-/** Refuses what Node accepts against the standard (RFC 9110, 7.2, 10.1.1; RFC 9112, 6.1). */
+/** Refuses what Node accepts but HTTP forbids (RFC 9110, 7.2 and 10.1.1; RFC 9112, 6.1). */
 export function refuseRequest(request: FastifyRequest): ClientError | undefined {
   const { headers, raw } = request;
   const { host, expect, 'transfer-encoding': coding } = headers;

@@ -44,7 +44,7 @@ export class Counter {
     this.#pruneAt = MAX_CLIENTS;
   }
 
-  /** Waits for MAX_CLIENTS new clients until the next time, so that few requests pay for this. */
+  /** Runs again only after MAX_CLIENTS new clients, so that few requests pay for it. */
   #prune(): void {
     for (const [name, count] of this.#counts) if (count < this.#max) this.#counts.delete(name);
     this.#pruneAt = this.#counts.size + MAX_CLIENTS;

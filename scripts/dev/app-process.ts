@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 
 /*
- * `npm run dev` creates the next process of the app in advance. That loads this file, loads the
- * packages, and waits for the message to start. It saves a third of the time from a save to the
- * new answer.
+ * `npm run dev` creates the next process of the app in advance. That process loads this file and
+ * the packages, then waits for the message to start. This saves a third of the time from a save to
+ * the new answer.
  */
 
 /** The packages that take 10 ms or more to load. It is no error if one was removed. */
