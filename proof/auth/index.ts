@@ -52,7 +52,7 @@ export async function prove(tally: Tally): Promise<void> {
     assert.equal((await ask(app, '/proof/scoped', authorization)).challenge[0], 200);
   });
   await tally.check('Each bad token answers 401', () => proveBadTokens(app, issuer, INVALID));
-  await tally.check('A flood of unknown keys asks the issuer at most once in 30 s', () =>
+  await tally.check("A flood of unknown keys requests the issuer's keys once in 30 s at most", () =>
     proveFlood(app, issuer),
   );
   await tally.check('Two Authorization headers answer 401', async () =>

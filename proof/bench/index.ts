@@ -47,7 +47,7 @@ async function measureAll(tally: Tally, names: string[], setting: Setting): Prom
   const results: Result[][] = [];
   for (const name of names) {
     await tally.check(
-      `${name} is measured`,
+      `${name} can be measured`,
       async () => void results.push(await MEASUREMENTS[name]!(setting)),
     );
   }

@@ -21,7 +21,7 @@ export async function prove(tally: Tally): Promise<void> {
   const node = await installNode();
   let slug: Slug;
   await tally.check(
-    'contract 24: npm ci, npm run build, npm prune --omit=dev, then release and web',
+    'contract 24: release and web run after npm ci, npm run build and npm prune --omit=dev',
     async () => {
       slug = await build('npm ci', MACHINE_PATH, node);
       return await provePass(slug, postgres);

@@ -51,7 +51,7 @@ test('npm run dev', async (t) => {
     await pollAnswer(`${url}/hello`, 'Hello again at info');
   });
 
-  await t.test('After a broken file, it waits for the next change', async () => {
+  await t.test('A file with an error makes npm run dev wait for the next change', async () => {
     await writeFiles(folder, { 'routes/hello/index.ts': 'export default async (app) => {' });
     await poll(() => readOutput().includes('SyntaxError'));
     await writeFiles(folder, { 'routes/hello/index.ts': createRoute('Hello at last') });

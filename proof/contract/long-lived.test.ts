@@ -68,7 +68,7 @@ test('contract 28: Open streams end complete when the port closes; exit code 0',
     });
 });
 
-test('A stream that ignores the stop is named at its time-out; exit code 1', async (t) => {
+test('A stream that ignores app.stopping is named at the time-out; exit code 1', async (t) => {
   const web = await start(t, { SHUTDOWN_TIMEOUT_MS: '1000' });
   const { rest } = await stream(`${web.url}/long-lived/deaf?token=hunter2`);
   rest.catch(() => undefined);

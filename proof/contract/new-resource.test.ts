@@ -44,30 +44,33 @@ test('npm run new resource', async (t) => {
   const folder = await copyApp(t);
   const before = listFiles(folder);
 
-  await t.test('It writes a migration, three files of routes and a test', async (t) => {
-    const regular = run(folder, 'scripts/new.ts', 'resource', 'order-items');
-    t.match(regular, { status: 0, stderr: '', stdout: 'order-items, singular order-item' });
-    const irregular = run(folder, 'scripts/new.ts', 'resource', 'people', 'person');
-    t.match(irregular, { status: 0, stderr: '', stdout: 'people, singular person' });
-    const added = listFiles(folder).filter((file) => !before.includes(file));
-    t.strictSame(
-      added.map((file) => file.replace(/\d{8}T\d{6}/, 'TIME')),
-      [
-        'routes/order-items/index.ts',
-        'routes/order-items/schema.ts',
-        'routes/order-items/store.ts',
-        'routes/people/index.ts',
-        'routes/people/schema.ts',
-        'routes/people/store.ts',
-        'src/migrations/TIME-create-order-items.ts',
-        'src/migrations/TIME-create-people.ts',
-        'test/routes/order-items.test.ts',
-        'test/routes/people.test.ts',
-      ],
-    );
-  });
+  await t.test(
+    'npm run new resource writes a migration, three route files and a test',
+    async (t) => {
+      const regular = run(folder, 'scripts/new.ts', 'resource', 'order-items');
+      t.match(regular, { status: 0, stderr: '', stdout: 'order-items, singular order-item' });
+      const irregular = run(folder, 'scripts/new.ts', 'resource', 'people', 'person');
+      t.match(irregular, { status: 0, stderr: '', stdout: 'people, singular person' });
+      const added = listFiles(folder).filter((file) => !before.includes(file));
+      t.strictSame(
+        added.map((file) => file.replace(/\d{8}T\d{6}/, 'TIME')),
+        [
+          'routes/order-items/index.ts',
+          'routes/order-items/schema.ts',
+          'routes/order-items/store.ts',
+          'routes/people/index.ts',
+          'routes/people/schema.ts',
+          'routes/people/store.ts',
+          'src/migrations/TIME-create-order-items.ts',
+          'src/migrations/TIME-create-people.ts',
+          'test/routes/order-items.test.ts',
+          'test/routes/people.test.ts',
+        ],
+      );
+    },
+  );
 
-  await t.test('It deletes the files of a run that fails', async (t) => {
+  await t.test('npm run new resource deletes the files of a failed run', async (t) => {
     await rm(path.join(folder, 'test/routes'), { recursive: true });
     await writeFile(path.join(folder, 'test/routes'), 'in the way');
     const before = listFiles(folder);

@@ -61,7 +61,7 @@ test('contract 5: With a DATABASE_URL and nothing else, the built app', async (t
     t.match(await (await fetch(web.url)).json(), { name: manifest.name });
   });
 
-  await t.test('contract 2: It answers on all interfaces', async (t) => {
+  await t.test('contract 2: The app answers on all interfaces', async (t) => {
     for (const host of listAddresses()) {
       t.equal(
         (await fetch(`http://${host}:${new URL(web.url).port}/health/live`)).status,
@@ -71,7 +71,7 @@ test('contract 5: With a DATABASE_URL and nothing else, the built app', async (t
     }
   });
 
-  await t.test('Stdout has only JSON, and stderr nothing', async (t) => {
+  await t.test('Stdout has only JSON, and stderr is empty', async (t) => {
     web.signal('SIGKILL');
     await web.exited;
     t.strictSame(web.noise, []);

@@ -39,20 +39,20 @@ test('npm test -- FILE', async (t) => {
   const run = (...parameters: string[]) =>
     spawnSync('env', readCommand('test', parameters), { cwd: folder, encoding: 'utf8' });
 
-  await t.test('It runs that file alone, and ends with 0 if it passes', async (t) => {
+  await t.test('npm test runs that file alone, and ends with 0 if it passes', async (t) => {
     const { status, stdout } = run('test/routes/passes.test.ts');
     t.equal(status, 0);
     t.match(stdout, /^# test\/routes\/passes\.test\.ts\nok 1 - One is one/);
     t.notMatch(stdout, 'fails');
   });
 
-  await t.test('It shows a failure, and ends with 1', async (t) => {
+  await t.test('npm test shows a failure, and ends with 1', async (t) => {
     const { status, stdout } = run('test/routes/fails.test.ts');
     t.equal(status, 1);
     t.match(stdout, /not ok 1 - One is two[\s\S]*fails\.test\.ts/);
   });
 
-  await t.test('It takes several files, globs and folders', async (t) => {
+  await t.test('npm test takes several files, globs and folders', async (t) => {
     const { stdout } = run('test/plugins', 'test/routes/p*', 'test/plugins/deep/passes.test.ts');
     t.strictSame(stdout.match(/^# test.*$/gm), [
       '# test/plugins/deep/passes.test.ts',
@@ -60,7 +60,7 @@ test('npm test -- FILE', async (t) => {
     ]);
   });
 
-  await t.test('It names a file that does not exist', async (t) => {
+  await t.test('npm test names a file that does not exist', async (t) => {
     t.match(run('test/none.test.ts'), {
       status: 1,
       stderr: 'There is no test at test/none.test.ts.\n',

@@ -17,7 +17,7 @@ export async function prove(tally: Tally): Promise<void> {
   const folder = await makeFolder('image');
   const buildah = new Buildah(folder);
   await createBaseImage(buildah, BASE, folder);
-  await tally.check('deploy/Dockerfile is built', () => buildImage(buildah));
+  await tally.check('deploy/Dockerfile can be built', () => buildImage(buildah));
   const config = await readConfig(buildah);
   const root = await mountImage(buildah);
   await tally.check('The image has no development dependency, no source and no settings', () =>
@@ -25,7 +25,7 @@ export async function prove(tally: Tally): Promise<void> {
   );
   await using postgres = await PostgresServer.create();
   await tally.check(
-    'contract 34: Process 1 is Node, of an unprivileged user, on a read-only root file system',
+    'contract 34: Process 1 is Node, unprivileged, on a read-only root file system',
     () => proveRun(root, config, postgres.url),
   );
 }

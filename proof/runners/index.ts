@@ -68,7 +68,7 @@ export async function prove(tally: Tally): Promise<void> {
       });
   }
   await tally.check(
-    "contract 8: Debian's foreman, web=2: notes are shared, and the rate limit is one",
+    "contract 8: Two web processes of Debian's foreman share notes and rate limit",
     async () => {
       await using run = await start(FOREMAN, { REDIS_URL: redis.url, RATE_LIMIT_MAX: `${LIMIT}` });
       return await proveSharing(run, LIMIT);

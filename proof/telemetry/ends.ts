@@ -16,9 +16,9 @@ const LISTENING = 'Server listening';
 
 export async function proveEnds(tally: Tally): Promise<void> {
   await tally.check('SIGTERM under load: the spans of all answered requests arrive', proveDrain);
-  await tally.check('A crash with a request open: the spans of all others arrive', proveCrash);
+  await tally.check('A crash during a request: the spans of all other requests arrive', proveCrash);
   await tally.check('A release does not wait for a collector that never answers', proveRelease);
-  await tally.check('Two workers are two instances, and both send what is left', proveWorkers);
+  await tally.check('Two workers are two instances, and both send their last spans', proveWorkers);
 }
 
 async function proveDrain(): Promise<string> {

@@ -80,7 +80,7 @@ export async function proveFaults(tally: Tally): Promise<void> {
     'A collector that comes back: one warning, and one line that it is back',
     proveReturn,
   );
-  await tally.check('Retry-After is honoured', proveRetryAfter);
+  await tally.check("A collector's Retry-After of 32 s is honoured", proveRetryAfter);
 }
 
 async function proveFault(fault: Fault): Promise<string> {

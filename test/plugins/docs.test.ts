@@ -179,7 +179,7 @@ test('The files of Swagger UI are served unchanged', async (t) => {
   t.equal((await app.inject('/docs/..%2f..%2fpackage.json')).statusCode, 404);
 });
 
-test('GET /openapi.json says which routes ask for a token, and for which scopes', async (t) => {
+test('GET /openapi.json names the protected routes and their scopes', async (t) => {
   const app = Fastify();
   t.teardown(() => app.close());
   app.decorate('authenticate', async () => undefined);

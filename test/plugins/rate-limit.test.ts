@@ -83,7 +83,7 @@ test('RATE_LIMIT_MAX=0 is no limit', async (t) => {
   );
 });
 
-test('Without Redis the log says once that each process counts by itself', async (t) => {
+test('Without Redis, one log line says that each process counts for itself', async (t) => {
   const { logger, lines } = captureLog();
   const app = await buildTestApp(t, {}, { logger });
   await app.inject('/');

@@ -22,7 +22,7 @@ test('The built app starts with its variables, serves, and drains at SIGTERM', a
   t.strictSame(web.noise, []);
 });
 
-test('A bad environment ends the built app before it listens, in one line', async (t) => {
+test('A bad environment ends the built app with one line before it listens', async (t) => {
   const environment = { DATABASE_URL: DOWN, PORT: '80000', HOST: 'mysql://root:hunter2@db/app' };
   const web = await startProcess(t, { entry: 'web', environment });
   t.equal(await web.exited, 1);

@@ -64,7 +64,7 @@ test('contract 33: A job of a stopped or killed worker is done by another', asyn
   );
 
   await t.test(
-    'A job not done before the time-out is returned, and another worker takes it at once',
+    'A job not done at the time-out is returned; another worker takes it at once',
     async (t) => {
       const worker = await startWorker({ SHUTDOWN_TIMEOUT_MS: '4000', SHUTDOWN_DELAY_MS: '3000' });
       const id = await app.jobs.send('work', { how: 'take long' });

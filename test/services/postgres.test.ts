@@ -79,7 +79,7 @@ test('contract 4: A process whose database is down becomes ready by itself', asy
   await poll(async () => (await fetch(`${web.url}/health/ready`)).status === 200);
 });
 
-test('contract 26: release', async (t) => {
+test('contract 26: release migrates the database', async (t) => {
   const server = await startPostgres(t);
   const folder = await copyWithMigrations(t, { '9998-whole.js': CREATING });
   const migrations = [...listMigrations(), '9998-whole'];
@@ -103,7 +103,7 @@ test('contract 26: release', async (t) => {
   });
 
   await t.test(
-    'A waiting release names the session with the lock; a migration waits without a limit',
+    'A release names the session that it waits for; a migration waits without a limit',
     async (t) => {
       const url = await createDatabase(server, 'waiting');
       const index = await copyWithMigrations(t, {
@@ -127,7 +127,7 @@ test('contract 26: release', async (t) => {
   );
 
   await t.test(
-    'A migration that fails leaves the schema as it was, is named and ends release with 1',
+    'A migration that fails is named, ends release with 1 and changes nothing',
     async (t) => {
       const url = await createDatabase(server, 'failing');
       const { db } = await buildTestApp(t, { DATABASE_URL: url });

@@ -93,14 +93,11 @@ test('Migrations in development', async (t) => {
     t.match(lines, [{ level: 40, msg: /of other code: 2-books\. .*npm run db:reset/ }]);
   });
 
-  await t.test(
-    "A migration that fails because of another branch's names that branch's migration",
-    async (t) => {
-      await t.rejects(migrate(t, db, { ...cats, '3-books.mjs': create('books', 'name') }), {
-        message: /^Migration 3-books failed: .*already exists; .*of other code: 2-books\. Fix it/,
-      });
-    },
-  );
+  await t.test("A migration that conflicts with another branch's migration names it", async (t) => {
+    await t.rejects(migrate(t, db, { ...cats, '3-books.mjs': create('books', 'name') }), {
+      message: /^Migration 3-books failed: .*already exists; .*of other code: 2-books\. Fix it/,
+    });
+  });
 
   await t.test('A new migration that fails names the way to fix it', async (t) => {
     await t.rejects(migrate(t, db, { ...edited, '3-cats.mjs': create('cats', 'name') }), {

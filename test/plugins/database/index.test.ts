@@ -47,31 +47,28 @@ test('On a PostgreSQL server', async (t) => {
     },
   );
 
-  await t.test('a second release has nothing to do', async (t) => {
+  await t.test('A second release has nothing to do', async (t) => {
     t.strictSame(await app.readiness.release(), []);
     t.match(lines.at(-1), { level: 30, applied: [], msg: 'Nothing to apply' });
   });
 
-  await t.test(
-    'a server that hangs answers 503, and is used again when it continues',
-    async (t) => {
-      const hurried = await buildTestApp(
-        t,
-        { ...environment, REQUEST_TIMEOUT_MS: '1000' },
-        { logger, routes },
-      );
-      await poll(async () => (await hurried.inject('/fixture/database')).statusCode === 200);
-      server.pause();
-      t.equal((await hurried.inject('/fixture/database')).statusCode, 503);
-      t.equal((await hurried.inject('/fixture/database')).statusCode, 503);
-      server.resume();
-      await poll(async () => (await hurried.inject('/fixture/database')).statusCode === 200);
-      t.match(findLine('Query read timeout'), { level: 50, status: 503 });
-    },
-  );
+  await t.test('A server that hangs makes requests answer 503 until it continues', async (t) => {
+    const hurried = await buildTestApp(
+      t,
+      { ...environment, REQUEST_TIMEOUT_MS: '1000' },
+      { logger, routes },
+    );
+    await poll(async () => (await hurried.inject('/fixture/database')).statusCode === 200);
+    server.pause();
+    t.equal((await hurried.inject('/fixture/database')).statusCode, 503);
+    t.equal((await hurried.inject('/fixture/database')).statusCode, 503);
+    server.resume();
+    await poll(async () => (await hurried.inject('/fixture/database')).statusCode === 200);
+    t.match(findLine('Query read timeout'), { level: 50, status: 503 });
+  });
 
   await t.test(
-    'a connection that breaks is logged, and the next request gets another one',
+    'A connection that breaks is logged, and the next request gets another one',
     async (t) => {
       // The pool may have closed an idle connection, so open one.
       t.equal((await app.inject('/fixture/database')).statusCode, 200);
@@ -82,7 +79,7 @@ test('On a PostgreSQL server', async (t) => {
     },
   );
 
-  await t.test('a connection that breaks during a query answers 503', async (t) => {
+  await t.test('A connection that breaks during a query answers 503', async (t) => {
     server.pause();
     const answer = app.inject('/fixture/database');
     // The query is in flight when the connection breaks.
@@ -93,7 +90,7 @@ test('On a PostgreSQL server', async (t) => {
     await poll(async () => (await app.inject('/fixture/database')).statusCode === 200);
   });
 
-  await t.test('a query that is a pg object is passed on unchanged', async (t) => {
+  await t.test('A query that is a pg object is passed on unchanged', async (t) => {
     const client = await app.databasePool!.connect();
     const query = client.query(new pg.Query('select 1'));
     await once(query, 'end');
@@ -101,7 +98,7 @@ test('On a PostgreSQL server', async (t) => {
     t.equal((await app.inject('/fixture/database')).statusCode, 200);
   });
 
-  await t.test('a wrong query keeps its connection and readiness', async (t) => {
+  await t.test('A wrong query keeps its connection and readiness', async (t) => {
     const error = await sql`select nothing`.execute(app.db).catch((error) => error);
     t.ok(isSqlError(error));
     t.equal(translateError(error), undefined);
@@ -109,7 +106,7 @@ test('On a PostgreSQL server', async (t) => {
   });
 
   await t.test(
-    'a session that the server ends answers 503, and the next request gets another one',
+    'A session that the server ends answers 503; the next request gets another one',
     async (t) => {
       const ended =
         sql`do $$ begin raise exception using errcode = 'admin_shutdown'; end $$`.execute(app.db);

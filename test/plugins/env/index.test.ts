@@ -201,7 +201,7 @@ test('A bad value of any setting names what is expected and what to do', async (
   t.notMatch(message, 'undefined');
 });
 
-test('SHUTDOWN_DELAY_MS has to be less than SHUTDOWN_TIMEOUT_MS', async (t) => {
+test('A SHUTDOWN_DELAY_MS that is not below SHUTDOWN_TIMEOUT_MS is refused', async (t) => {
   const message = await readMessage({ SHUTDOWN_DELAY_MS: '5000', SHUTDOWN_TIMEOUT_MS: '5000' });
   t.match(message, /SHUTDOWN_DELAY_MS is "5000"; expected .* less than SHUTDOWN_TIMEOUT_MS/);
   t.equal(await readMessage({ SHUTDOWN_DELAY_MS: '4999', SHUTDOWN_TIMEOUT_MS: '5000' }), 'valid');

@@ -79,17 +79,14 @@ test('Malformed HTTP', async (t) => {
     t.match(await text(socket), /^HTTP\/1\.1 200 OK\r\n/);
   });
 
-  await t.test(
-    'An answer in flight is completed when nonsense follows, then the connection ends',
-    async (t) => {
-      const socket = await send(app, 'GET /begin HTTP/1.1\r\nHost: a\r\n\r\n');
-      const [begin] = await once(socket, 'data');
-      socket.write('nonsense\r\n\r\n');
-      await once(app.server, 'clientError');
-      await app.inject('/end');
-      t.match(begin + (await text(socket)), /^HTTP\/1\.1 200 OK\r\n[\s\S]*\r\n\r\nbegin$/);
-    },
-  );
+  await t.test('An answer in flight is completed although nonsense follows', async (t) => {
+    const socket = await send(app, 'GET /begin HTTP/1.1\r\nHost: a\r\n\r\n');
+    const [begin] = await once(socket, 'data');
+    socket.write('nonsense\r\n\r\n');
+    await once(app.server, 'clientError');
+    await app.inject('/end');
+    t.match(begin + (await text(socket)), /^HTTP\/1\.1 200 OK\r\n[\s\S]*\r\n\r\nbegin$/);
+  });
 
   await t.test('Nonsense within a request answers 400 and ends the connection', async (t) => {
     const head = 'POST /nowhere HTTP/1.1\r\nHost: a\r\n';

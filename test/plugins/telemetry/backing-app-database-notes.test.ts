@@ -12,7 +12,7 @@ const PARENT = { traceparent: `00-${TRACE}-b7ad6b7169203331-01` };
 
 /* `npm run proof telemetry` tests this with two processes. */
 
-test('A request, its query and the call to another app are one trace', async (t) => {
+test('A request, its query and its call to another app are one trace', async (t) => {
   const collector = await startCollector(t);
   const asked: unknown[] = [];
   const other = createServer(({ headers }, response) => {

@@ -141,7 +141,7 @@ const OTHERS = `
     });
   };`;
 
-test('A client that leaves is recorded, a route with telemetry: false is not', async (t) => {
+test('A client that disconnects has a span; a route with telemetry: false has none', async (t) => {
   const collector = await startCollector(t);
   const { app, lines } = await buildAppWithRoutes(t, OTHERS, attach(collector));
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
@@ -189,7 +189,7 @@ const CALLER = `
       (await fetch(\`http://\${headers.host}/called\`)).json());
   };`;
 
-test('Hostile trace headers change no answer, and are passed on within bounds', async (t) => {
+test('Hostile trace headers change no answer, and at most 12 KB of them are passed on', async (t) => {
   const collector = await startCollector(t);
   const { app } = await buildAppWithRoutes(t, CALLER, attach(collector));
   await app.listen({ host: '127.0.0.1', port: 0 });

@@ -69,7 +69,7 @@ const ROUTES = `
 
 const inBody = (path: string, message: string) => ({ path, in: 'body', message });
 
-test('A 400 of a schema lists the problems', async (t) => {
+test('A 400 of a schema lists each problem', async (t) => {
   const { app } = await buildAppWithRoutes(t, ROUTES, { RATE_LIMIT_MAX: '0' });
   const post = (payload: object | string) =>
     app.inject({
