@@ -118,8 +118,8 @@ function toError(thrown: unknown): Error {
   } catch {
     // A getter throws. Without this check, it would throw in the logger.
   }
-  const kind = thrown === null ? null : typeof thrown;
-  return new Error(`Not a readable error was thrown, but ${kind}`);
+  const type = thrown === null ? 'null' : typeof thrown;
+  return new Error(`The thrown value is not a readable error. Its type: ${type}`);
 }
 
 function isErrorStatus(status: unknown): boolean {

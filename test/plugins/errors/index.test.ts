@@ -101,7 +101,7 @@ test('An unreadable error, or a header that cannot be sent, answers 500', async 
     t.equal(answer.json().code, 'INTERNAL_SERVER_ERROR', url);
     t.match(answer.headers, { etag: undefined, 'x-broken': undefined });
   }
-  t.match(lines[0], { status: 500, err: { message: /^Not a readable error/ } });
+  t.match(lines[0], { status: 500, err: { message: /^The thrown value is not a readable error/ } });
   t.notMatch(JSON.stringify(lines), 'hunter2');
 });
 
