@@ -5,8 +5,8 @@ import { PostgresServer } from './postgres.ts';
 import { findPort, makeFolder, RunningProcess } from './processes.ts';
 
 /**
- * How long the app may take until it is ready, in milliseconds; the embedded database is created in
- * that time.
+ * The maximum time until the app is ready, in milliseconds; the embedded database may be created
+ * first.
  */
 const START_TIMEOUT_MS = 120_000;
 
@@ -26,9 +26,7 @@ export interface RunningApp extends AsyncDisposable {
   process: RunningProcess;
 }
 
-/**
- * Builds and starts the app, on a free port of the loopback address, and waits until it is ready.
- */
+/** Builds and starts the app on a free loopback port, and waits until it is ready. */
 export async function startApp({
   environment,
   postgres = false,

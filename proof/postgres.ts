@@ -99,7 +99,7 @@ export class PostgresServer implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#server || this.#server.hasEnded) return;
-    // Fast shutdown: SIGTERM would wait for the clients.
+    // SIGINT is a fast shutdown; SIGTERM would wait for the clients.
     this.#server.signal('SIGINT');
     await this.#server.ended;
   }

@@ -12,7 +12,7 @@ import type { Tally } from '../tally.ts';
 const REQUESTS = 3_000;
 const PATH = `/${'x'.repeat(1_500)}`;
 
-/** From SIGTERM to the end, in milliseconds: a bound for what hangs, not a measurement. */
+/** The time after SIGTERM at which a stop counts as hanging, in milliseconds. */
 const STOP_MS = 60_000;
 
 /** Stops reading the log, and fills its disk. */

@@ -7,8 +7,8 @@ import { read } from '../docs/pages.ts';
 import { expectSuccess } from '../docs/shell.ts';
 
 /**
- * Builds the app with routes of an owner: the one of docs/auth.md that passes the token on, the
- * same without that, and one with a scope.
+ * Builds the app with three routes: that of docs/auth.md, which passes the token on, the same one
+ * without that, and one with a scope.
  *
  * @returns the folder in which dist/ is
  */

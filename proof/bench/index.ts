@@ -1,4 +1,4 @@
-// What the template costs beside bare Fastify: throughput, latency, boot, memory, install size
+// The template compared with bare Fastify: throughput, latency, boot, memory, install size
 import { parseArgs } from 'node:util';
 import { PostgresServer } from '../postgres.ts';
 import { release } from '../routing/web.ts';
@@ -42,7 +42,7 @@ function readFlags(flags: string[]): { names: string[]; rounds: number; seconds:
   return { names, rounds: Number(values.rounds), seconds: Number(values.seconds) };
 }
 
-/** @returns the results of each measurement that did not fail */
+/** @returns the results of the measurements that did not fail */
 async function measureAll(tally: Tally, names: string[], setting: Setting): Promise<Result[][]> {
   const results: Result[][] = [];
   for (const name of names) {

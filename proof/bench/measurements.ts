@@ -12,7 +12,7 @@ import { measureWorkers } from './workers.ts';
 
 export interface Setting {
   rounds: number;
-  /** How long each load lasts, in seconds. */
+  /** The duration of each load, in seconds. */
   seconds: number;
   /** The server for all contestants that need one. */
   postgres: PostgresServer;

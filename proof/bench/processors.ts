@@ -10,7 +10,9 @@ export function pinLoad(): void {
   if (canPin) spawnSync('taskset', ['-a', '-c', '-p', '0', `${process.pid}`]);
 }
 
-/** The start of a command line that runs a program on the server's processor, or on all. */
+/**
+ * Returns the beginning of a command line that runs a program on the server's processor, or on all.
+ */
 export function pinServer(processors: 'one' | 'all'): string[] {
   if (!canPin) return [];
   return ['taskset', '-c', processors === 'one' ? '1' : '0-1'];

@@ -1,7 +1,7 @@
 import { styleText } from 'node:util';
 import type { Contestant } from './contestants.ts';
 
-/** One figure of several contestants, measured in rounds. */
+/** A figure of several contestants, measured in rounds. */
 export interface Result {
   title: string;
   unit: string;

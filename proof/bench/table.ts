@@ -43,7 +43,7 @@ function formatRatio(result: Result, contestant: string): string[] {
   ];
 }
 
-/** The goal in words, and whether it holds. */
+/** Describes the goal, and whether it holds. */
 export function formatGoal(result: Result): string {
   const { atLeast, atMost } = result.goal!;
   const goal = (atLeast ?? atMost)!;

@@ -46,8 +46,8 @@ function findBrowser(): string {
 export interface WatchedPage {
   page: Page;
   /**
-   * Errors and warnings of the console, exceptions, violations of the policy, failed requests,
-   * other servers asked.
+   * Console errors and warnings, exceptions, policy violations, failed requests, and requests to
+   * other servers.
    */
   complaints: string[];
 }

@@ -15,7 +15,7 @@ const platform = { how: 'platform' } as const;
 
 /** Copies share the packages of the original. */
 const PACKAGES = 'it would change the shared packages';
-/** They take minutes, and .ci/run runs them from a fresh clone. */
+/** .ci/run runs these from a fresh clone, because they take minutes. */
 const LONG = 'it takes minutes, on a fresh clone';
 
 const inCi = (says: RegExp, reason: string) =>

@@ -103,7 +103,7 @@ class Caller {
     return { status: answer.status, body: JSON.parse(text) as Record<string, unknown> };
   }
 
-  /** The names of the books that this caller sees. */
+  /** Lists the names of the books that this caller sees. */
   async list(): Promise<string[]> {
     const { items } = (await this.ask('GET', '')).body as { items: { name: string }[] };
     return items.map(({ name }) => name);

@@ -94,7 +94,7 @@ function signalGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   try {
     process.kill(-child.pid!, signal);
   } catch {
-    // The whole group has ended.
+    // The whole group has ended already.
   }
 }
 

@@ -5,7 +5,9 @@ import type { Tally } from '../tally.ts';
 import { connect, get, getOver, open, readAnswer } from './client.ts';
 import type { StartFixture } from './index.ts';
 
-/** Heroku's Router 2.0 keeps an idle connection for 90 s, the longest of the routers but Caddy. */
+/**
+ * Heroku's Router 2.0 keeps idle connections for 90 s, longer than the other routers except Caddy.
+ */
 const IDLE_MS = 95_000;
 
 /** Reuses connections that were idle for longer than routers keep them. */

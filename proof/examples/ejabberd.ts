@@ -30,7 +30,7 @@ export class EjabberdServer implements AsyncDisposable {
     this.#libraries = libraries;
   }
 
-  /** Configures it for the domain localhost and one component; start() starts it. */
+  /** Configures a server for the domain localhost and one component, without starting it. */
   static async create(component: string): Promise<EjabberdServer> {
     const libraries = findLibraries();
     const folder = await makeFolder('ejabberd');
@@ -41,7 +41,7 @@ export class EjabberdServer implements AsyncDisposable {
     return new EjabberdServer(folder, libraries, component, ports);
   }
 
-  /** Starts it, again after kill(), and resolves when it listens. */
+  /** Starts the server, also after kill(), and resolves when it listens. */
   async start(): Promise<void> {
     const environment = {
       PATH: process.env.PATH,

@@ -46,7 +46,7 @@ export class RunningForeman implements AsyncDisposable {
     try {
       process.kill(-this.process.pid, name);
     } catch {
-      // All of it has ended.
+      // All processes have ended already.
     }
   }
 }

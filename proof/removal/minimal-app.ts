@@ -41,7 +41,7 @@ export async function proveMinimalApp(tally: Tally, folder: string): Promise<voi
   });
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: what comes is compared with what is due.
+// biome-ignore lint/suspicious/noExplicitAny: the answer is compared with the expected one.
 async function readAnswer(asked: Promise<Response>): Promise<[number, any]> {
   const answer = await asked;
   return [answer.status, await answer.json()];

@@ -5,7 +5,7 @@ import type { Attempt } from './load.ts';
 export interface Balance {
   /** POSTs that answered 201. */
   acknowledged: Attempt[];
-  /** Requests with an answer other than 2xx. */
+  /** Requests with a status other than 2xx. */
   refused: Attempt[];
   /** Requests without a complete answer. */
   unanswered: Attempt[];

@@ -14,7 +14,7 @@ export interface RollingRestart {
   router: RouterName;
   programs: [Program, Program];
   restarts: number;
-  /** When SIGTERM is sent, in milliseconds after the first one. */
+  /** The times of SIGTERM, in milliseconds after the first one. */
   signalsAtMs: number[];
   /** Identifies the requests of this restart. */
   prefix: string;
@@ -29,7 +29,7 @@ export interface Outcome {
   appLines: string[];
 }
 
-/** Stops and starts two processes behind a router in turn, while clients use them. */
+/** Restarts two processes behind a router in turn, while clients send requests. */
 export async function restartInTurn(options: RollingRestart): Promise<Outcome> {
   const { programs, restarts, signalsAtMs, prefix } = options;
   const apps = programs.map(({ environment }) => Number(environment.PORT)) as [number, number];

@@ -26,7 +26,7 @@ export interface RouterOptions {
   apps: [number, number];
   /** The interval of its readiness checks, in milliseconds, if it has any. */
   healthIntervalMs: number;
-  /** Changes the configuration, to show what another setting does. */
+  /** Changes the configuration, to test another setting. */
   change?: (configuration: string) => string;
 }
 

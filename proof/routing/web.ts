@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { runApp } from '../app.ts';
 import { RunningProcess } from '../processes.ts';
 
-/** How long a process may take until it is ready, in milliseconds. */
+/** The maximum time until a process is ready, in milliseconds. */
 const START_TIMEOUT_MS = 300_000;
 
 /** An HTTP server with its own port, which restarts start again. */

@@ -56,7 +56,7 @@ export interface ReceivedMetric extends Scoped {
   instance: unknown;
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: its form is that of the definitions.
+// biome-ignore lint/suspicious/noExplicitAny: the definitions decide its form.
 type Message = any;
 
 /** A collector that decodes and keeps what it receives, as protobuf or JSON. */

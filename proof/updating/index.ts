@@ -92,7 +92,7 @@ async function proveApp(app: Repository): Promise<void> {
   });
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: what comes is compared with what is due.
+// biome-ignore lint/suspicious/noExplicitAny: the answer is compared with the expected one.
 async function getJson(url: string): Promise<any> {
   return (await fetch(url)).json();
 }

@@ -20,7 +20,7 @@ export class Stream {
   readonly #timer: NodeJS.Timeout;
   #slowestMs = 0;
 
-  /** @param keepAlive false for a connection of its own for each request */
+  /** @param keepAlive false for a new connection per request */
   constructor(url: string, keepAlive = true) {
     this.#url = url;
     this.#agent = new Agent({ keepAlive });

@@ -7,7 +7,7 @@ import type { Listener } from '../../src/process.ts';
 
 type Listen = Listener['listen'];
 
-/** A listener that only listens. */
+/** A minimal listener. */
 function createListener(listen: Listen): Listener {
   return {
     listen,
@@ -17,7 +17,7 @@ function createListener(listen: Listen): Listener {
   };
 }
 
-/** A listener that cannot be opened, for reasons that this machine may not have. */
+/** A listener that fails with this code. */
 function createFailingListener(code: string): Listener {
   return createListener(async () => Promise.reject(Object.assign(new Error(code), { code })));
 }

@@ -50,10 +50,7 @@ function refuse(headers: object): unknown {
   return refuseRequest({ headers, raw, url: '/', originalUrl: '/' } as unknown as FastifyRequest);
 }
 
-/**
- * Writes a log line as long as the text, cut to that length: escapes are longer than their
- * character.
- */
+/** A log line with the escaped text, cut to the length of the text: escapes are longer. */
 function writeLine(text: string): string {
   const escaped = JSON.stringify(text).slice(1, 1 + text.length);
   return `{"token":1,"a":"${escaped.replace(/\\(u[\da-f]{0,3})?$/, '')}"}\n`;

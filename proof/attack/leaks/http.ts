@@ -6,7 +6,7 @@ import type { Leaks } from '../leaks.ts';
 /** Nothing listens on this port. */
 const CLOSED = '127.0.0.1:1';
 
-/** Errors of clients: fetch, undici, node:http and jose. */
+/** Errors of fetch, undici, node:http and jose. */
 export const httpLeaks: Leaks = {
   'credentials in the URL of fetch': (secret) => fetch(`http://app:${secret}@${CLOSED}/`),
   'a query to a closed port': (secret) => fetch(`http://${CLOSED}/a?access_token=${secret}`),

@@ -64,7 +64,7 @@ export class TestIssuer {
     return this.#sign(claims, { alg, kid, typ: 'at+jwt', ...header }, key);
   }
 
-  /** Signs a token without kid. */
+  /** Signs a token with the key of this kid, but without kid in its header. */
   signWithout(kid: string, claims: Claims = {}): Promise<string> {
     return this.#sign(claims, { alg: 'ES256' }, kid);
   }

@@ -71,7 +71,7 @@ test('app.config is frozen, and typed by the settings', async (t) => {
   t.match([port, level], [5000, 'info']);
   // @ts-expect-error: there is no such setting.
   t.equal(config.NO_SUCH_SETTING, undefined);
-  // @ts-expect-error: a port is no text.
+  // @ts-expect-error: a port is a number.
   const text: string = config.PORT;
   t.type(text, 'number');
   t.ok(Object.isFrozen(config));

@@ -6,7 +6,7 @@ import { Type } from 'typebox';
 /** The pause between two lines, in milliseconds. */
 const PAUSE_MS = 100;
 
-/** GET /stream?lines=30 sends one line after the other, slowly. */
+/** GET /stream?lines=30 sends lines slowly. */
 const stream: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/',
