@@ -25,7 +25,7 @@ before(async () => {
 
 after(() => web[Symbol.asyncDispose]());
 
-/** The next so many events of a stream, which is closed then. */
+/** Reads the next events of a stream, then closes it. */
 async function readEvents(
   count: number,
   query = '',
@@ -58,7 +58,7 @@ async function send(method: string, path: string, body?: object): Promise<Note> 
   return (await answer.json().catch(() => undefined)) as Note;
 }
 
-test('A note that is written, changed and deleted is three events, each with the note', async () => {
+test('Writing, changing and deleting a note gives three events, each with the note', async () => {
   let note: Note | undefined;
   const events = await readEvents(3, '', {}, async () => {
     note = await send('POST', '/notes', { title: 'Groceries' });
@@ -73,7 +73,7 @@ test('A note that is written, changed and deleted is three events, each with the
   assert.equal(events[1]!.note.body, 'Bread\nmilk');
 });
 
-test('A client that comes back gets what it missed, by Last-Event-ID before ?after=', async () => {
+test('A client that reconnects gets what it missed, by Last-Event-ID before ?after=', async () => {
   for (const title of ['one', 'two', 'three']) await send('POST', '/notes', { title });
   const all = await readEvents(3, '?after=3');
   const [first, second, third] = all;
@@ -83,7 +83,7 @@ test('A client that comes back gets what it missed, by Last-Event-ID before ?aft
   assert.equal(wrong.status, 400);
 });
 
-test('A client that comes back from another database begins now', async () => {
+test('A client with an id of another database starts with the next event', async () => {
   const write = () => send('POST', '/notes', { title: 'after a new start' });
   const [event] = await readEvents(1, '', { 'last-event-id': '999999' }, write);
   assert.equal(event!.note.title, 'after a new start');

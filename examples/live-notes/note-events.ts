@@ -11,9 +11,7 @@ export interface NoteEvent {
   note: string;
 }
 
-/**
- * How many events a process keeps for its clients. A client that is further behind reads the table.
- */
+/** How many events a process keeps for its clients. Clients further behind read the table. */
 const RECENT = 500;
 
 /** How many events one query reads. */

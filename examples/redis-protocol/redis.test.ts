@@ -23,7 +23,7 @@ const HOST = '127.0.0.1';
 const GROCERIES = '{"title":"Groceries","body":"Bread, milk"}';
 const PASSWORD = 'correct horse';
 
-/** Requests of one throughput measurement, and the connections that they come on. */
+/** The number of requests of one throughput measurement, and of its connections. */
 const REQUESTS = 4_000;
 const CONNECTIONS = 20;
 
@@ -62,7 +62,7 @@ suite('beside the web process, started by foreman', () => {
     );
   });
 
-  test('a note that was posted over HTTP is read, listed and deleted over the Redis protocol', async () => {
+  test('a note posted over HTTP is read, listed and deleted over the Redis protocol', async () => {
     await using redis = await connectNodeRedis({ port });
     const body = JSON.stringify({ title: 'Ünïcödé 🥖', body: 'a\r\nb' });
     const posted = await fetch(`${web}/notes`, {
@@ -78,7 +78,7 @@ suite('beside the web process, started by foreman', () => {
     assert.equal((await fetch(`${web}/notes/${note.id}`)).status, 404);
   });
 
-  test('a note that was set over the Redis protocol is read over HTTP', async () => {
+  test('a note set over the Redis protocol is read over HTTP', async () => {
     await using redis = await connectNodeRedis({ port });
     const key = String(
       await redis.client.set('note', JSON.stringify({ title: 'Ünïcödé 🥖', body: 'a\r\nb' })),
@@ -167,7 +167,7 @@ suite('commands on a bare connection', () => {
     assert.equal(await exchange(listener.port, `${sent}QUIT\r\n`), `${answers}+OK\r\n`);
   });
 
-  test('a command is the same command in as many packets as it has bytes', async () => {
+  test('a command may arrive in one packet for each byte', async () => {
     const sent = `*3\r\n$3\r\nSET\r\n$4\r\nnote\r\n$16\r\n{"title":"🥖"}\r\nPING "a b"\r\nQUIT\r\n`;
     const answer = await exchange(
       listener.port,
@@ -176,7 +176,7 @@ suite('commands on a bare connection', () => {
     assert.match(answer, /^\$41\r\nnote:[0-9a-f-]{36}\r\n\$3\r\na b\r\n\+OK\r\n$/);
   });
 
-  test('inline commands have words in quotes', async () => {
+  test('inline commands may have words in quotes', async () => {
     const answer = await exchange(
       listener.port,
       `  ping\r\n\r\nPING 'it\\'s'\nPING "a \\"b\\""\r\nquit\r\n`,
@@ -280,7 +280,7 @@ suite('commands on a bare connection', () => {
     });
   }
 
-  test('a client that asks and reads nothing keeps nobody waiting', async () => {
+  test('a client that sends but does not read delays no other client', async () => {
     const key = /note:[0-9a-f-]{36}/.exec(
       await exchange(
         listener.port,
@@ -294,7 +294,7 @@ suite('commands on a bare connection', () => {
   });
 });
 
-test('SCAN gives every key, also of notes whose ids begin alike', async () => {
+test('SCAN lists every key, even of notes whose ids start alike', async () => {
   await using listener = await openListener();
   await using redis = connectIoRedis({ port: listener.port });
   const insert = `insert into notes (id, title, body, created_at, updated_at)
@@ -344,7 +344,7 @@ suite('with a password', () => {
     ]);
   });
 
-  test('AUTH and HELLO take the password, and the clients send it', async () => {
+  test('AUTH and HELLO accept the password, and the clients send it', async () => {
     assert.match(
       await exchange(listener.port, 'AUTH "correct horse"\r\nPING\r\nQUIT\r\n'),
       /^\+OK\r\n\+PONG/,
@@ -362,7 +362,7 @@ suite('with a password', () => {
     );
   });
 
-  test('the log has a line for each command, and neither a password nor a note', async () => {
+  test('the log has a line for each command, without passwords and notes', async () => {
     await exchange(
       listener.port,
       `AUTH "${PASSWORD}"\r\nSET note '${GROCERIES}'\r\n${PASSWORD}\r\nQUIT\r\n`,
@@ -375,7 +375,7 @@ suite('with a password', () => {
 });
 
 suite('the process', () => {
-  test('SIGTERM: what is open is answered, every connection is closed, and the process ends with 0', async () => {
+  test('SIGTERM: open commands are answered, all connections close, and the exit code is 0', async () => {
     await using listener = await openListener({
       REQUEST_TIMEOUT_MS: '300000',
       SHUTDOWN_TIMEOUT_MS: '300000',
@@ -413,7 +413,7 @@ suite('the process', () => {
     assert.deepEqual(await listener.process.ended, { code: 0, signal: null });
   });
 
-  test('SIGTERM: the process ends with 1 at SHUTDOWN_TIMEOUT_MS and says what was open', async () => {
+  test('SIGTERM: at SHUTDOWN_TIMEOUT_MS the exit code is 1, and the log names what was open', async () => {
     await using listener = await openListener({ SHUTDOWN_TIMEOUT_MS: '1000' });
     await using lock = await lockNotes();
     const answer = exchange(listener.port, `SET note '${GROCERIES}'\r\n`);
@@ -425,7 +425,7 @@ suite('the process', () => {
     assert.equal(JSON.parse(line).requests[0].command, 'SET');
   });
 
-  test('a taken port: the process says so and ends with 1', async () => {
+  test('a taken port: the log names it, and the exit code is 1', async () => {
     await using listener = await openListener();
     const second = startProgram('redis.ts', { PORT: `${listener.port}` });
     assert.deepEqual(await second.ended, { code: 1, signal: null });
@@ -435,7 +435,7 @@ suite('the process', () => {
     );
   });
 
-  test('commands get an error while the database is away, and notes when it is back', async () => {
+  test('commands get an error while the database is down, and notes when it is up again', async () => {
     await using listener = await openListener();
     const key = (await runCommand(`redis-cli -p ${listener.port} SET note '${GROCERIES}'`))
       .trim()
@@ -480,7 +480,7 @@ test('redis-benchmark gets no error', async (t) => {
   }
 });
 
-/** The rate of redis-benchmark, which ends with an error where an answer is one. */
+/** Returns the rate of redis-benchmark. It fails if an answer is an error. */
 async function measureRedis(port: number, command: string): Promise<number> {
   const printed = await runCommand(
     `redis-benchmark --csv -p ${port} -c ${CONNECTIONS} -n ${REQUESTS} ${command}`,
@@ -511,7 +511,7 @@ interface Listener extends AsyncDisposable {
   process: RunningProcess;
 }
 
-/** The redis process on a free port, ready for connections. */
+/** Starts the redis process on a free port. */
 function openListener(settings: Record<string, string> = {}): Promise<Listener> {
   return openProgram('redis.ts', settings);
 }
@@ -579,7 +579,7 @@ async function connectNodeRedis({
   return { client, [Symbol.asyncDispose]: async () => client.destroy() };
 }
 
-/** All that comes on a connection of its own until the process closes it. */
+/** Sends bytes on a new connection and returns all that arrives until the process closes it. */
 async function exchange(port: number, ...parts: (string | Buffer)[]): Promise<string> {
   const socket = net.connect({ port, host: HOST, noDelay: true });
   const send = async () => {
@@ -593,7 +593,7 @@ async function readAll(socket: net.Socket): Promise<string> {
   return Buffer.concat(await socket.toArray()).toString();
 }
 
-/** What a command of a shell prints to a terminal. */
+/** Returns what a shell command prints to a terminal. */
 async function runCommand(command: string): Promise<string> {
   const { stdout } = await execute('sh', ['-c', command], {
     env: { PATH: process.env.PATH, FAKETTY: '1' },
@@ -601,7 +601,7 @@ async function runCommand(command: string): Promise<string> {
   return stdout;
 }
 
-/** Keeps everybody else from the notes. */
+/** Locks the table of notes. */
 async function lockNotes(): Promise<AsyncDisposable & { waitForWaiting(): Promise<void> }> {
   const client = new pg.Client({ connectionString: postgres.url });
   await client.connect();

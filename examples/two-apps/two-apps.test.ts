@@ -12,7 +12,7 @@ const execute = promisify(execFile);
 const FOLDER = import.meta.dirname;
 const ROOT = path.join(FOLDER, '../..');
 
-/** The ports that the README and the Procfile name. */
+/** The ports in the README and the Procfile. */
 const SHOWN = [5000, 5100];
 
 const steps = readSteps(path.join(FOLDER, 'README.md'), 'console', '$ ');
@@ -39,7 +39,7 @@ for (const command of starts) {
   });
 }
 
-/** The example with other ports, beside the app and the tools as in the template. */
+/** A copy of the example with other ports, beside the app and the tools as in the template. */
 async function copyExample(replace: (text: string) => string): Promise<string> {
   const root = await makeFolder('two-apps');
   const folder = path.join(root, 'examples/two-apps');

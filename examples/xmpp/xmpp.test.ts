@@ -44,12 +44,12 @@ after(async () => {
   await postgres[Symbol.asyncDispose]();
 });
 
-test('the app starts while the XMPP server is away, and is degraded', async () => {
+test('the app starts while the XMPP server is down, and is degraded', async () => {
   app = await startApp();
   await waitForReadiness(app, { status: 'degraded', xmpp: 'down' });
 });
 
-test('the app joins the XMPP server when that comes', async () => {
+test('the app joins the XMPP server when the server is up', async () => {
   await ejabberd.start();
   await waitForReadiness(app, { status: 'ready', xmpp: 'up' });
   await ejabberd.register('alice', PASSWORD);
@@ -62,7 +62,7 @@ test('alice gets the answers that the README shows', async () => {
   await new Replay().run(steps, async (text) => `notes: ${await alice.ask(text)}`);
 });
 
-test('bob gets the note that alice has added, and so does HTTP', async () => {
+test('bob gets the note that alice has added, and HTTP has it too', async () => {
   await using alice = await Chat.open('alice');
   await using bob = await Chat.open('bob');
   const id = (await alice.ask('add Ünïcödé <&> 🥖')).replace('Added ', '');
@@ -73,7 +73,7 @@ test('bob gets the note that alice has added, and so does HTTP', async () => {
   assert.equal(await alice.ask(`show ${id}`), `Note ${id} does not exist.`);
 });
 
-test('a note whose characters XML cannot say does not end the connection', async () => {
+test('a note with characters that XML cannot contain does not end the connection', async () => {
   await using bob = await Chat.open('bob');
   const body = JSON.stringify({ title: 'bell \u0007', body: 'escape \u001b and \ufffe' });
   const headers = { 'content-type': 'application/json' };
@@ -93,7 +93,7 @@ for (const text of [
   'add',
   `add ${'x'.repeat(201)}`,
 ]) {
-  test(`"${text.slice(0, 20)}" gets an answer that helps`, async () => {
+  test(`"${text.slice(0, 20)}" gets an answer with help`, async () => {
     await using bob = await Chat.open('bob');
     assert.match(
       await bob.ask(text),
@@ -102,7 +102,7 @@ for (const text of [
   });
 }
 
-test('500 messages at once are answered in their order, no character torn apart', async () => {
+test('500 messages at once are answered in their order, without broken characters', async () => {
   await using alice = await Chat.open('alice');
   const titles = Array.from({ length: 500 }, (_, position) => `${position} ${'🥖é'.repeat(80)}`);
   const added = await Promise.all(titles.map((title) => alice.ask(`add ${title}`)));
@@ -115,7 +115,7 @@ test('500 messages at once are answered in their order, no character torn apart'
   await postgres.query('delete from notes');
 });
 
-test('service discovery and pings are answered, and what is not known is refused', async () => {
+test('service discovery and pings are answered, and unknown queries are refused', async () => {
   await using bob = await Chat.open('bob');
   const { iqCaller } = bob.client;
   const info = await iqCaller.get(xml('query', 'http://jabber.org/protocol/disco#info'), NOTES);
@@ -139,7 +139,7 @@ test('service discovery and pings are answered, and what is not known is refused
   await assert.rejects(iqCaller.get(xml('query', 'jabber:iq:last'), NOTES), /service-unavailable/);
 });
 
-test('the app outlives the XMPP server, and joins it again', async () => {
+test('the app survives the end of the XMPP server, and joins it again', async () => {
   await ejabberd.kill();
   await waitForReadiness(app, { status: 'degraded', xmpp: 'down' });
   assert.equal((await fetch(`${app.url}/notes`)).status, 200);
@@ -149,7 +149,7 @@ test('the app outlives the XMPP server, and joins it again', async () => {
   assert.match(await bob.ask('help'), /^Say list/);
 });
 
-test('messages get an apology while the database is away', async () => {
+test('messages get an apology while the database is down', async () => {
   await using bob = await Chat.open('bob');
   await postgres.kill();
   assert.equal(await bob.ask('list'), 'That failed. Try again later.');
@@ -157,7 +157,7 @@ test('messages get an apology while the database is away', async () => {
   while ((await bob.ask('list')) !== 'There are no notes.') await sleep(100);
 });
 
-test('SIGTERM: what was asked is answered, the component leaves, and the process ends with 0', async () => {
+test('SIGTERM: open messages are answered, the component leaves, and the exit code is 0', async () => {
   await using bob = await Chat.open('bob');
   const lock = new pg.Client({ connectionString: postgres.url });
   await lock.connect();
@@ -177,7 +177,7 @@ test('SIGTERM: what was asked is answered, the component leaves, and the process
   await assert.rejects(bob.ask('list'), /remote-server-not-found/);
 });
 
-test('the log has a line for each message, and neither a secret nor a text', () => {
+test('the log has a line for each message, without secrets and texts', () => {
   const log = app.process.lines.join('\n');
   assert.match(log, /"command":"add","durationMs":[\d.]+,"msg":"message"/);
   assert.doesNotMatch(log, /open-sesame|🥖|Groceries/);
@@ -189,7 +189,7 @@ for (const url of [
   'xmpp://:s3cret@127.0.0.1',
   'xmpp://a:s3cret@b/c',
 ]) {
-  test(`XMPP_URL=${url} keeps the process from starting, with the reason and without the secret`, async () => {
+  test(`XMPP_URL=${url} stops the start; the log has the reason but not the secret`, async () => {
     const process = start('web.ts', { XMPP_URL: url });
     assert.deepEqual(await process.ended, { code: 1, signal: null });
     assert.match(process.lines.join('\n'), /XMPP_URL is set to something else; expected an xmpp:/);
@@ -207,7 +207,7 @@ test('a wrong secret is a warning and a degraded app', async () => {
   assert.doesNotMatch(other.process.lines.join('\n'), /wr0ng/);
 });
 
-/** A user who talks to the notes. */
+/** A user who chats with the app. */
 class Chat implements AsyncDisposable {
   readonly client: Client;
   readonly #waiting: PromiseWithResolvers<string>[] = [];
@@ -233,7 +233,7 @@ class Chat implements AsyncDisposable {
     return chat;
   }
 
-  /** Sends a message; resolves with the answer, or rejects with the error that comes instead. */
+  /** Sends a message. Resolves with the answer, or rejects with an error stanza. */
   async ask(text: string): Promise<string> {
     const answer = Promise.withResolvers<string>();
     this.#waiting.push(answer);

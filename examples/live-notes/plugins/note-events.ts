@@ -4,9 +4,7 @@ import { NoteEvents } from '../note-events.ts';
 import { listenForNotes } from '../note-listener.ts';
 import { createNoteEvents } from '../schema.ts';
 
-/**
- * How often a stream without events sends a comment, in milliseconds. Routers end silent streams.
- */
+/** How often a silent stream sends a comment, in milliseconds. Routers end silent streams. */
 const HEARTBEAT_MS = 15_000;
 
 /** How often events older than a day are deleted, in milliseconds. */

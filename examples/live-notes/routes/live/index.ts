@@ -4,7 +4,7 @@ import type { FastifyPluginAsync } from 'fastify';
 
 const PAGE = new URL('./page.html', import.meta.url);
 
-/** GET /live, a page that shows the notes. Its one style and its one script are all it may use. */
+/** GET /live, a page that shows the notes. The page may use only its own style and script. */
 const live: FastifyPluginAsync = async (app) => {
   const page = await readFile(PAGE, 'utf8');
   const policy = [
