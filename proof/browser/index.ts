@@ -19,8 +19,12 @@ export async function prove(tally: Tally): Promise<void> {
     proveWatch(browser, app),
   );
   for (const look of LOOKS) {
-    await tally.check(`The welcome page, ${look.name}`, () => proveWelcome(browser, app, look));
-    await tally.check(`The page of the API, ${look.name}`, () => proveDocs(browser, app, look));
+    await tally.check(`The welcome page shows no error, ${look.name}`, () =>
+      proveWelcome(browser, app, look),
+    );
+    await tally.check(`The page of the API shows no error, ${look.name}`, () =>
+      proveDocs(browser, app, look),
+    );
   }
   await using router = await startRouter(app.port);
   const places = {

@@ -101,7 +101,7 @@ test("An answer that breaks off logs an error line beside its request's line", a
   await t.rejects(answer.text());
   await t.rejects((await fetch(`${url}/long-lived/torn`)).text());
   const client = new AbortController();
-  await fetch(`${url}/long-lived/deaf`, { signal: client.signal });
+  await fetch(`${url}/long-lived/ignoring`, { signal: client.signal });
   client.abort();
   await poll(() => lines.filter(({ path }) => `${path}`.startsWith('/long-lived/')).length > 2);
   const broken = lines.filter(({ err, requestId }) => err && requestId);
@@ -114,7 +114,7 @@ test("An answer that breaks off logs an error line beside its request's line", a
   t.match(requests, [
     { level: 30, status: 200, path: '/long-lived/broken' },
     { level: 30, status: 200, path: '/long-lived/torn' },
-    { level: 30, status: 200, path: '/long-lived/deaf' },
+    { level: 30, status: 200, path: '/long-lived/ignoring' },
   ]);
   t.strictSame(
     broken.map(({ requestId }) => requestId),

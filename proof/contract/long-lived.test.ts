@@ -70,7 +70,7 @@ test('contract 28: Open streams end complete when the port closes; exit code 0',
 
 test('A stream that ignores app.stopping is named at the time-out; exit code 1', async (t) => {
   const web = await start(t, { SHUTDOWN_TIMEOUT_MS: '1000' });
-  const { rest } = await stream(`${web.url}/long-lived/deaf?token=hunter2`);
+  const { rest } = await stream(`${web.url}/long-lived/ignoring?token=hunter2`);
   rest.catch(() => undefined);
   const { hostname, port } = new URL(web.url);
   const socket = connect(Number(port), hostname).on('error', () => undefined);
@@ -91,7 +91,7 @@ test('A stream that ignores app.stopping is named at the time-out; exit code 1',
   t.match(web.lines.at(-1), {
     msg: /^Still open at SHUTDOWN_TIMEOUT_MS/,
     requests: [
-      { method: 'GET', path: /^\/long-lived\/deaf$/, ageMs: Number },
+      { method: 'GET', path: /^\/long-lived\/ignoring$/, ageMs: Number },
       { method: 'GET', path: /^\/long-lived\/other-socket$/, upgrade: 'websocket', ageMs: Number },
     ],
   });

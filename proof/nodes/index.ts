@@ -31,7 +31,7 @@ export async function prove(tally: Tally): Promise<void> {
   await expectSuccess(tree, 'npm run build');
   const nodes: Installed[] = [];
   for (const version of VERSIONS)
-    await tally.check(`Node ${version}: the tests of the built app as a process`, async () => {
+    await tally.check(`Node ${version}: the built app starts, stops and logs`, async () => {
       const node = await install(version);
       nodes.push(node);
       return await proveTests(tree, node);

@@ -52,8 +52,9 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
   );
   for (const router of routers) {
     for (const variant of VARIANTS) {
-      await tally.check(`contract 15: ${router}, ${variant.name}`, () =>
-        proveVariant(router, variant, restarts, postgres),
+      await tally.check(
+        `contract 15: Rolling restarts behind ${router} lose no request, ${variant.name}`,
+        () => proveVariant(router, variant, restarts, postgres),
       );
     }
   }

@@ -56,16 +56,19 @@ export async function prove(tally: Tally): Promise<void> {
   ) => Run.start(command, folder, processes, { DATABASE_URL: postgres.url, ...environment });
   for (const runner of [FOREMAN, ...NOT_FORWARDING]) {
     for (const stop of runner.stops)
-      await tally.check(`${runner.name}, ${stop.name}`, async () => {
-        await using run = await start(runner);
-        const sent = await run.load();
-        run.signal(stop.signal, stop.to);
-        assert.deepEqual(await run.ended, stop.ending);
-        await run.waitUntilGone();
-        const { code, signal } = stop.ending;
-        const log = proveLog(run, sent);
-        return `${describe(run)}; ${log}; ended with ${signal ?? code}, nothing left behind`;
-      });
+      await tally.check(
+        `${runner.name}: ${stop.name} drains the app and leaves nothing behind`,
+        async () => {
+          await using run = await start(runner);
+          const sent = await run.load();
+          run.signal(stop.signal, stop.to);
+          assert.deepEqual(await run.ended, stop.ending);
+          await run.waitUntilGone();
+          const { code, signal } = stop.ending;
+          const log = proveLog(run, sent);
+          return `${describe(run)}; ${log}; ended with ${signal ?? code}, nothing left behind`;
+        },
+      );
   }
   await tally.check(
     "contract 8: Two web processes of Debian's foreman share notes and rate limit",
@@ -84,7 +87,7 @@ export async function prove(tally: Tally): Promise<void> {
     return `${result}; nothing left behind`;
   });
   for (const runner of NOT_FORWARDING)
-    await tally.check(`${runner.name}, SIGTERM to it alone`, async () => {
+    await tally.check(`${runner.name}: SIGTERM to the runner alone, for information`, async () => {
       await using run = await start(runner);
       return await proveNoticedSignal(run);
     });

@@ -112,7 +112,7 @@ const REFUSALS: Record<string, [begin: string[][], end: string[][], reason: RegE
     [['CONFIG', 'SET', 'min-replicas-to-write', '0']],
     /NOREPLICAS/,
   ],
-  'gives no right to write': [
+  'denies writes': [
     [['ACL', 'SETUSER', 'default', '-@write']],
     [['ACL', 'SETUSER', 'default', '+@all']],
     /NOPERM/,

@@ -39,7 +39,7 @@ const OUTAGES: Record<
   'is killed and started again': [(redis) => redis.kill(), (redis) => redis.start()],
   'hangs and continues': [(redis) => redis.pause(), (redis) => redis.resume()],
   // As in a failover: connections are accepted, and writes wait.
-  'takes no writes for a while': [
+  'pauses writes for a while': [
     (redis) => tell(redis, 'PAUSE', '600000', 'WRITE'),
     (redis) => tell(redis, 'UNPAUSE'),
   ],

@@ -19,7 +19,7 @@ const ask = (app: FastifyInstance, token: string) => signIn(app, token).inject('
 
 /** Bad answers of the issuer. */
 const BAD_ANSWERS: Record<string, (issuer: TestIssuer) => Record<string, RequestListener>> = {
-  'no JSON': () => ({ [DISCOVERY]: send('<html>') }),
+  HTML: () => ({ [DISCOVERY]: send('<html>') }),
   'JSON that is not a discovery document': () => ({ [DISCOVERY]: send('{}') }),
   'an error': () => ({ [DISCOVERY]: send('{}', 500) }),
   'no content': () => ({ [DISCOVERY]: (_request, response) => void response.writeHead(204).end() }),
@@ -62,7 +62,7 @@ const BAD_ANSWERS: Record<string, (issuer: TestIssuer) => Record<string, Request
       fill();
     },
   }),
-  'nothing at all': () => ({ '/jwks': () => undefined }),
+  nothing: () => ({ '/jwks': () => undefined }),
 };
 
 for (const [name, answer] of Object.entries(BAD_ANSWERS)) {
