@@ -16,7 +16,7 @@ const Readiness = Type.Object(
 const live = { summary: 'Is the process alive?', tags: ['health'], response: { 200: Live } };
 
 const ready = {
-  summary: 'Can it serve?',
+  summary: 'Is the process ready for requests?',
   tags: ['health'],
   response: { 200: Readiness, 503: Readiness },
 };

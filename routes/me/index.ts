@@ -15,7 +15,7 @@ const me: FastifyPluginAsyncTypebox = async (app) => {
     '/',
     {
       config: { auth: true },
-      schema: { summary: 'Say who is calling', tags: ['me'], response: { 200: Me } },
+      schema: { summary: 'Show the caller', tags: ['me'], response: { 200: Me } },
     },
     async ({ user: { id, scopes } }) => ({ id, scopes }),
   );

@@ -36,7 +36,13 @@ const welcome: FastifyPluginAsyncTypebox = async (app) => {
   });
   app.get(
     '/',
-    { schema: { summary: 'Say what this is', tags: ['welcome'], response: { 200: Welcome } } },
+    {
+      schema: {
+        summary: 'Show the name and version',
+        tags: ['welcome'],
+        response: { 200: Welcome },
+      },
+    },
     async ({ headers }, reply) => {
       addVary(reply, 'accept');
       if (!headers.accept?.includes('text/html')) return answer;
