@@ -1,4 +1,4 @@
-// Fastify with its default logging: two lines for each request.
+// Fastify with its default logging: two lines per request.
 import Fastify from 'fastify';
 
 const app = Fastify({ logger: true });

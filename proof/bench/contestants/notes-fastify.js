@@ -1,4 +1,4 @@
-// Fastify and pg with the statements that the app sends for its notes, and a pool of the same size.
+// Fastify and pg, with the app's statements for notes and a pool of the same size.
 import Fastify from 'fastify';
 import pg from 'pg';
 import { v7 as createId } from 'uuid';

@@ -1,4 +1,4 @@
-// The plugins that production asks for, each as its README shows it, and Fastify's own logging.
+// Plugins that production needs, each as its README shows it, and Fastify's own logging.
 import cors from '@fastify/cors';
 import helmet from '@fastify/helmet';
 import rateLimit from '@fastify/rate-limit';
@@ -12,7 +12,7 @@ await app.register(helmet);
 await app.register(cors);
 await app.register(rateLimit, { max: 1_000_000_000, timeWindow: '1 minute' });
 await app.register(swagger);
-// The limit of the README is reached by any server that a load generator asks as fast as it can.
+// Under full load, each server reaches the limit of the README.
 await app.register(underPressure, { maxEventLoopDelay: 10_000 });
 
 const text = { type: 'string' };

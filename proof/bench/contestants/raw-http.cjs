@@ -1,4 +1,4 @@
-// node:http alone, for scale. An import of it would load fetch too (Node 26), and nobody's server waits for that.
+// node:http alone, for comparison. It is required, because an import would also load fetch (Node 26).
 const http = require('node:http');
 
 const answer = { name: 'poort', version: '0.1.0', docs: '/docs', health: '/health/ready' };

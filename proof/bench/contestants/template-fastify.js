@@ -1,4 +1,4 @@
-// What fastify-cli's TypeScript template registers, with its logging: `fastify start -l info`.
+// The plugins of fastify-cli's TypeScript template, with its logging: `fastify start -l info`.
 import sensible from '@fastify/sensible';
 import Fastify from 'fastify';
 
