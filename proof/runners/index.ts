@@ -66,7 +66,7 @@ export async function prove(tally: Tally): Promise<void> {
           await run.waitUntilGone();
           const { code, signal } = stop.ending;
           const log = proveLog(run, sent);
-          return `${describe(run)}; ${log}; ended with ${signal ?? code}, nothing left behind`;
+          return `${describe(run)}; ${log}; ended with ${signal ?? code}`;
         },
       );
   }
