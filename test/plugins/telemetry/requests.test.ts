@@ -189,7 +189,7 @@ const CALLER = `
       (await fetch(\`http://\${headers.host}/called\`)).json());
   };`;
 
-test('Hostile trace headers change no answer, and at most 12 KB of them are passed on', async (t) => {
+test('Hostile trace headers change no answer and are limited to 12 KB', async (t) => {
   const collector = await startCollector(t);
   const { app } = await buildAppWithRoutes(t, CALLER, attach(collector));
   await app.listen({ host: '127.0.0.1', port: 0 });
