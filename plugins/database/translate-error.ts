@@ -4,7 +4,7 @@ import { DatabaseUnavailable } from './unavailable.ts';
 
 const Unavailable = createError('SERVICE_UNAVAILABLE', 'The database is not available.', 503);
 const TryAgain = createError('TRY_AGAIN', 'Another request interfered.', 503);
-const Conflict = createError('CONFLICT', 'This conflicts with what is stored.', 409);
+const Conflict = createError('CONFLICT', 'This conflicts with stored data.', 409);
 const UnknownReference = createError('UNKNOWN_REFERENCE', 'This refers to something unknown.', 422);
 const InvalidValue = createError('INVALID_VALUE', 'A value cannot be stored.', 422);
 
