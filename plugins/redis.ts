@@ -85,7 +85,7 @@ function logOutages(redis: Redis, log: FastifyBaseLogger): void {
   const fail = (error: Error) => {
     clearTimeout(back);
     if (!isAway)
-      log.warn({ err: explainTls(error) }, 'Redis is away: it is asked again until it answers');
+      log.warn({ err: explainTls(error) }, 'Redis is away: trying again until it answers');
     isAway = true;
   };
   redis.on('error', fail);

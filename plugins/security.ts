@@ -4,7 +4,7 @@ import helmet, { type HelmetOptions } from 'helmet';
 
 const OPTIONS: HelmetOptions = {
   contentSecurityPolicy: {
-    // An API's answer is not a page: it may not load, send or be framed.
+    // An answer of an API is not a page. As a page it loads nothing, sends no form, has no frame.
     useDefaults: false,
     directives: {
       defaultSrc: ["'none'"],
@@ -24,8 +24,9 @@ const ANY_ANSWER = [
 ];
 
 /**
- * Adds Helmet's security headers: four on every answer, all in `app.pageHeaders`. They are computed
- * once. @fastify/helmet computes them for each answer, which halves the throughput.
+ * Adds Helmet's security headers: four to every answer, Strict-Transport-Security to every answer
+ * over https, the rest to pages, by `app.pageHeaders`. They are computed once. @fastify/helmet
+ * computes them for each answer, which halves the throughput.
  */
 export default fp(
   async (app) => {

@@ -5,9 +5,10 @@ import path from 'node:path';
 import { build } from 'esbuild';
 
 /*
- * `npm run build`: compiles src/, plugins/, routes/ and jobs/ to dist/, with source maps. Other
- * files are copied. Packages stay in node_modules, except those in PACKED and the files of Swagger
- * UI. Flags go to the compiler: `npm run build -- --noCheck`
+ * `npm run build`: compiles src/, plugins/, routes/ and jobs/ to dist/, with source maps, and
+ * stops if a type is wrong. It copies other files, and package.json, which some sources import.
+ * Packages stay in node_modules, except those in PACKED and the files of Swagger UI. Flags go to
+ * the compiler: `npm run build -- --noCheck`
  */
 
 /**
@@ -29,7 +30,7 @@ for (const name of Object.keys(PACKED)) await pack(name);
 for (const file of SWAGGER_UI)
   cpSync(findFile('swagger-ui-dist', file), `dist/node_modules/swagger-ui-dist/${file}`);
 
-/** In a workspace, node_modules is in a parent folder. */
+/** Finds a file of a package. In a workspace, node_modules is in a parent folder. */
 function findFile(name: string, file: string): string {
   return path.join(findPackageJSON(name, import.meta.url)!, '..', file);
 }

@@ -95,7 +95,7 @@ async function stop(child: ChildProcess): Promise<void> {
 
 async function showLine(line: string): Promise<void> {
   const port = /Server listening at \S+:(\d+)/.exec(line)?.[1];
-  // Only now, to not delay this process. With a debugger, a second process could not use its port.
+  // Not sooner, which would delay the app's start. Two processes cannot share a debugger's port.
   if (port && nodeArguments.length === 0) next ??= createProcess();
   if (!port || isDescribed) return void output.write(`${line}\n`);
   isDescribed = true;

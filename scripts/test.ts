@@ -12,7 +12,7 @@ import { findTests, isBuildNeeded } from './test/files.ts';
 /** As in .taprc: without optimized WebAssembly, the embedded database opens faster. */
 const NODE_ARGUMENTS = ['--liftoff-only'];
 
-/** Types are checked by `npm run typecheck`. With that check, a build takes six times as long. */
+/** `npm run typecheck` checks the types, which takes six times as long as the build itself. */
 const BUILD = 'npm run --silent build -- --noCheck';
 
 /** Node keeps compiled code here, so that a file runs in three quarters of the time. */

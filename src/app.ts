@@ -24,13 +24,14 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** Aborted when the port has closed, before preClose hooks. End streams and sockets then. */
     stopping: AbortSignal;
-    /** Compiles all route schemas now. By default, the first request of a route compiles them. */
+    /** Compiles all route schemas now, not at a route's first request or after the port opens. */
     compileSchemas(): Promise<void>;
   }
 }
 
 export interface AppOptions extends Omit<EnvironmentOptions, 'folders'> {
   logger?: FastifyBaseLogger;
+  /** The checked environment, if the caller has read it already. */
   config?: Readonly<Config>;
   /** Folders to load plugins from. Each file declares its dependencies. */
   plugins?: URL[];
@@ -98,7 +99,7 @@ async function warmUp(app: FastifyInstance): Promise<void> {
   await app.compileSchemas().catch((err) => app.log.error({ err }, err.message));
 }
 
-/** A preHandler hook, because hooks that set headers must run first. Plugins' routes count too. */
+/** Answers 404 on other paths, also on those of plugins, after the hooks that set headers. */
 function refuseOtherPaths(app: FastifyInstance, only: string): void {
   app.addHook('preHandler', async ({ method, url }) => {
     if (!url.startsWith(only)) throw new RouteNotFound(method, readPath(url));

@@ -11,7 +11,7 @@ import { onStop, STOP_SIGNALS } from './signals.ts';
 /** The message to the primary from a worker that has crashed and takes no new requests. */
 export const CRASHED = 'crashed';
 
-/** A worker that lived for less than this, in milliseconds, failed to start. */
+/** A worker that lived for less than this, in milliseconds, counts as a failed start. */
 const STABLE_MS = 5_000;
 
 /** After this many failed starts in a row, the process exits. The platform restarts it. */

@@ -10,12 +10,13 @@ export type AnswerHeaders = Pick<FastifyReply, 'header'>;
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Adds a synchronous function that sets headers of every answer, also to invalid HTTP. */
+    /** Adds a synchronous function that sets headers of every answer, even to invalid HTTP. */
     addHeaders(set: (reply: AnswerHeaders, caller: Caller) => void): void;
     /** More headers for HTML pages. Only browsers read them. */
     pageHeaders: Record<string, string>;
-    /** Counts for the rate limit, if there is one. Throws or rejects if the limit is exceeded. */
+    /** The rate limit, if there is one: throws or rejects when a client exceeds it. */
     countRequest?: (caller: Caller, reply: AnswerHeaders) => Promise<void> | undefined;
+    /** Sets the headers of every answer, and counts the request for the rate limit. */
     beginAnswer(caller: Caller, reply: AnswerHeaders): Promise<void> | undefined;
   }
 }

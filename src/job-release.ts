@@ -9,7 +9,7 @@ const DAY_S = 24 * 60 * 60;
 const BUILD_POLL_MS = 250;
 
 /**
- * Creates the queues and schedules, and removes the queues of jobs that no longer exist. pg-boss
+ * Creates the queues and schedules, and removes those of jobs that no longer exist. pg-boss
  * has created its tables at its start. This may run several times, even at the same time.
  *
  * @returns the names of the steps

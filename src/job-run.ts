@@ -5,7 +5,7 @@ import { checkPayload } from './job-catalog.ts';
 
 export type Headers = Record<string, string>;
 
-/** Observes the jobs that this process sends and runs, as plugins/telemetry does. It may throw. */
+/** Observes the jobs that this process sends and runs, as plugins/telemetry does. */
 export interface JobObserver {
   /** Calls `next` with the headers to store with the job. `next` resolves with the job's id. */
   send(name: string, next: (headers: Headers) => Promise<string | null>): Promise<string | null>;

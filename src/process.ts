@@ -9,6 +9,7 @@ import { createLogger } from './logger.ts';
 import { exitWith } from './operator-error.ts';
 import { onStop } from './signals.ts';
 
+/** How a process type serves its port, in any protocol. */
 export interface Listener {
   listen(address: { host: string; port: number }): Promise<unknown>;
   /** Continues to serve, but each answer tells the client to open a new connection next time. */

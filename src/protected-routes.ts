@@ -34,7 +34,7 @@ function isProtected({ method, url, config }: RouteOptions): boolean {
   if (auth === undefined || typeof auth === 'boolean') return auth === true;
   if (typeof auth?.scope === 'string' && SCOPES.test(auth.scope)) return true;
   throw new OperatorError(
-    `${method} ${url}: config.auth must be true, or such as { scope: 'notes:write' }.`,
+    `${method} ${url}: config.auth must be true, false or an object as { scope: 'notes:write' }.`,
   );
 }
 

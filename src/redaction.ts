@@ -13,7 +13,7 @@ const SECRET_KEY = new RegExp(
 /** The headers that may be logged. All others may be credentials. */
 const SAFE_HEADERS = ['accept', 'content-length', 'content-type', 'host', 'user-agent'];
 
-/** Every text with a secret that can be recognized contains one of these, in lower case. */
+/** Every recognizable secret stands in a text that contains one of these, in any case. */
 const SUSPICIOUS = new RegExp(
   'auth|cookie|pass|pwd|secret|token|key|credential|session|signature|csrf|xsrf|jwt|eyj|args|' +
     'detail|where|param|header|packet|body|payload|buffer|bearer|basic|invalid input|' +

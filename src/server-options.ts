@@ -31,7 +31,7 @@ export function serverOptions(config: Readonly<Config>): FastifyHttpOptions<RawS
       joinDuplicateHeaders: true,
     },
     clientErrorHandler: answerClientError,
-    // Fastify calls this before it creates the request, which reads the header.
+    // Fastify calls this before it creates the request: the last moment to set X-Forwarded-For.
     rewriteUrl: (request) => {
       readClientHeader(request);
       return rewriteUrl(request);

@@ -17,7 +17,7 @@ export const settings = Type.Object({
   AUTH_AUDIENCE: Type.Optional(
     Type.String({
       description: 'The name of this app, which a token must have in its claim aud',
-      expected: 'the name of this app at the issuer, because AUTH_ISSUER_URL is set',
+      expected: 'the name of this app at the issuer; needed if AUTH_ISSUER_URL is set',
       remedy: 'Set AUTH_AUDIENCE=https://api.example.com, or the claim aud of a token',
     }),
   ),

@@ -67,7 +67,7 @@ export async function listFiles(folder: URL): Promise<URL[]> {
     .map((name) => new URL(name, folder));
 }
 
-/** Converts the values to the types of the schema. ajv would also accept 5e3 as an integer. */
+/** Converts the values to the types of the schema. ajv would also convert 5e3 to an integer. */
 function readValues(environment: NodeJS.ProcessEnv, properties: TProperties) {
   const values = Object.entries(properties).map(([name, schema]) => {
     // Empty means not set, because some shells and platforms cannot unset a variable.

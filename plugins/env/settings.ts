@@ -53,7 +53,7 @@ export const settings = Type.Object({
     minimum: 1,
     maximum: 600_000,
     default: 25_000,
-    description: 'A handler that is later than this answers 503; in milliseconds',
+    description: 'A handler that takes longer is answered with 503; in milliseconds',
     remedy: "Stay below the router's own time-out: Heroku's is 30000",
   }),
   KEEP_ALIVE_TIMEOUT_MS: Type.Integer({

@@ -36,6 +36,7 @@ export function sendError(
   if (reply.raw.headersSent) return void reply.raw.destroy();
   for (const [name, value] of Object.entries(reply.getHeaders()))
     if (CONTENT_HEADERS.test(name) || !isValid(name, value)) reply.removeHeader(name);
+  // The header was meant for the failed answer.
   if (reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');
   reply.code(body.statusCode).type(JSON_TYPE).serializer(String);
   const headers = reply.getHeaders();

@@ -31,8 +31,8 @@ interface Connection extends Socket {
 }
 
 /**
- * Answers invalid HTTP in the format of all errors, after the answers to earlier requests. Then it
- * closes the connection, because the start of the next request is unknown.
+ * Answers invalid HTTP in the format of all errors, and closes the connection, because the start of
+ * the next request is unknown. If an earlier answer is still open, only that answer is sent.
  */
 export function answerClientError(
   this: FastifyInstance,

@@ -37,8 +37,8 @@ export type ClientError = FastifyError & Partial<InvalidRequest> & { retryAfter?
 declare module 'fastify' {
   interface FastifyInstance {
     /**
-     * Adds a translation of a backing service's errors into errors for clients. It returns
-     * undefined for an error that the service did not throw.
+     * Adds a translation of a backing service's errors into errors for clients. `translate`
+     * returns undefined for an error that the service did not throw.
      */
     answerErrors(translate: Translate): void;
   }

@@ -8,12 +8,20 @@ export const MAX_PATH_PART = 500;
 
 const BadHost = createError('BAD_HOST', 'A request must name exactly one host.', 400);
 const BadVersion = createError('BAD_VERSION', 'Only HTTP/1.0 and HTTP/1.1 are supported.', 400);
-const BadCoding = createError('BAD_TRANSFER_CODING', 'Only chunked is supported.', 400);
-const BadPath = createError('BAD_PATH', 'The path is not a valid URL.', 400);
+const BadCoding = createError(
+  'BAD_TRANSFER_CODING',
+  'Only the transfer coding chunked is supported.',
+  400,
+);
+const BadPath = createError('BAD_PATH', 'The path, or its encoding, is not valid.', 400);
 const PathTooLong = createError('URI_TOO_LONG', 'A part of the path is too long.', 414);
-const ExpectationFailed = createError('EXPECTATION_FAILED', 'Only 100-continue is supported.', 417);
+const ExpectationFailed = createError(
+  'EXPECTATION_FAILED',
+  'Only Expect: 100-continue is supported.',
+  417,
+);
 
-/** A name or an address, with or without a port, or empty (RFC 9112, 3.2). */
+/** A name or an address, with or without a port, or empty (RFC 9112, 3.2). No comma: one host. */
 const HOST = /^(\[[\da-f:.]+\]|[\w.~%!$&'()*+;=-]*)(:\d*)?$/i;
 
 /**

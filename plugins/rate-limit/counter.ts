@@ -8,6 +8,7 @@ const MAX_CLIENTS = 100_000;
 export interface Allowance {
   /** Below 0 if the limit is exceeded. */
   remaining: number;
+  /** Until the whole limit is available again. */
   resetMs: number;
 }
 

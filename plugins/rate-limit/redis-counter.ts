@@ -7,14 +7,17 @@ import type { Network } from './networks.ts';
 /** Redis is back after this time without a failure, in milliseconds: it may fail now and then. */
 const BACK_AFTER_MS = 1_000;
 
-/** Counts in Redis for all processes. If Redis fails, counts in `local`. `max` is for a window. */
+/**
+ * Counts in Redis for all processes. If Redis fails, counts in `local`. A client has `max` requests
+ * in a window.
+ */
 export function createRedisCounter(redis: Redis, max: number, local: Counter, log: Log) {
   let failedAt: number | undefined;
   const fail = (error: Error & { previousErrors?: Error[] }) => {
     // The error of a transaction does not say why. The error of its command does.
     const err = error.previousErrors?.[0] ?? error;
     if (failedAt === undefined)
-      log.warn({ err }, 'The rate limit is counted in each process: Redis does not count');
+      log.warn({ err }, 'The rate limit is counted in each process: Redis fails');
     failedAt = performance.now();
   };
   const recover = () => {

@@ -6,7 +6,7 @@ import { once } from 'node:events';
  * 1 s.
  */
 
-/** The packages that take 10 ms or more to load. It is no error if one was removed. */
+/** What the app always needs and takes 10 ms or more to load. One may have been removed. */
 const PACKAGES = [
   'fastify',
   '@fastify/env',

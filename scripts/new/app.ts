@@ -19,7 +19,8 @@ In the form of [Keep a Changelog](https://keepachangelog.com/en/1.1.0/).
 
 /**
  * Turns a fresh clone into the owner's app: removes capabilities with the commands of the README,
- * and writes the name everywhere. It commits nothing. Throws at the first problem.
+ * and writes the name everywhere. It checks its arguments and git before it changes anything, and
+ * commits nothing. Throws at the first problem.
  */
 export function createApp(root: string, name: string, [word, ...capabilities]: string[]): void {
   checkName(name);

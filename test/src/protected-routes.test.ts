@@ -19,7 +19,7 @@ test('A route whose config.auth is empty or wrong keeps the app from starting', 
       app.get('/mine', { config: { auth: ${auth} } }, () => 1);`;
     await t.rejects(
       buildAppWithRoutes(t, code),
-      /GET \/mine: config.auth must be true, or such as \{ scope/,
+      /GET \/mine: config.auth must be true, false or an object as \{ scope/,
       auth,
     );
   }

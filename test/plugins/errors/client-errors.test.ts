@@ -139,7 +139,7 @@ test('A path that cannot be decoded answers 400; a long part answers 414', async
     t.match(answer.json(), {
       statusCode: 400,
       error: 'Bad Request',
-      message: 'The path is not a valid URL.',
+      message: 'The path, or its encoding, is not valid.',
     });
   }
   const long = await app.inject(`/things/${'x'.repeat(2_000)}`);
