@@ -1,8 +1,12 @@
 import type { FastifyRequest } from 'fastify';
-import { readPath } from './request-log.ts';
 
 /** The Location header of what a POST created. Relative, so it works behind a path prefix. */
 export function locate({ url }: Pick<FastifyRequest, 'url'>, id: string): string {
-  const name = readPath(url).split('/').at(-1);
+  const name = readRoute(url).split('/').at(-1);
   return name ? `${name}/${id}` : id;
+}
+
+/** The part of a URL that chooses the route: without its query and fragment. */
+export function readRoute(url: string): string {
+  return url.split(/[?#]/, 1)[0]!;
 }

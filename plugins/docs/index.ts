@@ -3,7 +3,7 @@ import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger';
 import type { FastifyContextConfig, FastifyInstance, FastifySchema } from 'fastify';
 import fp from 'fastify-plugin';
 import manifest from '../../package.json' with { type: 'json' };
-import { readPath } from '../../src/request-log.ts';
+import { readRoute } from '../../src/location.ts';
 import { describeError, ErrorAnswer } from '../errors/index.ts';
 
 type OpenApi = NonNullable<FastifyDynamicSwaggerOptions['openapi']>;
@@ -76,7 +76,7 @@ function describeSecurity({ auth }: FastifyContextConfig = {}): FastifySchema {
 function servePage(app: FastifyInstance): void {
   app.get('/docs', HIDDEN, async (request, reply) => {
     // The page's relative links do not work from /docs/.
-    if (readPath(request.url).endsWith('/')) return reply.redirect('../docs', 308);
+    if (readRoute(request.url).endsWith('/')) return reply.redirect('../docs', 308);
     reply.headers(app.pageHeaders).header('content-security-policy', CONTENT_SECURITY_POLICY);
     return reply.type('text/html; charset=utf-8').send(PAGE);
   });

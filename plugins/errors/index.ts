@@ -127,10 +127,10 @@ function isErrorStatus(status: unknown): boolean {
 }
 
 function rejectRoute({ server, method, url }: FastifyRequest, reply: FastifyReply): never {
-  const path = readPath(url);
   const allowed = server.supportedMethods.filter(
-    (other) => other !== 'OPTIONS' && server.findRoute({ method: other, url: path }),
+    (other) => other !== 'OPTIONS' && server.findRoute({ method: other, url }),
   );
+  const path = readPath(url);
   if (allowed.length === 0) throw new RouteNotFound(method, path);
   reply.header('allow', allowed.join(', '));
   throw new MethodNotAllowed(method, path);

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import createError from '@fastify/error';
 import type { FastifyRequest } from 'fastify';
+import { readRoute } from '../../src/location.ts';
 import type { ClientError } from './index.ts';
 
 /** The longest part of a path between two slashes, in characters. An id is shorter. */
@@ -67,8 +68,4 @@ function isReadable(url: string): boolean {
 /** Requests to a proxy have the whole URL, without a fragment (RFC 9112, 3.2.2). */
 function isAbsolute(url: string): boolean {
   return /^https?:\/\/[^/?#]+([/?][^#]*)?$/i.test(url) && URL.canParse(url);
-}
-
-function readRoute(url: string): string {
-  return url.split(/[?#]/, 1)[0]!;
 }

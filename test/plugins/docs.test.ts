@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
+import { get } from 'node:http';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { test } from 'tap';
@@ -165,6 +167,18 @@ test('GET /docs/ redirects to /docs', async (t) => {
   const { statusCode, headers } = await app.inject('/docs/');
   t.equal(statusCode, 308);
   t.equal(new URL(String(headers.location), 'http://localhost/docs/').pathname, '/docs');
+});
+
+test('GET /docs/ redirects in every form that a client can send', async (t) => {
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN });
+  const { port } = new URL(await app.listen({ host: '127.0.0.1', port: 0 }));
+  const proxied = `http://${'x'.repeat(490)}/docs`;
+  const statuses = { '/docs/#top': 308, '/docs#/': 200, [`${proxied}/`]: 308, [proxied]: 200 };
+  for (const [path, status] of Object.entries(statuses)) {
+    const [answer] = await once(get({ port, path, agent: false }), 'response');
+    answer.resume();
+    t.equal(answer.statusCode, status, path);
+  }
 });
 
 test('The files of Swagger UI are served unchanged', async (t) => {

@@ -7,7 +7,9 @@ const PLACES: Record<string, string> = {
   '/notes/': '/notes/1',
   '/notes?after=/': '/notes/1',
   '/notes/?a=b/c': '/notes/1',
+  '/notes#a/b': '/notes/1',
   '/people/7/notes': '/people/7/notes/1',
+  '/people/a@b:7/token=1': '/people/a@b:7/token=1/1',
 };
 
 for (const [url, place] of Object.entries(PLACES)) {
@@ -19,3 +21,7 @@ for (const [url, place] of Object.entries(PLACES)) {
     }
   });
 }
+
+test('POST on a path that the log shortens answers the whole name', async (t) => {
+  t.equal(locate({ url: `/${'x'.repeat(400)}/${'y'.repeat(400)}` }, '1'), `${'y'.repeat(400)}/1`);
+});

@@ -36,6 +36,7 @@ const FAILING = `
     app.post('/items', async ({ body }) => body);
     app.get('/items/:id', async () => ({}));
     app.delete('/items/:id', async () => ({}));
+    app.get('/items/:id/:part/words', async () => ({}));
     app.answerErrors(({ message }) => {
       if (message === 'away') return Object.assign(new Away(), { retryAfter: 7 });
     });
@@ -179,6 +180,19 @@ test('A method that a path does not have answers 405 with those it has', async (
       message: `PUT is not allowed on ${url.split('?')[0]}.`,
     });
   }
+});
+
+test('PUT on a path that the log shortens answers 405 with the methods of the whole path', async (t) => {
+  const { app } = await buildAppWithRoutes(t, FAILING);
+  const long = '%C3%A9'.repeat(82);
+  for (const url of [`/items/${long}/x/words`, `/items/a@b:7/${long}/words?fast=1`]) {
+    const answer = await app.inject({ method: 'PUT', url });
+    t.equal(answer.statusCode, 405);
+    t.equal(answer.headers.allow, 'GET, HEAD');
+    t.equal(answer.json().message, `PUT is not allowed on ${url.slice(0, 500)}.`);
+  }
+  const answer = await app.inject({ method: 'PUT', url: `/nowhere/${long}/words/x` });
+  t.equal(answer.statusCode, 404);
 });
 
 test('A request without exactly one Host answers 400, except HTTP/1.0', async (t) => {
