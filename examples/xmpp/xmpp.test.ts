@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import type { Socket } from 'node:net';
+import { once } from 'node:events';
+import net, { type AddressInfo, type Socket } from 'node:net';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -205,6 +206,25 @@ test('a wrong secret is a warning and a degraded app', async () => {
   const line = await other.process.waitForLine('XMPP is away');
   assert.match(line, /not-authorized/);
   assert.doesNotMatch(other.process.lines.join('\n'), /wr0ng/);
+});
+
+test('the app tries again if the server is silent while it joins, and then goes away', async () => {
+  let connections = 0;
+  const { hostname, port } = new URL(ejabberd.componentUrl.replace('xmpp:', 'http:'));
+  const router = net.createServer((socket) => {
+    socket.on('error', () => undefined);
+    connections++;
+    if (connections === 2) setTimeout(() => socket.resetAndDestroy(), 3_000);
+    if (connections > 2) socket.pipe(net.connect(Number(port), hostname)).pipe(socket);
+  });
+  await once(router.listen(0, '127.0.0.1'), 'listening');
+  const { port: routerPort } = router.address() as AddressInfo;
+  await using other = await startApp({
+    XMPP_URL: ejabberd.componentUrl.replace(/@.*/, `@127.0.0.1:${routerPort}`),
+  });
+  await other.process.waitForLine('XMPP is away');
+  await waitForReadiness(other, { status: 'ready', xmpp: 'up' });
+  router.close();
 });
 
 /** A user who chats with the app. */

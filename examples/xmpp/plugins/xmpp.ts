@@ -18,6 +18,9 @@ const ajv = createAjv();
 /** How long the server may be silent before TCP sends a keep-alive probe, in milliseconds. */
 const KEEP_ALIVE_MS = 10_000;
 
+/** How long the server may take to let the app join, in milliseconds. Then the app tries again. */
+const JOIN_TIMEOUT_MS = 10_000;
+
 /** Characters that XML 1.0 cannot contain (2.2). The server would end the stream. */
 const INVALID_IN_XML = /[^\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]/gu;
 
@@ -62,7 +65,8 @@ export default fp(
       required: false,
       check: watchConnection(app, xmpp, domain),
     });
-    app.addHook('onListen', async () => void xmpp.start().catch(() => undefined));
+    // start() keeps a promise that ends the process if the server is silent, then goes away.
+    app.addHook('onListen', async () => void xmpp.reconnect.reconnect().catch(() => undefined));
     app.addHook('onClose', async () => {
       await Promise.all(answers.values());
       xmpp.reconnect.stop();
@@ -85,15 +89,23 @@ function watchConnection(
 ): () => Promise<void> {
   let failure: Error | undefined = new Error('Not connected yet');
   let isAway = false;
+  let joining: NodeJS.Timeout | undefined;
   const lose = (err: Error) => {
     if (!isAway) log.warn({ err }, 'XMPP is away: trying again until it answers');
     isAway = true;
     failure = err;
   };
-  xmpp.on('connect', () => prepareSocket(xmpp.socket as Socket));
+  xmpp.on('connect', () => {
+    const socket = xmpp.socket as Socket;
+    prepareSocket(socket);
+    // The library tries again when a connection ends, but waits forever for a silent server.
+    joining = setTimeout(() => socket.destroy(), JOIN_TIMEOUT_MS);
+    socket.once('close', () => clearTimeout(joining));
+  });
   xmpp.on('error', lose);
   xmpp.on('disconnect', () => isAway || lose(new Error('The connection ended')));
   xmpp.on('online', () => {
+    clearTimeout(joining);
     log.info(`Joined XMPP as ${domain}`);
     isAway = false;
     failure = undefined;
