@@ -1,5 +1,4 @@
 import {
-  type Attributes,
   context,
   propagation,
   type Span,
@@ -36,8 +35,9 @@ export function recordCalls(app: FastifyInstance): void {
     // https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-client-span-duration
     'undici:request:headers': ({ request, response: { statusCode } }) => {
       if (statusCode < 200 && statusCode !== SWITCHING_PROTOCOLS) return;
-      const span = spans.get(request);
-      if (span) recordStatus(span, statusCode);
+      const span = spans.get(request)?.setAttribute('http.response.status_code', statusCode);
+      if (statusCode >= 400)
+        span?.setAttribute('error.type', `${statusCode}`).setStatus({ code: SpanStatusCode.ERROR });
       span?.end();
     },
     'undici:request:error': ({ request, error }) => {
@@ -49,28 +49,18 @@ export function recordCalls(app: FastifyInstance): void {
   });
 }
 
+/** Starts a span, and sends it with the call. Leaves out the query, which may contain secrets. */
 function startCall(request: Call['request']): Span {
-  const { name } = describeMethod(request.method);
-  const attributes = describeCall(request);
+  const { name, attribute } = describeMethod(request.method);
+  const { protocol, hostname, port, origin } = new URL(request.origin);
+  const attributes = {
+    'http.request.method': attribute,
+    'url.full': origin + readPath(request.path),
+    ...describeServer(hostname, port || (protocol === 'https:' ? 443 : 80)),
+  };
   const span = getTracer().startSpan(name, { kind: SpanKind.CLIENT, attributes });
   propagation.inject(trace.setSpan(context.active(), span), request, {
     set: (_carrier, header, value) => request.addHeader(header, value),
   });
   return span;
-}
-
-function recordStatus(span: Span, statusCode: number): void {
-  span.setAttribute('http.response.status_code', statusCode);
-  if (statusCode < 400) return;
-  span.setAttribute('error.type', String(statusCode)).setStatus({ code: SpanStatusCode.ERROR });
-}
-
-/** Leaves out the query, because it may contain secrets. */
-function describeCall({ origin, path, method }: Call['request']): Attributes {
-  const { protocol, hostname, port, origin: base } = new URL(origin);
-  return {
-    'http.request.method': describeMethod(method).attribute,
-    'url.full': base + readPath(path),
-    ...describeServer(hostname, port || (protocol === 'https:' ? 443 : 80)),
-  };
 }
