@@ -17,6 +17,8 @@ interface Call {
     origin: string | URL;
     path: string;
     method: string;
+    /** Names and values in turn. */
+    headers: string[];
     addHeader(name: string, value: string): void;
   };
   response: { statusCode: number };
@@ -59,8 +61,16 @@ function startCall(request: Call['request']): Span {
     ...describeServer(hostname, port || (protocol === 'https:' ? 443 : 80)),
   };
   const span = getTracer().startSpan(name, { kind: SpanKind.CLIENT, attributes });
+  removePassedHeaders(request);
   propagation.inject(trace.setSpan(context.active(), span), request, {
     set: (_carrier, header, value) => request.addHeader(header, value),
   });
   return span;
+}
+
+/** A handler may pass its caller's headers on. The service would ignore a second traceparent. */
+function removePassedHeaders({ headers }: Call['request']): void {
+  const fields = propagation.fields();
+  for (let index = headers.length - 2; index >= 0; index -= 2)
+    if (fields.includes(`${headers[index]}`.toLowerCase())) headers.splice(index, 2);
 }
