@@ -1,5 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import type { TProperties } from 'typebox';
 import packageManifest from '../package.json' with { type: 'json' };
 import { gatherSettings } from '../plugins/env/index.ts';
@@ -21,9 +23,9 @@ const ENTRY = /^(?:# .*\n)*?(?:# )?([A-Z][A-Z_]*)=.*\n/gm;
 /** Heroku's add-ons, and the setting that each add-on sets. */
 const ADDONS: Record<string, string> = { 'heroku-postgresql': 'DATABASE_URL' };
 
-const ROOT = new URL('../', import.meta.url);
+const ROOT = path.join(import.meta.dirname, '..');
 
-const FOLDERS = ['plugins/', 'jobs/'].map((folder) => new URL(folder, ROOT));
+const FOLDERS = ['plugins/', 'jobs/'].map((folder) => pathToFileURL(path.join(ROOT, folder)));
 
 const START = '<!-- settings -->';
 const END = '<!-- /settings -->';
@@ -65,7 +67,7 @@ export function writeExample(example: string, settings: Map<string, Setting>): s
 /** The Procfile without the process types whose source file was removed. */
 export function writeProcfile(procfile: string): string {
   return procfile.replace(/^\S+: node dist\/(\S+)\.js\n/gm, (line, file) =>
-    existsSync(new URL(`${file}.ts`, ROOT)) ? line : '',
+    existsSync(path.join(ROOT, `${file}.ts`)) ? line : '',
   );
 }
 
@@ -81,7 +83,7 @@ export function writeManifest(manifest: string, settings: Map<string, Setting>):
     return [name, { description, ...(value && { value }), required: false }];
   });
   const addons = app.addons.filter((addon: string) => isAttached(addon, settings));
-  const procfile = writeProcfile(readFileSync(new URL('Procfile', ROOT), 'utf8'));
+  const procfile = writeProcfile(readFileSync(path.join(ROOT, 'Procfile'), 'utf8'));
   const types = Object.entries(app.formation).filter(([type]) =>
     new RegExp(`^${type}:`, 'm').test(procfile),
   );
@@ -95,7 +97,7 @@ export function writeManifest(manifest: string, settings: Map<string, Setting>):
 export function writeScripts(manifest: string): string {
   const written = JSON.parse(manifest);
   const kept = Object.entries<string>(written.scripts).filter(([, command]) =>
-    listSources(command).every((file) => existsSync(new URL(file, ROOT))),
+    listSources(command).every((file) => existsSync(path.join(ROOT, file))),
   );
   written.scripts = Object.fromEntries(kept);
   return `${JSON.stringify(written, null, 2)}\n`;

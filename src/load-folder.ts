@@ -1,4 +1,5 @@
-import { fileURLToPath } from 'node:url';
+import path from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import autoload from '@fastify/autoload';
 import type { FastifyInstance } from 'fastify';
 
@@ -13,18 +14,21 @@ export async function loadFolder(
   only = '/',
 ): Promise<void> {
   const dir = fileURLToPath(folder);
-  const files: URL[] = [];
-  const matchFilter = (path: string) => {
+  const files: string[] = [];
+  const matchFilter = (name: string) => {
+    // A folder's name is a part of the URL, and the router finds no path with these characters.
+    if (/[#?]/.test(path.dirname(name)))
+      throw new Error(`${path.join(dir, name)} has no URL: rename its folder, without # and ?`);
     // readConfig has already loaded plugins/env.
-    const isLoaded = path.startsWith(only) && !path.startsWith('/env/');
-    if (isLoaded) files.push(new URL(`.${path}`, folder));
+    const isLoaded = name.startsWith(only) && !name.startsWith('/env/');
+    if (isLoaded) files.push(path.join(dir, name));
     return isLoaded;
   };
   await app.register(autoload, { dir, matchFilter, options, forceESM: true });
   for (const file of files) {
-    const module = await import(file.href);
+    const module = await import(pathToFileURL(file).href);
     if (typeof module.default === 'function') continue;
     const remedy = `add an "export default", or move it out of ${dir}`;
-    throw new Error(`${fileURLToPath(file)} exports no plugin: ${remedy}`);
+    throw new Error(`${file} exports no plugin: ${remedy}`);
   }
 }

@@ -1,5 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import fastifyEnv from '@fastify/env';
 import { Ajv, type ErrorObject, type SchemaValidateFunction } from 'ajv';
 import fp from 'fastify-plugin';
@@ -64,7 +66,7 @@ export async function listFiles(folder: URL): Promise<URL[]> {
   const files = names.map((name) => name.replaceAll('\\', '/'));
   return files
     .filter((name) => /^[^./][^/]*(\/index)?(?<!\.d)\.[jt]s$/.test(name))
-    .map((name) => new URL(name, folder));
+    .map((name) => pathToFileURL(path.join(fileURLToPath(folder), name)));
 }
 
 /** Converts the values to the types of the schema. ajv would also convert 5e3 to an integer. */

@@ -101,6 +101,7 @@ test('npm run format deletes the process types whose file was removed', async (t
   const procfile = await read('Procfile');
   const given = writeProcfile(procfile);
   t.equal(writeProcfile(`${given}cats: node dist/src/cats.js\n`), given);
+  t.equal(writeProcfile(`${given}cats: node dist/src/w%65b.js\n`), given, 'no URL, but a file');
   const app = JSON.parse(await read('app.json'));
   const added = JSON.stringify({ ...app, formation: { ...app.formation, cats: { quantity: 1 } } });
   const written = JSON.parse(writeManifest(added, await readSettings()));

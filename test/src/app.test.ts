@@ -28,6 +28,32 @@ test('A folder in routes/ is a part of the URL', async (t) => {
   t.strictSame((await app.inject('/cats/kittens')).json(), { here: true });
 });
 
+test('The name of a file in plugins/ or routes/ may have every character', async (t) => {
+  const plugins = [
+    new URL('../../plugins/', import.meta.url),
+    await createSources(t, {
+      'c#.js': plugin('sharp', [], "app.decorate('sharp', 1)"),
+      'a:b?.js': plugin('mark', ['sharp'], "app.decorate('mark', app.sharp + 1)"),
+      '50% of\t%25/index.js': plugin('share', ['mark'], "app.decorate('share', app.mark + 1)"),
+    }),
+  ];
+  const routes = [
+    await createSources(t, { 'c#?.js': ROUTE, '100%/index.js': ROUTE, 'a b/index.js': ROUTE }),
+  ];
+  const app = await buildTestApp(t, environment, { plugins, routes });
+  t.equal((app as unknown as { share: number }).share, 3);
+  for (const url of ['/', '/100%25', '/a%20b'])
+    t.strictSame((await app.inject(url)).json(), { here: true }, url);
+});
+
+test('A folder in routes/ that no URL can name fails and is named', async (t) => {
+  for (const name of ['c#', 'what?']) {
+    const routes = [await createSources(t, { [`${name}/index.js`]: ROUTE })];
+    const refused = await buildApp({ environment, routes }).catch(({ message }) => message);
+    t.match(refused, `${name}/index.js has no URL: rename its folder`);
+  }
+});
+
 test('A slash at the end of a URL is ignored', async (t) => {
   const folder = await createSources(t, { 'cats/index.js': ROUTE });
   const app = await buildTestApp(t, environment, { routes: [folder] });

@@ -255,6 +255,8 @@ test('Settings are read from each file in a folder, whatever else it holds', asy
   await writeFiles(folder, {
     'weather.mjs': 'throw new Error("not a file of plugins/");',
     'weather.js': 'export const settings = { properties: { WEATHER_URL: { type: "string" } } };',
+    'c# 100%?.js': 'export const settings = { properties: { SHARP: { type: "string" } } };',
+    'c#/index.js': 'export const settings = { properties: { FLAT: { type: "string" } } };',
     'silent.js': 'export default () => {};',
     'weather.js.map': '{}',
     'weather.d.ts': 'export declare const settings: object;',
@@ -264,7 +266,7 @@ test('Settings are read from each file in a folder, whatever else it holds', asy
   const settings = await gatherSettings([pathToFileURL(`${folder}/`)]);
   t.strictSame(
     Object.keys(settings).sort(),
-    [...Object.keys(own.properties), 'WEATHER_URL'].sort(),
+    [...Object.keys(own.properties), 'WEATHER_URL', 'SHARP', 'FLAT'].sort(),
   );
 });
 
