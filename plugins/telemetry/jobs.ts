@@ -11,18 +11,6 @@ import { createDuration, getMeter, getTracer, readErrorType, recordError } from 
 
 type Headers = Record<string, string>;
 
-interface Run {
-  name: string;
-  id: string;
-  headers: Headers;
-}
-
-interface Result {
-  outcome: string;
-  durationMs: number;
-  err?: Error;
-}
-
 /** Records a producer span for each job sent, a child consumer span for each run, and metrics. */
 export function recordJobs(app: FastifyInstance): void {
   const observer = { send: observeSending(), run: observeRuns() };
@@ -48,13 +36,16 @@ function observeSending() {
 
 function observeRuns() {
   const duration = createDuration('messaging.process.duration', 'Duration of runs of jobs.');
-  return <R extends Result>(run: Run, next: () => Promise<R>) =>
-    context.with(propagation.extract(context.active(), run.headers), () =>
-      runInSpan(SpanKind.CONSUMER, 'process', run.name, async (span, attributes) => {
+  return <Result extends { outcome: string; durationMs: number; err?: Error }>(
+    { name, id, headers }: { name: string; id: string; headers: Headers },
+    next: () => Promise<Result>,
+  ) =>
+    context.with(propagation.extract(context.active(), headers), () =>
+      runInSpan(SpanKind.CONSUMER, 'process', name, async (span, attributes) => {
         const result = await next();
         const { outcome, durationMs, err } = result;
         const ended = { ...attributes, 'job.outcome': outcome };
-        span.setAttributes({ ...ended, 'messaging.message.id': run.id });
+        span.setAttributes({ ...ended, 'messaging.message.id': id });
         if (err) recordError(span, err);
         const failure = err && { 'error.type': readErrorType(err) };
         duration.record(durationMs / 1_000, { ...ended, ...failure });
