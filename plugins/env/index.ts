@@ -73,7 +73,8 @@ export async function listFiles(folder: URL): Promise<URL[]> {
 function readValues(environment: NodeJS.ProcessEnv, properties: TProperties) {
   const values = Object.entries(properties).map(([name, schema]) => {
     // Empty means not set, because some shells and platforms cannot unset a variable.
-    const value = environment[name]?.trim() || undefined;
+    const text = environment[name]?.trim() || undefined;
+    const value = 'ignoreCase' in schema ? text?.toLowerCase() : text;
     // Null makes the check fail, because no setting accepts it.
     if (value && isQuoted(value)) return [name, null];
     const isInteger = 'type' in schema && schema.type === 'integer';
@@ -92,6 +93,7 @@ function createSettingsAjv(): Ajv {
     formats: { uri: URL.canParse, proxies: isProxyList },
     keywords: [
       'expected',
+      'ignoreCase',
       'remedy',
       'secret',
       { keyword: 'below', validate: isBelow },

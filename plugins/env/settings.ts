@@ -7,6 +7,7 @@ import { Type } from 'typebox';
  * - `expected`: the valid values, for the error; not needed for an enum or an integer
  * - `remedy`: what to do about an error; the default is to set the default value
  * - `secret`: true if no message may show the value
+ * - `ignoreCase`: true for a value in any case, which becomes lower case
  * - `below`: the name of a setting that must be greater
  * - `requires`: the name of a setting that must be set too
  */

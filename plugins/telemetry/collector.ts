@@ -73,17 +73,16 @@ function describeProcess(config: TelemetrySettings): Resource {
 }
 
 function createSampler(config: TelemetrySettings): Sampler {
-  const name = config.OTEL_TRACES_SAMPLER.toLowerCase();
+  const name = config.OTEL_TRACES_SAMPLER;
   const always = { always_on: 1, always_off: 0 }[name.replace('parentbased_', '')];
   const root = new TraceIdRatioBasedSampler(always ?? Number(config.OTEL_TRACES_SAMPLER_ARG));
   return name.startsWith('parentbased_') ? new ParentBasedSampler({ root }) : root;
 }
 
 function createPropagator({ OTEL_PROPAGATORS }: TelemetrySettings): CompositePropagator {
-  const names = OTEL_PROPAGATORS.toLowerCase();
   const propagators = [
-    ...(names.includes('tracecontext') ? [new W3CTraceContextPropagator()] : []),
-    ...(names.includes('baggage') ? [new W3CBaggagePropagator()] : []),
+    ...(OTEL_PROPAGATORS.includes('tracecontext') ? [new W3CTraceContextPropagator()] : []),
+    ...(OTEL_PROPAGATORS.includes('baggage') ? [new W3CBaggagePropagator()] : []),
   ];
   return new CompositePropagator({ propagators });
 }

@@ -22,13 +22,13 @@ export async function createExporters(config: TelemetrySettings) {
   const forMetrics = { ...options, url: `${endpoint}/metrics`, temporalityPreference };
   const metrics = new OTLPMetricExporter(forMetrics);
   return {
-    traces: /\botlp\b/i.test(config.OTEL_TRACES_EXPORTER) ? [traces] : [],
-    metrics: /\botlp\b/i.test(config.OTEL_METRICS_EXPORTER) ? [metrics] : [],
+    traces: config.OTEL_TRACES_EXPORTER.includes('otlp') ? [traces] : [],
+    metrics: config.OTEL_METRICS_EXPORTER.includes('otlp') ? [metrics] : [],
   };
 }
 
 async function loadExporters({ OTEL_EXPORTER_OTLP_PROTOCOL: protocol }: TelemetrySettings) {
-  return protocol.toLowerCase() === 'http/json'
+  return protocol === 'http/json'
     ? {
         ...(await import('@opentelemetry/exporter-trace-otlp-http')),
         ...(await import('@opentelemetry/exporter-metrics-otlp-http')),
@@ -40,11 +40,10 @@ async function loadExporters({ OTEL_EXPORTER_OTLP_PROTOCOL: protocol }: Telemetr
 }
 
 async function readOptions(config: TelemetrySettings): Promise<Options> {
-  const compression = config.OTEL_EXPORTER_OTLP_COMPRESSION.toLowerCase();
   return {
     headers: parseKeyPairsIntoRecord(config.OTEL_EXPORTER_OTLP_HEADERS),
     timeoutMillis: config.OTEL_EXPORTER_OTLP_TIMEOUT,
-    compression: compression as Required<Options>['compression'],
+    compression: config.OTEL_EXPORTER_OTLP_COMPRESSION as Required<Options>['compression'],
     concurrencyLimit: CONCURRENCY,
     httpAgentOptions: {
       keepAlive: true,

@@ -24,7 +24,7 @@ declare module 'fastify' {
 export default fp(
   async (app) => {
     const { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, OTEL_SDK_DISABLED: disabled } = app.config;
-    if (!endpoint || disabled.toLowerCase() === 'true') return;
+    if (!endpoint || disabled === 'true') return;
     const { attachCollector } = await import('./collector.ts');
     await attachCollector(app);
   },

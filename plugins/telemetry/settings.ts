@@ -23,7 +23,7 @@ export const settings = Type.Object({
     },
   ),
   OTEL_EXPORTER_OTLP_PROTOCOL: choose(
-    'http/protobuf|http/json',
+    ['http/protobuf', 'http/json'],
     'How traces and metrics are sent to the collector; grpc is not supported',
   ),
   OTEL_EXPORTER_OTLP_HEADERS: optional('Headers for the collector, such as its key', {
@@ -31,7 +31,7 @@ export const settings = Type.Object({
     secret: true,
     remedy: 'Set OTEL_EXPORTER_OTLP_HEADERS=api-key=abc, or leave it out',
   }),
-  OTEL_EXPORTER_OTLP_COMPRESSION: choose('none|gzip', 'The compression of traces and metrics'),
+  OTEL_EXPORTER_OTLP_COMPRESSION: choose(['none', 'gzip'], 'The compression of traces and metrics'),
   // OpenTelemetry's default of 10 s would cut a longer wait that a Retry-After asks for.
   OTEL_EXPORTER_OTLP_TIMEOUT: time(30_000, 'How long one export may take with its retries'),
   OTEL_EXPORTER_OTLP_CERTIFICATE: optional('A PEM file to check the certificate of the collector'),
@@ -40,7 +40,7 @@ export const settings = Type.Object({
   ),
   OTEL_EXPORTER_OTLP_CLIENT_KEY: optional('A PEM file with the key of the client certificate'),
   OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: choose(
-    'cumulative|delta|lowmemory',
+    ['cumulative', 'delta', 'lowmemory'],
     'Whether sums count from the start of the process, or from the last export',
   ),
   OTEL_TRACES_EXPORTER: chooseExporters('Traces are sent if this contains otlp'),
@@ -51,8 +51,14 @@ export const settings = Type.Object({
     remedy: 'Set OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=staging, or leave it out',
   }),
   OTEL_TRACES_SAMPLER: choose(
-    'parentbased_always_on|always_on|parentbased_always_off|always_off|' +
-      'parentbased_traceidratio|traceidratio',
+    [
+      'parentbased_always_on',
+      'always_on',
+      'parentbased_always_off',
+      'always_off',
+      'parentbased_traceidratio',
+      'traceidratio',
+    ],
     'Which traces are recorded; parentbased_ ones follow the caller',
   ),
   OTEL_TRACES_SAMPLER_ARG: Type.String({
@@ -65,11 +71,12 @@ export const settings = Type.Object({
   OTEL_METRIC_EXPORT_INTERVAL: time(60_000, 'How often metrics are sent'),
   OTEL_PROPAGATORS: Type.String({
     default: 'tracecontext,baggage',
-    pattern: ignoreCase(`none|${list('tracecontext|baggage')}`),
+    ignoreCase: true,
+    pattern: `^(none|${list('tracecontext|baggage')})$`,
     description: 'The headers that join traces of several services: tracecontext, baggage, none',
     expected: 'a comma list of tracecontext and baggage, or none',
   }),
-  OTEL_SDK_DISABLED: choose('false|true', 'Set true to switch traces and metrics off'),
+  OTEL_SDK_DISABLED: choose(['false', 'true'], 'Set true to switch traces and metrics off'),
 });
 
 function optional(description: string, options: TStringOptions = {}) {
@@ -83,13 +90,8 @@ function time(milliseconds: number, text: string) {
 }
 
 /** One of these names, in upper or lower case. The first one is the default. */
-function choose(names: string, description: string) {
-  return Type.String({
-    default: names.split('|')[0],
-    pattern: ignoreCase(names),
-    description,
-    expected: names.replace(/\|(?=[^|]+$)/, ' or ').replaceAll('|', ', '),
-  });
+function choose<const Name extends string>(names: Name[], description: string) {
+  return Type.Enum(names, { ignoreCase: true, default: names[0], description });
 }
 
 /**
@@ -99,7 +101,8 @@ function choose(names: string, description: string) {
 function chooseExporters(description: string) {
   return Type.String({
     default: 'otlp',
-    pattern: ignoreCase(list('otlp|none|console|logging|prometheus|zipkin')),
+    ignoreCase: true,
+    pattern: `^${list('otlp|none|console|logging|prometheus|zipkin')}$`,
     description,
     expected: 'otlp, none, or a comma list of exporters; the app supports otlp',
   });
@@ -107,8 +110,4 @@ function chooseExporters(description: string) {
 
 function list(names: string): string {
   return `(${names})( *, *(${names}))*`;
-}
-
-function ignoreCase(pattern: string): string {
-  return `^(${pattern.replace(/[a-z]/g, (letter) => `[${letter}${letter.toUpperCase()}]`)})$`;
 }

@@ -186,6 +186,20 @@ test('A quoted value is refused because of its quotes, and not printed', async (
   }
 });
 
+test('A setting with ignoreCase becomes lower case, and an error shows it as it came', async (t) => {
+  const folder = await createFolder(t);
+  await writeFiles(folder, {
+    'sky.js': `
+      const SKY = { enum: ['clear', 'grey'], default: 'grey', ignoreCase: true };
+      export const settings = { properties: { SKY } };`,
+    'package.json': '{ "type": "module" }',
+  });
+  const plugins = [new URL('../../../plugins/', import.meta.url), pathToFileURL(`${folder}/`)];
+  t.match(await readConfig({ ...valid, SKY: ' Clear ' }, plugins), { SKY: 'clear' });
+  t.match(await readConfig({ ...valid, SKY: '' }, plugins), { SKY: 'grey' });
+  t.match(await readMessage({ SKY: 'BLUE' }, plugins), 'SKY is "BLUE"; expected clear or grey. ');
+});
+
 test('A limit by another setting is not reported if the other is invalid', async (t) => {
   for (const SHUTDOWN_TIMEOUT_MS of ['"1"', 'soon'])
     t.notMatch(await readMessage({ SHUTDOWN_TIMEOUT_MS }), 'SHUTDOWN_DELAY_MS is');
