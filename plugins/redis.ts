@@ -17,11 +17,11 @@ export const settings = Type.Object({
   REDIS_URL: Type.Optional(
     Type.String({
       format: 'uri',
-      pattern: '^rediss?://.',
+      pattern: '^rediss?://[^/?#]+(/\\d*)?(\\?[^@#]*)?$',
       secret: true,
       description:
         'The URL of Redis, for one rate limit over all processes; not attached when not set',
-      expected: 'a redis:// or rediss:// URL, special characters percent-encoded',
+      expected: 'a redis:// or rediss:// URL with a host, special characters percent-encoded',
       remedy:
         'On Heroku, run heroku addons:create heroku-redis:mini; ' +
         'leave REDIS_URL out to do without Redis',

@@ -11,22 +11,21 @@ import { MIGRATIONS } from './migration-files.ts';
 import { releaseDatabase } from './release.ts';
 import { translateError } from './translate-error.ts';
 import { DatabaseUnavailable } from './unavailable.ts';
-import { DATABASE_URL_PATTERN } from './url.ts';
+import { POSTGRES_PATTERN } from './url.ts';
 
 /** In milliseconds. Opening the embedded database blocks the process, so the app listens first. */
 const CONNECT_DELAY_MS = 100;
 
-const URL_FORM = {
-  pattern: DATABASE_URL_PATTERN,
-  secret: true,
-  expected:
-    'a postgres://, postgresql:// or pglite: URL with a user, one host (or ?host=/socket/folder) ' +
-    'and a database, special characters percent-encoded',
-};
+const SERVER =
+  'URL with a user, one host (or ?host=/socket/folder) and a database, ' +
+  'special characters percent-encoded';
 
 export const settings = Type.Object({
   DATABASE_URL: Type.String({
-    ...URL_FORM,
+    format: 'encoded',
+    pattern: `^pglite:.+$|${POSTGRES_PATTERN}`,
+    secret: true,
+    expected: `a postgres://, postgresql:// or pglite: ${SERVER}`,
     description: 'The database: postgres://, or pglite: for the embedded database of development',
     remedy:
       'In development, start with npm run dev, which reads .env.example; ' +
@@ -34,7 +33,10 @@ export const settings = Type.Object({
   }),
   DATABASE_DIRECT_URL: Type.Optional(
     Type.String({
-      ...URL_FORM,
+      format: 'encoded',
+      pattern: POSTGRES_PATTERN,
+      secret: true,
+      expected: `a postgres:// or postgresql:// ${SERVER}`,
       description:
         'The server behind the transaction pooler in DATABASE_URL, for release and LISTEN',
       remedy: 'Leave it out if DATABASE_URL is the server itself',

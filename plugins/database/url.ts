@@ -1,12 +1,13 @@
 export type Tls = 'off' | 'verify' | 'no-verify';
 
-const USER = '(?=[^:@/?#]+(:[^@/?#]*)?@|.*[?&]user=[^&])';
-const ONE_HOST = '(?=([^@/?#]*@)?[^@/?#:][^@/?#]*/|.*[?&]host=[^&,]+(&|$))';
+const QUERY = '[^?]*\\?(.*&)?';
+const USER = `(?=[^:@/?#]+(:[^@/?#]*)?@|${QUERY}user=[^&])`;
+const ONE_HOST = `(?=([^@/?#]*@)?[^@/?#:][^@/?#]*/|${QUERY}host=[^&,]+(&|$))`;
 const AUTHORITY = '([^@/?#]*@)?([^@/?#,:]*|\\[[0-9A-Fa-f:.]+\\])(:\\d{1,5})?';
 
-/** A valid DATABASE_URL. pg would guess a missing user or database, and read two hosts as one. */
-export const DATABASE_URL_PATTERN =
-  '^pglite:.+$|^postgres(ql)?://(?!.*(\\s|%(?![0-9A-Fa-f]{2})))' +
+/** A URL of a server. pg would guess a missing user or database, and read two hosts as one. */
+export const POSTGRES_PATTERN =
+  `^postgres(ql)?://(?!.*\\s|${QUERY}host=.*&host=)` +
   `${USER}${ONE_HOST}${AUTHORITY}/[^/?#]+(\\?[^#]*)?$`;
 
 const MODES = { off: 'disable', verify: 'verify-full', 'no-verify': 'no-verify' };
@@ -16,10 +17,12 @@ const ALIASES = ['prefer', 'require', 'verify-ca'];
 
 /** Returns the URL with the TLS mode of the setting. The certificate files in the URL stay. */
 export function applyTls(url: string, setting: Tls | undefined): string {
-  const [address = '', query = ''] = url.split('?');
-  // In a libpq URL a plus is not a space.
-  const parameters = new URLSearchParams(query.replaceAll('+', '%2B'));
-  const isSocket = /\/\/([^/]*@)?%2f/i.test(address) || parameters.get('host')?.startsWith('/');
+  const [address = '', ...query] = url.split('?');
+  // In a libpq URL a plus is not a space. Of two parameters with one name, pg reads the last.
+  const last = new Map(new URLSearchParams(query.join('?').replaceAll('+', '%2B')));
+  const parameters = new URLSearchParams([...last]);
+  const host = parameters.get('host') || address.replace(/^[^/]*\/\/([^/]*@)?/, '');
+  const isSocket = /^(\/|%2f)/i.test(host);
   // libpq never uses TLS on a Unix socket, whatever the setting is.
   const tls = isSocket ? 'off' : setting;
   // `system` means the authorities that Node knows, as in libpq. pg would read a file of this name.

@@ -90,7 +90,11 @@ function createSettingsAjv(): Ajv {
     useDefaults: true,
     validateSchema: false,
     code: { optimize: false },
-    formats: { uri: URL.canParse, proxies: isProxyList },
+    formats: {
+      uri: (text: string) => URL.canParse(text) && canDecode(text),
+      encoded: canDecode,
+      proxies: isProxyList,
+    },
     keywords: [
       'expected',
       'ignoreCase',
@@ -100,6 +104,15 @@ function createSettingsAjv(): Ajv {
       { keyword: 'requires', validate: isOtherSet, errors: true },
     ],
   });
+}
+
+/** Drivers decode a URL. A folder in a URL without slashes, such as `pglite:`, is not decoded. */
+function canDecode(url: string): boolean {
+  try {
+    return !url.includes('://') || Boolean(decodeURIComponent(url));
+  } catch {
+    return false;
+  }
 }
 
 function isProxyList(list: string): boolean {

@@ -5,6 +5,7 @@ import { type Test, test } from 'tap';
 import env from '../../plugins/env/index.ts';
 import readiness from '../../plugins/readiness.ts';
 import redis from '../../plugins/redis.ts';
+import { readConfig } from '../../src/app.ts';
 import { buildTestApp, captureLog, DOWN, findFreePort, type LogLine, poll } from '../helper.ts';
 
 /** The number of requests: enough to detect an error per request. */
@@ -46,6 +47,16 @@ test('Without REDIS_URL there is no Redis, and readiness does not list it', asyn
   const app = await buildTestApp(t, { DATABASE_URL: DOWN });
   t.equal(app.redis, undefined);
   t.equal(await readStatus(app), undefined);
+});
+
+test('A REDIS_URL of which ioredis would ignore a part is refused', async (t) => {
+  const refused = ['u:1#p@db', 'u:1?p@db', 'u:1/p@db', 'db/cache', '/0'].map(
+    (rest) => `redis://${rest}`,
+  );
+  for (const REDIS_URL of refused)
+    await t.rejects(readConfig({ DATABASE_URL: DOWN, REDIS_URL }), /REDIS_URL is set/, REDIS_URL);
+  for (const rest of ['db', ':p@db:6379/1', 'u:p@[::1]?family=6', 'u:p@ss@db/', 'u:p%23@db'])
+    t.match(await readConfig({ DATABASE_URL: DOWN, REDIS_URL: `rediss://${rest}` }), {});
 });
 
 test('While Redis refuses connections, requests are answered', async (t) => {

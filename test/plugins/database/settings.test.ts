@@ -44,6 +44,15 @@ test('A DATABASE_URL of another scheme is refused, and not printed', async (t) =
   }
 });
 
+test('DATABASE_DIRECT_URL is a server, never the embedded database', async (t) => {
+  for (const DATABASE_URL of ['pglite:memory', 'pglite:.data/100%', DOWN])
+    t.equal(await readMessage({ DATABASE_URL, DATABASE_DIRECT_URL: DOWN }), 'valid');
+  t.match(
+    await readMessage({ DATABASE_DIRECT_URL: 'pglite:memory' }),
+    'DATABASE_DIRECT_URL is set to something else; expected a postgres:// or postgresql:// URL with',
+  );
+});
+
 test('A bad value is refused with the accepted ones', async (t) => {
   for (const DATABASE_TLS of ['on', 'true', 'VERIFY'])
     t.match(await readMessage({ DATABASE_TLS }), /DATABASE_TLS is .*off, verify or no-verify/);

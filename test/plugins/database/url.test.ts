@@ -1,8 +1,8 @@
 import pg from 'pg';
 import { test } from 'tap';
-import { applyTls, DATABASE_URL_PATTERN } from '../../../plugins/database/url.ts';
+import { applyTls, POSTGRES_PATTERN } from '../../../plugins/database/url.ts';
 
-const isValid = (url: string) => new RegExp(DATABASE_URL_PATTERN, 'u').test(url);
+const isValid = (url: string) => new RegExp(POSTGRES_PATTERN, 'u').test(url);
 
 test('DATABASE_URL takes the forms that pg understands, with sockets and IPv6', (t) => {
   const urls = [
@@ -13,8 +13,9 @@ test('DATABASE_URL takes the forms that pg understands, with sockets and IPv6', 
     'postgres://u:p@%2Fvar%2Frun%2Fpostgresql/app',
     'postgres://u:p%40ss%3A@[::1]:5432/app',
     'postgres://u:p,q@10.0.0.1/app',
-    'pglite:.data/postgres',
-    'pglite:memory',
+    'postgres://u@db/app?application_name=what?&sslmode=verify-full',
+    'postgres://db/app?application_name=what?&user=u',
+    'postgres://u:p@localhost/app?host=/cloudsql/project:region:instance',
   ];
   for (const url of urls) t.ok(isValid(url), url);
   t.end();
@@ -33,13 +34,15 @@ test('DATABASE_URL without user, host or database, or with two hosts, is refused
     'postgres://u:p@one,two/app',
     'postgres://u:p@one:5432,two:5433/app',
     'postgres://u:p@/app?host=/one,/two&port=1',
-    'postgres://u:p%zz@localhost/app',
+    'postgres://u:p@/app?host=/one&host=/two',
+    'postgres://u:p@one/app?host=/one&port=1&host=two',
+    'postgres://localhost/app?application_name=what?user=u',
+    'postgres://u@/app?application_name=what?host=db',
     'postgres://u:p@ss@localhost/app',
     'postgres://u:p#ss@localhost/app',
     'postgres://u:p ss@localhost/app',
     'postgres://u:p@localhost:port/app',
     'mysql://u:p@localhost/app',
-    'pglite:',
   ];
   for (const url of urls) t.notOk(isValid(url), url);
   t.end();
@@ -53,6 +56,7 @@ test('DATABASE_URL is read as libpq reads it', (t) => {
   t.match(read('postgres://u:p@[::1]:5433/app'), { host: '::1', port: 5433 });
   t.match(read('postgres:///app?host=/run/pg&user=u'), { host: '/run/pg', user: 'u' });
   t.match(read('postgres://db/app?user=u&password=a+b%2Bc%20d'), { password: 'a+b+c d' });
+  t.match(read('postgres://db/app?password=a?b&user=u'), { password: 'a?b', user: 'u' });
   t.end();
 });
 
@@ -62,11 +66,25 @@ test("sslrootcert=system uses Node's own certificate authorities", (t) => {
   t.end();
 });
 
+test('A question mark in a parameter ends nothing, and the last of two parameters counts', (t) => {
+  const rows: [query: string, tls: string][] = [
+    ['application_name=what?&sslmode=verify-full', 'application_name=what%3F&sslmode=verify-full'],
+    ['sslmode=disable&sslmode=require', 'sslmode=verify-full'],
+    ['host=/run&host=other', 'host=other'],
+  ];
+  for (const [query, expected] of rows)
+    t.equal(applyTls(`postgres://u@db/app?${query}`, undefined), `postgres://u@db/app?${expected}`);
+  for (const host of ['db/app?host=/run&host=other', '%2Frun/app?host=other'])
+    t.match(applyTls(`postgres://u@${host}`, 'verify'), 'sslmode=verify-full', host);
+  t.end();
+});
+
 test('A Unix socket never uses TLS', (t) => {
   const hosts = [
     'postgres://u@/app?host=/run',
     'postgres://u@%2Frun/app?',
     'postgres://%2Frun/app?user=u',
+    'postgres://u@localhost/app?host=%2Frun',
   ];
   for (const host of hosts)
     for (const tls of ['verify', undefined] as const)

@@ -163,6 +163,24 @@ test('A secret of another form is refused with the accepted one, and never print
   t.equal(await readMessage({ WEATHER_URL: 'weather://here' }, plugins), 'valid');
 });
 
+test('A URL with invalid percent-encoding is refused, whichever setting it is in', async (t) => {
+  const properties = await gatherSettings([new URL('../../../plugins/', import.meta.url)]);
+  const isUrl = (schema: object) => ['uri', 'encoded'].includes(Reflect.get(schema, 'format'));
+  const names = Object.keys(properties).filter((name) => isUrl(properties[name]!));
+  const findRefused = async (url: string): Promise<string[]> => {
+    const environment = Object.fromEntries(names.map((name) => [name, url]));
+    const error = await readConfig({ ...valid, ...environment }).catch((error) => error);
+    return names.filter((name) => error.variables?.includes(name));
+  };
+  let accepted = 0;
+  for (const scheme of ['https', 'redis', 'postgres']) {
+    accepted += names.length - (await findRefused(`${scheme}://%C3%BC:p%25@db/1`)).length;
+    for (const user of ['us%er:p', 'us%zz:p', 'u:%ff', 'u:%C3'])
+      t.strictSame(await findRefused(`${scheme}://${user}@db/1`), names, user);
+  }
+  t.ok(accepted > 0);
+});
+
 test('A secret in the wrong variable is not printed', async (t) => {
   const message = await readMessage({
     PORT: 'postgres://app:hunter2@db/app',
