@@ -82,10 +82,10 @@ export function recordPool(app: FastifyInstance): void {
   });
 }
 
-/** The embedded database has no server, and URL.parse cannot read a URL with a Unix socket. */
+/** The embedded database has no server. `?host=` names another one, mostly a Unix socket. */
 function describeDatabase(url = ''): Attributes {
-  const { hostname, port, pathname = '' } = URL.parse(url) ?? {};
-  if (!hostname) return { 'db.system.name': SYSTEM };
+  const { hostname, port, pathname = '', searchParams } = URL.parse(url) ?? {};
+  if (!hostname || searchParams?.has('host')) return { 'db.system.name': SYSTEM };
   return {
     'db.system.name': SYSTEM,
     'db.namespace': decodeURIComponent(pathname.slice(1)),

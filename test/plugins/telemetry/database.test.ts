@@ -61,6 +61,7 @@ const SERVERS: [url: string, name: string, attributes: Record<string, unknown>][
     { 'server.address': '127.0.0.1', 'server.port': 5432, 'db.namespace': 'app one' },
   ],
   ['postgres://u:hunter2@/app?host=/nowhere', 'postgresql', { 'server.address': undefined }],
+  ['postgres://u:hunter2@db/app?host=/nowhere', 'postgresql', { 'server.address': undefined }],
 ];
 
 for (const [DATABASE_URL, name, attributes] of SERVERS)
