@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { styleText } from 'node:util';
 import manifest from '../../package.json' with { type: 'json' };
+import { hideSecrets } from '../../src/redaction.ts';
 import { readEnvironment } from './settings.ts';
 
 /** Lists the app's URLs, the attached services, and the folders to edit. */
@@ -13,7 +14,7 @@ export async function describeApp(url: string): Promise<string> {
       : []),
     ...attached.map(([name, value]) => [
       name,
-      value ? maskCredentials(value) : styleText('dim', 'not attached'),
+      value ? hideSecrets(value) : styleText('dim', 'not attached'),
     ]),
     ['Edit', 'routes/  plugins/  jobs/  .env'],
   ];
@@ -36,8 +37,4 @@ async function listAttached(): Promise<[string, string | undefined][]> {
 function nameService(setting: string): string {
   const words = setting.replace(/_URL$/, '').replaceAll('_', ' ').toLowerCase();
   return words.charAt(0).toUpperCase() + words.slice(1);
-}
-
-function maskCredentials(url: string): string {
-  return url.replace(/\/\/[^/@]*@/, '//***@');
 }
