@@ -55,6 +55,19 @@ test('Migrations', async (t) => {
     t.equal(lines.length, 1);
   });
 
+  await t.test('A release that cannot see who has the lock waits too', async (t) => {
+    await sql`alter sequence tries restart`.execute(db);
+    await sql`create view pg_locks as select 1 as pid`.execute(db);
+    await sql`set search_path = public, pg_catalog`.execute(db);
+    await writeFiles(folder, { '0002-owls.mjs': createTable('owls') });
+    t.strictSame(await apply(folder), ['0002-owls']);
+    await sql`reset search_path`.execute(db);
+    await sql`drop view pg_locks`.execute(db);
+    await sql`drop view pg_locks`.execute(db);
+    await sql`drop table owls`.execute(db);
+    t.match(lines.at(-1), { msg: /^Waiting for another release/, err: { message: /locktype/ } });
+  });
+
   await t.test('Two releases at once apply each migration once', async (t) => {
     await writeFiles(folder, { '0003-mice.mjs': createTable('mice') });
     const applied = await Promise.all([apply(folder), apply(folder)]);
