@@ -111,7 +111,8 @@ export default fp(
     app.readiness.attach({ name: 'database', required: true, check, release });
     connectAtStart(app, check);
     app.addHook('onClose', async () => {
-      await Promise.all([db.destroy(), spare?.end()]);
+      // Kysely ends the pool only if it has used it itself.
+      await Promise.all([db.destroy(), pool?.end(), spare?.end()]);
     });
   },
   { name: 'database', dependencies: ['readiness', 'errors'] },

@@ -117,6 +117,15 @@ test('On a PostgreSQL server', async (t) => {
   );
 });
 
+test('Closing the app ends a pool that only a library has used', async (t) => {
+  const server = await openPostgresPort(t);
+  const app = await buildTestApp(t, { DATABASE_URL: server.url });
+  await app.databasePool!.query('select 1');
+  await app.close();
+  t.equal(app.databasePool!.totalCount, 0);
+  await t.rejects(app.databasePool!.query('select 1'), /after calling end/);
+});
+
 test('Without a database server, the app starts, answers 503 and logs why', async (t) => {
   const { logger, lines } = captureLog();
   const app = await buildTestApp(t, { DATABASE_URL: DOWN }, { logger, routes });
