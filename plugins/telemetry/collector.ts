@@ -36,7 +36,11 @@ const FLUSH_TIMEOUT_MS = 2_000;
 export async function attachCollector(app: FastifyInstance): Promise<void> {
   const exporters = await createExporters(app.config);
   const resource = describeProcess(app.config);
-  const spanProcessors = exporters.traces.map((exporter) => new BatchSpanProcessor({ exporter }));
+  // The processor would wait for 30 s, whatever the exporter's time-out is.
+  const exportTimeoutMillis = app.config.OTEL_EXPORTER_OTLP_TIMEOUT;
+  const spanProcessors = exporters.traces.map(
+    (exporter) => new BatchSpanProcessor({ exporter, exportTimeoutMillis }),
+  );
   const spanLimits = { attributeValueLengthLimit: MAX_VALUE_LENGTH };
   const sampler = createSampler(app.config);
   const tracerProvider = new TracerProvider({ resource, sampler, spanLimits, spanProcessors });
