@@ -7,9 +7,6 @@ import type { TelemetrySettings } from './index.ts';
 
 type Options = NonNullable<ConstructorParameters<typeof OTLPTraceExporter>[0]>;
 
-/** How many exports may wait for the collector at once. The SDK buffers spans for this many. */
-const CONCURRENCY = 5;
-
 /** Creates the enabled exporters. All options are given, so they read no environment themselves. */
 export async function createExporters(config: TelemetrySettings) {
   const { OTLPTraceExporter, OTLPMetricExporter } = await loadExporters(config);
@@ -44,7 +41,6 @@ async function readOptions(config: TelemetrySettings): Promise<Options> {
     headers: parseKeyPairsIntoRecord(config.OTEL_EXPORTER_OTLP_HEADERS),
     timeoutMillis: config.OTEL_EXPORTER_OTLP_TIMEOUT,
     compression: config.OTEL_EXPORTER_OTLP_COMPRESSION as Required<Options>['compression'],
-    concurrencyLimit: CONCURRENCY,
     httpAgentOptions: {
       keepAlive: true,
       ca: await readPem(config, 'OTEL_EXPORTER_OTLP_CERTIFICATE'),
