@@ -2,7 +2,7 @@ import type { Network } from './networks.ts';
 
 export const WINDOW_MS = 60_000;
 
-/** How many clients below the limit are kept in memory, which takes about ten megabytes. */
+/** How many clients are kept in memory, which takes about ten megabytes. */
 const MAX_CLIENTS = 100_000;
 
 export interface Allowance {
@@ -14,13 +14,13 @@ export interface Allowance {
 
 /**
  * Counts requests in this process. All clients share one window, so that its end frees all memory.
- * Too many clients make it forget those below the limit, never one above it.
+ * Too many clients make it forget those below the limit, and of the others those with the fewest
+ * requests.
  */
 export class Counter {
   readonly #max: number;
   readonly #counts = new Map<string, number>();
   #endsAt = Number.NEGATIVE_INFINITY;
-  #pruneAt = MAX_CLIENTS;
 
   /** @param max the most requests of one client in a window */
   constructor(max: number) {
@@ -35,19 +35,18 @@ export class Counter {
       this.#counts.set(name, count);
       remaining = Math.min(remaining, this.#max * share - count);
     }
-    if (this.#counts.size > this.#pruneAt) this.#prune();
+    if (this.#counts.size > MAX_CLIENTS) this.#prune();
     return { remaining, resetMs: this.#endsAt - now };
   }
 
   #begin(now: number): void {
     this.#counts.clear();
     this.#endsAt = now + WINDOW_MS;
-    this.#pruneAt = MAX_CLIENTS;
   }
 
-  /** Runs again only after MAX_CLIENTS new clients, so that few requests pay for it. */
+  /** Forgets at least half of the clients, so that few requests pay for it. */
   #prune(): void {
-    for (const [name, count] of this.#counts) if (count < this.#max) this.#counts.delete(name);
-    this.#pruneAt = this.#counts.size + MAX_CLIENTS;
+    for (let least = this.#max; this.#counts.size > MAX_CLIENTS / 2; least *= 2)
+      for (const [name, count] of this.#counts) if (count < least) this.#counts.delete(name);
   }
 }
