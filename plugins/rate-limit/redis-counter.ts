@@ -27,9 +27,10 @@ export function createRedisCounter(redis: Redis, max: number, local: Counter, lo
   };
   return async (networks: Network[]): Promise<Allowance> => {
     try {
-      const allowance = await countInRedis(redis, max, networks);
+      const counting = networks.map((network) => countInRedis(redis, max, network));
+      const allowances = await Promise.all(counting);
       recover();
-      return allowance;
+      return allowances.reduce(pickStricter);
     } catch (error) {
       fail(error as Error);
       return local.count(networks);
@@ -37,22 +38,28 @@ export function createRedisCounter(redis: Redis, max: number, local: Counter, lo
   };
 }
 
-async function countInRedis(redis: Redis, max: number, networks: Network[]): Promise<Allowance> {
-  const names = networks.map(({ name }) => `${manifest.name}:rate-limit:${name}`);
-  const transaction = redis.multi();
-  for (const name of names) transaction.set(name, 0, 'PX', WINDOW_MS, 'NX').incr(name).pttl(name);
-  const values = ((await transaction.exec()) ?? []).map(([, value]) => value as number);
-  const counts = networks.map((_network, at) => values[3 * at + 1]!);
-  const times = networks.map((_network, at) => values[3 * at + 2]!);
-  if (!counts.every(isCount) || !times.every((time) => isCount(time) && time <= WINDOW_MS)) {
-    // Another program wrote to these keys: delete them, so that the next request counts from 0.
-    redis.del(...names).catch(() => undefined);
-    throw new Error(`Redis has no counter under ${names.join(' and ')}`);
-  }
-  const left = networks.map(({ share }, at) => max * share - counts[at]!);
-  return { remaining: Math.min(...left), resetMs: times[0]! };
+async function countInRedis(
+  redis: Redis,
+  max: number,
+  { name, share }: Network,
+): Promise<Allowance> {
+  const key = `${manifest.name}:rate-limit:${name}`;
+  const answers = await redis.multi().set(key, 0, 'PX', WINDOW_MS, 'NX').incr(key).pttl(key).exec();
+  const [, count, resetMs] = (answers ?? []).map(([, value]) => value);
+  if (isCount(count) && isCount(resetMs) && resetMs <= WINDOW_MS)
+    return { remaining: max * share - count, resetMs };
+  // Another program wrote to this key: delete it, so that the next request counts from 0.
+  redis.del(key).catch(() => undefined);
+  throw new Error(`Redis has no counter under ${key}`);
 }
 
 function isCount(value: unknown): value is number {
   return typeof value === 'number' && value >= 0;
+}
+
+/** The allowance that counts: of two exceeded limits, the one that is exceeded for longer. */
+function pickStricter(one: Allowance, other: Allowance): Allowance {
+  const isLater = one.resetMs > other.resetMs;
+  const isLess = one.remaining < other.remaining;
+  return (one.remaining < 0 && other.remaining < 0 ? isLater : isLess) ? one : other;
 }

@@ -23,6 +23,16 @@ test('A flood of addresses is forgotten, but never a client at its limit', async
   t.equal(ask('below the limit'), 2);
 });
 
+test('With a limit of one, a flood of addresses is forgotten too', async (t) => {
+  const counter = new Counter(1);
+  const ask = (name: string) => counter.count([{ name, share: 1 }]).remaining;
+  for (let count = 0; count < 9; count++) ask('over the limit');
+  for (let count = 0; count < 250_000; count++) ask(`address ${count}`);
+  t.equal(ask('over the limit'), -9);
+  t.equal(ask('address 0'), 0);
+  t.equal(ask('address 249999'), -1);
+});
+
 test('The whole limit is back after a minute', async (t) => {
   const counter = new Counter(2);
   const ask = (now: number) => counter.count([{ name: 'a', share: 1 }], now);
@@ -92,6 +102,27 @@ test('When Redis is back, its count is used, and the log says so once', async (t
   await ask();
   t.match(lines, [{ err: { message: /READONLY/ } }, { level: 30, msg: /in Redis again$/ }]);
   t.equal(lines.length, 2);
+});
+
+/** Counts of a /64 (of 3) and of its /48 (of 30) in Redis, each with its time in milliseconds. */
+const PAIRS: [of64: [number, number], of48: [number, number], expected: object][] = [
+  [[1, 60_000], [31, 5_000], { remaining: -1, resetMs: 5_000 }],
+  [[4, 1_000], [5, 60_000], { remaining: -1, resetMs: 1_000 }],
+  [[4, 60_000], [40, 5_000], { remaining: -1, resetMs: 60_000 }],
+  [[9, 1_000], [31, 5_000], { remaining: -1, resetMs: 5_000 }],
+  [[1, 50_000], [29, 5_000], { remaining: 1, resetMs: 5_000 }],
+  [[1, 50_000], [5, 5_000], { remaining: 2, resetMs: 50_000 }],
+];
+
+test('The time until the limit is back is that of the network that is limited', async (t) => {
+  let answers: [number, number][] = [];
+  const reply = () => `*3\r\n+OK\r\n:${answers.shift()!.join('\r\n:')}\r\n`;
+  const redis = await startRedis(t, reply);
+  const count = createRedisCounter(redis, 3, new Counter(3), captureLog().logger);
+  for (const [of64, of48, expected] of PAIRS) {
+    answers = [of64, of48];
+    t.strictSame(await count(readNetworks('2001:db8::1')), expected, `${of64} and ${of48}`);
+  }
 });
 
 /** Bad answers of Redis to the counting transaction. */

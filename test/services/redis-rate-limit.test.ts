@@ -56,6 +56,24 @@ test("Counts in Redis expire after a minute, and their keys have the app's name"
   t.ok(expiry > 0 && expiry <= 60_000, `${expiry} ms`);
 });
 
+test('Retry-After is the time of the network that is limited', async (t) => {
+  const redis = await startRedis(t);
+  const { url } = await startApp(t, redis, { RATE_LIMIT_MAX: '3' });
+  const client = new Redis(redis.url);
+  t.teardown(() => client.disconnect());
+  const key = `${manifest.name}:rate-limit:2001:db8:0`;
+  for (const [network, count, minutes] of [
+    ['::/48', 30, 0.5],
+    [':0::/64', 3, 1],
+  ] as const) {
+    await client.set(`${key}${network}`, count, 'PX', minutes * 60_000);
+    const answer = await fetch(`${url}/nowhere`, { headers: { 'x-forwarded-for': '2001:db8::1' } });
+    t.equal(answer.status, 429);
+    const seconds = Number(answer.headers.get('retry-after'));
+    t.ok(seconds > minutes * 60 - 20 && seconds <= minutes * 60, `${seconds} s`);
+  }
+});
+
 test('While Redis is down each process counts; when it is back all count together', async (t) => {
   const redis = await startRedis(t);
   const app = await startApp(t, redis, { RATE_LIMIT_MAX: '3' });
