@@ -1,6 +1,6 @@
+import { Readable } from 'node:stream';
 import { errorCodes, type FastifyInstance, type FastifyReply } from 'fastify';
-import { boundHeldAnswers, cutOff, cutOffSlowest, observe } from './held-answers.ts';
-import { cutOffSlowestSenders } from './held-bodies.ts';
+import { cutOff, cutOffSlowestReaders, cutOffSlowestSenders, observe } from './held-memory.ts';
 import type { OpenRequest } from './open-requests.ts';
 
 declare module 'fastify' {
@@ -30,12 +30,17 @@ export function watchDeadlines(app: FastifyInstance): void {
       if (isLate(entry, REQUEST_TIMEOUT_MS)) answerLate(entry, entry.reply!, REQUEST_TIMEOUT_MS);
       else if (performance.now() - entry.progressAt > STALL_MS) cutOff([entry]);
     }
-    cutOffSlowest(entries);
+    cutOffSlowestReaders(entries);
     cutOffSlowestSenders(entries);
   };
   const timer = setInterval(sweep, Math.min(SWEEP_MS, REQUEST_TIMEOUT_MS / 4)).unref();
   app.addHook('onClose', async () => clearInterval(timer));
-  boundHeldAnswers(app);
+  app.addHook('onSend', (request, reply, payload, done) => {
+    // Fastify reads a stream to its end even for HEAD, but a stream of events never ends.
+    if (request.method === 'HEAD' && payload instanceof Readable)
+      reply.raw.once('close', () => payload.destroy());
+    done(null, payload);
+  });
 }
 
 function isLate(entry: OpenRequest, timeoutMs: number): boolean {

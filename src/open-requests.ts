@@ -46,18 +46,25 @@ const ENTRY = Symbol('open request');
 
 type Tracked = IncomingMessage & { [ENTRY]?: OpenRequest | undefined };
 
+export function findOpenRequest(request: Tracked): OpenRequest | undefined {
+  return request[ENTRY];
+}
+
 /**
  * The requests whose answers are not complete. They are in an array, not in a Map: a Map that grows
  * links its old tables, so that V8 keeps their requests until a full garbage collection.
  */
 export class OpenRequests {
+  /** A maximum of the bytes of unread answers at the last count, and the bytes sent since. */
+  heldBefore = 0;
+  sentSince = 0;
   readonly #open: OpenRequest[] = [];
   readonly #events = new EventEmitter();
 
   /** Tracks a request until its answer is sent or its client has gone, then calls `onClose`. */
   begin(reply: FastifyReply, onClose: () => void): void {
     const { raw } = reply.request;
-    const upgraded = this.get(raw);
+    const upgraded = findOpenRequest(raw);
     const entry = upgraded ?? this.#add(raw);
     entry.reply = reply;
     reply.raw.once('close', () => {
@@ -89,10 +96,6 @@ export class OpenRequests {
       // The plugin has closed and removed its listener.
       if (server.listenerCount('upgrade') === 1) socket.destroy();
     });
-  }
-
-  get(request: Tracked): OpenRequest | undefined {
-    return request[ENTRY];
   }
 
   list(): OpenRequest[] {

@@ -4,6 +4,7 @@ import { answerClientError } from '../plugins/errors/client-errors.ts';
 import { MAX_PATH_PART, rewriteUrl } from '../plugins/errors/refuse-request.ts';
 import { readRequestId } from '../plugins/request-id.ts';
 import { createHeaderReader, trustProxies } from './client-address.ts';
+import { PiecewiseResponse } from './piecewise-response.ts';
 import { RequestLog } from './request-log.ts';
 
 /** How long a plugin may take to load, in milliseconds. Long, because busy machines are slow. */
@@ -24,6 +25,7 @@ export function serverOptions(config: Readonly<Config>): FastifyHttpOptions<RawS
     // How long a client may take to send a request and its body. Fastify's default has no limit.
     requestTimeout: 60_000,
     http: {
+      ServerResponse: PiecewiseResponse,
       headersTimeout: 15_000,
       connectionsCheckingInterval: 5_000,
       // plugins/errors/ refuses a request with no host, or with two hosts (joined here).

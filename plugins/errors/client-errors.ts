@@ -5,6 +5,7 @@ import createError from '@fastify/error';
 import type { FastifyError, FastifyInstance } from 'fastify';
 import { readAddress } from '../../src/client-address.ts';
 import type { AnswerHeaders, Caller } from '../../src/every-answer.ts';
+import { findOpenRequest } from '../../src/open-requests.ts';
 import { logUnreadable } from '../../src/request-log.ts';
 import { describeError, JSON_TYPE } from './answer.ts';
 
@@ -57,7 +58,7 @@ export function answerClientError(
 /** The body is incomplete: its reader gets the error. If it has no reader yet, the app answers. */
 function refuseBody(app: FastifyInstance, response: ServerResponse, refusal: FastifyError): void {
   const { req, headersSent } = response;
-  const reply = app.openRequests.get(req)?.reply;
+  const reply = findOpenRequest(req)?.reply;
   if (req.complete || headersSent || !reply) return;
   reply.header('connection', 'close');
   if (req.listenerCount('error') > 0) req.emit('error', refusal);

@@ -2,11 +2,13 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'tap';
-import { cutOffSlowestSenders } from '../../src/held-bodies.ts';
+import { cutOffSlowestReaders, cutOffSlowestSenders, observe } from '../../src/held-memory.ts';
 import type { OpenRequest } from '../../src/open-requests.ts';
 import { buildAppWithRoutes } from '../helper.ts';
 
-const ROUTES = "export default async (app) => app.post('/items', async ({ body }) => body.length);";
+const MIB = 1024 * 1024;
+
+const ITEMS = "export default async (app) => app.post('/items', async ({ body }) => body.length);";
 
 const BODY = JSON.stringify('a'.repeat(1_000_000));
 const HEAD = `POST /items HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n`;
@@ -14,8 +16,51 @@ const HEAD = `POST /items HTTP/1.1\r\nHost: localhost\r\nContent-Type: applicati
 /** Together, their incomplete bodies exceed the limit. */
 const CLIENTS = 150;
 
+/** A request with `waiting` unread bytes, whose client last read `idleMs` ago. */
+function createEntry(waiting: number, idleMs: number) {
+  const socket = {
+    bytesWritten: waiting,
+    writableLength: waiting,
+    destroyed: false,
+    destroy: () => {
+      socket.destroyed = true;
+    },
+  };
+  const progressAt = performance.now() - idleMs;
+  const entry = { request: { socket }, waiting, size: 0, sent: 0, sentBefore: 0, progressAt };
+  return entry as unknown as OpenRequest;
+}
+
+test('Only as many clients as needed are disconnected, those idle for longest first', (t) => {
+  const entries = [createEntry(20 * MIB, 10), createEntry(20 * MIB, 30), createEntry(20 * MIB, 20)];
+  cutOffSlowestReaders(entries);
+  t.strictSame(
+    entries.map(({ request }) => request.socket.destroyed),
+    [false, true, false],
+  );
+  entries.forEach(observe);
+  t.strictSame(
+    entries.map(({ waiting }) => waiting),
+    [20 * MIB, 0, 20 * MIB],
+  );
+  t.end();
+});
+
+test('While few bytes are held, a large answer does not scan all open requests', async (t) => {
+  const route = "export default async (app) => app.get('/large', async () => 'a'.repeat(100_000));";
+  const { app } = await buildAppWithRoutes(t, route, { RATE_LIMIT_MAX: '0' });
+  const { openRequests } = app;
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  const list = t.capture(openRequests, 'list', openRequests.list);
+  for (let count = 0; count < 50; count += 1) {
+    const answer = await fetch(`${url}/large`);
+    t.equal((await answer.text()).length, 100_000);
+  }
+  t.ok(list().length < 50, 'only the deadlines list them, once a second');
+});
+
 test('Too many half-sent bodies disconnect the clients that stopped', async (t) => {
-  const { app, lines } = await buildAppWithRoutes(t, ROUTES);
+  const { app, lines } = await buildAppWithRoutes(t, ITEMS);
   await app.listen({ host: '127.0.0.1', port: 0 });
   const { port } = app.server.address() as AddressInfo;
   const open = (text: string): Socket => {

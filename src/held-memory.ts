@@ -1,0 +1,120 @@
+import type { OpenRequest, OpenRequests } from './open-requests.ts';
+
+/** The most bytes of unread answers in memory, for all clients together. */
+const MAX_UNREAD = 40 * 1024 * 1024;
+
+/** The most bytes of incomplete bodies in memory, for all clients together. */
+const MAX_INCOMPLETE = 96 * 1024 * 1024;
+
+const UNREAD = 'The client does not read its answer: it is cut off';
+const INCOMPLETE = 'The client does not send the rest of its body: it is cut off';
+
+/**
+ * If more than MAX_UNREAD may be held, the bytes are counted: after each large answer, and after
+ * this many bytes of small ones. Counting takes milliseconds if thousands of requests are open.
+ */
+const COUNT_AFTER = MAX_UNREAD / 4;
+
+/** A client's open requests, and the bytes that are held for it in memory. */
+interface Client {
+  open: OpenRequest[];
+  held: number;
+  /** How many of these bytes wait for the client. */
+  waiting: number;
+  /** When the client last read or sent something, by performance.now(). */
+  progressAt: number;
+}
+
+/** Counts the bytes of an answer, and cuts off the slowest readers if too many are held. */
+export function countAnswer(openRequests: OpenRequests, bytes: number, isLarge: boolean): void {
+  openRequests.sentSince += bytes;
+  const { heldBefore, sentSince } = openRequests;
+  if (heldBefore + sentSince <= MAX_UNREAD || (!isLarge && sentSince <= COUNT_AFTER)) return;
+  const entries = openRequests.list();
+  entries.forEach(observe);
+  openRequests.heldBefore = cutOffSlowestReaders(entries);
+  openRequests.sentSince = 0;
+}
+
+/** Records what waits for the client, and when it last read, sent, or had nothing to read. */
+export function observe(entry: OpenRequest): void {
+  const { socket } = entry.request;
+  const now = performance.now();
+  const sent = socket.bytesWritten - socket.writableLength;
+  const queued = entry.reply?.raw.writableLength ?? socket.writableLength;
+  const left = Math.max(queued, entry.size - (sent - entry.sentBefore));
+  entry.waiting = socket.destroyed ? 0 : left;
+  if (sent !== entry.sent || entry.waiting === 0) entry.progressAt = now;
+  if (socket.bytesRead !== entry.received) entry.receivedAt = now;
+  Object.assign(entry, { sent, received: socket.bytesRead });
+}
+
+/** Cuts off the slowest readers above MAX_UNREAD. Returns a maximum of the bytes still held. */
+export function cutOffSlowestReaders(entries: OpenRequest[]): number {
+  const unread = entries.filter(({ waiting }) => waiting > 0);
+  const held = sum(unread.map(countUnread));
+  if (held <= MAX_UNREAD) return held;
+  const connections = Map.groupBy(unread, ({ request }) => request.socket);
+  const readers = Array.from(connections.values(), (open) => ({
+    open,
+    held: sum(open.map(countUnread)),
+    waiting: sum(open.map(({ waiting }) => waiting)),
+    progressAt: Math.max(...open.map(({ progressAt }) => progressAt)),
+  }));
+  cutOffSlowest(readers, MAX_UNREAD, UNREAD);
+  return MAX_UNREAD;
+}
+
+function countUnread({ size, waiting }: OpenRequest): number {
+  return Math.max(size, waiting);
+}
+
+/**
+ * Cuts off the slowest senders above MAX_INCOMPLETE. A body that a route reads as a stream counts
+ * as at most the route's `bodyLimit`.
+ */
+export function cutOffSlowestSenders(entries: OpenRequest[]): void {
+  const senders = entries
+    .filter(({ request }) => !request.complete && !request.socket.destroyed)
+    .map((entry) => {
+      const held = countIncomplete(entry);
+      return { open: [entry], held, waiting: held, progressAt: entry.receivedAt };
+    });
+  cutOffSlowest(senders, MAX_INCOMPLETE, INCOMPLETE);
+}
+
+/** `bytesRead` includes earlier requests of the connection, so the body's length is the limit. */
+function countIncomplete({ request, reply }: OpenRequest): number {
+  const length = Number(request.headers['content-length'] ?? Number.POSITIVE_INFINITY);
+  const limit = reply?.request.routeOptions.bodyLimit ?? 0;
+  return Math.min(request.socket.bytesRead, length, limit);
+}
+
+/**
+ * Cuts off clients until at most `max` bytes are held. Only clients with at least the average
+ * number of waiting bytes are chosen, the longest without progress first.
+ */
+function cutOffSlowest(clients: Client[], max: number, reason: string): void {
+  let held = sum(clients.map((client) => client.held));
+  const average = sum(clients.map(({ waiting }) => waiting)) / clients.length;
+  const slowest = clients.filter(({ waiting }) => waiting >= average);
+  for (const client of slowest.sort((one, other) => one.progressAt - other.progressAt)) {
+    if (held <= max) return;
+    held -= client.held;
+    cutOff(client.open, reason);
+  }
+}
+
+/** Frees the memory now, because a connection closes only after this turn of the event loop. */
+export function cutOff(entries: OpenRequest[], reason = UNREAD): void {
+  for (const entry of entries) {
+    const { socket } = entry.request;
+    if (!socket.destroyed) entry.reply?.log.warn(reason);
+    socket.destroy();
+    Object.assign(entry, { payload: '', waiting: 0 });
+  }
+}
+
+function sum(numbers: number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}
