@@ -59,7 +59,8 @@ export function cutOffSlowestReaders(entries: OpenRequest[]): number {
     open,
     held: sum(open.map(countUnread)),
     waiting: sum(open.map(({ waiting }) => waiting)),
-    progressAt: Math.max(...open.map(({ progressAt }) => progressAt)),
+    // A connection can have more open requests than a function can have arguments.
+    progressAt: open.reduce((latest, entry) => Math.max(latest, entry.progressAt), 0),
   }));
   cutOffSlowest(readers, MAX_UNREAD, UNREAD);
   return MAX_UNREAD;

@@ -46,6 +46,15 @@ test('Only as many clients as needed are disconnected, those idle for longest fi
   t.end();
 });
 
+test('A client may have more unread answers than a function can have arguments', (t) => {
+  const entries = Array.from({ length: 200_000 }, () => createEntry(MIB, 10));
+  const { request } = entries[0]!;
+  for (const entry of entries) Object.assign(entry, { request });
+  cutOffSlowestReaders(entries);
+  t.ok(request.socket.destroyed);
+  t.end();
+});
+
 test('While few bytes are held, a large answer does not scan all open requests', async (t) => {
   const route = "export default async (app) => app.get('/large', async () => 'a'.repeat(100_000));";
   const { app } = await buildAppWithRoutes(t, route, { RATE_LIMIT_MAX: '0' });
