@@ -20,7 +20,8 @@ async function openConsole(): Promise<void> {
   const { isTTY } = process.stdin;
   const output = new Writable({ write: writeOutput });
   const server = repl.start(isTTY ? 'poort> ' : { prompt: '', input: new PassThrough(), output });
-  Object.assign(server.context, { app, db: app.db, jobs: app.jobs, sql });
+  // The REPL's own console writes to `output`, and a line may begin with "Uncaught".
+  Object.assign(server.context, { app, console, db: app.db, jobs: app.jobs, sql });
   await (isTTY ? once(server, 'exit') : runLines(server));
   await app.close();
   process.exit();

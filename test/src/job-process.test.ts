@@ -75,6 +75,26 @@ test('console runs the lines of its stdin, and ends with 1 at an error', async (
   t.match(await open(') + 1\n'), { code: 1, said: /Unexpected token/ });
 });
 
+/** What a line rejects with, and what is said. None of it has a stack. */
+const THROWN = {
+  null: 'null',
+  undefined: 'undefined',
+  '"text"': "'text'",
+  'Object.create(null)': '[Object: null prototype] {}',
+};
+
+test('console ends with 1 at whatever is thrown, but not at a line that looks so', async (t) => {
+  const open = (line: string) =>
+    runProcess(t, { entry: 'console', environment }, `${line}\n"next"\n`);
+  for (const [thrown, said] of Object.entries(THROWN)) {
+    const rejected = await open(`await Promise.reject(${thrown})`);
+    t.match(rejected, { code: 1, said: `Uncaught ${said}` }, thrown);
+    t.notMatch(rejected.said, /next/, thrown);
+  }
+  const printed = await open('console.log("Uncaught"); console.error("Uncaught too")');
+  t.match(printed, { code: 0, said: /^Uncaught$[\s\S]*^'next'$/m });
+});
+
 test('console is a REPL in a terminal, and ends when the REPL ends', async (t) => {
   const node = [process.execPath, '--import', 'data:text/javascript,process.stdin.isTTY=true'];
   const repl = await run(t, { entry: 'console', node }, 'await Promise.resolve(6) * 7\n');
