@@ -5,10 +5,18 @@ import { sql } from 'kysely';
 import type { PgBoss } from 'pg-boss';
 import type { DatabaseDriver } from '../plugins/database/index.ts';
 import type { Job, Jobs, SendOptions } from '../plugins/jobs.ts';
+import {
+  OWNER,
+  openSender,
+  startBoss,
+  stopBoss,
+  transactions,
+  waitForConnection,
+} from './job-boss.ts';
 import { checkOptions, readPayload } from './job-catalog.ts';
 import { prepareQueues } from './job-release.ts';
 import { type JobObserver, runJob, UNOBSERVED } from './job-run.ts';
-import { OWNER, putHeaders, startBoss, stopBoss, waitForConnection } from './job-storage.ts';
+import { putHeaders } from './job-storage.ts';
 import { JobTaker } from './job-taker.ts';
 
 const UnknownJob = createError<[string, string]>(
@@ -21,7 +29,7 @@ export class JobQueue {
   readonly #app: FastifyInstance;
   readonly #jobs: Map<string, Job>;
   #driver: DatabaseDriver | undefined;
-  #boss: Promise<PgBoss> | undefined;
+  #sender: PgBoss | undefined;
   #taker: JobTaker | undefined;
   #observer = UNOBSERVED;
 
@@ -45,14 +53,17 @@ export class JobQueue {
   ): Promise<string | null> {
     const { data } = this.check(name, payload);
     checkOptions(name, after, key);
+    const options = {
+      singletonKey: key,
+      startAfter: after instanceof Date ? after : after / 1_000,
+    };
     return this.#observer.send(name, async (headers) => {
-      const boss = await this.#openBoss();
-      if (!transaction) await waitForConnection(await this.#openDatabase());
-      const { fromKysely } = await import('pg-boss');
-      return boss.send(name, putHeaders(data, headers), {
-        singletonKey: key,
-        startAfter: after instanceof Date ? after : after / 1_000,
-        ...(transaction && { db: fromKysely(transaction) }),
+      const driver = await this.#openDatabase();
+      if (!transaction) await waitForConnection(driver);
+      return transactions.run(transaction, async () => {
+        // Not shared before it is open: another transaction may have to end first.
+        this.#sender ??= await openSender(driver);
+        return this.#sender.send(name, putHeaders(data, headers), options);
       });
     });
   }
@@ -98,30 +109,15 @@ export class JobQueue {
     // A fifth of the time, at most two seconds, remains to give the late jobs back.
     const spareMs = Math.min(2_000, SHUTDOWN_TIMEOUT_MS / 5);
     await this.#taker?.close(SHUTDOWN_TIMEOUT_MS - SHUTDOWN_DELAY_MS - spareMs);
-    await stopBoss(await this.#boss);
   }
 
   /** Creates the queues in the database, at a release or when the embedded database opens. */
   async prepare(driver: DatabaseDriver): Promise<string[]> {
     const { log } = this.#app;
     const boss = await startBoss(driver, (err) => log.error({ err }, err.message), OWNER);
-    const steps = prepareQueues(boss, this.#jobs);
-    if (!('pglite' in driver)) return steps.finally(() => stopBoss(boss));
-    // Keep it: later a transaction may hold the one connection that pg-boss needs to start.
-    [this.#driver, this.#boss] = [driver, Promise.resolve(boss)];
+    const steps = await prepareQueues(boss, this.#jobs).finally(() => stopBoss(boss));
+    if ('pglite' in driver) this.#driver = driver;
     return steps;
-  }
-
-  /** Loads pg-boss when the first job is sent. */
-  async #openBoss(): Promise<PgBoss> {
-    const driver = await this.#openDatabase();
-    const { log } = this.#app;
-    const start = () => startBoss(driver, (err) => log.debug({ err }, err.message));
-    this.#boss ??= start().catch((error) => {
-      this.#boss = undefined;
-      throw error;
-    });
-    return this.#boss;
   }
 
   /** The driver of the embedded database is known after the first query. */

@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Kysely } from 'kysely';
-import type { ConstructorOptions, JobWithMetadata, PgBoss, UpdateOptions } from 'pg-boss';
-import type { DatabaseDriver, Tables } from '../plugins/database/index.ts';
+import type { JobWithMetadata, PgBoss, UpdateOptions } from 'pg-boss';
+import type { Tables } from '../plugins/database/index.ts';
 import type { Job } from '../plugins/jobs.ts';
+import { transactions } from './job-boss.ts';
 import type { Headers, Result } from './job-run.ts';
 
 /** The suffix of a job's queue for its schedule. It has no keys, so it keeps each scheduled run. */
@@ -16,78 +16,6 @@ export const HEARTBEAT_S = 5;
 
 /** High, so that pg-boss never gives up first: the worker counts attempts, except returned jobs. */
 export const RETRY_LIMIT = 100_000;
-
-/** How long a job waits for the embedded database's one connection, in milliseconds. */
-const CONNECTION_TIMEOUT_MS = 5_000;
-
-/** Options that create the tables, for `release` and the embedded database. */
-export const OWNER: ConstructorOptions = { migrate: true, bamIntervalSeconds: 10 };
-
-/** Options that look for jobs of killed workers every 20 s, and for schedules every 10 s. */
-export const TAKER: ConstructorOptions = {
-  supervise: true,
-  superviseIntervalSeconds: 20,
-  monitorIntervalSeconds: 20,
-  maintenanceIntervalSeconds: 60 * 60,
-  schedule: true,
-  cronMonitorIntervalSeconds: 10,
-  cronWorkerIntervalSeconds: 2,
-};
-
-/**
- * Starts pg-boss on the app's own connections, with its tables in the schema `pgboss`. Without
- * options it only sends jobs: it changes no table and sends no queries of its own.
- */
-export async function startBoss(
-  driver: DatabaseDriver,
-  onError: (error: Error) => void,
-  options: ConstructorOptions = {},
-): Promise<PgBoss> {
-  const { fromPglite, PgBoss } = await import('pg-boss');
-  const isEmbedded = 'pglite' in driver;
-  const boss = new PgBoss({
-    backend: isEmbedded ? 'pglite' : 'postgres',
-    db: isEmbedded
-      ? fromPglite(driver.pglite)
-      : { executeSql: (text, values) => driver.pool.query(text, values) },
-    migrate: false,
-    supervise: false,
-    schedule: false,
-    reindex: false,
-    registerInstance: false,
-    monitorVacuum: false,
-    openTelemetry: { enabled: false },
-    ...options,
-  });
-  // For errors of its workers, pg-boss emits a copy that is not an Error.
-  boss.on('error', (error) =>
-    onError(error instanceof Error ? error : Object.assign(new Error(), error)),
-  );
-  return boss.start().catch(async (error) => {
-    await stopBoss(boss);
-    throw error;
-  });
-}
-
-/** Leaves the app's connections open. */
-export async function stopBoss(boss: PgBoss | undefined): Promise<void> {
-  await boss?.stop({ graceful: false, close: false });
-}
-
-/**
- * Rejects after a timeout if a transaction holds the embedded database's one connection. A send
- * inside of that transaction, but without it, would wait forever.
- */
-export async function waitForConnection(driver: DatabaseDriver): Promise<void> {
-  if (!('pglite' in driver)) return;
-  const late = sleep(CONNECTION_TIMEOUT_MS, undefined, { ref: false }).then(() => {
-    throw new Error(
-      'A transaction holds the one connection of the embedded database. ' +
-        'Inside it, send the job with { transaction }.',
-    );
-  });
-  await Promise.race([driver.pglite.query('select 1'), late]);
-}
 
 /** The queues that jobs are taken from. */
 export function listQueues(jobs: Map<string, Job>): string[] {
@@ -124,20 +52,18 @@ export async function settle(
 ): Promise<object> {
   const attempt = { id, retryCount };
   if (outcome === 'done') return boss.complete(name, attempt);
-  const { fromKysely } = await import('pg-boss');
   const output = { error: err?.name };
-  // No other worker may take the job between two of these steps.
-  return db.transaction().execute(async (transaction) => {
-    const inside = { db: fromKysely(transaction) };
-    const update = (changes: UpdateOptions) =>
-      boss.update(name, undefined, { ...inside, id, ...changes });
-    const retry = await boss.fail(name, attempt, output, inside);
+  const update = (changes: UpdateOptions) => boss.update(name, undefined, { id, ...changes });
+  const step = async () => {
+    const retry = await boss.fail(name, attempt, output);
     if (outcome === 'retry') return retry;
     if (outcome === 'returned') return update({ startAfter: 0, retryLimit: retryLimit + 1 });
     const limits = { retryLimit: retryCount, deleteAfterSeconds: FAILED_RETENTION_S };
     const { updated } = await update(limits);
     // The job now waits for its retry, so it is found by id only. Another worker may have it.
-    if (updated > 0) await boss.fail(name, id, output, inside);
+    if (updated > 0) await boss.fail(name, id, output);
     return retry;
-  });
+  };
+  // No other worker may take the job between two of these steps.
+  return db.transaction().execute((transaction) => transactions.run(transaction, step));
 }

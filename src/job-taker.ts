@@ -4,17 +4,10 @@ import type { FastifyInstance } from 'fastify';
 import type { JobWithMetadata, PgBoss } from 'pg-boss';
 import type { DatabaseDriver } from '../plugins/database/index.ts';
 import type { Job } from '../plugins/jobs.ts';
+import { startBoss, stopBoss, TAKER } from './job-boss.ts';
 import { OutageLog } from './job-outage.ts';
 import { type JobObserver, RETURNED, type Result, type Run, runJob } from './job-run.ts';
-import {
-  HEARTBEAT_S,
-  listQueues,
-  readQueued,
-  settle,
-  startBoss,
-  stopBoss,
-  TAKER,
-} from './job-storage.ts';
+import { HEARTBEAT_S, listQueues, readQueued, settle } from './job-storage.ts';
 import { OperatorError } from './operator-error.ts';
 
 /** Milliseconds between polls of queues that are empty or fail. */

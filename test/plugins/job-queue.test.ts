@@ -2,7 +2,7 @@ import { pathToFileURL } from 'node:url';
 import { sql } from 'kysely';
 import type { Pool } from 'pg';
 import { type Test, test } from 'tap';
-import { startBoss, stopBoss } from '../../src/job-storage.ts';
+import { startBoss, stopBoss } from '../../src/job-boss.ts';
 import { openPostgresPort } from '../fixture/postgres-port.ts';
 import { buildTestApp, captureLog, createFolder, DOWN, poll, writeFiles } from '../helper.ts';
 

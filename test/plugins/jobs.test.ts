@@ -1,4 +1,6 @@
+import { execFile } from 'node:child_process';
 import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
 import { sql } from 'kysely';
 import { type Test, test } from 'tap';
 import { defineJob } from '../../plugins/jobs.ts';
@@ -12,6 +14,8 @@ import {
   poll,
   writeFiles,
 } from '../helper.ts';
+
+const execute = promisify(execFile);
 
 const FIXTURE = new URL('../fixture/jobs/', import.meta.url);
 
@@ -151,6 +155,27 @@ test('Without a folder of jobs, there are no jobs', async (t) => {
   await t.rejects(app.jobs.run('work', { how: 'end' }), { message: /These are there: \./ });
 });
 
+test('An embedded database that cannot be prepared leaves nothing running', async (t) => {
+  const folder = await createFolder(t);
+  await writeFiles(folder, {
+    'jobs/never.js': `export default {
+      schema: {}, run() {}, retries: 0, retryDelayMs: 0, timeoutMs: 1, schedule: '99 * * * *',
+    };`,
+    'main.js': `import { buildApp } from ${JSON.stringify(new URL('../../src/app.ts', import.meta.url))};
+      const DATABASE_URL = 'pglite:${await createEmbeddedDatabase()}';
+      const jobs = [new URL('./jobs/', import.meta.url)];
+      const app = await buildApp({ environment: { DATABASE_URL, LOG_LEVEL: 'silent' }, jobs });
+      const send = () => app.jobs.send('never', {}).catch(({ message }) => console.log(message));
+      await send();
+      await send();
+      await app.close();`,
+    'package.json': '{ "type": "module" }',
+  });
+  // A timer of pg-boss would keep the process alive.
+  const { stdout } = await execute(process.execPath, [`${folder}/main.js`], { timeout: 120_000 });
+  t.match(stdout, /^(The job never cannot have the schedule "99 .*\n){2}$/);
+});
+
 test('With JOBS_IN_WEB, web takes jobs from the embedded database', async (t) => {
   const { app, lines } = await buildAppWithJobs(t, {
     DATABASE_URL: `pglite:${await createEmbeddedDatabase()}`,
@@ -160,8 +185,13 @@ test('With JOBS_IN_WEB, web takes jobs from the embedded database', async (t) =>
   const outcomes = (id: string | null) =>
     lines.filter((line) => line.id === id && line.outcome).map(({ outcome }) => outcome);
 
-  await t.test('The first send opens the database', async (t) => {
-    t.type(await app.jobs.send('tick' as never, {} as never, { after: 600_000 }), 'string');
+  await t.test('The first send opens the database, also inside a transaction', async (t) => {
+    const send = (options = {}) =>
+      app.jobs.send('tick' as never, {} as never, { after: 600_000, ...options });
+    const outside = send();
+    const inside = app.db.transaction().execute((transaction) => send({ transaction }));
+    t.type(await outside, 'string');
+    t.type(await inside, 'string');
   });
 
   await t.test('A job is queued only if its transaction commits', async (t) => {

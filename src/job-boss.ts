@@ -1,0 +1,96 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Transaction } from 'kysely';
+import type { ConstructorOptions, PgBoss } from 'pg-boss';
+import type { DatabaseDriver, Tables } from '../plugins/database/index.ts';
+
+/** How long a job waits for the embedded database's one connection, in milliseconds. */
+const CONNECTION_TIMEOUT_MS = 5_000;
+
+/** Options that create the tables, for `release` and the embedded database. */
+export const OWNER: ConstructorOptions = { migrate: true, bamIntervalSeconds: 10 };
+
+/** Options that look for jobs of killed workers every 20 s, and for schedules every 10 s. */
+export const TAKER: ConstructorOptions = {
+  supervise: true,
+  superviseIntervalSeconds: 20,
+  monitorIntervalSeconds: 20,
+  maintenanceIntervalSeconds: 60 * 60,
+  schedule: true,
+  cronMonitorIntervalSeconds: 10,
+  cronWorkerIntervalSeconds: 2,
+};
+
+/**
+ * The transaction that gets all queries of pg-boss, if there is one. pg-boss sends only some of
+ * them to its own option `db`. The others would wait for a connection, and the transaction may hold
+ * the last one.
+ */
+export const transactions = new AsyncLocalStorage<Transaction<Tables> | undefined>();
+
+/**
+ * Starts pg-boss on the app's own connections, with its tables in the schema `pgboss`. Without
+ * options it changes no table.
+ */
+export async function startBoss(
+  driver: DatabaseDriver,
+  onError: (error: Error) => void,
+  options: ConstructorOptions = {},
+): Promise<PgBoss> {
+  const { fromKysely, fromPglite, PgBoss } = await import('pg-boss');
+  const isEmbedded = 'pglite' in driver;
+  const own = isEmbedded
+    ? fromPglite(driver.pglite)
+    : { executeSql: (text: string, values?: unknown[]) => driver.pool.query(text, values) };
+  const executeSql = (text: string, values?: unknown[]) => {
+    const transaction = transactions.getStore();
+    return (transaction ? fromKysely(transaction) : own).executeSql(text, values);
+  };
+  const boss = new PgBoss({
+    backend: isEmbedded ? 'pglite' : 'postgres',
+    db: { executeSql },
+    migrate: false,
+    supervise: false,
+    schedule: false,
+    reindex: false,
+    registerInstance: false,
+    monitorVacuum: false,
+    openTelemetry: { enabled: false },
+    ...options,
+  });
+  // For errors of its workers, pg-boss emits a copy that is not an Error.
+  boss.on('error', (error) =>
+    onError(error instanceof Error ? error : Object.assign(new Error(), error)),
+  );
+  return boss.start().catch(async (error) => {
+    await stopBoss(boss);
+    throw error;
+  });
+}
+
+/** Opens a pg-boss that only sends jobs. It is stopped, so it sends no queries of its own. */
+export async function openSender(driver: DatabaseDriver): Promise<PgBoss> {
+  const boss = await startBoss(driver, () => undefined);
+  await stopBoss(boss);
+  return boss;
+}
+
+/** Leaves the app's connections open. */
+export async function stopBoss(boss: PgBoss | undefined): Promise<void> {
+  await boss?.stop({ graceful: false, close: false });
+}
+
+/**
+ * Rejects after a timeout if a transaction holds the embedded database's one connection. A send
+ * inside of that transaction, but without it, would wait forever.
+ */
+export async function waitForConnection(driver: DatabaseDriver): Promise<void> {
+  if (!('pglite' in driver)) return;
+  const late = sleep(CONNECTION_TIMEOUT_MS, undefined, { ref: false }).then(() => {
+    throw new Error(
+      'A transaction holds the one connection of the embedded database. ' +
+        'Inside it, send the job with { transaction }.',
+    );
+  });
+  await Promise.race([driver.pglite.query('select 1'), late]);
+}
