@@ -1,7 +1,8 @@
 import { once } from 'node:events';
-import { rmSync } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFile, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
+import type { DatabaseSync } from 'node:sqlite';
 import { Worker } from 'node:worker_threads';
 import type { FastifyBaseLogger } from 'fastify';
 import { OperatorError } from '../../src/operator-error.ts';
@@ -24,9 +25,9 @@ export async function prepareFolder(
 ): Promise<void> {
   try {
     await lockFolder(folder);
-    const files = await readdir(folder).catch(ignoreMissing);
-    if (files?.includes('PG_VERSION')) return;
-    if (files?.length) throw new OperatorError(`${folder} is not a complete database. ${RESET}`);
+    const files = existsSync(folder) ? await readdir(folder) : [];
+    if (files.includes('PG_VERSION')) return;
+    if (files.length > 0) throw new OperatorError(`${folder} is not a complete database. ${RESET}`);
     log.info(`Creating the embedded database in ${folder}: this takes some seconds, only once`);
     await create(module, folder);
   } catch (error) {
@@ -36,55 +37,43 @@ export async function prepareFolder(
   }
 }
 
-/** Locks the folder. PGlite does not, and two processes in one folder destroy the database. */
+/** SQLite's code of a file that another process has locked. */
+const SQLITE_BUSY = 5;
+
+/** The locks of this process. Without a reference, a lock would end. */
+const locks = new Map<string, DatabaseSync>();
+
+/**
+ * Locks the folder until this process ends, even if it is killed. PGlite does not, and two processes
+ * in one folder destroy the database. The lock is that of SQLite on an empty file.
+ */
 export async function lockFolder(folder: string): Promise<void> {
   const file = `${folder}.lock`;
-  const next = `${file}.next`;
   await mkdir(path.dirname(file), { recursive: true });
+  // If this cannot be written, the error has the reason. That of SQLite has none.
+  await appendFile(file, '');
+  // Imported only here, because Node 22 prints a warning.
+  const { DatabaseSync } = await import('node:sqlite');
   // This process may have the lock already, because it retries a database that failed to open.
-  if ((await readOwner(file)) === process.pid) return;
-  // Only the process that creates this file may take the lock. The file then becomes the lock.
-  const created = await open(next, 'wx').catch((error) => {
-    const reason = `Another process is about to open the embedded database in ${folder}`;
-    const remedy = `try again. If there is no such process, remove ${next}.`;
-    throw error.code === 'EEXIST' ? new OperatorError(`${reason}: ${remedy}`) : error;
-  });
+  if (locks.has(folder)) return;
+  const lock = new DatabaseSync(`${file}.db`);
   try {
-    const owner = await readOwner(file);
-    if (owner > 0 && isAlive(owner)) throw new OperatorError(describeOwner(owner, folder));
-    await created.writeFile(String(process.pid));
-    await rename(next, file);
+    // Without the first, SQLite adds a file. Of several `begin exclusive`, all could fail.
+    lock.exec('pragma journal_mode = memory; begin immediate');
   } catch (error) {
-    await rm(next);
-    throw error;
-  } finally {
-    await created.close();
+    lock.close();
+    const isBusy = Reflect.get(error as Error, 'errcode') === SQLITE_BUSY;
+    throw isBusy ? new OperatorError(describeOwner(readFileSync(file, 'utf8'), folder)) : error;
   }
-  process.once('exit', () => rmSync(file, { force: true }));
+  locks.set(folder, lock);
+  writeFileSync(file, String(process.pid));
 }
 
-function describeOwner(owner: number, folder: string): string {
+function describeOwner(owner: string, folder: string): string {
   return (
     `Process ${owner} has the embedded database in ${folder} open. Only one process can use it. ` +
-    `Stop that process first (npm run dev?). If it is another program now, remove ${folder}.lock.`
+    'Stop that process first (npm run dev?).'
   );
-}
-
-/** @returns the id of the process that has the lock; 0 if there is none */
-async function readOwner(file: string): Promise<number> {
-  return Number((await readFile(file, 'utf8').catch(ignoreMissing)) ?? 0);
-}
-
-function ignoreMissing(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'ENOENT') throw error;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }
 
 /**

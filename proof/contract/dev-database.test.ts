@@ -20,7 +20,7 @@ test('npm run dev prefers the DATABASE_URL of .env to that of .env.example', asy
       () => false,
     );
   await poll(async () => (await isReady()) && countStarts() >= 1);
-  t.strictSame(await readdir(path.join(folder, '.data')), ['mine', 'mine.lock']);
+  t.strictSame(await readdir(path.join(folder, '.data')), ['mine', 'mine.lock', 'mine.lock.db']);
   await writeFiles(folder, { 'routes/hello/index.ts': 'export default async () => {};' });
   await poll(async () => (await isReady()) && countStarts() >= 2);
   t.notMatch(readOutput(), 'Creating the embedded database');

@@ -1,9 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'tap';
 import { createFolder, ROOT } from '../helper.ts';
+import { holdLock } from '../plugins/database/hold-lock.ts';
 
 function reset(DATABASE_URL: string) {
   const script = path.join(ROOT, 'scripts/db-reset.ts');
@@ -18,7 +19,7 @@ test('npm run db:reset moves the embedded database aside', async (t) => {
   const folder = path.join(parent, 'data');
   await mkdir(folder);
   t.match(reset(`pglite:${folder}`), { status: 0, stdout: /data is now .*data-\d{8}T\d{6}/ });
-  t.match(readdirSync(parent), [/^data-\d{8}T\d{6}$/]);
+  t.match(readdirSync(parent).sort(), [/^data-\d{8}T\d{6}$/, 'data.lock', 'data.lock.db']);
   t.match(reset(`pglite:${folder}`), { status: 1, stderr: /nothing is done/ });
 });
 
@@ -26,7 +27,7 @@ test('npm run db:reset beside a running process refuses and says to stop it', as
   const parent = await createFolder(t);
   const folder = path.join(parent, 'data');
   await mkdir(folder);
-  await writeFile(`${folder}.lock`, String(process.pid));
+  await holdLock(t, folder);
   t.match(reset(`pglite:${folder}`), { status: 1, stderr: /Stop that process first/ });
   t.ok(readdirSync(parent).includes('data'));
 });

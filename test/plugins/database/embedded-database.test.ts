@@ -8,6 +8,7 @@ import { type Test, test } from 'tap';
 import { createEmbeddedDatabase } from '../../../plugins/database/embedded-database.ts';
 import { createEmbeddedDatabase as createEmptyDatabase } from '../../fixture/embedded-database.ts';
 import { captureLog, createFolder, writeFiles } from '../../helper.ts';
+import { holdLock } from './hold-lock.ts';
 
 function openDatabase(t: Test, folder: string) {
   const { logger, lines } = captureLog();
@@ -40,10 +41,10 @@ test('The first query creates and migrates the database, and logs it', async (t)
 
 test('A database open in another process is refused with the way to fix it', async (t) => {
   const folder = path.join(await createFolder(t), 'data');
-  await writeFile(`${folder}.lock`, String(process.ppid));
+  const owner = await holdLock(t, folder);
   const { db } = openDatabase(t, folder);
   const message = new RegExp(
-    `^Process ${process.ppid} has the embedded database in ${folder} open\\. .* Stop that process`,
+    `^Process ${owner} has the embedded database in ${folder} open\\. .* Stop that process`,
   );
   await t.rejects(ask(db), { message });
   t.notOk(existsSync(folder));
@@ -72,13 +73,11 @@ test('A database that cannot be migrated is closed again', async (t) => {
   const db = new Kysely<unknown>({ dialect });
   t.teardown(() => db.destroy());
   t.notOk(isSqlError(new Error()), 'nothing is open yet');
-  const listeners = process.listenerCount('exit');
   for (let time = 0; time < 2; time++) {
     const error = await ask(db).catch((error) => error);
     t.match(error, { message: 'not prepared' });
     t.notOk(isSqlError(error));
   }
-  t.equal(process.listenerCount('exit'), listeners + 1, 'the folder is locked once');
 });
 
 test('A database that cannot be created leaves no folder', async (t) => {
@@ -112,7 +111,12 @@ test('A path that is not a folder is refused, and nothing is written', async (t)
     t.match(error, { name: 'OperatorError', message: reason }, name);
     t.match(error.message, /cannot be opened: .* name another folder in DATABASE_URL\.$/);
   }
-  t.strictSame((await readdir(parent)).sort(), ['file', 'file.lock', 'locked.lock']);
+  t.strictSame((await readdir(parent)).sort(), [
+    'file',
+    'file.lock',
+    'file.lock.db',
+    'locked.lock',
+  ]);
 });
 
 test('A database in memory has no folder and no lock', async (t) => {

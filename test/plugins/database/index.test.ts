@@ -1,6 +1,5 @@
 import { once } from 'node:events';
 import { globSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import path from 'node:path';
 import type { FastifyInstance } from 'fastify';
@@ -20,6 +19,7 @@ import {
   ROOT,
   startProcess,
 } from '../../helper.ts';
+import { holdLock } from './hold-lock.ts';
 
 const routes = [
   new URL('../../../routes/', import.meta.url),
@@ -156,7 +156,7 @@ test('A database server that never answers makes requests answer 503', async (t)
 
 test('An embedded database that cannot be opened makes requests answer 500', async (t) => {
   const folder = path.join(await createFolder(t), 'data');
-  await writeFile(`${folder}.lock`, String(process.ppid));
+  await holdLock(t, folder);
   const { logger, lines } = captureLog();
   const app = await buildTestApp(t, { DATABASE_URL: `pglite:${folder}` }, { logger, routes });
   t.equal((await app.inject('/fixture/database')).statusCode, 500);
