@@ -12,9 +12,9 @@ export async function createExporters(config: TelemetrySettings) {
   const { OTLPTraceExporter, OTLPMetricExporter } = await loadExporters(config);
   const options = await readOptions(config);
   const endpoint = config.OTEL_EXPORTER_OTLP_ENDPOINT?.replace(/\/?$/, '/v1');
-  const preference = config.OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE.toUpperCase();
+  const preference = config.OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE;
   const temporalityPreference =
-    AggregationTemporalityPreference[preference as keyof typeof AggregationTemporalityPreference];
+    AggregationTemporalityPreference[preference.toUpperCase() as Uppercase<typeof preference>];
   const traces = new OTLPTraceExporter({ ...options, url: `${endpoint}/traces` });
   const forMetrics = { ...options, url: `${endpoint}/metrics`, temporalityPreference };
   const metrics = new OTLPMetricExporter(forMetrics);

@@ -27,7 +27,7 @@ export class CollectorHealth {
   readonly #log: FastifyBaseLogger;
   #isDown = false;
   #warnedAt = Number.NEGATIVE_INFINITY;
-  #pausedUntil = Number.NEGATIVE_INFINITY;
+  #pausedUntil = 0;
   /** Exporters report a partial refusal or a non-OTLP answer only to `diag`, and as a success. */
   #complaint: Error | undefined;
 
