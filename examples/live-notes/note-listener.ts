@@ -24,14 +24,12 @@ const TIMEOUT_MS = 5_000;
  */
 export async function listenForNotes(app: FastifyInstance, onNews: () => void): Promise<void> {
   const { DATABASE_DIRECT_URL, DATABASE_URL, DATABASE_TLS } = app.config;
-  const pool = createPool({
-    url: DATABASE_DIRECT_URL ?? DATABASE_URL,
-    tls: DATABASE_TLS,
-    max: 1,
-    connectTimeoutMs: TIMEOUT_MS,
-    statementTimeoutMs: TIMEOUT_MS,
-    onIdleError: () => undefined,
-  });
+  const pool = createPool(
+    DATABASE_DIRECT_URL ?? DATABASE_URL,
+    DATABASE_TLS,
+    { max: 1, connectionTimeoutMillis: TIMEOUT_MS, query_timeout: TIMEOUT_MS },
+    () => undefined,
+  );
   let isAway = false;
   const onBegin = () => {
     if (isAway) app.log.info('The notifications of the notes are back');

@@ -2,8 +2,8 @@ import type { PGlite } from '@electric-sql/pglite';
 import type { FastifyInstance } from 'fastify';
 import { type Dialect, PostgresDialect } from 'kysely';
 import type { Pool } from 'pg';
+import type { SqlError } from './database-errors.ts';
 import { createEmbeddedDatabase } from './embedded-database.ts';
-import type { SqlError } from './translate-error.ts';
 
 export interface Driver {
   dialect: Dialect;
@@ -26,11 +26,11 @@ export async function pickDriver(
   if (url.startsWith('pglite:')) return createEmbeddedDatabase(url, log, prepare);
   const { createPool, isSqlError } = await import('./postgres.ts');
   // Connecting (20 %), a statement (60 %) and its cancelling (10 %) fit into REQUEST_TIMEOUT_MS.
-  const connectTimeoutMs = Math.min(5_000, config.REQUEST_TIMEOUT_MS * 0.2);
+  const connectionTimeoutMillis = Math.min(5_000, config.REQUEST_TIMEOUT_MS * 0.2);
   const timeoutMs = config.REQUEST_TIMEOUT_MS * 0.6;
   const onIdleError = (err: Error) => log.warn({ err }, 'A connection to the database broke');
-  const open = (url: string, max: number, statementTimeoutMs: number) =>
-    createPool({ url, tls, max, connectTimeoutMs, statementTimeoutMs, onIdleError });
+  const open = (url: string, max: number, query_timeout: number) =>
+    createPool(url, tls, { max, connectionTimeoutMillis, query_timeout }, onIdleError);
   const pool = open(url, config.DATABASE_POOL_MAX, timeoutMs);
   return {
     dialect: new PostgresDialect({ pool }),

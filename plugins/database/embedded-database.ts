@@ -2,11 +2,11 @@ import type { messages, PGlite } from '@electric-sql/pglite';
 import type { FastifyBaseLogger } from 'fastify';
 import { Kysely, PGliteDialect } from 'kysely';
 import { OperatorError } from '../../src/operator-error.ts';
+import type { SqlError } from './database-errors.ts';
 import type { Driver } from './driver.ts';
 import { cannotOpen, prepareFolder, RESET } from './embedded-folder.ts';
 import { migrateEmbedded } from './embedded-migrations.ts';
 import { MIGRATIONS } from './migration-files.ts';
-import type { SqlError } from './translate-error.ts';
 
 type Prepare = (pglite: PGlite) => Promise<string[]>;
 
@@ -32,24 +32,20 @@ export function createEmbeddedDatabase(
       throw cannotOpen(folder, cause, `Another PostgreSQL may have created it. ${RESET}`);
     });
     DatabaseError = messages.DatabaseError;
-    const applied = await migrate(pglite, log, prepare);
-    log.info({ applied }, `The embedded database is open in ${folder}`);
-    return pglite;
+    try {
+      const db = new Kysely<unknown>({ dialect: new PGliteDialect({ pglite }) });
+      const applied = [...(await migrateEmbedded(db, MIGRATIONS, log)), ...(await prepare(pglite))];
+      log.info({ applied }, `The embedded database is open in ${folder}`);
+      return pglite;
+    } catch (error) {
+      // Close it, so that the next query opens it again.
+      await pglite.close();
+      throw error;
+    }
   };
   const isSqlError = (error: Error): error is SqlError =>
     DatabaseError !== undefined && error instanceof DatabaseError;
   return { dialect: new PGliteDialect({ pglite: open }), isSqlError };
-}
-
-/** Applies the migrations. After a failure it closes the database, so the next query reopens it. */
-async function migrate(pglite: PGlite, log: FastifyBaseLogger, prepare: Prepare) {
-  try {
-    const db = new Kysely<unknown>({ dialect: new PGliteDialect({ pglite }) });
-    return [...(await migrateEmbedded(db, MIGRATIONS, log)), ...(await prepare(pglite))];
-  } catch (error) {
-    await pglite.close();
-    throw error;
-  }
 }
 
 function resolvePGlite(): string {

@@ -6,11 +6,10 @@ import { Kysely } from 'kysely';
 import type { Pool } from 'pg';
 import { type Static, Type } from 'typebox';
 import { createCheck } from './check.ts';
+import { DatabaseUnavailable, translateError } from './database-errors.ts';
 import { pickDriver } from './driver.ts';
+import { releaseDatabase } from './migrate.ts';
 import { MIGRATIONS } from './migration-files.ts';
-import { releaseDatabase } from './release.ts';
-import { translateError } from './translate-error.ts';
-import { DatabaseUnavailable } from './unavailable.ts';
 import { POSTGRES_PATTERN } from './url.ts';
 
 /** In milliseconds. Opening the embedded database blocks the process, so the app listens first. */

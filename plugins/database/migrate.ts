@@ -1,14 +1,33 @@
 import type { FastifyBaseLogger } from 'fastify';
-import { type Kysely, sql } from 'kysely';
+import { Kysely, PostgresDialect, sql } from 'kysely';
+import type { Pool } from 'pg';
+import { OperatorError } from '../../src/operator-error.ts';
+import type { SqlError } from './database-errors.ts';
 import { type AppMigration, listMigrations, loadMigration } from './migration-files.ts';
 import { LOCK_TIMEOUT_MS, runLocked } from './release-lock.ts';
-import type { SqlError } from './translate-error.ts';
 
 /** A database with any tables. */
 // biome-ignore lint/suspicious/noExplicitAny: a Kysely of other tables is not a Kysely<unknown>.
 export type Database = Kysely<any>;
 
 type Migrations = Map<string, AppMigration>;
+
+/** Applies the migrations, then runs `prepare` for libraries. Resolves with what was done. */
+export async function releaseDatabase(
+  pool: Pool,
+  migrations: string,
+  log: FastifyBaseLogger,
+  prepare: (pool: Pool) => Promise<string[]>,
+): Promise<string[]> {
+  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
+  const run = async () => [
+    ...(await applyMigrations(db, migrations, log)),
+    ...(await runLocked(db, log, () => prepare(pool))),
+  ];
+  return run()
+    .catch(rejectPooler)
+    .finally(() => db.destroy());
+}
 
 /**
  * Applies the migrations that the database lacks, in the order of their names. Those in
@@ -104,4 +123,13 @@ function describeFailure(name: string, cause: unknown, isUndone: boolean): Error
       ? `waited ${LOCK_TIMEOUT_MS} ms for a lock of another session; ${end}. Run it again`
       : `failed: ${message}; ${end}`;
   return new Error(`Migration ${name} ${reason}`, { cause });
+}
+
+/** The SQLSTATE of a pooler's refusal, such as PgBouncer's of a transaction in statement mode. */
+const PROTOCOL_VIOLATION = '08P01';
+
+function rejectPooler(cause: SqlError): never {
+  if (cause.code !== PROTOCOL_VIOLATION) throw cause;
+  const remedy = 'If DATABASE_URL is a pooler, set DATABASE_DIRECT_URL to the server itself';
+  throw new OperatorError(`${cause.message}. ${remedy}`, { cause });
 }

@@ -4,42 +4,33 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import manifest from '../../package.json' with { type: 'json' };
 import { OperatorError } from '../../src/operator-error.ts';
-import type { SqlError } from './translate-error.ts';
-import { DatabaseUnavailable } from './unavailable.ts';
+import { DatabaseUnavailable, type SqlError } from './database-errors.ts';
 import { applyTls, type Tls } from './url.ts';
-
-export interface PostgresOptions {
-  url: string;
-  /** Overrides the TLS settings of the URL. */
-  tls?: Tls | undefined;
-  /** The most connections. */
-  max: number;
-  connectTimeoutMs: number;
-  /** 0 means no limit. */
-  statementTimeoutMs: number;
-  /** Called when an idle connection breaks. */
-  onIdleError(error: Error): void;
-}
 
 /**
  * Creates a pool that survives a restart of the server: it drops broken connections, and the next
  * query connects again. Sessions have no state, so a transaction pooler may be in between.
+ *
+ * @param tls overrides the TLS settings of the URL
+ * @param onIdleError called when an idle connection breaks
  */
-export function createPool(options: PostgresOptions): pg.Pool {
-  const connectionString = applyTls(options.url, options.tls);
+export function createPool(
+  url: string,
+  tls: Tls | undefined,
+  options: pg.PoolConfig,
+  onIdleError: (error: Error) => void,
+): pg.Pool {
+  const connectionString = applyTls(url, tls);
   checkUrl(connectionString);
   const pool = new ShortQueuePool({
     connectionString,
     Client: ImpatientClient,
-    max: options.max,
     application_name: manifest.name,
     keepAlive: true,
-    connectionTimeoutMillis: options.connectTimeoutMs,
-    query_timeout: options.statementTimeoutMs,
+    ...options,
   });
   // Without a listener, the error of an idle connection ends the process.
-  pool.on('error', options.onIdleError);
-  return pool;
+  return pool.on('error', onIdleError);
 }
 
 /** Without this check, a mistake in the URL, such as a missing file, would fail each query. */

@@ -6,8 +6,8 @@ import type { FastifyInstance } from 'fastify';
 import { sql } from 'kysely';
 import pg from 'pg';
 import { test } from 'tap';
+import { translateError } from '../../../plugins/database/database-errors.ts';
 import { isSqlError } from '../../../plugins/database/postgres.ts';
-import { translateError } from '../../../plugins/database/translate-error.ts';
 import { openPostgresPort } from '../../fixture/postgres-port.ts';
 import {
   buildTestApp,

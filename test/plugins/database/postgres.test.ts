@@ -2,9 +2,10 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import { CompiledQuery, Kysely, PostgresDialect } from 'kysely';
+import type pg from 'pg';
 import { type Test, test } from 'tap';
-import { createPool, type PostgresOptions } from '../../../plugins/database/postgres.ts';
-import { DatabaseUnavailable } from '../../../plugins/database/unavailable.ts';
+import { DatabaseUnavailable } from '../../../plugins/database/database-errors.ts';
+import { createPool } from '../../../plugins/database/postgres.ts';
 import { createFolder, poll } from '../../helper.ts';
 
 /** Codes of a client's first message, in its second four bytes (PostgreSQL, 55.2.1 and 55.2.10). */
@@ -17,7 +18,7 @@ const CANCEL_REQUEST = 80877102;
 /** AuthenticationOk, BackendKeyData with process 1 and key 2, ReadyForQuery. */
 const WELCOME = '5200000008000000004b0000000c00000001000000025a0000000549';
 
-const IMPATIENT = { connectTimeoutMs: 1_000 };
+const IMPATIENT = { connectionTimeoutMillis: 1_000 };
 
 /** Starts a server that answers a client's first message with one byte. */
 async function openPort(
@@ -45,16 +46,15 @@ async function openPort(
 }
 
 /** The time-out is long enough for a busy machine, except for a server that never answers. */
-function connect(t: Test, url: string, options: Partial<PostgresOptions> = {}): Kysely<unknown> {
-  const limits = {
-    max: 1,
-    connectTimeoutMs: 600_000,
-    statementTimeoutMs: 600_000,
-    onIdleError: () => undefined,
-  };
-  const db = new Kysely<unknown>({
-    dialect: new PostgresDialect({ pool: createPool({ url, ...limits, ...options }) }),
-  });
+function connect(
+  t: Test,
+  url: string,
+  options: pg.PoolConfig = {},
+  tls?: 'off' | 'verify' | 'no-verify',
+): Kysely<unknown> {
+  const limits = { max: 1, connectionTimeoutMillis: 600_000, query_timeout: 600_000 };
+  const pool = createPool(url, tls, { ...limits, ...options }, () => undefined);
+  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
   t.teardown(() => db.destroy());
   return db;
 }
@@ -63,12 +63,9 @@ const ask = (db: Kysely<unknown>) => db.executeQuery(CompiledQuery.raw('select 1
 
 test('DATABASE_TLS overrules the sslmode of the URL', async (t) => {
   const { url, firstMessages } = await openPort(t, 'N');
-  await t.rejects(
-    ask(connect(t, `${url}?sslmode=require`, { tls: 'off', ...IMPATIENT })),
-    /timeout/,
-  );
+  await t.rejects(ask(connect(t, `${url}?sslmode=require`, IMPATIENT, 'off')), /timeout/);
   for (const tls of ['verify', 'no-verify'] as const) {
-    await t.rejects(ask(connect(t, `${url}?sslmode=disable`, { tls })), /does not support SSL/);
+    await t.rejects(ask(connect(t, `${url}?sslmode=disable`, {}, tls)), /does not support SSL/);
   }
   t.strictSame(firstMessages, [START, TLS_REQUEST, TLS_REQUEST]);
 });
@@ -82,7 +79,7 @@ test('Without DATABASE_TLS, the sslmode of the URL decides on TLS', async (t) =>
 
 test('A server without TLS or with a wrong certificate is refused', async (t) => {
   const { url } = await openPort(t, 'N');
-  const error = await ask(connect(t, url, { tls: 'verify' })).catch((error) => error);
+  const error = await ask(connect(t, url, {}, 'verify')).catch((error) => error);
   t.ok(error instanceof DatabaseUnavailable);
   t.match(error, { message: /^TLS failed: .*DATABASE_TLS=off if/, cause: Error });
   const codes = [
@@ -144,7 +141,7 @@ test('A late query on a Unix socket is cancelled through that socket', async (t)
   await once(server.listen(path.join(folder, '.s.PGSQL.5432')), 'listening');
   t.teardown(() => server.close());
   const url = `postgres://poort@/poort?host=${folder}`;
-  await t.rejects(ask(connect(t, url, { statementTimeoutMs: 100 })), DatabaseUnavailable);
+  await t.rejects(ask(connect(t, url, { query_timeout: 100 })), DatabaseUnavailable);
   t.strictSame(
     cancelled.map((data) => data.toString('hex', 8)),
     ['0000000100000002'],
@@ -162,7 +159,7 @@ test('A connection whose late query cannot be cancelled is discarded', async (t)
   );
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const { port } = server.address() as AddressInfo;
-  const db = connect(t, `postgres://poort@127.0.0.1:${port}/poort`, { statementTimeoutMs: 100 });
+  const db = connect(t, `postgres://poort@127.0.0.1:${port}/poort`, { query_timeout: 100 });
   await t.rejects(ask(db), DatabaseUnavailable);
   await t.rejects(ask(db), { cause: { code: 'ECONNREFUSED' } });
 });

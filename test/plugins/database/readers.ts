@@ -1,5 +1,4 @@
-import { translateError } from '../../../plugins/database/translate-error.ts';
-import { DatabaseUnavailable } from '../../../plugins/database/unavailable.ts';
+import { DatabaseUnavailable, translateError } from '../../../plugins/database/database-errors.ts';
 import type { Readers } from '../../src/readers.ts';
 
 export const readers: Readers = {

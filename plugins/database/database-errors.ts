@@ -1,6 +1,5 @@
 import createError from '@fastify/error';
 import type { ClientError } from '../errors/index.ts';
-import { DatabaseUnavailable } from './unavailable.ts';
 
 const Unavailable = createError('SERVICE_UNAVAILABLE', 'The database is not available.', 503);
 const TryAgain = createError('TRY_AGAIN', 'Another request interfered.', 503);
@@ -10,6 +9,33 @@ const InvalidValue = createError('INVALID_VALUE', 'A value cannot be stored.', 4
 
 /** An error from the database itself, through pg or PGlite. */
 export type SqlError = Error & { code?: string | undefined };
+
+/** There is no connection, or it does not answer: a 503. pg has no code for most of these. */
+export class DatabaseUnavailable extends Error {
+  override name = 'DatabaseUnavailable';
+  readonly code: string | undefined;
+
+  constructor(cause: NodeJS.ErrnoException) {
+    const reason = cause.message || cause.code;
+    super(isTls(cause) ? `TLS failed: ${reason}. ${TLS_REMEDY}` : `No database: ${reason}`, {
+      cause,
+    });
+    this.code = cause.code;
+  }
+}
+
+const TLS_REMEDY =
+  'For a private certificate authority, add sslrootcert=FILE to DATABASE_URL. ' +
+  'Set DATABASE_TLS=no-verify to connect without a check of the certificate ' +
+  '(Heroku Postgres needs that), or DATABASE_TLS=off if the server does not support TLS.';
+
+/** Matches Node's codes for refused certificates, and messages of pg and of servers without TLS. */
+function isTls({ code = '', message }: NodeJS.ErrnoException): boolean {
+  return (
+    /CERT|^UNABLE_TO_VERIFY|^ERR_TLS|^ERR_SSL/.test(code) ||
+    /SSL connection|no encryption|SSL off/.test(message)
+  );
+}
 
 /**
  * Translates an error of the database for the client, without SQL and values. The result is

@@ -1,7 +1,7 @@
 import { PGlite } from '@electric-sql/pglite';
 import pg from 'pg';
 import { test } from 'tap';
-import { translateError } from '../../../plugins/database/translate-error.ts';
+import { translateError } from '../../../plugins/database/database-errors.ts';
 import { createEmbeddedDatabase } from '../../fixture/embedded-database.ts';
 
 function fail(code: string | undefined, message = 'secret'): pg.DatabaseError {
