@@ -70,3 +70,12 @@ test('npm run dev', async (t) => {
     await poll(() => !isRunning(group));
   });
 });
+
+test('WEB_CONCURRENCY=2 npm run dev serves the app and restarts it', async (t) => {
+  const folder = await copySources(t);
+  const url = `http://localhost:${await findFreePort()}`;
+  startDev(t, folder, { PORT: new URL(url).port, DATABASE_URL: DOWN, WEB_CONCURRENCY: '2' });
+  await pollAnswer(`${url}/health/live`, '{"status":"live"}');
+  await writeFiles(folder, { 'routes/hello/index.ts': createRoute('Hello') });
+  await pollAnswer(`${url}/hello`, 'Hello at debug');
+});

@@ -1,3 +1,4 @@
+import cluster from 'node:cluster';
 import { once } from 'node:events';
 
 /*
@@ -24,7 +25,7 @@ const PACKAGES = [
 const EXIT_AFTER_MS = 1_000;
 
 // Not in workers of node:cluster: their channel is to their primary.
-if (!process.env.NODE_UNIQUE_ID) {
+if (cluster.isPrimary) {
   process.once('disconnect', endWithParent);
   const startMessage = once(process, 'message');
   await Promise.allSettled(PACKAGES.map((name) => import(name)));
