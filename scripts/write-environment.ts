@@ -1,5 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { TProperties } from 'typebox';
@@ -18,38 +17,39 @@ interface Setting {
 const SET_BY_PLATFORMS = ['PORT', 'HOST', 'DATABASE_URL', 'REDIS_URL', 'WEB_CONCURRENCY'];
 
 /** A setting of .env.example, commented out or not, with the comment above it. */
-const ENTRY = /^(?:# .*\n)*?(?:# )?([A-Z][A-Z_]*)=.*\n/gm;
+const ENTRY = /^(?:# .*\n)*?(?:# )?([A-Z][A-Z0-9_]*)=.*\n/gm;
 
-/** Heroku's add-ons, and the setting that each add-on sets. */
-const ADDONS: Record<string, string> = { 'heroku-postgresql': 'DATABASE_URL' };
+/** The program of a script of the template. It is no argument, and in no other folder. */
+const PROGRAM = /^node (?:--.*? )??((?:src|jobs|scripts|proof)\/[\w-]+\.ts)(?!\S)/;
 
 const ROOT = path.join(import.meta.dirname, '..');
 
 const FOLDERS = ['plugins/', 'jobs/'].map((folder) => pathToFileURL(path.join(ROOT, folder)));
 
-const START = '<!-- settings -->';
-const END = '<!-- /settings -->';
+/** The place of the table in the README. */
+const TABLE = /(?<=<!-- settings -->)[\s\S]*?(?=<!-- \/settings -->)/;
 
 export async function readSettings(): Promise<Map<string, Setting>> {
   const properties: TProperties = await gatherSettings(FOLDERS);
   return new Map(Object.entries(properties) as unknown as [string, Setting][]);
 }
 
+/** The README with the current table. A README without the table's two comments stays as it is. */
 export function writeTable(readme: string, settings: Map<string, Setting>): string {
   const table = [
     '| Variable | Default | What it sets |',
     '| --- | --- | --- |',
     ...writeRows(settings),
   ].join('\n');
-  const [before = '', rest = ''] = readme.split(START);
-  const [, after = ''] = rest.split(END);
-  return `${before}${START}\n\n${table}\n\n${END}${after}`;
+  return readme.replace(TABLE, () => `\n\n${table}\n\n`);
 }
 
 export function writeRows(settings: Map<string, Setting>): string[] {
   return [...settings].map(
-    ([name, { description, default: value = 'required', '~optional': optional }]) =>
-      `| ${name} | ${optional ? '' : value} | ${description} |`,
+    ([name, { description, default: value = 'required', '~optional': optional }]) => {
+      const cells = [name, optional ? '' : String(value), description];
+      return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+    },
   );
 }
 
@@ -72,55 +72,76 @@ export function writeProcfile(procfile: string): string {
 }
 
 /**
- * app.json with all settings that an operator may fill in, and without process types that the
- * Procfile does not have. Existing values are kept.
+ * app.json with all settings that an operator may fill in. It loses the process types that the
+ * Procfile does not have, and the settings that only .env.example still has. The owner's values and
+ * other variables are kept.
  */
-export function writeManifest(manifest: string, settings: Map<string, Setting>): string {
-  const app = JSON.parse(manifest);
-  const names = [...settings].filter(([name]) => !SET_BY_PLATFORMS.includes(name));
-  const env = names.map(([name, { description }]) => {
-    const { value } = app.env[name] ?? {};
-    return [name, { description, ...(value && { value }), required: false }];
-  });
-  const addons = app.addons.filter((addon: string) => isAttached(addon, settings));
-  const procfile = writeProcfile(readFileSync(path.join(ROOT, 'Procfile'), 'utf8'));
-  const types = Object.entries(app.formation).filter(([type]) =>
-    new RegExp(`^${type}:`, 'm').test(procfile),
-  );
+export function writeManifest(
+  manifest: string,
+  settings: Map<string, Setting>,
+  procfile?: string,
+  example = '',
+): string {
   const { name, description } = packageManifest;
-  const formation = Object.fromEntries(types);
-  const written = { ...app, name, description, formation, addons, env: Object.fromEntries(env) };
-  return `${JSON.stringify(written, null, 2)}\n`;
+  const app = { ...JSON.parse(manifest), name, description };
+  app.env = { ...app.env, ...writeVariables(app.env, settings) };
+  for (const [, name = ''] of example.matchAll(ENTRY))
+    if (!settings.has(name)) delete app.env[name];
+  if (!settings.has('DATABASE_URL')) app.addons = app.addons?.filter(isOther);
+  if (procfile !== undefined)
+    for (const type of Object.keys(app.formation ?? {}))
+      if (!new RegExp(`^${type}:`, 'm').test(procfile)) delete app.formation[type];
+  return `${JSON.stringify(app, null, 2)}\n`;
+}
+
+/** An add-on is text, or an object with a plan. */
+function isOther(addon: unknown): boolean {
+  return !JSON.stringify(addon).includes('heroku-postgresql');
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: JSON of several forms.
+function writeVariables(env: any, settings: Map<string, Setting>): Record<string, unknown> {
+  const listed = [...settings].filter(([name]) => !SET_BY_PLATFORMS.includes(name));
+  const variables = listed.map(([name, { description, default: value, '~optional': optional }]) => {
+    const required = (!optional && value === undefined) || env?.[name]?.required === true;
+    return [name, { ...env?.[name], description, required }];
+  });
+  return Object.fromEntries(variables);
 }
 
 /** package.json without the scripts whose source file was removed. */
 export function writeScripts(manifest: string): string {
   const written = JSON.parse(manifest);
-  const kept = Object.entries<string>(written.scripts).filter(([, command]) =>
-    listSources(command).every((file) => existsSync(path.join(ROOT, file))),
-  );
-  written.scripts = Object.fromEntries(kept);
+  for (const [name, command] of Object.entries<string>(written.scripts))
+    if (isRemoved(command)) delete written.scripts[name];
   return `${JSON.stringify(written, null, 2)}\n`;
 }
 
-/** The source files in a command. `npm run job seed` runs jobs/seed.ts. */
-function listSources(command: string): string[] {
-  const named = command.replace(/^npm run job ([\w-]+)$/, 'jobs/$1.ts');
-  return named.match(/\b(src|jobs|scripts|proof)\/[\w-]+\.ts\b/g) ?? [];
-}
-
-function isAttached(addon: string, settings: Map<string, Setting>): boolean {
-  const [service = ''] = addon.split(':');
-  const setting = ADDONS[service];
-  return setting === undefined || settings.has(setting);
+/** `npm run job seed` runs jobs/seed.ts or jobs/seed/index.ts. */
+function isRemoved(command: string): boolean {
+  const [, job] = /^npm run job ([\w-]+)$/.exec(command) ?? [];
+  const [, program] = PROGRAM.exec(command) ?? [];
+  const files = job ? [`jobs/${job}.ts`, `jobs/${job}/index.ts`] : [program ?? '.'];
+  return !files.some((file) => existsSync(path.join(ROOT, file)));
 }
 
 if (import.meta.main) {
   const settings = await readSettings();
-  const procfile = writeProcfile(await readFile('Procfile', 'utf8'));
-  await writeFile('Procfile', procfile);
-  await writeFile('README.md', writeTable(await readFile('README.md', 'utf8'), settings));
-  await writeFile('app.json', writeManifest(await readFile('app.json', 'utf8'), settings));
-  await writeFile('package.json', writeScripts(await readFile('package.json', 'utf8')));
-  await writeFile('.env.example', writeExample(await readFile('.env.example', 'utf8'), settings));
+  write('Procfile', writeProcfile);
+  write('README.md', (text) => writeTable(text, settings));
+  write('app.json', (text) =>
+    writeManifest(text, settings, read('Procfile'), read('.env.example')),
+  );
+  write('package.json', writeScripts);
+  write('.env.example', (text) => writeExample(text, settings));
+}
+
+/** An owner may have removed the file. */
+function write(file: string, change: (text: string) => string): void {
+  const text = read(file);
+  if (text !== undefined) writeFileSync(file, change(text));
+}
+
+function read(file: string): string | undefined {
+  return existsSync(file) ? readFileSync(file, 'utf8') : undefined;
 }

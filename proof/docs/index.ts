@@ -40,7 +40,7 @@ async function proveTables(): Promise<void> {
   );
   const manifest = read(ROOT, 'app.json');
   assert.deepEqual(
-    JSON.parse(writeManifest(manifest, settings)),
+    JSON.parse(writeManifest(manifest, settings, read(ROOT, 'Procfile'))),
     JSON.parse(manifest),
     'run npm run format',
   );

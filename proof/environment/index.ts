@@ -71,7 +71,7 @@ function overrule(
 
 /** Each problem is one line that begins with its variable. */
 function findNamed(message: string): string[] {
-  return [...message.matchAll(/^ {2}([A-Z_]+) is /gm)].map(([, name]) => name!);
+  return [...message.matchAll(/^ {2}([A-Z0-9_]+) is /gm)].map(([, name]) => name!);
 }
 
 function describe(environment: BadEnvironment['environment']): string {

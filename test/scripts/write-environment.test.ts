@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseEnv } from 'node:util';
@@ -18,21 +19,30 @@ import { createFolder, ROOT, writeFiles } from '../helper.ts';
 
 const read = (file: string) => readFile(path.join(ROOT, file), 'utf8');
 
+const readProcfile = async () =>
+  existsSync(path.join(ROOT, 'Procfile')) ? writeProcfile(await read('Procfile')) : undefined;
+
 /*
  * The README, app.json and .env.example may still name removed capabilities, until `npm run format`
  * deletes them.
  */
 
 test('The table of the README matches the settings', async (t) => {
-  const rows = (await read('README.md')).split('\n');
+  const readme = await read('README.md');
+  if (!readme.includes('<!-- settings -->')) return t.pass('it has none');
+  const rows = readme.split('\n');
   for (const row of writeRows(await readSettings()))
     t.ok(rows.includes(row), `npm run format writes ${row}`);
 });
 
-test('app.json matches the settings', async (t) => {
+const skipWithout = (file: string) => ({ skip: !existsSync(path.join(ROOT, file)) });
+
+test('app.json matches the settings', skipWithout('app.json'), async (t) => {
   const file = await read('app.json');
   const given = JSON.parse(file);
-  const written = JSON.parse(writeManifest(file, await readSettings()));
+  const settings = await readSettings();
+  const example = await read('.env.example');
+  const written = JSON.parse(writeManifest(file, settings, await readProcfile(), example));
   const env = Object.fromEntries(Object.keys(written.env).map((name) => [name, given.env[name]]));
   const { addons, formation } = written;
   t.strictSame({ ...given, env, addons, formation }, written, 'npm run format writes it');
@@ -41,7 +51,7 @@ test('app.json matches the settings', async (t) => {
 
 test('.env.example has each setting once, with its value or default', async (t) => {
   const file = await read('.env.example');
-  const lines = [...file.matchAll(/^(# )?([A-Z_]+)=(.*)$/gm)];
+  const lines = [...file.matchAll(/^(# )?([A-Z][A-Z0-9_]*)=(.*)$/gm)];
   for (const [name, { default: byDefault = '' }] of await readSettings()) {
     const found = lines.filter(([, , other]) => other === name);
     t.equal(found.length, 1, `${name} is there once`);
@@ -52,26 +62,57 @@ test('.env.example has each setting once, with its value or default', async (t) 
   await t.resolves(readConfig(parseEnv(file)));
 });
 
+const CATS: [string, { description: string; expected: string; default: number }] = [
+  'CATS_R2_URL',
+  { description: 'The cats | dogs', expected: '', default: 1 },
+];
+
 test('npm run format deletes the settings of a removed capability', async (t) => {
   const settings = await readSettings();
-  for (const [file, write] of Object.entries({
-    'README.md': writeTable,
-    'app.json': writeManifest,
-  })) {
-    const given = write(await read(file), settings);
-    const added = new Map([
-      ...settings,
-      ['CATS_URL', { description: 'The cats', expected: '', default: 1 }],
-    ]);
-    t.match(write(given, added), 'CATS_URL');
-    t.equal(write(write(given, added), settings), given, file);
-  }
+  const more = new Map([...settings, CATS]);
+  const readme = 'Mine\n<!-- settings --><!-- /settings -->\nMine too\n';
+  const table = writeTable(readme, more);
+  t.match(
+    table,
+    /\n\| CATS_R2_URL \| 1 \| The cats \\\| dogs \|\n\n<!-- \/settings -->\nMine too\n$/,
+  );
+  t.equal(writeTable(table, settings), writeTable(readme, settings));
   const example = writeExample(await read('.env.example'), settings);
-  const added = `${example}\n# The cats: cats://,\n# or dogs\n# CATS_URL=\n# How many\nCATS=7\n`;
-  t.equal(writeExample(added, settings), example);
-  const cats = { description: 'The cats', expected: '', default: 1 };
-  const more = new Map(settings).set('CATS_URL', cats);
-  t.equal(writeExample(example, more), `${example}# The cats\n# CATS_URL=1\n`);
+  const mine = '# The cats: cats://,\n# or dogs\n# CATS_R2_URL=\n# How many\nCATS=7\n';
+  t.equal(writeExample(`${example}\n${mine}`, settings), example);
+  const added = writeExample(example, more);
+  t.equal(added, `${example}# The cats | dogs\n# CATS_R2_URL=1\n`);
+  t.equal(writeExample(added, more), added, 'a second time changes nothing');
+  const given = writeManifest('{}', settings);
+  t.match(writeManifest(given, more), 'CATS_R2_URL');
+  t.equal(writeManifest(writeManifest(given, more), settings, '', added), given);
+});
+
+test('npm run format leaves a README without the table as it is', (t) => {
+  for (const readme of ['# Mine\n', '# Mine\n<!-- settings -->\n\nMore\n'])
+    t.equal(writeTable(readme, new Map([CATS])), readme);
+  t.end();
+});
+
+test("npm run format keeps an owner's values in app.json", async (t) => {
+  const required = { description: 'The key', expected: '' };
+  const settings = new Map([CATS, ['STRIPE_KEY', required]]);
+  const env = {
+    CATS_R2_URL: { description: 'The cats | dogs', value: 'cats://', required: true },
+    STRIPE_KEY: { description: 'The key', generator: 'secret', required: true },
+    NODE_OPTIONS: { value: '--max-old-space-size=400' },
+  };
+  const addons = ['heroku-redis', { plan: 'heroku-postgresql:essential-0' }, 'heroku-postgresql'];
+  const formation = { cats: { quantity: 2 } };
+  const given = JSON.stringify({ env, addons, formation });
+  const written = JSON.parse(writeManifest(given, settings));
+  t.match(written, { env, addons: ['heroku-redis'], formation });
+  t.strictSame(written.addons, ['heroku-redis']);
+  const fresh = JSON.parse(writeManifest('{}', settings));
+  t.strictSame(fresh.env, {
+    CATS_R2_URL: { description: 'The cats | dogs', required: false },
+    STRIPE_KEY: { description: 'The key', required: true },
+  });
 });
 
 test('Each setting has a description', async (t) => {
@@ -89,24 +130,28 @@ test('npm, buildpacks and the types have the same major version of Node', (t) =>
 });
 
 test('contract 7: The Procfile has plain commands, one per process type', async (t) => {
+  const procfile = await readProcfile();
+  if (procfile === undefined) return t.pass('it was removed');
   const { start, release } = manifest.scripts;
-  const lines = writeProcfile(await read('Procfile')).split('\n');
-  t.strictSame(lines.slice(0, 2), [`web: ${start}`, `release: ${release}`]);
+  const lines = procfile.split('\n');
   t.equal(lines.pop(), '', 'the last line has an end');
-  // No shell syntax: a shell between the platform and Node would keep the signals for itself.
-  for (const line of lines) t.match(line, /^\w+: node dist\/src\/\w+\.js$/);
+  t.ok(lines.includes(`web: ${start}`));
+  for (const line of lines) {
+    // No shell syntax: a shell between the platform and Node would keep the signals for itself.
+    t.match(line, /^[\w-]+: node [^'"`&|;<>$()]+$/);
+    // Some platforms have no such process.
+    if (line.startsWith('release:')) t.equal(line, `release: ${release}`);
+  }
 });
 
 test('npm run format deletes the process types whose file was removed', async (t) => {
-  const procfile = await read('Procfile');
-  const given = writeProcfile(procfile);
+  const given = 'web: node dist/src/web.js\n';
   t.equal(writeProcfile(`${given}cats: node dist/src/cats.js\n`), given);
   t.equal(writeProcfile(`${given}cats: node dist/src/w%65b.js\n`), given, 'no URL, but a file');
-  const app = JSON.parse(await read('app.json'));
-  const added = JSON.stringify({ ...app, formation: { ...app.formation, cats: { quantity: 1 } } });
-  const written = JSON.parse(writeManifest(added, await readSettings()));
-  t.notOk('cats' in written.formation);
-  t.ok('web' in written.formation);
+  const formation = { web: { quantity: 1 }, cats: { quantity: 1 } };
+  const settings = await readSettings();
+  const written = JSON.parse(writeManifest(JSON.stringify({ formation }), settings, given));
+  t.strictSame(written.formation, { web: { quantity: 1 } });
 });
 
 test('npm run format deletes the scripts whose file was removed', async (t) => {
@@ -117,8 +162,14 @@ test('npm run format deletes the scripts whose file was removed', async (t) => {
     'cats:feed': 'npm run job feed-cats',
     'cats:console': 'node src/cats.ts --purr',
   };
-  const added = JSON.stringify({ ...rest, scripts: { ...scripts, ...removed } });
-  t.strictSame(JSON.parse(writeScripts(added)), { ...rest, scripts });
+  const kept = {
+    client: 'node client/scripts/generate.ts',
+    generate: 'tsx tools/src/generate.ts',
+    types: 'node --import ./scripts/cats.ts scripts/build.ts src/cats.ts',
+    purr: 'cats src/cats.ts',
+  };
+  const added = JSON.stringify({ ...rest, scripts: { ...scripts, ...kept, ...removed } });
+  t.strictSame(JSON.parse(writeScripts(added)), { ...rest, scripts: { ...scripts, ...kept } });
   t.match(scripts, { start: manifest.scripts.start, test: /scripts\/test\.ts/ });
 });
 
@@ -135,23 +186,27 @@ test('contract 25: There is one lock file and one major version of Node', async 
     [],
   );
   t.match(manifest.engines, { node: /^\d+\.x$/ });
-  t.match(await read('Procfile'), `web: ${manifest.scripts.start}\n`);
 });
 
-test('npm run format writes these files only if they are wrong', async (t) => {
+test('npm run format writes these files only if they are there and wrong', async (t) => {
   const settings = await readSettings();
+  const [manifest, example] = [await read('package.json'), await read('.env.example')];
+  const procfile = 'web: node dist/src/web.js\n';
+  const app = JSON.stringify({ formation: { web: { quantity: 1 } } });
   const written: Record<string, string> = {
-    Procfile: writeProcfile(await read('Procfile')),
+    Procfile: procfile,
     'README.md': writeTable(await read('README.md'), settings),
-    'app.json': writeManifest(await read('app.json'), settings),
-    'package.json': writeScripts(await read('package.json')),
-    '.env.example': writeExample(await read('.env.example'), settings),
+    'app.json': writeManifest(app, settings),
+    'package.json': writeScripts(manifest),
+    '.env.example': writeExample(example, settings),
   };
   const folder = await createFolder(t);
-  const cats = `${written.Procfile}cats: node dist/src/cats.js\n`;
-  await writeFiles(folder, { ...written, Procfile: cats });
   const script = path.join(ROOT, 'scripts/write-environment.ts');
-  execFileSync(process.execPath, [script], { cwd: folder });
+  const run = () => execFileSync(process.execPath, [script], { cwd: folder });
+  run();
+  t.strictSame(await readdir(folder), ['node_modules']);
+  await writeFiles(folder, { ...written, Procfile: `${procfile}cats: node dist/src/cats.js\n` });
+  run();
   for (const [file, text] of Object.entries(written))
     t.equal(await readFile(path.join(folder, file), 'utf8'), text, file);
 });
