@@ -65,20 +65,27 @@ export default fp(
       }),
     });
     app.decorate('redis', redis);
-    logOutages(redis, app.log);
+    const stopLogging = logOutages(redis, app.log);
     app.readiness.attach({
       name: 'redis',
       required: false,
       // A write, because a Redis that is full or a replica still answers PING.
       check: () => redis.set(`${manifest.name}:readiness`, '', 'PX', 1),
     });
-    app.addHook('onClose', async () => redis.disconnect());
+    app.addHook('onClose', async () => {
+      stopLogging();
+      redis.disconnect();
+    });
   },
   { name: 'redis', dependencies: ['readiness'] },
 );
 
-/** Logs when Redis goes down and when it is back. A closed idle connection is not an outage. */
-function logOutages(redis: Redis, log: FastifyBaseLogger): void {
+/**
+ * Logs when Redis goes down and when it is back. A closed idle connection is not an outage.
+ *
+ * @returns a function that ends this: a connection that the app closes is no outage either
+ */
+function logOutages(redis: Redis, log: FastifyBaseLogger): () => void {
   let isAway = false;
   let wasReady = false;
   let back: NodeJS.Timeout | undefined;
@@ -102,6 +109,9 @@ function logOutages(redis: Redis, log: FastifyBaseLogger): void {
       isAway = false;
     }, BACK_AFTER_MS).unref();
   });
+  return () => {
+    isAway = true;
+  };
 }
 
 /** Adds what to do to an error of TLS, such as a refused certificate. */

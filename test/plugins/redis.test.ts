@@ -89,6 +89,20 @@ test('An app whose Redis is down is degraded', async (t) => {
   });
 });
 
+test('An app that closes before Redis was ready does not log that Redis is away', async (t) => {
+  const { port } = await listen(t, () => undefined);
+  const { logger, lines } = captureLog();
+  const app = Fastify({ loggerInstance: logger });
+  const environment = { DATABASE_URL: DOWN, REDIS_URL: `redis://127.0.0.1:${port}` };
+  await app.register(env, { environment });
+  for (const plugin of [readiness, redis]) await app.register(plugin);
+  await once(app.redis!, 'connect');
+  const ended = new Promise((resolve) => app.redis!.once('end', resolve));
+  await app.close();
+  await ended;
+  t.strictSame(findWords(lines), []);
+});
+
 test('A Redis that accepts connections and never answers is down', async (t) => {
   const { port } = await listen(t, () => undefined);
   const { app, lines } = await build(t, `redis://127.0.0.1:${port}`);
