@@ -29,3 +29,17 @@ export function serializeError(error: unknown, depth = 0): unknown {
     return { type: 'Error', message: 'The error cannot be read: one of its properties throws.' };
   }
 }
+
+/** Code can throw any value. One that cannot be read would throw again in its reader. */
+export function toError(thrown: unknown): Error {
+  if (typeof thrown === 'string') return new Error(thrown);
+  try {
+    for (const name of ['name', 'message', 'stack']) String(Reflect.get(thrown as object, name));
+    for (const name of ['code', 'cause']) Reflect.get(thrown as object, name);
+    if (thrown instanceof Error) return thrown;
+  } catch {
+    // It is no object, or one of its properties throws.
+  }
+  const type = thrown === null ? 'null' : typeof thrown;
+  return new Error(`The thrown value is not a readable error. Its type: ${type}`);
+}

@@ -1,6 +1,6 @@
-import { inspect } from 'node:util';
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import type { Job, JobRun } from '../plugins/jobs.ts';
+import { toError } from './error-log.ts';
 import { checkPayload } from './job-catalog.ts';
 
 export type Headers = Record<string, string>;
@@ -87,14 +87,5 @@ async function waitForEnd(
 
 function judgeFailure({ job, attempt }: Run, thrown: unknown): Omit<Result, 'durationMs'> {
   if (thrown === RETURNED) return { outcome: 'returned' };
-  return { outcome: attempt > job.retries ? 'failed' : 'retry', err: readError(thrown) };
-}
-
-/** A job may throw any value, even one that cannot be inspected. */
-function readError(thrown: unknown): Error {
-  try {
-    return thrown instanceof Error ? thrown : new Error(`The job threw ${inspect(thrown)}`);
-  } catch {
-    return new Error('The job threw a value that cannot be read');
-  }
+  return { outcome: attempt > job.retries ? 'failed' : 'retry', err: toError(thrown) };
 }

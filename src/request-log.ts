@@ -5,6 +5,7 @@ import {
   LogController,
 } from 'fastify';
 import { readAddress } from './client-address.ts';
+import { toError } from './error-log.ts';
 import type { Caller } from './every-answer.ts';
 import { hideSecrets } from './redaction.ts';
 
@@ -43,7 +44,7 @@ export class RequestLog extends LogController {
 
   /** The error is logged in the request's own line. */
   override defaultErrorLog(error: Error, _request: FastifyRequest, reply: FastifyReply): void {
-    reply.failure = error;
+    reply.failure = toError(error);
   }
 
   /** The status was already sent, so the error has its own line. */
@@ -51,7 +52,7 @@ export class RequestLog extends LogController {
     // A late stream has already been answered with 503.
     if (reply.raw.writableEnded) return;
     const hasClientGone = reply.raw.destroyed;
-    if (!hasClientGone) reply.failure = error;
+    if (!hasClientGone) reply.failure = toError(error);
     request.log[hasClientGone ? 'info' : 'error']({ err: error }, 'An answer was interrupted');
   }
 }

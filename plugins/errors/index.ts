@@ -2,6 +2,7 @@ import createError, { FastifyError as MadeError } from '@fastify/error';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { Type } from 'typebox';
+import { toError } from '../../src/error-log.ts';
 import { readPath } from '../../src/request-log.ts';
 import { type InvalidRequest, Problems } from '../validation/problems.ts';
 import { describeError, sendError } from './answer.ts';
@@ -106,20 +107,6 @@ function findClientError(
     // `thrown` is null, or one of its properties throws.
     return undefined;
   }
-}
-
-/** Code can throw any value, even one whose properties cannot be read. */
-function toError(thrown: unknown): Error {
-  if (typeof thrown === 'string') return new Error(thrown);
-  try {
-    for (const name of ['name', 'message', 'stack', 'code', 'cause'])
-      Reflect.get(thrown as object, name);
-    if (thrown instanceof Error) return thrown;
-  } catch {
-    // A getter throws. Without this check, it would throw in the logger.
-  }
-  const type = thrown === null ? 'null' : typeof thrown;
-  return new Error(`The thrown value is not a readable error. Its type: ${type}`);
 }
 
 function isErrorStatus(status: unknown): boolean {

@@ -9,6 +9,7 @@ import {
   trace,
 } from '@opentelemetry/api';
 import manifest from '../../package.json' with { type: 'json' };
+import { toError } from '../../src/error-log.ts';
 import { hideSecrets } from '../../src/redaction.ts';
 
 /**
@@ -56,16 +57,13 @@ export function describeServer(hostname: string, port: number | string): Attribu
   return { 'server.address': hostname.replace(/^\[|\]$/g, ''), 'server.port': Number(port) };
 }
 
-/** Adds an error to a span, without the secrets in its message and stack. */
-export function recordError(span: Span, error: Error): void {
-  const name = readErrorType(error);
-  // The message of a thrown value may have any type.
-  const message = hideSecrets(String(error.message));
-  span.setAttribute('error.type', name).setStatus({ code: SpanStatusCode.ERROR });
-  span.recordException({ name, message, stack: hideSecrets(String(error.stack ?? '')) });
-}
-
-/** Returns the code of an error, or its name. The code of a DOMException is only a number. */
-export function readErrorType({ name, code }: Error & { code?: unknown }): string {
-  return typeof code === 'string' ? code : name;
+/** Adds an error to a span, without the secrets in its message and stack. Returns its type. */
+export function recordError(span: Span, thrown: unknown): string {
+  const { name, message, stack, code } = toError(thrown) as Error & { code?: unknown };
+  // The code of a DOMException is only a number. The other fields may have any type.
+  const type = typeof code === 'string' ? code : String(name);
+  span.setAttribute('error.type', type).setStatus({ code: SpanStatusCode.ERROR });
+  const texts = { message: hideSecrets(String(message)), stack: hideSecrets(String(stack ?? '')) };
+  span.recordException({ name: type, ...texts });
+  return type;
 }

@@ -49,9 +49,8 @@ export function recordQueries(app: FastifyInstance): void {
     const startTime = Date.now() - queryDurationMillis;
     const span = tracer.startSpan(name, { kind: SpanKind.CLIENT, attributes, startTime });
     if (event.level === 'error') {
-      const error = event.error as Error & { code?: string };
-      recordError(span, error);
-      if (SQLSTATE.test(error.code ?? '')) span.setAttribute('db.response.status_code', error.code);
+      const type = recordError(span, event.error);
+      if (SQLSTATE.test(type)) span.setAttribute('db.response.status_code', type);
     }
     span.end();
   };

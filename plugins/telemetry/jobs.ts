@@ -7,7 +7,7 @@ import {
   ValueType,
 } from '@opentelemetry/api';
 import type { FastifyInstance } from 'fastify';
-import { createDuration, getMeter, getTracer, readErrorType, recordError } from './conventions.ts';
+import { createDuration, getMeter, getTracer, recordError } from './conventions.ts';
 
 type Headers = Record<string, string>;
 
@@ -46,8 +46,7 @@ function observeRuns() {
         const { outcome, durationMs, err } = result;
         const ended = { ...attributes, 'job.outcome': outcome };
         span.setAttributes({ ...ended, 'messaging.message.id': id });
-        if (err) recordError(span, err);
-        const failure = err && { 'error.type': readErrorType(err) };
+        const failure = err && { 'error.type': recordError(span, err) };
         duration.record(durationMs / 1_000, { ...ended, ...failure });
         return result;
       }),

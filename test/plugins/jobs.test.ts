@@ -47,10 +47,10 @@ test('run rejects with what the job throws, without a retry', async (t) => {
   const { app, lines } = await buildAppWithJobs(t, { DATABASE_URL: DOWN });
   await t.rejects(app.jobs.run('work', { how: 'throw' }), RangeError);
   t.match(lines.at(-1), { level: 50, outcome: 'failed', err: { type: 'RangeError' } });
-  await t.rejects(app.jobs.run('work', { how: 'throw text' }), { message: /threw 'no error'/ });
+  await t.rejects(app.jobs.run('work', { how: 'throw text' }), { message: 'no error' });
   t.equal(lines.filter(({ outcome }) => outcome).length, 2);
   const unreadable = app.jobs.run('work', { how: 'throw unreadable' });
-  await t.rejects(unreadable, { message: 'The job threw a value that cannot be read' });
+  await t.rejects(unreadable, { message: /^The thrown value is not a readable error/ });
 });
 
 test('A late job is aborted; one that ignores its signal is abandoned', async (t) => {

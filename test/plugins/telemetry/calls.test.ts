@@ -12,6 +12,12 @@ const ROUTES = `
     app.post('/calls', async ({ body: { url, how, by } }) => {
       const call = by === 'undici' ? request : fetch;
       const options = how === 'late' ? { signal: AbortSignal.timeout(200) } : {};
+      if (how === 'unreadable') {
+        const error = Object.defineProperty(new Error(), 'message', { get() { throw 'trap'; } });
+        const stop = new AbortController();
+        setTimeout(() => stop.abort(error), 200);
+        options.signal = stop.signal;
+      }
       const answer = await call(url, options).catch(() => undefined);
       const read = () => by === 'undici' ? answer.body.text() : answer.text();
       if (how === 'read') await read().catch(() => undefined);
@@ -47,8 +53,8 @@ async function startServer(t: Test): Promise<string> {
 
 interface Call {
   path: string;
-  /** `late` aborts the call, `unread` does not read the answer's body. */
-  how: 'read' | 'unread' | 'late';
+  /** `late` and `unreadable` abort the call, `unread` does not read the answer's body. */
+  how: 'read' | 'unread' | 'late' | 'unreadable';
   /** The path and the status or error of each span. */
   spans: [string, string][];
   /** The same for undici's request(), which follows no redirect, if it differs. */
@@ -72,6 +78,7 @@ const CALLS: Call[] = [
   },
   { path: '/cut', how: 'read', spans: [['/cut', 'UND_ERR_SOCKET']] },
   { path: '/silent', how: 'late', spans: [['/silent', 'TimeoutError']] },
+  { path: '/silent', how: 'unreadable', spans: [['/silent', 'Error']] },
 ];
 
 test('POST /calls: each outgoing call has one span that ends', async (t) => {

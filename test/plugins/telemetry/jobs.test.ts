@@ -81,3 +81,31 @@ test('A request that writes and sends a job, and its run, are one trace', async 
     ['retry', true],
   ]);
 });
+
+test('A job that throws an unreadable error fails, and the worker takes the next job', async (t) => {
+  const collector = await startCollector(t);
+  const { logger, lines } = captureLog();
+  const environment = {
+    ...attach(collector),
+    DATABASE_URL: `pglite:${await createEmbeddedDatabase()}`,
+    JOBS_IN_WEB: 'true',
+  };
+  const jobs = [new URL('../../fixture/jobs/', import.meta.url)];
+  const app = await buildTestApp(t, environment, { logger, jobs });
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  await app.jobs.send('work', { how: 'throw unreadable' });
+  await poll(() => lines.some(({ outcome }) => outcome === 'failed'));
+  await app.jobs.send('work', { how: 'end' });
+  await poll(() => lines.some(({ job, outcome }) => job === 'work' && outcome === 'done'));
+  await app.close();
+  const ends = lines.filter(({ job, outcome }) => job === 'work' && outcome);
+  t.match(
+    ends,
+    ['retry', 'failed', 'done'].map((outcome) => ({ outcome })),
+  );
+  t.equal(ends.length, 3);
+  t.match(findSpan(collector, 'process work', CONSUMER), {
+    attributes: { 'error.type': 'Error', 'job.outcome': 'retry' },
+    status: { code: 2 },
+  });
+});

@@ -17,12 +17,16 @@ const ROUTES = `
       throw new Error('postgres://a:hunter2@b password=hunter2 https://a/?token=hunter2');
     });
     app.get('/odd', async () => { throw Object.assign(new Error(), { message: {}, stack: 1 }); });
-    async function* breakOff(log) {
+    async function* breakOff(log, error) {
       yield 'a';
       log.info('handled');
-      throw new RangeError('broken');
+      throw error;
     }
-    app.get('/broken', ({ log }, reply) => reply.send(Readable.from(breakOff(log))));
+    const sendBroken = (url, error) =>
+      app.get(url, ({ log }, reply) => reply.send(Readable.from(breakOff(log, error))));
+    sendBroken('/broken', new RangeError('broken'));
+    const trap = { get() { throw new Error('hunter2') } };
+    sendBroken('/unreadable', Object.defineProperty(new RangeError(), 'code', trap));
     app.get('/socket', { websocket: true }, (socket, { log }) =>
       socket.on('message', () => { log.info('handled'); socket.terminate(); }));
   };`;
@@ -96,6 +100,7 @@ const REQUESTS: [string, number, string, Record<string, unknown>?][] = [
   ['GET /secret HTTP/1.1\r\nhost: a', 500, 'GET /secret', { 'error.type': 'Error' }],
   ['GET /odd HTTP/1.1\r\nhost: a', 500, 'GET /odd', { 'error.type': 'Error' }],
   ['GET /broken HTTP/1.1\r\nhost: a', 200, 'GET /broken', { 'error.type': 'RangeError' }],
+  ['GET /unreadable HTTP/1.1\r\nhost: a', 200, 'GET /unreadable', { 'error.type': 'Error' }],
   [`${UPGRADE}\r\n\r\n\x81\x81\x00\x00\x00\x00x`, 101, 'GET /socket', { 'error.type': undefined }],
 ];
 
@@ -128,7 +133,7 @@ test('Each request has a span, whose ids are in its log lines', async (t) => {
     t.equal(span.status.code, span.attributes['error.type'] === undefined ? 0 : 2, title);
     for (const line of ofRequests[index] ?? []) t.match(line, { spanId, traceId }, title);
   }
-  t.equal(lines.filter(({ msg }) => msg === 'handled').length, 8);
+  t.equal(lines.filter(({ msg }) => msg === 'handled').length, 9);
   t.notMatch(JSON.stringify([collector.spans, collector.metrics]), 'hunter2');
 });
 
