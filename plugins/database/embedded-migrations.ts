@@ -33,10 +33,10 @@ export async function migrateEmbedded(
     if (changed.length > 0) await redo(db, files, rerun, changed);
     const applied = await applyMigrations(db, folder, log);
     for (const [name, source] of sources)
-      if (differs(name))
+      if (differs(name) || rerun.includes(name))
         await sql`update kysely_migration set source = ${source} where name = ${name}`.execute(db);
     if (hint) log.warn(`${hint}If they cause trouble: ${RESET}`);
-    return [...changed, ...applied];
+    return [...new Set([...changed, ...applied])];
   } catch (error) {
     const { message, cause } = error as Error;
     throw new OperatorError(`${message}. ${hint}Fix it, or: ${RESET}`, { cause });
@@ -65,6 +65,10 @@ async function hashSources(files: Map<string, string>): Promise<Map<string, stri
   return new Map(await Promise.all(hashes));
 }
 
+/**
+ * Undoes the migrations and applies them again, except those from the first one that cannot run in
+ * a transaction: they are pending afterwards.
+ */
 async function redo(
   db: Kysely<unknown>,
   files: Map<string, string>,
@@ -73,10 +77,14 @@ async function redo(
 ): Promise<void> {
   try {
     const migrations = await Promise.all(names.map((name) => loadMigration(files.get(name)!)));
+    const alone = migrations.findIndex((migration) => migration.transaction === false);
+    const count = alone < 0 ? names.length : alone;
     await db.transaction().execute(async (transaction) => {
       const before = await hashRows(transaction);
       for (const { down } of migrations.toReversed()) await down?.(transaction);
-      for (const { up } of migrations) await up(transaction);
+      for (const { up } of migrations.slice(0, count)) await up(transaction);
+      for (const name of names.slice(count))
+        await sql`delete from kysely_migration where name = ${name}`.execute(transaction);
       const after = await hashRows(transaction);
       if ([...before].some(([table, rows]) => after.get(table) !== rows))
         throw new Error('running it again would lose rows');

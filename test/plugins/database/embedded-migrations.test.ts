@@ -105,6 +105,29 @@ test('Migrations in development', async (t) => {
     });
   });
 
+  await t.test('A migration without a transaction is applied again, last or changed', async (t) => {
+    const index = `
+      import { sql } from '${import.meta.resolve('kysely')}';
+      export const transaction = false;
+      export async function up(db) {
+        await sql\`drop index concurrently if exists by_name\`.execute(db);
+        await sql\`create index concurrently by_name on hens (name)\`.execute(db);
+      }`;
+    const hens = { ...edited, '6-hens.mjs': create('hens', 'name'), '7-index.mjs': index };
+    const later = { ...hens, '8-ducks.mjs': create('ducks', 'name') };
+    const countIndexes = async () =>
+      (await sql`select from pg_indexes where indexname = 'by_name'`.execute(db)).rows.length;
+    await migrate(t, db, hens);
+    t.equal(await countIndexes(), 1);
+    const changedHens = { ...later, '6-hens.mjs': `${create('hens', 'name')} // changed` };
+    t.strictSame((await migrate(t, db, changedHens)).applied, ['6-hens', '7-index', '8-ducks']);
+    t.equal(await countIndexes(), 1);
+    const changedIndex = { ...changedHens, '7-index.mjs': `${index} // changed` };
+    t.strictSame((await migrate(t, db, changedIndex)).applied, ['7-index', '8-ducks']);
+    t.equal(await countIndexes(), 1);
+    t.strictSame((await migrate(t, db, changedIndex)).applied, []);
+  });
+
   await t.test('Migrations after a changed one are applied again with it', async (t) => {
     const wheels = `
       export const up = (db) => db.schema.alterTable('cars').addColumn('wheels', 'text').execute();
