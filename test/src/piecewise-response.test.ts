@@ -35,11 +35,10 @@ const ROUTES = `
     app.get('/error', { errorHandler: (error, request, reply) => reply.send(write(request)) },
       async () => { throw new Error() });
     app.get('/twice', (request, reply) => {
-      reply.send(write(request));
-      setImmediate(() => {
-        reply.send('again');
-        reply.raw.end('again');
-      });
+      reply.hijack();
+      const text = write(request);
+      reply.raw.writeHead(200, { 'content-length': text.length }).end(text);
+      reply.raw.end('again');
     });
     app.get('/thrown', async (request, reply) => {
       reply.send(write(request));
