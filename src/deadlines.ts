@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { errorCodes, type FastifyInstance, type FastifyReply } from 'fastify';
 import { cutOff, cutOffSlowestReaders, cutOffSlowestSenders, observe } from './held-memory.ts';
-import type { OpenRequest } from './open-requests.ts';
+import type { OpenRequest } from './open-request.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -46,7 +46,7 @@ export function watchDeadlines(app: FastifyInstance): void {
 function isLate(entry: OpenRequest, timeoutMs: number): boolean {
   const { reply, startedAt } = entry;
   if (!reply || entry.isLate || reply.raw.headersSent) return false;
-  if (reply.sent && entry.request.headers.upgrade) return false;
+  if (reply.sent && entry.isUpgraded) return false;
   if (reply.request.routeOptions.config.timeout === false) return false;
   return performance.now() - startedAt > timeoutMs;
 }
@@ -58,8 +58,14 @@ function answerLate(entry: OpenRequest, reply: FastifyReply, timeoutMs: number):
     reply.log.error({ err }, 'A hijacked answer did not begin in time: its connection is closed');
     return void reply.raw.destroy();
   }
-  reply.send(err);
-  // After this, Fastify ignores what the handler sends, and `close` aborts request.signal.
-  reply.hijack();
-  reply.request.raw.emit('close');
+  try {
+    reply.send(err);
+    // After this, Fastify ignores what the handler sends, and `close` aborts request.signal.
+    reply.hijack();
+    reply.request.raw.emit('close');
+  } catch (error) {
+    // Fastify sends nothing while an onError hook runs.
+    reply.log.error({ err: error }, 'A late request has no answer: its connection is closed');
+    reply.raw.destroy();
+  }
 }

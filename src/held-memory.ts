@@ -1,4 +1,5 @@
-import type { OpenRequest, OpenRequests } from './open-requests.ts';
+import type { OpenRequest } from './open-request.ts';
+import type { OpenRequests } from './open-requests.ts';
 
 /** The most bytes of unread answers in memory, for all clients together. */
 const MAX_UNREAD = 40 * 1024 * 1024;

@@ -1,6 +1,7 @@
 import { EventEmitter, once } from 'node:events';
 import type { IncomingMessage, Server } from 'node:http';
 import type { FastifyInstance, FastifyReply } from 'fastify';
+import { findOpenRequest, OpenRequest } from './open-request.ts';
 import { readPath } from './request-log.ts';
 
 declare module 'fastify' {
@@ -8,46 +9,6 @@ declare module 'fastify' {
     /** The requests that are being answered, and upgraded connections such as WebSockets. */
     openRequests: OpenRequests;
   }
-}
-
-export class OpenRequest {
-  index: number;
-  readonly request: Tracked;
-  /** Undefined if the connection was upgraded without Fastify. */
-  reply: FastifyReply | undefined;
-  isUpgraded = false;
-  /** True if the request was ended by REQUEST_TIMEOUT_MS. */
-  isLate = false;
-  /** By performance.now(), like the other times. */
-  readonly startedAt = performance.now();
-  /** When the client last read something, or had nothing to read. */
-  progressAt = this.startedAt;
-  /** Bytes sent on the connection. */
-  sent = 0;
-  /** Bytes of the answer that are not sent yet. */
-  waiting = 0;
-  /** Bytes received on the connection, and when this number last changed. */
-  received = 0;
-  receivedAt = this.startedAt;
-  /** A large answer, kept until it is sent, and its bytes. */
-  payload: string | Buffer = '';
-  size = 0;
-  /** Bytes written to the connection before the payload. */
-  sentBefore = 0;
-
-  constructor(request: Tracked, index: number) {
-    this.request = request;
-    this.index = index;
-  }
-}
-
-/** The key of a request's entry. To search the list would be slow with many open requests. */
-const ENTRY = Symbol('open request');
-
-type Tracked = IncomingMessage & { [ENTRY]?: OpenRequest | undefined };
-
-export function findOpenRequest(request: Tracked): OpenRequest | undefined {
-  return request[ENTRY];
 }
 
 /**
@@ -78,10 +39,14 @@ export class OpenRequests {
     app.addHook('onRoute', (route) => {
       const { handler } = route;
       route.handler = function (request, reply) {
-        const result: unknown = handler.call(this, request, reply);
-        if (result instanceof Promise)
-          result.catch(() => reply.sent && !reply.raw.writableEnded && reply.raw.destroy());
-        return result;
+        try {
+          const result: unknown = handler.call(this, request, reply);
+          if (result instanceof Promise) result.catch(() => endHijacked(reply));
+          return result;
+        } catch (error) {
+          endHijacked(reply);
+          throw error;
+        }
       };
     });
   }
@@ -115,10 +80,9 @@ export class OpenRequests {
     }));
   }
 
-  #add(request: Tracked): OpenRequest {
+  #add(request: IncomingMessage): OpenRequest {
     const entry = new OpenRequest(request, this.#open.length);
     this.#open.push(entry);
-    request[ENTRY] = entry;
     return entry;
   }
 
@@ -127,7 +91,11 @@ export class OpenRequests {
     const last = this.#open.pop() as OpenRequest;
     if (last !== entry) this.#open[entry.index] = last;
     last.index = entry.index;
-    entry.request[ENTRY] = undefined;
+    entry.end();
     if (this.#open.length === 0) this.#events.emit('answered');
   }
+}
+
+function endHijacked(reply: FastifyReply): void {
+  if (reply.sent && !reply.raw.writableEnded) reply.raw.destroy();
 }

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { countAnswer } from './held-memory.ts';
-import { findOpenRequest, type OpenRequest } from './open-requests.ts';
+import { findOpenRequest, type OpenRequest } from './open-request.ts';
 
 // On Node 26, an import of node:http loads all of fetch: 10 to 40 ms of a start.
 const { ServerResponse } = process.getBuiltinModule('node:http');

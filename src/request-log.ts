@@ -7,6 +7,7 @@ import {
 import { readAddress } from './client-address.ts';
 import { toError } from './error-log.ts';
 import type { Caller } from './every-answer.ts';
+import { findOpenRequest } from './open-request.ts';
 import { hideSecrets } from './redaction.ts';
 
 declare module 'fastify' {
@@ -73,9 +74,9 @@ function logRequest(request: FastifyRequest, reply: FastifyReply): void {
 
 /** A library that upgrades a connection sends its 101 itself, so the reply has no status. */
 export function readStatus(reply: FastifyReply): number {
-  const { headers } = reply.request;
   if (reply.raw.headersSent) return reply.statusCode;
-  return headers.upgrade && reply.sent ? SWITCHING_PROTOCOLS : CLIENT_CLOSED_REQUEST;
+  const isUpgraded = reply.sent && findOpenRequest(reply.request.raw)?.isUpgraded;
+  return isUpgraded ? SWITCHING_PROTOCOLS : CLIENT_CLOSED_REQUEST;
 }
 
 /** Logs a request that could not be parsed. Its method and path are unknown. */

@@ -5,7 +5,7 @@ import createError from '@fastify/error';
 import type { FastifyError, FastifyInstance } from 'fastify';
 import { readAddress } from '../../src/client-address.ts';
 import type { AnswerHeaders, Caller } from '../../src/every-answer.ts';
-import { findOpenRequest } from '../../src/open-requests.ts';
+import { findOpenRequest } from '../../src/open-request.ts';
 import { logUnreadable } from '../../src/request-log.ts';
 import { describeError, JSON_TYPE } from './answer.ts';
 
@@ -61,9 +61,14 @@ function refuseBody(app: FastifyInstance, response: ServerResponse, refusal: Fas
   const reply = findOpenRequest(req)?.reply;
   if (req.complete || headersSent || !reply) return;
   reply.header('connection', 'close');
-  if (req.listenerCount('error') > 0) req.emit('error', refusal);
-  else if (req.method !== 'GET' && req.method !== 'HEAD')
+  if (req.listenerCount('error') > 0) return void req.emit('error', refusal);
+  if (req.method === 'GET' || req.method === 'HEAD') return;
+  try {
     app.errorHandler(refusal, reply.request, reply);
+  } catch {
+    // Fastify sends nothing while an onError hook runs.
+    response.destroy();
+  }
 }
 
 function refuse(app: FastifyInstance, refusal: FastifyError, socket: Socket): void {

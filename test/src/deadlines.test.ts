@@ -31,6 +31,17 @@ const ROUTES = `
       reply.raw.writeHead(200).write('half');
       throw new Error('failed');
     });
+    app.get('/failed-at-once', (request, reply) => {
+      reply.hijack();
+      reply.raw.writeHead(200).write('half');
+      throw new Error('failed');
+    });
+    app.register(async (inner) => {
+      inner.addHook('onError', () => new Promise(() => undefined));
+      inner.get('/reported', async () => {
+        throw new Error('failed');
+      });
+    });
     app.get('/taken-patient', { config: { timeout: false } }, async (request, reply) => {
       reply.hijack();
       await sleep(500);
@@ -210,7 +221,8 @@ test('HEAD of an endless stream is answered, and the stream is destroyed', async
 
 test('A hijacked answer that does not begin is ended, except with timeout: false', async (t) => {
   const { app, lines, url } = await listen(t, { REQUEST_TIMEOUT_MS: '200' });
-  await t.rejects(fetch(`${url}/taken`));
+  // Without `Connection: upgrade`, this is no upgrade.
+  await once((await ask(t, url, '/taken', 'Upgrade: other\r\n')).resume(), 'close');
   t.equal(await (await fetch(`${url}/taken-patient`)).text(), 'patient');
   await poll(() => lines.some(({ msg }) => msg === 'told'));
   t.match(
@@ -218,9 +230,27 @@ test('A hijacked answer that does not begin is ended, except with timeout: false
     [{ level: 50, err: { code: 'FST_ERR_HANDLER_TIMEOUT' } }],
   );
   await poll(() => app.openRequests.list().length === 0);
+  t.match(
+    lines.filter(({ path }) => path === '/taken'),
+    [{ msg: 'request', status: 499 }],
+  );
 });
 
-test('A hijacked answer is ended when its handler fails, even late', async (t) => {
+test('Late requests are ended, also one whose onError hook never ends', async (t) => {
+  const { app, url, lines } = await listen(t, { REQUEST_TIMEOUT_MS: '400' });
+  const reported = t.rejects(fetch(`${url}/reported`));
+  await poll(() => app.openRequests.list().length === 1);
+  const answers = Array.from({ length: 3 }, () => fetch(`${url}/late`));
+  for (const answer of await Promise.all(answers)) t.equal(answer.status, 503);
+  await reported;
+  t.match(
+    lines.filter(({ msg }) => msg.startsWith('A late request')),
+    [{ level: 50, err: { code: 'FST_ERR_SEND_INSIDE_ONERR' } }],
+  );
+});
+
+test('A hijacked answer is ended when its handler fails, at once or later', async (t) => {
   const { url } = await listen(t);
-  await t.rejects(fetch(`${url}/failed`).then((answer) => answer.text()));
+  for (const path of ['/failed', '/failed-at-once'])
+    await t.rejects(fetch(`${url}${path}`).then((answer) => answer.text()));
 });

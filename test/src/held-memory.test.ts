@@ -3,7 +3,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'tap';
 import { cutOffSlowestReaders, cutOffSlowestSenders, observe } from '../../src/held-memory.ts';
-import type { OpenRequest } from '../../src/open-requests.ts';
+import type { OpenRequest } from '../../src/open-request.ts';
 import { buildAppWithRoutes } from '../helper.ts';
 
 const MIB = 1024 * 1024;

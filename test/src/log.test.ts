@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { pathToFileURL } from 'node:url';
 import { test } from 'tap';
 import manifest from '../../package.json' with { type: 'json' };
@@ -204,19 +205,30 @@ test("The client's address is that of the proxies, or else that of the peer", (t
   t.end();
 });
 
-test('A connection upgraded without a reply is one log line with status 101', async (t) => {
+test('An upgraded connection is one log line with status 101', async (t) => {
   const { app, lines } = await buildAppWithRoutes(
     t,
-    `export default async (app) => app.get('/socket', (request, reply) => {
-      reply.hijack();
-      reply.raw.destroy();
-    });`,
+    `import websocket from '${import.meta.resolve('@fastify/websocket')}';
+    export default async (app) => {
+      await app.register(websocket);
+      app.get('/socket', { websocket: true }, (socket) => socket.close());
+      app.get('/taken', (request, reply) => {
+        reply.hijack();
+        reply.raw.destroy();
+      });
+    };`,
   );
-  const headers = { upgrade: 'websocket' };
-  await app.inject({ url: '/socket', headers }).catch(() => undefined);
-  await app.inject('/socket').catch(() => undefined);
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  app.openRequests.trackUpgrades(app.server);
+  await once(new WebSocket(`${url}/socket`), 'close');
+  await poll(() => lines.some(({ path }) => path === '/socket'));
+  await app.inject({ url: '/taken', headers: { upgrade: 'other' } }).catch(() => undefined);
+  await poll(() => lines.filter(({ path }) => path).length === 2);
   t.match(
-    lines.filter(({ path }) => path === '/socket'),
-    [{ status: 101 }, { status: 499 }],
+    lines.filter(({ path }) => path),
+    [
+      { path: '/socket', status: 101 },
+      { path: '/taken', status: 499 },
+    ],
   );
 });

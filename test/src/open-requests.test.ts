@@ -1,7 +1,8 @@
 import { EventEmitter } from 'node:events';
 import type { FastifyReply } from 'fastify';
 import { test } from 'tap';
-import { findOpenRequest, OpenRequests } from '../../src/open-requests.ts';
+import { findOpenRequest } from '../../src/open-request.ts';
+import { OpenRequests } from '../../src/open-requests.ts';
 
 test('Requests may end in any order, and waitUntilAnswered waits for all', async (t) => {
   const open = new OpenRequests();

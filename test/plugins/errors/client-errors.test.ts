@@ -4,7 +4,14 @@ import { text } from 'node:stream/consumers';
 import { pathToFileURL } from 'node:url';
 import type { FastifyInstance } from 'fastify';
 import { test } from 'tap';
-import { buildAppWithRoutes, buildTestApp, createFolder, DOWN, writeFiles } from '../../helper.ts';
+import {
+  buildAppWithRoutes,
+  buildTestApp,
+  createFolder,
+  DOWN,
+  poll,
+  writeFiles,
+} from '../../helper.ts';
 
 /** One route begins an answer, another ends it. */
 const ROUTES = `
@@ -161,4 +168,24 @@ test('A malformed body that nothing reads answers 400', async (t) => {
   await app.listen({ host: '127.0.0.1', port: 0 });
   const socket = await send(app, `POST /late HTTP/1.1\r\nHost: a\r\n${BODY}\r\nnonsense\r\n`);
   t.match(readAnswer(await text(socket)), { status: 400, body: { statusCode: 400 } });
+});
+
+test('A malformed body ends its connection although an onError hook never ends', async (t) => {
+  const { app, lines } = await buildAppWithRoutes(
+    t,
+    `export default async (app) => {
+      app.addHook('onRequest', async () => { throw new Error('refused'); });
+      app.addHook('onError', (request) => {
+        request.log.info('reported');
+        return new Promise(() => {});
+      });
+      app.post('/reported', async () => 1);
+    };`,
+  );
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const head = `POST /reported HTTP/1.1\r\nHost: a\r\n${BODY}\r\n`;
+  const socket = await send(app, `${head}1\r\na\r\n`);
+  await poll(() => lines.some(({ msg }) => msg === 'reported'));
+  socket.resume().write('nonsense\r\n');
+  await once(socket, 'close');
 });

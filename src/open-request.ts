@@ -1,0 +1,49 @@
+import type { IncomingMessage } from 'node:http';
+import type { FastifyReply } from 'fastify';
+
+/** The key of a request's entry. To search the list would be slow with many open requests. */
+const ENTRY = Symbol('open request');
+
+type Tracked = IncomingMessage & { [ENTRY]?: OpenRequest | undefined };
+
+export function findOpenRequest(request: Tracked): OpenRequest | undefined {
+  return request[ENTRY];
+}
+
+/** A request whose answer is not complete, or an upgraded connection. */
+export class OpenRequest {
+  index: number;
+  readonly request: Tracked;
+  /** Undefined if the connection was upgraded without Fastify. */
+  reply: FastifyReply | undefined;
+  isUpgraded = false;
+  /** True if the request was ended by REQUEST_TIMEOUT_MS. */
+  isLate = false;
+  /** By performance.now(), like the other times. */
+  readonly startedAt = performance.now();
+  /** When the client last read something, or had nothing to read. */
+  progressAt = this.startedAt;
+  /** Bytes sent on the connection. */
+  sent = 0;
+  /** Bytes of the answer that are not sent yet. */
+  waiting = 0;
+  /** Bytes received on the connection, and when this number last changed. */
+  received = 0;
+  receivedAt = this.startedAt;
+  /** A large answer, kept until it is sent, and its bytes. */
+  payload: string | Buffer = '';
+  size = 0;
+  /** Bytes written to the connection before the payload. */
+  sentBefore = 0;
+
+  constructor(request: Tracked, index: number) {
+    this.request = request;
+    this.index = index;
+    request[ENTRY] = this;
+  }
+
+  /** The log asks later whether a connection was upgraded. */
+  end(): void {
+    if (!this.isUpgraded) this.request[ENTRY] = undefined;
+  }
+}
