@@ -84,3 +84,23 @@ test('npm run new app NAME without CAPABILITIES', async (t) => {
         t.ok(existsSync(path.join(folder, file)), file);
   });
 });
+
+test("The README's removals leave an owner's resources alone", async (t) => {
+  const folder = await createFolder(t);
+  const names =
+    'authors footnotes job-offers decors redistributions backing-apps database-servers auth-keys';
+  for (const name of names.split(' '))
+    await writeFiles(folder, {
+      [`routes/${name}/index.ts`]: '',
+      [`test/routes/${name}.test.ts`]: '',
+    });
+  run(folder, 'git', 'init', '--quiet');
+  run(folder, 'git', 'add', '--all');
+  run(folder, 'git', 'commit', '--quiet', '--message', 'Begin');
+  const removals = readRemovals(readFileSync(path.join(ROOT, 'README.md'), 'utf8'));
+  for (const command of removals.flatMap(({ commands }) => commands)) {
+    if (!command.startsWith('git rm ')) continue;
+    const listing = command.replace(/^git rm /, 'git rm --dry-run --ignore-unmatch ');
+    t.match(run(folder, 'sh', '-c', listing), { status: 0, stdout: /^$/ }, command);
+  }
+});
