@@ -8,7 +8,7 @@ import type { Headers, Result } from './job-run.ts';
 /** The suffix of a job's queue for its schedule. It has no keys, so it keeps each scheduled run. */
 export const CLOCK = '/clock';
 
-/** How long the queue keeps a failed job, in seconds. It keeps the others for a day. */
+/** How long the queue keeps a failed job, in seconds. Others stay for about a day. */
 const FAILED_RETENTION_S = 7 * 24 * 60 * 60;
 
 /** Seconds between heartbeats of a running job. If three are missing, its worker counts as dead. */
@@ -22,9 +22,10 @@ export function listQueues(jobs: Map<string, Job>): string[] {
   return [...jobs].flatMap(([name, { schedule }]) => (schedule ? [name, name + CLOCK] : [name]));
 }
 
-/** The data that the queue stores for a job. Without headers it is the payload itself. */
+/** The data that the queue stores for a job: the payload itself, if that is not ambiguous. */
 export function putHeaders(payload: object, headers: Headers): object {
-  if (Object.keys(headers).length === 0) return payload;
+  const isPlain = Object.keys(headers).length === 0 && !Object.hasOwn(payload, '/headers');
+  if (isPlain) return payload;
   return { '/headers': headers, '/payload': payload };
 }
 
@@ -41,8 +42,8 @@ export function readQueued({ id, name, data, retryCount, retryLimit }: JobWithMe
 }
 
 /**
- * Stores the result of a run in the queue. It stores only the name of an error, because the message
- * may contain a secret.
+ * Stores the result of a run in the queue, if it still exists. It stores only the name of an error,
+ * because the message may contain a secret.
  */
 export async function settle(
   boss: PgBoss,
@@ -51,12 +52,13 @@ export async function settle(
   { outcome, err }: Result,
 ): Promise<object> {
   const attempt = { id, retryCount };
-  if (outcome === 'done') return boss.complete(name, attempt);
   const output = { error: err?.name };
   const update = (changes: UpdateOptions) => boss.update(name, undefined, { id, ...changes });
-  const step = async () => {
+  const giveBack = async () => {
     const retry = await boss.fail(name, attempt, output);
-    if (outcome === 'retry') return retry;
+    const [job] = await boss.findJobs(name, { id });
+    // If the heartbeats failed for too long, another worker has the job now.
+    if (outcome === 'retry' || job?.retryCount !== retryCount) return retry;
     if (outcome === 'returned') return update({ startAfter: 0, retryLimit: retryLimit + 1 });
     const limits = { retryLimit: retryCount, deleteAfterSeconds: FAILED_RETENTION_S };
     const { updated } = await update(limits);
@@ -65,5 +67,13 @@ export async function settle(
     return retry;
   };
   // No other worker may take the job between two of these steps.
-  return db.transaction().execute((transaction) => transactions.run(transaction, step));
+  const giveBackAtOnce = () =>
+    db.transaction().execute((transaction) => transactions.run(transaction, giveBack));
+  return (outcome === 'done' ? boss.complete(name, attempt) : giveBackAtOnce()).catch(dropResult);
+}
+
+/** A release deletes the queue of a removed job, which an older worker may still run. */
+function dropResult(error: Error & { code?: string }): Error {
+  if (error.code !== 'PGBOSS_QUEUE_NOT_FOUND') throw error;
+  return error;
 }

@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import type { Pool } from 'pg';
 import { type Test, test } from 'tap';
 import { startBoss, stopBoss } from '../../src/job-boss.ts';
+import { settle } from '../../src/job-storage.ts';
 import { openPostgresPort } from '../fixture/postgres-port.ts';
 import { buildTestApp, captureLog, createFolder, DOWN, poll, writeFiles } from '../helper.ts';
 
@@ -70,6 +71,33 @@ test('An error event of pg-boss is an Error, with its type and cause', async (t)
   t.equal(told[0], own);
   t.type(told[1], Error);
   t.match(told[1], { message: 'copied', stack: 'here', code: '57P01' });
+});
+
+test('A result is dropped if its queue was deleted, or if another worker has the job', async (t) => {
+  const { url } = await openPostgresPort(t);
+  const { app } = await buildApp(t, url, [FIXTURE]);
+  await app.readiness.release();
+  const open = async () => {
+    const boss = await startBoss({ pool: app.databasePool as Pool }, () => undefined);
+    t.teardown(() => stopBoss(boss));
+    return boss;
+  };
+  const outcomes = ['done', 'retry', 'failed', 'returned'] as const;
+  const id = await app.jobs.send('work', { how: 'end' });
+  const boss = await open();
+  const [queued] = await boss.fetch<object>('work', { includeMetadata: true });
+  await sql`update pgboss.job set retry_count = 1, state = 'retry'`.execute(app.db);
+  const read = () => sql`select * from pgboss.job where id = ${id}`.execute(app.db);
+  const before = (await read()).rows;
+  for (const outcome of outcomes) await settle(boss, app.db, queued!, { outcome, durationMs: 1 });
+  t.strictSame((await read()).rows, before);
+
+  await sql`select pgboss.delete_queue('work')`.execute(app.db);
+  const later = await open();
+  for (const outcome of outcomes) await settle(later, app.db, queued!, { outcome, durationMs: 1 });
+  await sql`alter schema pgboss rename to hidden`.execute(app.db);
+  const settled = settle(later, app.db, queued!, { outcome: 'done', durationMs: 1 });
+  await t.rejects(settled, { message: /does not exist/ }, 'any other error is not dropped');
 });
 
 test('A failing queue leaves others working; running jobs are returned', async (t) => {
