@@ -72,6 +72,7 @@ async function waitForEnd(
   // An older version of the job may have sent the payload.
   checkPayload(name, job, payload);
   const { signal } = controller;
+  signal.throwIfAborted();
   const work = async () => job.run({ app, payload, signal, log, id, attempt });
   const late = new DOMException(`The job took longer than ${job.timeoutMs} ms`, 'TimeoutError');
   const timer = setTimeout(() => controller.abort(late), job.timeoutMs);

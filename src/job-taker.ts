@@ -74,10 +74,13 @@ export class JobTaker {
 
   /** Goes through the queues once. If all are empty, it waits a moment. */
   async #takeAll(boss: PgBoss): Promise<void> {
+    const { WORKER_CONCURRENCY } = this.#app.config;
     let taken = 0;
     for (const queue of listQueues(this.#jobs)) {
-      const options = { batchSize: await this.#waitForSlot(), includeMetadata: true } as const;
+      while (this.#runs.size >= WORKER_CONCURRENCY) await once(this.#events, 'ended');
       if (this.#isStopping()) return;
+      const batchSize = WORKER_CONCURRENCY - this.#runs.size;
+      const options = { batchSize, includeMetadata: true } as const;
       const found = await this.#outage.watch(queue, boss.fetch<object>(queue, options));
       taken += found?.length ?? 0;
       for (const queued of found ?? []) void this.#perform(boss, queued);
@@ -86,19 +89,12 @@ export class JobTaker {
     if (taken === 0) await sleep(POLL_MS, undefined, { signal }).catch(() => undefined);
   }
 
-  /** @returns how many jobs may start */
-  async #waitForSlot(): Promise<number> {
-    const { signal } = this.#stop;
-    const { WORKER_CONCURRENCY } = this.#app.config;
-    while (this.#runs.size >= WORKER_CONCURRENCY && !signal.aborted)
-      await once(this.#events, 'ended', { signal }).catch(() => undefined);
-    return WORKER_CONCURRENCY - this.#runs.size;
-  }
-
   async #perform(boss: PgBoss, queued: JobWithMetadata<object>): Promise<void> {
     const taken = readQueued(queued);
     const job = this.#jobs.get(taken.name) as Job;
     const run = { ...taken, job, controller: new AbortController() };
+    // The answer of the database may have come after the deadline.
+    if (this.#isLate) run.controller.abort(RETURNED);
     this.#runs.add(run);
     let touched: Promise<unknown> = Promise.resolve();
     const beat = setInterval(() => {
