@@ -1,4 +1,3 @@
-import type { FastifyInstance } from 'fastify';
 import type { AppOptions } from './app.ts';
 import { HttpListener } from './listener.ts';
 import { startProcess } from './process.ts';
@@ -9,18 +8,19 @@ const FIXED = { WEB_CONCURRENCY: '1', SHUTDOWN_DELAY_MS: '0', JOBS_IN_WEB: 'fals
 /** Runs the process type `worker`. It takes jobs, and its port answers only health checks. */
 export function startWorker(options: Pick<AppOptions, 'jobs'> = {}): Promise<void> {
   const environment = { ...process.env, ...FIXED };
-  const openListener = (app: FastifyInstance) => new WorkerListener(app);
-  return startProcess(openListener, { ...options, environment, only: '/health/' });
+  const appOptions = { ...options, environment, only: '/health/' };
+  return startProcess((app) => new WorkerListener(app), appOptions);
 }
 
 class WorkerListener extends HttpListener {
   override async listen(address: { host: string; port: number }): Promise<void> {
-    this.app.jobs.take();
     await super.listen(address).catch((error) => {
       if (error.code !== 'EADDRINUSE') throw error;
       const { port } = address;
       this.app.log.warn(`Port ${port} is taken: the worker runs without health checks`);
     });
+    // Not before: if the process cannot listen, it ends at once, and its jobs would lose an attempt.
+    this.app.jobs.take();
   }
 
   /** Rejects if jobs are given back. Traces and pools are closed in any case. */

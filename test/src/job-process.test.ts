@@ -55,6 +55,22 @@ test('A worker whose HOST is not an address of this machine ends with 1', async 
   t.match(worker.lines.at(-1)?.msg, /HOST is 192\.0\.2\.1, which is not an address/);
 });
 
+test('A worker takes jobs only when its port is bound', async (t) => {
+  const code = `import dns from 'node:dns';
+    dns.lookup = (host, options, done) =>
+      setTimeout(done, 3_000, Object.assign(new Error(host), { code: 'ENOTFOUND' }));`;
+  const node = [process.execPath, '--import', `data:text/javascript,${encodeURIComponent(code)}`];
+  const worker = spawnProcess(t, {
+    entry: 'worker',
+    environment: { ...environment, HOST: 'slow.invalid' },
+    source: 'src',
+    node,
+  });
+  t.equal(await worker.exited, 1);
+  t.match(worker.lines.at(-1)?.msg, /^HOST is slow\.invalid, which is not an address/);
+  t.notOk(worker.lines.find(({ msg }) => msg.startsWith('The job queue')));
+});
+
 test('job runs one job in the foreground, and ends with 1 if it fails or is unknown', async (t) => {
   const job = (...args: string[]) => run(t, { entry: 'job-command', args });
   t.match(await job('work', '{"how":"end"}'), { code: 0, last: { job: 'work', outcome: 'done' } });
