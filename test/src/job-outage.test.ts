@@ -42,17 +42,23 @@ test('Two parts with different problems are logged once each', async (t) => {
   ]);
 });
 
-test("An error of pg-boss's own work is logged once per outage", async (t) => {
-  const { outage, fail, answer, read } = createOutageLog();
+test("An error of pg-boss's own work is logged once an hour", async (t) => {
+  const { outage, read } = createOutageLog();
+  const setTimeout = t.capture(globalThis, 'setTimeout', () => ({ unref: () => undefined }));
   for (const _pass of [1, 2, 3])
     for (const problem of ['late', 'denied']) outage.noteOwn(new Error(problem));
-  await answer('a');
-  t.strictSame(read(), [
+  setTimeout.restore();
+  const logged = [
     [WARN, 'late'],
     [WARN, 'denied'],
-  ]);
-  await fail('a', 'gone');
-  await answer('a');
+  ];
+  t.strictSame(read(), logged);
+  const timers = setTimeout.args() as unknown as [() => void, number][];
+  t.strictSame(
+    timers.map(([, ms]) => ms),
+    [3_600_000, 3_600_000],
+  );
+  for (const [forget] of timers) forget();
   outage.noteOwn(new Error('late'));
-  t.strictSame(read().slice(2), [[WARN, 'gone'], BACK, [WARN, 'late']]);
+  t.strictSame(read(), [...logged, [WARN, 'late']]);
 });
