@@ -181,6 +181,7 @@ test('With JOBS_IN_WEB, web takes jobs from the embedded database', async (t) =>
     DATABASE_URL: `pglite:${await createEmbeddedDatabase()}`,
     JOBS_IN_WEB: 'true',
     SHUTDOWN_DELAY_MS: '0',
+    SHUTDOWN_TIMEOUT_MS: '3000',
   });
   const outcomes = (id: string | null) =>
     lines.filter((line) => line.id === id && line.outcome).map(({ outcome }) => outcome);
@@ -269,4 +270,12 @@ test('With JOBS_IN_WEB, web takes jobs from the embedded database', async (t) =>
       );
     },
   );
+
+  await t.test('Closing the app rejects if jobs are given back', async (t) => {
+    const id = await app.jobs.send('work', { how: 'hang' });
+    await poll(() => lines.some((line) => line.id === id));
+    await t.rejects(app.close(), { message: /^Jobs given back, .*: 1$/ });
+    t.strictSame(outcomes(id), ['returned']);
+    await t.rejects(sql`select 1`.execute(app.db), /destroyed/, 'the database is closed');
+  });
 });
