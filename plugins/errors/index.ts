@@ -10,6 +10,11 @@ import { refuseRequest } from './refuse-request.ts';
 
 export { describeError } from './answer.ts';
 
+export const RouteNotFound = createError('NOT_FOUND', '%s %s does not exist.', 404);
+
+// With its real type, ErrorAnswer would refer to itself.
+const EXAMPLE: object = describeError(404, new RouteNotFound('GET', '/nowhere'));
+
 /** The shape of every answer that is not a success. */
 export const ErrorAnswer = Type.Object(
   {
@@ -19,17 +24,7 @@ export const ErrorAnswer = Type.Object(
     message: Type.String({ description: 'What went wrong, for people' }),
     errors: Type.Optional(Problems),
   },
-  {
-    description: 'An error',
-    examples: [
-      {
-        statusCode: 404,
-        code: 'NOT_FOUND',
-        error: 'Not Found',
-        message: 'GET /nowhere does not exist.',
-      },
-    ],
-  },
+  { description: 'An error', examples: [EXAMPLE] },
 );
 
 /** An error for the client, made by @fastify/error. `retryAfter` is in seconds. */
@@ -50,7 +45,6 @@ type Translate = (error: Error) => ClientError | undefined;
 /** When a client may try again after a 503, in seconds: long enough for a restart. */
 const RETRY_AFTER_S = 5;
 
-export const RouteNotFound = createError('NOT_FOUND', '%s %s does not exist.', 404);
 const BodyIncomplete = createError('INCOMPLETE_BODY', 'The body ended too early.', 400);
 const BodyTooLate = createError('REQUEST_TIMEOUT', 'The body took too long to arrive.', 408);
 const MethodNotAllowed = createError('METHOD_NOT_ALLOWED', '%s is not allowed on %s.', 405);
