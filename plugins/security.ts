@@ -1,19 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import fp from 'fastify-plugin';
-import helmet, { type HelmetOptions } from 'helmet';
+import helmet from 'helmet';
 
-const OPTIONS: HelmetOptions = {
-  contentSecurityPolicy: {
-    // An answer of an API is not a page. As a page it loads nothing, sends no form, has no frame.
-    useDefaults: false,
-    directives: {
-      defaultSrc: ["'none'"],
-      baseUri: ["'none'"],
-      formAction: ["'none'"],
-      frameAncestors: ["'none'"],
-    },
-  },
-};
+/** An answer of an API is not a page. As a page it loads nothing, sends no form, has no frame. */
+const POLICY = "default-src 'none';base-uri 'none';form-action 'none';frame-ancestors 'none'";
 
 /** Headers for every answer, from OWASP's REST security cheat sheet. The others are for pages. */
 const ANY_ANSWER = [
@@ -47,6 +37,6 @@ function collectHeaders(): Record<string, string> {
   const { ServerResponse } = process.getBuiltinModule('node:http');
   const request = {} as IncomingMessage;
   const response = new ServerResponse(request);
-  helmet(OPTIONS)(request, response, () => undefined);
-  return response.getHeaders() as Record<string, string>;
+  helmet({ contentSecurityPolicy: false })(request, response, () => undefined);
+  return { 'content-security-policy': POLICY, ...response.getHeaders() } as Record<string, string>;
 }
