@@ -7,22 +7,12 @@ import { createNote, deleteNote, findNote, listNotes, updateNote } from './store
 
 const NoteNotFound = createError<[string]>('NOTE_NOT_FOUND', 'Note %s does not exist.', 404);
 
-const TAGS = ['notes'];
-const LIST = {
-  summary: 'List notes',
-  tags: TAGS,
-  querystring: NotePage,
-  response: { 200: NoteList },
-};
-const CREATE = { summary: 'Create a note', tags: TAGS, body: NewNote, response: { 201: Note } };
-const SHOW = { summary: 'Show a note', tags: TAGS, params: NoteId, response: { 200: Note } };
+const TAG = { tags: ['notes'] };
+const LIST = { ...TAG, summary: 'List notes', querystring: NotePage, response: { 200: NoteList } };
+const CREATE = { ...TAG, summary: 'Create a note', body: NewNote, response: { 201: Note } };
+const SHOW = { ...TAG, summary: 'Show a note', params: NoteId, response: { 200: Note } };
 const CHANGE = { ...SHOW, summary: 'Change a note', body: NoteChanges };
-const REMOVE = {
-  summary: 'Delete a note',
-  tags: TAGS,
-  params: NoteId,
-  response: { 204: Type.Null() },
-};
+const REMOVE = { ...TAG, summary: 'Delete a note', params: NoteId, response: { 204: Type.Null() } };
 
 /** The example resource. Its shapes are in schema.ts, and its SQL is in store.ts. */
 const notes: FastifyPluginAsyncTypebox = async (app) => {

@@ -24,22 +24,22 @@ const SampleThingNotFound = createError<[string]>(
   404,
 );
 
-const TAGS = ['sample-things'];
+const TAG = { tags: ['sample-things'] };
 const LIST = {
+  ...TAG,
   summary: 'List the sample things',
-  tags: TAGS,
   querystring: SampleThingPage,
   response: { 200: SampleThingList },
 };
 const CREATE = {
+  ...TAG,
   summary: 'Add to the sample things',
-  tags: TAGS,
   body: NewSampleThing,
   response: { 201: SampleThing },
 };
 const SHOW = {
+  ...TAG,
   summary: 'Show one of the sample things',
-  tags: TAGS,
   params: SampleThingId,
   response: { 200: SampleThing },
 };
@@ -49,8 +49,8 @@ const CHANGE = {
   body: SampleThingChanges,
 };
 const REMOVE = {
+  ...TAG,
   summary: 'Delete one of the sample things',
-  tags: TAGS,
   params: SampleThingId,
   response: { 204: Type.Null() },
 };
