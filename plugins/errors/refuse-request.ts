@@ -9,18 +9,10 @@ export const MAX_PATH_PART = 500;
 
 const BadHost = createError('BAD_HOST', 'A request must name exactly one host.', 400);
 const BadVersion = createError('BAD_VERSION', 'Only HTTP/1.0 and HTTP/1.1 are supported.', 400);
-const BadCoding = createError(
-  'BAD_TRANSFER_CODING',
-  'Only the transfer coding chunked is supported.',
-  400,
-);
+const BadCoding = createError('BAD_TRANSFER_CODING', 'The transfer coding must be chunked.', 400);
 const BadPath = createError('BAD_PATH', 'The path, or its encoding, is not valid.', 400);
 const PathTooLong = createError('URI_TOO_LONG', 'A part of the path is too long.', 414);
-const ExpectationFailed = createError(
-  'EXPECTATION_FAILED',
-  'Only Expect: 100-continue is supported.',
-  417,
-);
+const BadExpect = createError('EXPECTATION_FAILED', 'Only Expect: 100-continue is supported.', 417);
 
 /** A name or an address, with or without a port, or empty (RFC 9112, 3.2). No comma: one host. */
 const HOST = /^(\[[\da-f:.]+\]|[\w.~%!$&'()*+;=-]*)(:\d*)?$/i;
@@ -43,7 +35,7 @@ export function refuseRequest(request: FastifyRequest): ClientError | undefined 
   if (host === undefined ? raw.httpVersion === '1.1' : !HOST.test(host)) return new BadHost();
   if (raw.httpVersionMajor !== 1) return new BadVersion();
   if (coding && coding.toLowerCase() !== 'chunked') return new BadCoding();
-  if (expect && expect.toLowerCase() !== '100-continue') return new ExpectationFailed();
+  if (expect && expect.toLowerCase() !== '100-continue') return new BadExpect();
   if (request.url === request.originalUrl) return undefined;
   return isTooLong(request.originalUrl) ? new PathTooLong() : new BadPath();
 }
