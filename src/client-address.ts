@@ -1,14 +1,11 @@
 import type { IncomingMessage } from 'node:http';
-import { BlockList, isIP } from 'node:net';
+import { BlockList, isIP, SocketAddress } from 'node:net';
 import type { FastifyRequest } from 'fastify';
 import type { Config } from '../plugins/env/index.ts';
 
 /** An address as proxies write it: 203.0.113.9:51234, "[2001:db8::1]:443", fe80::1%eth0. */
 const PROXY_FORM =
   /^"?\[?(?:(?<ipv4>[\d.]+)(?::\d+)?|(?<ipv6>[\da-f:.]+)(?:%[^\]]*)?(?:\](?::\d+)?)?)"?$/i;
-
-/** An IPv4 address as an IPv6 address, in both forms (RFC 4291, 2.5.5.2). */
-const MAPPED = /^::ffff:(?:(?<dotted>[\d.]+)|(?<high>[\da-f]{1,4}):(?<low>[\da-f]{1,4}))$/i;
 
 /** How many proxies in a row are trusted. A client may write thousands of them into a header. */
 const MAX_PROXIES = 20;
@@ -80,8 +77,8 @@ export function cleanAddress(text = ''): string | undefined {
   if (isIP(plain) === 4) return plain;
   const { ipv4, ipv6 } = PROXY_FORM.exec(text)?.groups ?? {};
   const address = ipv4 ?? ipv6 ?? '';
-  if (isIP(address) === 0) return undefined;
-  const { dotted = address, high, low } = MAPPED.exec(address)?.groups ?? {};
-  if (!high || !low) return dotted;
-  return Buffer.from(high.padStart(4, '0') + low.padStart(4, '0'), 'hex').join('.');
+  if (isIP(address) !== 6) return isIP(address) === 4 ? address : undefined;
+  // Node writes each address in one form, and an IPv4 address in IPv6 with dots.
+  const { address: written } = new SocketAddress({ address, family: 'ipv6' });
+  return written.replace(/^::ffff:(?=\d+\.)/, '');
 }
