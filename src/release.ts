@@ -7,9 +7,7 @@ const logger = createLogger();
 
 // Fail by default: a platform starts the web processes after a release that exits with 0.
 process.exitCode = 1;
-release().catch((error) => exitWith(error, logger));
-
-async function release(): Promise<void> {
+try {
   const app = await buildApp({ logger });
   // Finds invalid schemas before the web processes start, where compiling all would be too slow.
   await app.compileSchemas();
@@ -17,4 +15,6 @@ async function release(): Promise<void> {
   await app.close();
   // Telemetry may still be trying to reach its collector.
   process.exit(0);
+} catch (error) {
+  exitWith(error as Error, logger);
 }
