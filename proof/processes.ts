@@ -5,7 +5,7 @@ import { mkdtemp } from 'node:fs/promises';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
+import { readLines } from '../src/lines.ts';
 
 /** The time after SIGTERM until a process is killed, in milliseconds. */
 const END_TIMEOUT_MS = 30_000;
@@ -58,7 +58,7 @@ export class RunningProcess implements AsyncDisposable {
     this.#child = child;
     children.add(child);
     for (const stream of [child.stdout, child.stderr]) {
-      if (stream) createInterface(stream).on('line', (line) => this.#hear(line));
+      if (stream) readLines(stream, (line) => this.#hear(line));
     }
     this.ended = this.#end();
   }

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pretty from 'pino-pretty';
+import { readLines } from '../src/lines.ts';
 import { describeApp } from './dev/describe-app.ts';
 import { onParentEnd } from './dev/parents.ts';
 import { listSettings } from './dev/settings.ts';
@@ -76,7 +76,7 @@ function createProcess(): ChildProcess {
     env: { NODE_COMPILE_CACHE, ...process.env },
     stdio: ['inherit', 'pipe', 'inherit', 'ipc'],
   });
-  createInterface(child.stdout!).on('line', showLine);
+  readLines(child.stdout!, showLine);
   child.once('exit', (code) => {
     if (code) output.write(`The app exited with code ${code}. It restarts after a change.\n`);
   });

@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { createInterface } from 'node:readline';
+import { readLines } from '../src/lines.ts';
 import './build-tap.ts';
 import { findTests, isBuildNeeded } from './test/files.ts';
 
@@ -52,7 +52,7 @@ async function runFile(file: string): Promise<void> {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   console.log(`# ${file}`);
-  createInterface(child.stdout).on('line', (line) => UNIMPORTANT.test(line) || console.log(line));
+  readLines(child.stdout, (line) => UNIMPORTANT.test(line) || console.log(line));
   const [code] = await once(child, 'close');
   if (code !== 0) process.exitCode = 1;
 }

@@ -1,10 +1,10 @@
 import cluster, { type Worker } from 'node:cluster';
 import { availableParallelism } from 'node:os';
-import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyBaseLogger } from 'fastify';
 import type { Config } from '../plugins/env/index.ts';
 import { watchBeats } from './heartbeat.ts';
+import { readLines } from './lines.ts';
 import { writeLines } from './logger.ts';
 import { onStop, STOP_SIGNALS } from './signals.ts';
 
@@ -72,7 +72,7 @@ export class Primary {
     if (this.#stopping) return;
     const worker = cluster.fork();
     this.#startedAt.set(worker, performance.now());
-    createInterface(worker.process.stdout!).on('line', (line) => writeLines(`${line}\n`));
+    readLines(worker.process.stdout!, (line) => writeLines(`${line}\n`));
   }
 
   /** The worker still answers its open requests. Another one takes the new ones. */

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
-import { createInterface } from 'node:readline';
 import repl, { type REPLServer } from 'node:repl';
-import { PassThrough, Writable } from 'node:stream';
+import { PassThrough, Readable, Writable } from 'node:stream';
 import { sql } from 'kysely';
+import { readLines } from './lines.ts';
 import { createLogger } from './logger.ts';
 import { exitWith, OperatorError } from './operator-error.ts';
 import './source-maps.ts';
@@ -37,8 +37,11 @@ function writeOutput(chunk: Buffer, _encoding: string, done: () => void): void {
 
 /** Runs one line after the other. Code that is not complete continues in the next line. */
 async function runLines(server: REPLServer): Promise<void> {
+  const lines = new Readable({ objectMode: true, read: () => undefined });
+  readLines(process.stdin, (line) => lines.push(line));
+  process.stdin.once('end', () => lines.push(null));
   let code = '';
-  for await (const line of createInterface(process.stdin)) {
+  for await (const line of lines) {
     code += `${line}\n`;
     const value = await evaluate(server, code);
     if (value instanceof repl.Recoverable) continue;

@@ -1,16 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Test } from 'tap';
 import { type AppOptions, buildApp } from '../src/app.ts';
+import { readLines } from '../src/lines.ts';
 import { createLogger } from '../src/logger.ts';
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -192,12 +193,14 @@ function findEntry({ entry, mode = '', source = 'dist', folder = ROOT }: Process
   return [path.join(folder, source === 'src' ? `src/${entry}.ts` : `dist/src/${entry}.js`)];
 }
 
-function readLog(stdout: NodeJS.ReadableStream, exited: Promise<unknown>) {
+function readLog(stdout: Readable, exited: Promise<unknown>) {
   const lines: LogLine[] = [];
   const noise: string[] = [];
-  const reader = createInterface(stdout).on('line', (text) => {
+  const reader = new EventEmitter();
+  readLines(stdout, (text) => {
     if (text.startsWith('{')) lines.push(JSON.parse(text));
     else noise.push(text);
+    reader.emit('line');
   });
   const waitForLine = async (message: string) => {
     const find = () => lines.find(({ msg }) => msg.includes(message));

@@ -24,7 +24,7 @@ test('A worker that dies is replaced at once, or after a pause if it died early'
   for (const [mode, { isPaused, signal }] of Object.entries(modes)) {
     const primary = startPrimary(t, mode);
     await poll(() => listWorkers(primary).length === 2);
-    t.match(primary.lines, [{ level: 30, workers: 2 }]);
+    t.match(primary.lines, [{ level: 30, workers: 2 }, { text: '\u2028' }]);
     // The younger worker: on a busy machine, the first may be old by now.
     const dead = listWorkers(primary).at(-1);
     process.kill(Number(dead), 'SIGKILL');
