@@ -54,7 +54,8 @@ async function serve(openListener: OpenListener, app: FastifyInstance): Promise<
   const drain = new Drain(app, listener);
   onStop(() => void bound.then(() => drain.stop()));
   crash = () => {
-    cluster.worker?.send(CRASHED);
+    // It fails if the worker has already left the cluster. Without a callback, it would throw.
+    cluster.worker?.send(CRASHED, () => undefined);
     bound.then(() => drain.crash());
   };
   await bound;

@@ -124,6 +124,20 @@ test('WEB_CONCURRENCY processes share the port; one that crashes is replaced', a
   t.equal(web.lines.filter(({ msg }) => msg.startsWith('Drained')).length, 3);
 });
 
+test('A worker that crashes after it has left the cluster logs that once', async (t) => {
+  const web = await start(t, 'fixture', { WEB_CONCURRENCY: '2' });
+  await fetch(`${web.url}/fixture/throw-late`, {
+    method: 'POST',
+    headers: { connection: 'close' },
+  });
+  web.signal('SIGTERM');
+  t.equal(await web.exited, 1);
+  t.match(
+    web.lines.filter(({ level }) => level === 60),
+    [{ err: { message: 'thrown late' } }],
+  );
+});
+
 test('release logs why it failed and ends with 1', async (t) => {
   const release = await start(t, 'release');
   const hasDatabase = existsSync(path.join(ROOT, 'plugins/database'));
