@@ -202,9 +202,11 @@ test('npm run format writes these files only if they are there and wrong', async
   };
   const folder = await createFolder(t);
   const script = path.join(ROOT, 'scripts/write-environment.ts');
-  const run = () => execFileSync(process.execPath, [script], { cwd: folder });
+  // npm test with a file sets a cache of compiled code, which would be made in the folder.
+  const env = { ...process.env, NODE_DISABLE_COMPILE_CACHE: '1' };
+  const run = () => execFileSync(process.execPath, [script], { cwd: folder, env });
   run();
-  t.strictSame(await readdir(folder), ['node_modules']);
+  t.strictSame(await readdir(folder), []);
   await writeFiles(folder, { ...written, Procfile: `${procfile}cats: node dist/src/cats.js\n` });
   run();
   for (const [file, text] of Object.entries(written))
