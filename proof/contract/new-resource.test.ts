@@ -17,14 +17,15 @@ const NEEDED = [
   'package.json',
 ];
 
-/** Copies the app without the owner's resources, to generate some in it. */
+/** Copies the app to a workspace, without the owner's resources, to generate some in it. */
 async function copyApp(t: Test): Promise<string> {
-  const folder = await createFolder(t);
+  const workspace = await createFolder(t);
+  const folder = path.join(workspace, 'app');
   for (const name of NEEDED)
     await cp(path.join(ROOT, name), path.join(folder, name), { recursive: true });
   await rm(path.join(folder, 'src/migrations'), { recursive: true, force: true });
   await mkdir(path.join(folder, 'test/routes'), { recursive: true });
-  await symlink(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'), 'junction');
+  await symlink(path.join(ROOT, 'node_modules'), path.join(workspace, 'node_modules'), 'junction');
   return folder;
 }
 
@@ -87,6 +88,7 @@ test('npm run new resource', async (t) => {
 test('npm run new resource with bad input ends with 1 and writes nothing', async (t) => {
   const folder = await copyApp(t);
   await writeFile(path.join(folder, 'test/routes/lamps.test.ts'), '');
+  await mkdir(path.join(folder, 'plugins/lessons'));
   const before = listFiles(folder);
   const refused: [string[], RegExp][] = [
     [['plugin', 'books'], /^npm run new resource NAME/],
@@ -94,6 +96,7 @@ test('npm run new resource with bad input ends with 1 and writes nothing', async
     [['resource', 'Books'], /^"Books" is not kebab-case/],
     [['resource', 'types'], /^"types" does not work: Type is already a name/],
     [['resource', 'health', 'health'], /^"health" is taken: routes\/health is there/],
+    [['resource', 'lessons'], /^"lessons" is taken: plugins\/lessons is there/],
     [['resource', 'lamps'], /^"lamps" is taken: test\/routes\/lamps\.test\.ts is there/],
   ];
   for (const [args, reason] of refused) {

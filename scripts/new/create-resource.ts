@@ -1,17 +1,19 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { findPackageJSON } from 'node:module';
 import path from 'node:path';
 import { findClashes, type Names, readNames, rename } from './names.ts';
 
 /*
- * The sources in new/resource are normal TypeScript, formatted and type-checked. Only the names in
- * them are replaced. The notes are not the source, because an owner may edit or remove them.
+ * The sources in new/resource are normal TypeScript, checked by `npm run proof new`. Only the names
+ * in them are replaced. The notes are not the source, because an owner may edit or remove them.
  */
 
 const ROOT = path.join(import.meta.dirname, '../..');
 const SOURCE = path.join(import.meta.dirname, 'resource');
 const SOURCE_NAMES: Names = { plural: 'sample-things', singular: 'sample-thing' };
-const BIOME = path.join(ROOT, 'node_modules/@biomejs/biome/bin/biome');
+/** In a workspace, node_modules is in a parent folder. */
+const BIOME = path.join(findPackageJSON('@biomejs/biome', import.meta.url)!, '../bin/biome');
 
 /**
  * Writes a resource with its table and its test, or throws and writes nothing.
@@ -56,11 +58,9 @@ function render(source: string, names: Names): string {
 }
 
 function checkFree({ plural }: Names, files: Map<string, string>): void {
-  const taken = [`routes/${plural}`, `plugins/${plural}.ts`, ...files.keys()].find((file) =>
-    existsSync(path.join(ROOT, file)),
-  );
-  const migration = globSync(`src/migrations/*-create-${plural}.ts`, { cwd: ROOT })[0];
-  if (taken ?? migration) throw new Error(`"${plural}" is taken: ${taken ?? migration} is there.`);
+  const patterns = [`{routes,plugins}/${plural}{,.ts}`, `src/migrations/*-create-${plural}.ts`];
+  const [taken] = globSync([...patterns, ...files.keys()], { cwd: ROOT });
+  if (taken) throw new Error(`"${plural}" is taken: ${taken} is there.`);
 }
 
 /** Overwrites nothing. If a file cannot be written, removes the new ones again. */
