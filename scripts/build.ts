@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { findPackageJSON } from 'node:module';
 import path from 'node:path';
 import { build } from 'esbuild';
+import manifest from '../package.json' with { type: 'json' };
 
 /*
  * `npm run build`: compiles src/, plugins/, routes/ and jobs/ to dist/, with source maps, and
@@ -18,17 +19,20 @@ import { build } from 'esbuild';
  */
 const PACKED = { typebox: 163, kysely: 122 };
 
+/** An owner may have uninstalled one that only a removed capability used. */
+const PACKAGES = { ...manifest.dependencies, ...manifest.devDependencies };
+
 /** The API's page needs two files of Swagger UI, which is a development dependency of 12 MB. */
 const SWAGGER_UI = ['package.json', 'swagger-ui.css', 'swagger-ui-bundle.js'];
 
 // A deleted file must not stay in dist/, because all routes and plugins there are loaded.
 rmSync('dist', { recursive: true, force: true });
 compile();
-for (const folder of globSync('{src,plugins,routes,jobs}'))
-  cpSync(folder, `dist/${folder}`, { recursive: true, filter: (file) => !file.endsWith('.ts') });
-for (const name of Object.keys(PACKED)) await pack(name);
-for (const file of SWAGGER_UI)
-  cpSync(findFile('swagger-ui-dist', file), `dist/node_modules/swagger-ui-dist/${file}`);
+for (const folder of globSync('{src,plugins,routes,jobs}')) copyFiles(folder);
+for (const name of Object.keys(PACKED)) if (name in PACKAGES) await pack(name);
+if (existsSync('plugins/docs'))
+  for (const file of SWAGGER_UI)
+    cpSync(findFile('swagger-ui-dist', file), `dist/node_modules/swagger-ui-dist/${file}`);
 
 /** Finds a file of a package. In a workspace, node_modules is in a parent folder. */
 function findFile(name: string, file: string): string {
@@ -40,6 +44,12 @@ function compile(): void {
   const args = [tsc, '--project', 'tsconfig.build.json', ...process.argv.slice(2)];
   const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' });
   if (status !== 0) process.exit(1);
+}
+
+/** Copies what the compiler does not. A link's file is copied, because only dist/ is deployed. */
+function copyFiles(folder: string): void {
+  const filter = (file: string) => !/\.[cm]?ts$/.test(file);
+  cpSync(folder, `dist/${folder}`, { recursive: true, dereference: true, filter });
 }
 
 /** Keeps the package's name, version and entry points. Code that these share has its own files. */

@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { cp, mkdir, readFile, rename } from 'node:fs/promises';
+import { existsSync, lstatSync } from 'node:fs';
+import { cp, mkdir, readFile, rename, rm, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { type Test, test } from 'tap';
+import manifest from '../../package.json' with { type: 'json' };
 import {
   createFolder,
   DOWN,
@@ -11,7 +12,7 @@ import {
   startProcess,
   writeFiles,
 } from '../../test/helper.ts';
-import { copyBuild } from '../../test/process/copy-build.ts';
+import { copyBuild, SOURCES } from '../../test/process/copy-build.ts';
 
 /** Packages that an owner adds, and a route that uses them. */
 interface Addition {
@@ -214,4 +215,27 @@ test('The built app refuses the local issuer and says why', async (t) => {
     t.equal(await exited, 1, entry);
     t.match(JSON.stringify([lines, noise]), /AUTH_ISSUER_URL is.*do not work in the built app/);
   }
+});
+
+test('The build needs no package of a removed capability, and copies the file of a link', async (t) => {
+  const removed = ['kysely', 'swagger-ui-dist'];
+  const folder = await copyBuild(t, removed);
+  for (const name of SOURCES)
+    await cp(path.join(ROOT, name), path.join(folder, name), { recursive: true });
+  await rm(path.join(folder, 'plugins/docs'), { recursive: true, force: true });
+  const keep = ([name]: [string, string]) => !removed.includes(name);
+  const [dependencies, devDependencies] = [manifest.dependencies, manifest.devDependencies].map(
+    (packages) => Object.fromEntries(Object.entries(packages).filter(keep)),
+  );
+  await writeFiles(folder, {
+    'package.json': JSON.stringify({ ...manifest, dependencies, devDependencies }),
+    'data.txt': 'data',
+    'src/module.mts': 'export const module: number = 1;',
+  });
+  await symlink('../data.txt', path.join(folder, 'src/data.txt'));
+  const args = ['-i', process.execPath, 'scripts/build.ts', '--noCheck'];
+  t.match(spawnSync('env', args, { cwd: folder, encoding: 'utf8' }), { status: 0, stderr: '' });
+  t.ok(lstatSync(path.join(folder, 'dist/src/data.txt')).isFile());
+  t.ok(existsSync(path.join(folder, 'dist/src/module.mjs')));
+  t.notOk(existsSync(path.join(folder, 'dist/src/module.mts')));
 });
