@@ -11,7 +11,8 @@ try {
     throw new Error('DATABASE_URL is not an embedded database in a folder: nothing is done.');
   await lockFolder(folder);
   if (!existsSync(folder)) throw new Error(`${folder} does not exist: nothing is done.`);
-  const aside = `${folder}-${new Date().toISOString().replaceAll(/[-:]|\..*/g, '')}`;
+  const name = folder.replace(/\/+$/, '');
+  const aside = `${name}-${new Date().toISOString().replaceAll(/[-:]|\..*/g, '')}`;
   renameSync(folder, aside);
   console.log(`${folder} is now ${aside}. The next start creates a new database.`);
 } catch (error) {
