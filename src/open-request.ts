@@ -4,7 +4,19 @@ import type { FastifyReply } from 'fastify';
 /** The key of a request's entry. To search the list would be slow with many open requests. */
 const ENTRY = Symbol('open request');
 
-type Tracked = IncomingMessage & { [ENTRY]?: OpenRequest | undefined };
+/** The key of a connection's number of open requests. */
+const COUNT = Symbol('open requests');
+
+/**
+ * The most open requests of one connection. Node reads a client's next requests while the earlier
+ * ones wait, without a limit. Up to 2,500 short requests can arrive in one piece.
+ */
+const MAX_OPEN = 5_000;
+
+type Tracked = IncomingMessage & {
+  [ENTRY]?: OpenRequest | undefined;
+  socket: { [COUNT]?: number };
+};
 
 export function findOpenRequest(request: Tracked): OpenRequest | undefined {
   return request[ENTRY];
@@ -40,10 +52,17 @@ export class OpenRequest {
     this.request = request;
     this.index = index;
     request[ENTRY] = this;
+    request.socket[COUNT] = (request.socket[COUNT] ?? 0) + 1;
   }
 
-  /** The log asks later whether a connection was upgraded. */
+  /** True if the connection has more open requests than any client needs. */
+  get isExcess(): boolean {
+    return this.request.socket[COUNT]! > MAX_OPEN;
+  }
+
   end(): void {
+    this.request.socket[COUNT]! -= 1;
+    // The log asks later whether a connection was upgraded.
     if (!this.isUpgraded) this.request[ENTRY] = undefined;
   }
 }

@@ -1,6 +1,7 @@
 import { EventEmitter, once } from 'node:events';
 import type { IncomingMessage, Server } from 'node:http';
 import type { FastifyInstance, FastifyReply } from 'fastify';
+import { cutOff } from './held-memory.ts';
 import { findOpenRequest, OpenRequest } from './open-request.ts';
 import { readPath } from './request-log.ts';
 
@@ -10,6 +11,8 @@ declare module 'fastify' {
     openRequests: OpenRequests;
   }
 }
+
+const EXCESS = 'The client has too many open requests on one connection: it is cut off';
 
 /**
  * The requests whose answers are not complete. They are in an array, not in a Map: a Map that grows
@@ -28,6 +31,7 @@ export class OpenRequests {
     const upgraded = findOpenRequest(raw);
     const entry = upgraded ?? this.#add(raw);
     entry.reply = reply;
+    if (entry.isExcess) cutOff([entry], EXCESS);
     reply.raw.once('close', () => {
       onClose();
       if (!upgraded) this.#end(entry);

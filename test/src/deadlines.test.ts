@@ -201,6 +201,18 @@ test('A client that reads none of many small answers is disconnected', async (t)
   t.ok(findCutOff().length <= 8, `${findCutOff().length} lines`);
 });
 
+test('A client with too many open requests on one connection is disconnected', async (t) => {
+  const { app, url, lines } = await listen(t);
+  const socket = await ask(t, url, '/late');
+  socket.write('GET /late HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(20_000));
+  socket.resume();
+  await poll(() => socket.closed && app.openRequests.list().length === 0);
+  t.equal(lines.filter(({ msg }) => msg.includes('too many open requests')).length, 1);
+  const count = lines.filter(({ path }) => path === '/late').length;
+  t.ok(count > 5_000 && count < 8_000, `${count} requests`);
+  t.equal((await fetch(`${url}/health/live`)).status, 200);
+});
+
 test('An upgrade without a listener ends its connection', async (t) => {
   const { app, url } = await listen(t);
   const [own, ...others] = app.server.listeners('upgrade');

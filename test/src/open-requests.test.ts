@@ -7,7 +7,7 @@ import { OpenRequests } from '../../src/open-requests.ts';
 test('Requests may end in any order, and waitUntilAnswered waits for all', async (t) => {
   const open = new OpenRequests();
   const replies = ['a', 'b', 'c', 'd', 'e'].map((url) => {
-    const request = { method: 'GET', url: `/${url}`, headers: {} };
+    const request = { method: 'GET', url: `/${url}`, headers: {}, socket: {} };
     return { url, raw: new EventEmitter(), request: { raw: request } };
   });
   const ended: string[] = [];
@@ -35,7 +35,7 @@ function readRaw({ request }: { request: { raw: unknown } }): never {
 test('Finding a request with an Upgrade header takes no longer with 50,000 open', async (t) => {
   const open = new OpenRequests();
   const begin = () => {
-    const raw = { headers: { upgrade: 'h2c' } };
+    const raw = { headers: { upgrade: 'h2c' }, socket: {} };
     open.begin({ raw: new EventEmitter(), request: { raw } } as unknown as FastifyReply, () => {});
     return raw as never;
   };
