@@ -93,11 +93,11 @@ async function stop(child: ChildProcess): Promise<void> {
   clearTimeout(timer);
 }
 
-async function showLine(line: string): Promise<void> {
+function showLine(line: string): void {
   const port = /Server listening at \S+:(\d+)/.exec(line)?.[1];
   // Not sooner, which would delay the app's start. Two processes cannot share a debugger's port.
   if (port && nodeArguments.length === 0) next ??= createProcess();
   if (!port || isDescribed) return void output.write(`${line}\n`);
   isDescribed = true;
-  output.write(await describeApp(`http://localhost:${port}`));
+  output.write(describeApp(`http://localhost:${port}`));
 }

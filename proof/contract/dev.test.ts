@@ -79,3 +79,19 @@ test('WEB_CONCURRENCY=2 npm run dev serves the app and restarts it', async (t) =
   await writeFiles(folder, { 'routes/hello/index.ts': createRoute('Hello') });
   await pollAnswer(`${url}/hello`, 'Hello at debug');
 });
+
+test('npm run dev does not load plugins itself, which may need variables of .env', async (t) => {
+  const folder = await copySources(t);
+  await writeFiles(folder, {
+    '.env': 'MAIL_KEY=hunter2\n',
+    'plugins/mail.ts': `
+      if (!process.env.MAIL_KEY) throw new Error('MAIL_KEY is not set');
+      export default async () => {};
+    `,
+  });
+  const port = String(await findFreePort());
+  const { readOutput } = startDev(t, folder, { PORT: port, DATABASE_URL: DOWN });
+  await poll(() => readOutput().includes('not attached'));
+  await writeFiles(folder, { 'routes/hello/index.ts': createRoute('Hello') });
+  await pollAnswer(`http://localhost:${port}/hello`, 'Hello at debug');
+});
