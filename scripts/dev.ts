@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pretty from 'pino-pretty';
 import { readLines } from '../src/lines.ts';
 import { describeApp } from './dev/describe-app.ts';
+import { shortenLine } from './dev/log-line.ts';
 import { onParentEnd } from './dev/parents.ts';
 import { listSettings } from './dev/settings.ts';
 import { watchSources } from './dev/watch-sources.ts';
@@ -25,12 +26,7 @@ const KILL_AFTER_MS = 1_000;
 const NODE_COMPILE_CACHE = 'node_modules/.cache/compile-cache';
 
 const nodeArguments = process.argv.slice(2);
-const output = pretty({
-  translateTime: 'SYS:HH:MM:ss',
-  ignore: 'pid,hostname,name,method,path,status,durationMs,requestId,address',
-  messageFormat: ({ method, path, status, durationMs, msg }) =>
-    method ? `${method} ${path} ${status} in ${durationMs} ms` : String(msg),
-});
+const output = pretty({ translateTime: 'SYS:HH:MM:ss', ignore: 'pid' });
 
 let isDescribed = false;
 let stopping = false;
@@ -97,7 +93,7 @@ function showLine(line: string): void {
   const port = /Server listening at \S+:(\d+)/.exec(line)?.[1];
   // Not sooner, which would delay the app's start. Two processes cannot share a debugger's port.
   if (port && nodeArguments.length === 0) next ??= createProcess();
-  if (!port || isDescribed) return void output.write(`${line}\n`);
+  if (!port || isDescribed) return void output.write(`${shortenLine(line)}\n`);
   isDescribed = true;
   output.write(describeApp(`http://localhost:${port}`));
 }
