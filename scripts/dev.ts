@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { finished } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pretty from 'pino-pretty';
 import { readLines } from '../src/lines.ts';
@@ -18,6 +19,9 @@ import { watchSources } from './dev/watch-sources.ts';
 
 /** How long to wait for more changes, in milliseconds: an editor's save makes several. */
 const SETTLE_MS = 50;
+
+/** How long to wait for an ended app's last lines, in milliseconds. */
+const OUTPUT_TIMEOUT_MS = 1_000;
 
 /** When to kill an app that an open stream or a debugger keeps from stopping, in milliseconds. */
 const KILL_AFTER_MS = 1_000;
@@ -48,6 +52,8 @@ async function end(): Promise<void> {
   stopping = true;
   endNext();
   await stop(app);
+  // Another process may hold the app's stdout open.
+  await Promise.race([finished(app.stdout!), sleep(OUTPUT_TIMEOUT_MS)]);
   process.exit(0);
 }
 
@@ -73,8 +79,10 @@ function createProcess(): ChildProcess {
     stdio: ['inherit', 'pipe', 'inherit', 'ipc'],
   });
   readLines(child.stdout!, showLine);
-  child.once('exit', (code) => {
-    if (code) output.write(`The app exited with code ${code}. It restarts after a change.\n`);
+  child.once('exit', (code, signal) => {
+    if (code === 0 || child !== app || child.killed || stopping) return;
+    const ending = signal ? `was ended by ${signal}` : `exited with code ${code}`;
+    output.write(`The app ${ending}. It restarts after a change.\n`);
   });
   return child;
 }
@@ -90,10 +98,12 @@ async function stop(child: ChildProcess): Promise<void> {
 }
 
 function showLine(line: string): void {
-  const port = /Server listening at \S+:(\d+)/.exec(line)?.[1];
+  const url = /Server listening at (http:[^\s"]+)/.exec(line)?.[1];
   // Not sooner, which would delay the app's start. Two processes cannot share a debugger's port.
-  if (port && nodeArguments.length === 0) next ??= createProcess();
-  if (!port || isDescribed) return void output.write(`${shortenLine(line)}\n`);
+  if (url && nodeArguments.length === 0) next ??= createProcess();
+  if (!url || isDescribed) return void output.write(`${shortenLine(line)}\n`);
   isDescribed = true;
-  output.write(describeApp(`http://localhost:${port}`));
+  // The addresses of this machine, and those that mean all.
+  const local = url.replace(/\/\/(\[::1?\]|127\.0\.0\.1|0\.0\.0\.0):/, '//localhost:');
+  output.write(describeApp(local));
 }

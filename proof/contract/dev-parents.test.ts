@@ -60,3 +60,23 @@ test('npm run dev -- --inspect=0 debugs the app and watches new folders', async 
   await writeFiles(folder, { 'jobs/first.ts': '' });
   await poll(() => countDebuggers() === 2);
 });
+
+test('npm run dev names the address of HOST, and the signal that ended the app', async (t) => {
+  const folder = await copySources(t);
+  const PORT = String(await findFreePort());
+  const { group, readOutput } = startDev(t, folder, {
+    PORT,
+    HOST: '127.0.0.2',
+    DATABASE_URL: DOWN,
+  });
+  await poll(() => readOutput().includes(`http://127.0.0.2:${PORT}\n`));
+  process.kill(findProcess(-group, /src\/web\.ts/), 'SIGKILL');
+  await poll(() => readOutput().includes('The app was ended by SIGKILL. It restarts after'));
+  await writeFiles(folder, { 'routes/hello/index.ts': STREAM });
+  await poll(() => isServed(`http://127.0.0.2:${PORT}`));
+  process.kill(group, 'SIGINT');
+  process.kill(group, 'SIGINT');
+  await poll(() => !isRunning(group));
+  t.notMatch(readOutput(), /exited with/);
+  t.equal(readOutput().split('was ended by').length, 2);
+});

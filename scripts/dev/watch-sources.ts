@@ -34,7 +34,8 @@ export function watchSources(warn: (message: string) => void): EventEmitter {
       fail(error as NodeJS.ErrnoException);
     }
   };
-  const watchSource = (folder: string) => watchFolder(folder, true, () => changes.emit('change'));
+  const watchSource = (folder: string) =>
+    watchFolder(folder, true, (file) => isTemporary(file) || changes.emit('change'));
   watchFolder('.', false, (file) => {
     if (ENVIRONMENT.includes(file)) {
       changes.emit('environment');
@@ -48,6 +49,11 @@ export function watchSources(warn: (message: string) => void): EventEmitter {
   });
   for (const folder of FOLDERS.filter((name) => existsSync(name))) watchSource(folder);
   return changes;
+}
+
+/** Editors write locks and copies beside a file: .store.ts.swp, .#store.ts, #store.ts#, store.ts~. */
+export function isTemporary(file: string): boolean {
+  return /(^|[\\/])[.#][^\\/]*$|~$/.test(file);
 }
 
 /** Linux limits the watches of each user. Editors and other watchers may use them up. */
