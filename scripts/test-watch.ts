@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, watch } from 'node:fs';
 import path from 'node:path';
 import './build-tap.ts';
+import { onParentEnd } from './dev/parents.ts';
+import { isTemporary } from './dev/watch-sources.ts';
 import { findConcerned } from './test/concerned.ts';
 
 /* `npm run test:watch`: after each change, runs the tests of the changed files. */
@@ -17,26 +18,44 @@ let running: ChildProcess | undefined;
 let timer: NodeJS.Timeout | undefined;
 
 for (const folder of FOLDERS.filter((name) => existsSync(name)))
-  watch(folder, { recursive: true }, (_event, file) => file && note(path.posix.join(folder, file)));
+  watch(folder, { recursive: true }, (_event, file) => file && note(path.join(folder, file)));
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit());
+process.on('exit', endTests);
+onParentEnd(() => process.exit());
 
 console.log(`Watching ${FOLDERS.join(', ')}: a change runs the tests that it concerns.`);
 
 function note(file: string): void {
-  if (!file.endsWith('.ts')) return;
+  if (!file.endsWith('.ts') || isTemporary(file)) return;
   changed.add(file);
   clearTimeout(timer);
   timer = setTimeout(runTests, SETTLE_MS);
 }
 
-/** Stops the tests of an earlier change. */
-async function runTests(): Promise<void> {
+function runTests(): void {
   const files = [...changed];
   changed.clear();
   const tests = findConcerned(files);
-  if (tests.length === 0) return console.log(`No test concerns ${files.join(', ')}.`);
-  if (running?.exitCode === null) {
-    running.kill();
-    await once(running, 'exit');
+  if (tests.length === 0) console.log(`No test concerns ${files.join(', ')}.`);
+  else startTests(tests);
+}
+
+/** Ends the tests of an earlier change first. */
+function startTests(tests: string[]): void {
+  endTests();
+  running = spawn(process.execPath, ['scripts/test.ts', ...tests], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    detached: true,
+  });
+}
+
+/** Kills the tests with the processes that they started: a group of their own. */
+function endTests(): void {
+  try {
+    if (running?.pid) process.kill(-running.pid, 'SIGKILL');
+  } catch {
+    // They have ended, or this is Windows, which has no groups.
+    running?.kill();
   }
-  running = spawn(process.execPath, ['scripts/test.ts', ...tests], { stdio: 'inherit' });
 }

@@ -25,16 +25,19 @@ const TAP_TIMEOUT = '1200';
 const UNIMPORTANT = /^ *(ok \d+ - (?!.*# time=)|1\.\.\d+$|# Subtest|$)|^TAP version/;
 
 const parameters = process.argv.slice(2);
+const flags = parameters.filter((parameter) => parameter.startsWith('-'));
 
-if (parameters.every((parameter) => parameter.startsWith('-'))) runSuite(parameters);
+if (flags.length === parameters.length) runSuite();
 else await runFiles(parameters).catch(exitWith);
 
-function runSuite(flags: string[]): void {
+function runSuite(): void {
   run(BUILD);
-  run(['tap', ...flags].join(' '));
+  run(['tap', ...flags.map((flag) => JSON.stringify(flag))].join(' '));
 }
 
 async function runFiles(patterns: string[]): Promise<void> {
+  if (flags.length > 0)
+    throw new Error('Flags are for all tests. A value needs "=", as in --reporter=terse.');
   const files = findTests(patterns);
   if (isBuildNeeded(files)) run(BUILD);
   for (const file of files) await runFile(file);

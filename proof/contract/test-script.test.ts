@@ -1,9 +1,13 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { cp, symlink } from 'node:fs/promises';
+import { cp, rm, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { type Test, test } from 'tap';
+import { isTemporary } from '../../scripts/dev/watch-sources.ts';
+import { findConcerned } from '../../scripts/test/concerned.ts';
+import { findTests, isBuildNeeded } from '../../scripts/test/files.ts';
 import { createFolder, poll, ROOT, writeFiles } from '../../test/helper.ts';
+import { isRunning } from './dev-process.ts';
 
 const PASSES = `import { test } from 'tap';
 test('One is one', async (t) => t.equal(1, 1));
@@ -12,10 +16,14 @@ const FAILS = `import { test } from 'tap';
 test('One is two', async (t) => t.equal(1, 2));
 `;
 
+const ENDLESS = `console.log('pid', process.pid);
+setInterval(() => {}, 1_000);
+`;
+
 /** Copies the scripts and some tests. */
 async function copyScripts(t: Test): Promise<string> {
   const folder = await createFolder(t);
-  for (const name of ['scripts', 'package.json', '.taprc'])
+  for (const name of ['scripts', 'src/lines.ts', 'package.json', '.taprc'])
     await cp(path.join(ROOT, name), path.join(folder, name), { recursive: true });
   await symlink(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'));
   await writeFiles(folder, {
@@ -24,6 +32,7 @@ async function copyScripts(t: Test): Promise<string> {
     'test/plugins/deep/passes.test.ts': PASSES,
     'plugins/deep/index.ts': '',
     'routes/other.ts': '',
+    'scripts/other.ts': '',
   });
   return folder;
 }
@@ -66,12 +75,16 @@ test('npm test -- FILE', async (t) => {
       stderr: 'There is no test at test/none.test.ts.\n',
     });
   });
+
+  await t.test('npm test refuses a flag and its value without "="', async (t) => {
+    t.match(run('--reporter', 'terse'), { status: 1, stderr: /A value needs "="/ });
+  });
 });
 
 test('npm run test:watch runs the tests affected by a change', async (t) => {
   const folder = await copyScripts(t);
   const child = spawn('env', readCommand('test:watch', []), { cwd: folder, detached: true });
-  t.teardown(() => process.kill(-child.pid!, 'SIGKILL'));
+  t.teardown(() => isRunning(-child.pid!) && process.kill(-child.pid!, 'SIGKILL'));
   const lines: string[] = [];
   createInterface(child.stdout).on('line', (line) => lines.push(line));
   await poll(() => lines.some((line) => line.startsWith('Watching')));
@@ -84,5 +97,73 @@ test('npm run test:watch runs the tests affected by a change', async (t) => {
   t.ok(lines.includes('# test/plugins/deep/passes.test.ts'));
   await change('test/routes/fails.test.ts', PASSES, 'ok 1 - One is one');
   t.ok(lines.includes('# test/routes/fails.test.ts'));
-  await change('routes/other.ts', ' ', 'No test concerns routes/other.ts');
+  await change('scripts/other.ts', ' ', 'No test concerns scripts/other.ts');
+
+  const readPid = () => Number(/^pid (\d+)/m.exec(lines.join('\n'))?.[1]);
+  await change('test/routes/endless.test.ts', ENDLESS, 'pid');
+  const earlier = readPid();
+  await change('test/routes/endless.test.ts', ENDLESS, 'pid');
+  await poll(() => !isRunning(earlier));
+  process.kill(-child.pid!, 'SIGINT');
+  await poll(() => !isRunning(readPid()));
+});
+
+test('npm run test:watch finds the tests of every source', (t) => {
+  const concerned: [string, string][] = [
+    ['routes\\notes\\store.ts', 'test/routes/notes.test.ts'],
+    ['jobs/expire-notes.ts', 'test/jobs/notes.test.ts'],
+    ['src/drain.ts', 'test/src/listener.test.ts'],
+    ['src/migrations/none.ts', 'test/src/app.test.ts'],
+    ['scripts/check-node.ts', 'test/scripts/check-node.test.ts'],
+    ['scripts/dev/attached.ts', 'test/scripts/dev-attached.test.ts'],
+  ];
+  for (const [file, name] of concerned) t.ok(findConcerned([file]).includes(name), file);
+  t.notOk(findConcerned(['src/drain.ts']).includes('test/routes/notes.test.ts'));
+  t.strictSame(findConcerned(['test/services/redis.test.ts']), []);
+  t.end();
+});
+
+test('npm run dev and test:watch ignore the locks and copies of editors', (t) => {
+  for (const file of ['.store.ts.swp', 'notes/.#store.ts', 'notes/#store.ts#', 'store.ts~'])
+    t.ok(isTemporary(file), file);
+  for (const file of ['store.ts', 'notes/store.ts', 'notes\\store.ts', ''])
+    t.notOk(isTemporary(file), file);
+  t.end();
+});
+
+test('npm test -- test runs each test once, without those that need servers', (t) => {
+  const tests = findTests(['test']);
+  t.ok(tests.includes('test/routes/notes.test.ts'));
+  t.notOk(tests.includes('test/routes.test.ts'));
+  t.notOk(tests.some((file) => file.startsWith('test/services/')));
+  t.ok(findTests(['test/services']).length > 0);
+  t.end();
+});
+
+test('npm test -- FILE builds the app for the tests that run it', async (t) => {
+  const folder = await createFolder(t);
+  await writeFiles(folder, { 'services/passes.test.ts': PASSES });
+  t.notOk(isBuildNeeded([path.join(folder, 'services/passes.test.ts')]));
+  t.notOk(isBuildNeeded(['test/routes/welcome.test.ts']));
+  t.ok(isBuildNeeded(['test/process/web.test.ts']));
+  t.ok(isBuildNeeded([path.join(ROOT, 'test/services/redis.test.ts')]));
+});
+
+test('npm test builds the plugins of tap only if they are missing', async (t) => {
+  const folder = await createFolder(t);
+  const app = path.join(folder, 'packages/app');
+  for (const name of ['scripts', 'src/lines.ts'])
+    await cp(path.join(ROOT, name), path.join(app, name), { recursive: true });
+  await writeFiles(app, { 'test/passes.test.ts': PASSES });
+  const run = () =>
+    spawnSync(process.execPath, ['scripts/test.ts', 'test/passes.test.ts'], {
+      cwd: app,
+      encoding: 'utf8',
+      env: { PATH: '/none' },
+    });
+  await writeFiles(folder, { 'node_modules/@tapjs/test/package.json': '{}' });
+  t.match(run(), { status: 127, stdout: '' }, 'a failed build ends npm test');
+  await rm(path.join(folder, 'node_modules'), { recursive: true });
+  await symlink(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'));
+  t.match(run(), { status: 0, stderr: '' }, 'those of a workspace are in a parent folder');
 });
