@@ -57,12 +57,13 @@ function refuseBody(app: FastifyInstance, response: ServerResponse, refusal: Fas
   const reply = findOpenRequest(req)?.reply;
   if (req.complete || headersSent || !reply) return;
   reply.header('connection', 'close');
-  if (req.listenerCount('error') > 0) return void req.emit('error', refusal);
-  if (req.method === 'GET' || req.method === 'HEAD') return;
   try {
-    app.errorHandler(refusal, reply.request, reply);
-  } catch {
+    if (req.listenerCount('error') > 0) req.emit('error', refusal);
+    else if (req.method !== 'GET' && req.method !== 'HEAD')
+      app.errorHandler(refusal, reply.request, reply);
+  } catch (error) {
     // Fastify sends nothing while an onError hook runs.
+    reply.log.error({ err: error }, 'A malformed body has no answer: its connection is closed');
     response.destroy();
   }
 }

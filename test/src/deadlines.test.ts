@@ -85,9 +85,19 @@ const ROUTES = `
   }
 `;
 
+const SOCKETS = `
+  import websocket from '${import.meta.resolve('@fastify/websocket')}';
+
+  export default async (app) => {
+    await app.register(websocket);
+    app.get('/socket', { websocket: true }, () => undefined);
+    app.get('/late', () => new Promise(() => undefined));
+  };
+`;
+
 /** Starts the app on a free port. */
-async function listen(t: Test, environment: Environment = {}) {
-  const { app, lines } = await buildAppWithRoutes(t, ROUTES, {
+async function listen(t: Test, environment: Environment = {}, routes = ROUTES) {
+  const { app, lines } = await buildAppWithRoutes(t, routes, {
     RATE_LIMIT_MAX: '0',
     ...environment,
   });
@@ -246,6 +256,17 @@ test('A hijacked answer that does not begin is ended, except with timeout: false
     lines.filter(({ path }) => path === '/taken'),
     [{ msg: 'request', status: 499 }],
   );
+});
+
+test('A WebSocket stays open for longer than REQUEST_TIMEOUT_MS', async (t) => {
+  const { url } = await listen(t, { REQUEST_TIMEOUT_MS: '100' }, SOCKETS);
+  const socket = new WebSocket(`${url}/socket`);
+  await once(socket, 'open');
+  // This request began later, and its time is over.
+  t.equal((await fetch(`${url}/late`)).status, 503);
+  t.equal(socket.readyState, WebSocket.OPEN);
+  socket.close();
+  await once(socket, 'close');
 });
 
 test('Late requests are ended, also one whose onError hook never ends', async (t) => {

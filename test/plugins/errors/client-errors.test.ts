@@ -188,4 +188,8 @@ test('A malformed body ends its connection although an onError hook never ends',
   await poll(() => lines.some(({ msg }) => msg === 'reported'));
   socket.resume().write('nonsense\r\n');
   await once(socket, 'close');
+  t.match(
+    lines.filter(({ msg }) => msg.startsWith('A malformed body')),
+    [{ level: 50, err: { code: 'FST_ERR_SEND_INSIDE_ONERR' } }],
+  );
 });
