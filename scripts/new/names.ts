@@ -9,10 +9,16 @@ export interface Names {
 /** PostgreSQL cuts identifiers at 63 bytes. The name of a table's key adds five (`_pkey`). */
 const MAX_LENGTH = 58;
 
-/** The regular plurals of English. An `s` after s, i or u may belong to the word itself. */
-const ENDINGS: [RegExp, string][] = [
+/**
+ * The plurals of English with a rule, and frequent words without one. An `s` after s, i or u may
+ * belong to the word itself.
+ */
+const ENDINGS: [RegExp, string?][] = [
+  [/(ser|spec)ies$/],
+  [/(mov|cook|calor)ies$/, '$1ie'],
   [/([^aeiou])ies$/, '$1y'],
-  [/(ss|x|sh|[^aeiou]ch|[^aeo]us)es$/, '$1'],
+  [/(ss|x|sh|[^aeiou]ch|[aeiou]{2}ch|[^aeo]us)es$/, '$1'],
+  [/zzes$/, 'z'],
   [/([^siu])s$/, '$1'],
 ];
 
@@ -53,7 +59,7 @@ function checkForm(name: string): void {
 
 function deriveSingular(plural: string): string {
   const [ending, singular] = ENDINGS.find(([ending]) => ending.test(plural)) ?? [];
-  if (ending && singular !== undefined) return plural.replace(ending, singular);
+  if (ending && singular) return plural.replace(ending, singular);
   throw new Error(
     `"${plural}" is not plural, or irregular: give the singular too, as in people person.`,
   );

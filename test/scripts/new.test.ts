@@ -12,6 +12,7 @@ test('An invalid name is refused with the reason', async (t) => {
     ['book', undefined, /"book" is not plural/],
     ['status', undefined, /"status" is not plural/],
     ['address', undefined, /"address" is not plural/],
+    ['series', undefined, /"series" is not plural, or irregular/],
     ['references', undefined, /"references" is a reserved word of SQL/],
     ['this', 'that', /"this" is a reserved word of JavaScript/],
     ['await', 'wait', /"await" is a reserved word of JavaScript/],
@@ -68,6 +69,9 @@ test('The singular is derived from the plural where a rule exists', async (t) =>
     houses: 'house',
     databases: 'database',
     heroes: 'heroe',
+    movies: 'movie',
+    beaches: 'beach',
+    quizzes: 'quiz',
   };
   for (const [plural, singular] of Object.entries(singulars))
     t.equal(readNames(plural).singular, singular);
