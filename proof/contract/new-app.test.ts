@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { cp, readdir, symlink } from 'node:fs/promises';
+import { cp, readdir, rename, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { type Test, test } from 'tap';
 import { readRemovals } from '../../scripts/new/removals.ts';
@@ -51,7 +51,7 @@ test('npm run new app NAME without CAPABILITIES', async (t) => {
   const read = (file: string) => readFileSync(path.join(folder, file), 'utf8');
 
   await t.test('A bad name, word or capability is refused', async (t) => {
-    for (const name of ['Book', '1st', 'book-', '../x'])
+    for (const name of ['Book', '1st', 'book-', '../x', 'without'])
       t.match(create(folder, name), { status: 1, stderr: `"${name}" is not a name for an app` });
     t.match(create(folder, 'book-shop', 'redis'), { status: 1, stderr: '"redis" is not known' });
     const unknown = create(folder, 'book-shop', 'without', 'redis', 'kafka');
@@ -63,6 +63,14 @@ test('npm run new app NAME without CAPABILITIES', async (t) => {
     await writeFiles(folder, { 'note.txt': 'mine' });
     t.match(create(folder, 'book-shop'), { status: 1, stderr: /not committed[\s\S]*note\.txt/ });
     run(folder, 'git', 'clean', '--quiet', '--force');
+  });
+
+  await t.test('A folder without git is refused with the commands to run', async (t) => {
+    const git = path.join(folder, '.git');
+    await rename(git, `${git}-away`);
+    const stderr = 'This is no git repository. Run first: git init, git add --all, git commit\n';
+    t.match(create(folder, 'book-shop'), { status: 1, stderr });
+    await rename(`${git}-away`, git);
   });
 
   await t.test('The name is written everywhere, and what is named is removed', async (t) => {
@@ -77,6 +85,9 @@ test('npm run new app NAME without CAPABILITIES', async (t) => {
     t.equal(JSON.parse(read('package-lock.json')).packages[''].name, 'book-shop');
     t.match(read('README.md'), /^# book-shop\n/);
     t.notMatch(read('CHANGELOG.md'), 'Poort');
+    t.match(read('README.md'), /^\| `docs\/` \|/m);
+    t.notMatch(read('README.md'), /^\| `examples\/` \|/m);
+    t.match(read('.github/dependabot.yml'), /directories: .*proof\]\n/);
     const left = readRemovals(read('README.md')).map(({ name }) => name);
     t.strictSame(left, names.slice(1, -1));
     for (const script of Object.values(JSON.parse(read('package.json')).scripts))

@@ -1,5 +1,5 @@
-import { execFileSync, execSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { execSync, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pickRemovals, type Removal, readRemovals, removeRows } from './removals.ts';
 
@@ -38,7 +38,7 @@ export function createApp(root: string, name: string, [word, ...capabilities]: s
 }
 
 function checkName(name: string): void {
-  if (!NAME.test(name))
+  if (!NAME.test(name) || name === 'without')
     throw new Error(
       `"${name}" is not a name for an app: 3 to 30 small letters, digits and single hyphens, ` +
         'a letter first, such as book-shop.',
@@ -47,7 +47,10 @@ function checkName(name: string): void {
 
 /** Without other changes, one command can undo a failure. */
 function checkClean(root: string): void {
-  const changes = execFileSync('git', ['status', '--porcelain'], { cwd: root, encoding: 'utf8' });
+  const options = { cwd: root, encoding: 'utf8' } as const;
+  const { status, stdout: changes } = spawnSync('git', ['status', '--porcelain'], options);
+  if (status !== 0)
+    throw new Error('This is no git repository. Run first: git init, git add --all, git commit');
   if (changes)
     throw new Error(`There are changes that are not committed. Commit them first:\n${changes}`);
 }
@@ -70,7 +73,11 @@ function run(root: string, command: string): void {
 }
 
 function writeName(root: string, name: string, removals: Removal[]): void {
-  edit(root, 'README.md', (text) => removeRows(text, removals).replace(/\bPoort\b/g, name));
+  edit(root, 'README.md', (text) =>
+    removeFolders(removeRows(text, removals), removals).replace(/\bPoort\b/g, name),
+  );
+  edit(root, 'AGENTS.md', (text) => removeFolders(text, removals));
+  edit(root, '.github/dependabot.yml', (text) => removeFolders(text, removals));
   edit(root, '.env.example', (text) => text.replace(/=poort$/gm, `=${name}`));
   edit(root, 'CHANGELOG.md', () => CHANGELOG);
   // The removed tests also covered lines of files that stay.
@@ -84,6 +91,14 @@ function writeName(root: string, name: string, removals: Removal[]): void {
   });
 }
 
+/** Removes rows of the removed folders at the top, that of `npm run proof`, and Dependabot's paths. */
+function removeFolders(text: string, removals: Removal[]): string {
+  const isFolder = ({ name, commands }: Removal) => commands.join(' ').split(' ').includes(name);
+  const names = removals.filter(isFolder).map(({ name }) => name);
+  const row = (name: string) => `^\\| \`(${name}/|npm run ${name} .*?)\` \\|.*\\n|, /${name}\\b`;
+  return names.reduce((left, name) => left.replace(new RegExp(row(name), 'gm'), ''), text);
+}
+
 // biome-ignore lint/suspicious/noExplicitAny: JSON of several forms.
 function editJson(root: string, file: string, change: (value: any) => void): void {
   edit(root, file, (text) => {
@@ -94,6 +109,7 @@ function editJson(root: string, file: string, change: (value: any) => void): voi
 }
 
 function edit(root: string, file: string, change: (text: string) => string): void {
+  if (!existsSync(path.join(root, file))) return;
   writeFileSync(path.join(root, file), change(read(root, file)));
 }
 
