@@ -1,18 +1,17 @@
 import { existsSync, renameSync } from 'node:fs';
-import { lockFolder } from '../plugins/database/embedded-folder.ts';
+import { lockFolder, readFolder } from '../plugins/database/embedded-folder.ts';
 
 /* `npm run db:reset`: moves the embedded database's folder aside. */
 
 const { DATABASE_URL: url = '' } = process.env;
-const folder = url.replace(/^pglite:/, '');
+const folder = readFolder(url);
 
 try {
-  if (folder === url || folder === 'memory')
+  if (!url.startsWith('pglite:') || folder === 'memory')
     throw new Error('DATABASE_URL is not an embedded database in a folder: nothing is done.');
   await lockFolder(folder);
   if (!existsSync(folder)) throw new Error(`${folder} does not exist: nothing is done.`);
-  const name = folder.replace(/\/+$/, '');
-  const aside = `${name}-${new Date().toISOString().replaceAll(/[-:]|\..*/g, '')}`;
+  const aside = `${folder}-${new Date().toISOString().replaceAll(/[-:]|\..*/g, '')}`;
   renameSync(folder, aside);
   console.log(`${folder} is now ${aside}. The next start creates a new database.`);
 } catch (error) {

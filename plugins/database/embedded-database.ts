@@ -4,7 +4,7 @@ import { Kysely, PGliteDialect } from 'kysely';
 import { OperatorError } from '../../src/operator-error.ts';
 import type { SqlError } from './database-errors.ts';
 import type { Driver } from './driver.ts';
-import { cannotOpen, prepareFolder, RESET } from './embedded-folder.ts';
+import { cannotOpen, prepareFolder, RESET, readFolder } from './embedded-folder.ts';
 import { migrateEmbedded } from './embedded-migrations.ts';
 import { MIGRATIONS } from './migration-files.ts';
 
@@ -22,7 +22,7 @@ export function createEmbeddedDatabase(
   prepare: Prepare,
 ): Driver {
   const module = resolvePGlite();
-  const folder = url.slice('pglite:'.length);
+  const folder = readFolder(url);
   let DatabaseError: typeof messages.DatabaseError | undefined;
   const open = async () => {
     const isInMemory = folder === 'memory';

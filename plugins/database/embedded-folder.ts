@@ -12,6 +12,11 @@ export const RESET =
   'Stop npm run dev and run npm run db:reset: it moves the database aside, deletes nothing, ' +
   'and the next start creates a new one.';
 
+/** The folder in a `pglite:` URL. With a slash at its end, its lock would be inside of it. */
+export function readFolder(url: string): string {
+  return url.slice('pglite:'.length).replace(/(?<=[^/])\/+$/, '');
+}
+
 export function cannotOpen(folder: string, cause: Error, remedy: string): OperatorError {
   const reason = `The embedded database in ${folder} cannot be opened: ${cause.message}`;
   return new OperatorError(`${reason}. ${remedy}`, { cause });

@@ -4,7 +4,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { type Test, test } from 'tap';
-import { lockFolder } from '../../../plugins/database/embedded-folder.ts';
+import { lockFolder, readFolder } from '../../../plugins/database/embedded-folder.ts';
 import { createFolder } from '../../helper.ts';
 
 /** Locks the folder at a line on stdin, and keeps the lock until stdin ends. */
@@ -66,6 +66,13 @@ test('The lock of a killed process is free at once, in a folder of any name', as
   await t.resolves(lockFolder(folder));
   t.equal(await readFile(`${folder}.lock`, 'utf8'), String(process.pid));
   t.strictSame(await readdir(path.dirname(folder)), ['données 1.lock', 'données 1.lock.db']);
+});
+
+test('A slash at the end of the folder in a URL is dropped', (t) => {
+  t.equal(readFolder('pglite:.data/postgres/'), '.data/postgres');
+  t.equal(readFolder('pglite:.data/postgres//'), '.data/postgres');
+  t.equal(readFolder('pglite:/'), '/');
+  t.end();
 });
 
 test('A lock that cannot be written fails with the reason', async (t) => {
