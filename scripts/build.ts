@@ -46,9 +46,12 @@ function compile(): void {
   if (status !== 0) process.exit(1);
 }
 
-/** Copies what the compiler does not. A link's file is copied, because only dist/ is deployed. */
+/**
+ * Copies what the compiler does not. Of a link, the file is copied, because only dist/ is deployed.
+ * Emacs keeps a link to no file beside each file with unsaved changes.
+ */
 function copyFiles(folder: string): void {
-  const filter = (file: string) => !/\.[cm]?ts$/.test(file);
+  const filter = (file: string) => !/\.[cm]?ts$/.test(file) && existsSync(file);
   cpSync(folder, `dist/${folder}`, { recursive: true, dereference: true, filter });
 }
 

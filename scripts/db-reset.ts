@@ -9,8 +9,8 @@ const folder = readFolder(url);
 try {
   if (!url.startsWith('pglite:') || folder === 'memory')
     throw new Error('DATABASE_URL is not an embedded database in a folder: nothing is done.');
-  await lockFolder(folder);
   if (!existsSync(folder)) throw new Error(`${folder} does not exist: nothing is done.`);
+  await lockFolder(folder);
   const aside = `${folder}-${new Date().toISOString().replaceAll(/[-:]|\..*/g, '')}`;
   renameSync(folder, aside);
   console.log(`${folder} is now ${aside}. The next start creates a new database.`);

@@ -103,7 +103,7 @@ function showLine(line: string): void {
   if (url && nodeArguments.length === 0) next ??= createProcess();
   if (!url || isDescribed) return void output.write(`${shortenLine(line)}\n`);
   isDescribed = true;
-  // The addresses of this machine, and those that mean all.
+  // localhost reaches all of these, and is easier to read.
   const local = url.replace(/\/\/(\[::1?\]|127\.0\.0\.1|0\.0\.0\.0):/, '//localhost:');
   output.write(describeApp(local));
 }

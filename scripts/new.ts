@@ -20,7 +20,7 @@ const [kind, name = '', ...rest] = process.argv.slice(2);
 try {
   if (kind === 'resource' && name && rest.length < 2)
     console.log(createResource(name, rest[0]).join('\n  '));
-  else if (kind === 'app' && name) printApp();
+  else if (kind === 'app' && name && name !== 'without') printApp();
   else rejectWith(USAGE);
 } catch (error) {
   rejectWith((error as Error).message);

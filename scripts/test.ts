@@ -37,7 +37,7 @@ function runSuite(): void {
 
 async function runFiles(patterns: string[]): Promise<void> {
   if (flags.length > 0)
-    throw new Error('Flags are for all tests. A value needs "=", as in --reporter=terse.');
+    throw new Error('Flags work only without files. Write a value after "=": --reporter=terse.');
   const files = findTests(patterns);
   if (isBuildNeeded(files)) run(BUILD);
   for (const file of files) await runFile(file);

@@ -17,9 +17,9 @@ interface Setting {
 const SET_BY_PLATFORMS = ['PORT', 'HOST', 'DATABASE_URL', 'REDIS_URL', 'WEB_CONCURRENCY'];
 
 /** A setting of .env.example, commented out or not, with the comment above it. */
-const ENTRY = /^(?:# .*\n)*?(?:# )?([A-Z][A-Z0-9_]*)=.*\n/gm;
+const ENTRY = /^(?:# .*\n)*?(?:# )?([A-Z][A-Z0-9_]*)=.*(?:\n|$)/gm;
 
-/** The program of a script of the template. It is no argument, and in no other folder. */
+/** The file that a script runs: scripts/dev.ts. Arguments and other folders do not count. */
 const PROGRAM = /^node (?:--.*? )??((?:src|jobs|scripts|proof)\/[\w-]+\.ts)(?!\S)/;
 
 const ROOT = path.join(import.meta.dirname, '..');
@@ -73,8 +73,8 @@ export function writeProcfile(procfile: string): string {
 
 /**
  * app.json with all settings that an operator may fill in. It loses the process types that the
- * Procfile does not have, and the settings that only .env.example still has. The owner's values and
- * other variables are kept.
+ * Procfile does not have, and settings of .env.example that no plugin declares. The owner's values
+ * and other variables are kept.
  */
 export function writeManifest(
   manifest: string,
@@ -103,8 +103,10 @@ function isOther(addon: unknown): boolean {
 function writeVariables(env: any, settings: Map<string, Setting>): Record<string, unknown> {
   const listed = [...settings].filter(([name]) => !SET_BY_PLATFORMS.includes(name));
   const variables = listed.map(([name, { description, default: value, '~optional': optional }]) => {
-    const required = (!optional && value === undefined) || env?.[name]?.required === true;
-    return [name, { ...env?.[name], description, required }];
+    const given = env?.[name];
+    const kept = typeof given === 'string' ? { value: given } : given;
+    const required = (!optional && value === undefined) || given?.required === true;
+    return [name, { ...kept, description, required }];
   });
   return Object.fromEntries(variables);
 }
@@ -121,7 +123,8 @@ export function writeScripts(manifest: string): string {
 function isRemoved(command: string): boolean {
   const [, job] = /^npm run job ([\w-]+)$/.exec(command) ?? [];
   const [, program] = PROGRAM.exec(command) ?? [];
-  const files = job ? [`jobs/${job}.ts`, `jobs/${job}/index.ts`] : [program ?? '.'];
+  if (!job && !program) return false;
+  const files = program ? [program] : [`jobs/${job}.ts`, `jobs/${job}/index.ts`];
   return !files.some((file) => existsSync(path.join(ROOT, file)));
 }
 

@@ -1,6 +1,6 @@
 /**
  * Lists the service and the place of each setting that is a URL, in the order of .env.example. The
- * names come from there: to import the plugins would run them here too, without their settings.
+ * names come from there: importing the plugins would run them here too, without their settings.
  *
  * @param example the text of .env.example
  */
@@ -25,6 +25,8 @@ function showPlace(value: string): string {
   if (/^(pglite|local):/.test(value)) return value;
   const url = URL.parse(value);
   // In postgres://u:p@ss/w@host, a part of the password looks like the host.
-  const isClear = url?.host && !/@/.test(url.pathname + url.search + url.hash);
-  return isClear ? `${url.protocol}//${url.host}` : 'attached';
+  const isClear = !/@/.test(`${url?.pathname}${url?.search}${url?.hash}`);
+  return url && isClear && /^[\w.:[\]-]+$/.test(url.host)
+    ? `${url.protocol}//${url.host}`
+    : 'attached';
 }

@@ -8,9 +8,10 @@ export function shortenLine(line: string): string {
   // An app may log a name of its own.
   if (shown.name === manifest.name) delete shown.name;
   const { method, path, status, durationMs, address, msg, ...others } = shown;
-  const isRequest = method && (msg === 'request' || msg === 'request failed');
+  const isRequest = method !== undefined && (msg === 'request' || msg === 'request failed');
   if (!isRequest) return JSON.stringify(shown);
-  return JSON.stringify({ ...others, msg: `${method} ${path} ${status} in ${durationMs} ms` });
+  const request = method === null ? 'An unreadable request:' : `${method} ${path}`;
+  return JSON.stringify({ ...others, msg: `${request} ${status} in ${durationMs} ms` });
 }
 
 /** The fields of a line of the app's log. Packages may print other lines. */

@@ -38,7 +38,7 @@ export function createApp(root: string, name: string, [word, ...capabilities]: s
 }
 
 function checkName(name: string): void {
-  if (!NAME.test(name) || name === 'without')
+  if (!NAME.test(name))
     throw new Error(
       `"${name}" is not a name for an app: 3 to 30 small letters, digits and single hyphens, ` +
         'a letter first, such as book-shop.',
@@ -47,10 +47,14 @@ function checkName(name: string): void {
 
 /** Without other changes, one command can undo a failure. */
 function checkClean(root: string): void {
-  const options = { cwd: root, encoding: 'utf8' } as const;
-  const { status, stdout: changes } = spawnSync('git', ['status', '--porcelain'], options);
-  if (status !== 0)
-    throw new Error('This is no git repository. Run first: git init, git add --all, git commit');
+  const git = spawnSync('git', ['status', '--porcelain'], { cwd: root, encoding: 'utf8' });
+  if (git.status !== 0) {
+    const reason = git.error?.message ?? git.stderr.trim();
+    throw new Error(
+      `${reason}\nIn a new repository, run first: git init, git add --all, git commit`,
+    );
+  }
+  const changes = git.stdout;
   if (changes)
     throw new Error(`There are changes that are not committed. Commit them first:\n${changes}`);
 }
@@ -91,7 +95,7 @@ function writeName(root: string, name: string, removals: Removal[]): void {
   });
 }
 
-/** Removes rows of the removed folders at the top, that of `npm run proof`, and Dependabot's paths. */
+/** Removes top-level folders from tables, with the row of `npm run proof`, and from Dependabot. */
 function removeFolders(text: string, removals: Removal[]): string {
   const isFolder = ({ name, commands }: Removal) => commands.join(' ').split(' ').includes(name);
   const names = removals.filter(isFolder).map(({ name }) => name);

@@ -17,8 +17,9 @@ const ENDINGS: [RegExp, string?][] = [
   [/(ser|spec)ies$/],
   [/(mov|cook|calor)ies$/, '$1ie'],
   [/([^aeiou])ies$/, '$1y'],
-  [/(ss|x|sh|[^aeiou]ch|[aeiou]{2}ch|[^aeo]us)es$/, '$1'],
-  [/zzes$/, 'z'],
+  [/(ss|x|sh|[^aeiou]ch|[eo]ach|eech|[^aeo]us)es$/, '$1'],
+  [/quizzes$/, 'quiz'],
+  [/(zz)es$/, '$1'],
   [/([^siu])s$/, '$1'],
 ];
 

@@ -9,6 +9,7 @@ test('npm run dev shows where a service is, and no secret', (t) => {
     ['postgres://u:p@hunter2?x@db.test/app', 'attached'],
     ['postgres://u:hunter2@/app?host=/cloudsql/db', 'attached'],
     ['mail:hunter2', 'attached'],
+    ['sqlserver://db;user=sa;password=hunter2', 'attached'],
     ['hunter2', 'attached'],
     ['pglite:.data/postgres', 'pglite:.data/postgres'],
     ['local:.data/issuer', 'local:.data/issuer'],

@@ -14,6 +14,9 @@ test('npm run dev shows a request as one message', (t) => {
   const request = { method: 'GET', path: '/notes', status: 200, durationMs: 1.5, address: '::1' };
   const msg = 'GET /notes 200 in 1.5 ms';
   t.strictSame(shorten({ requestId: '1', ...request }, 'request'), { msg });
+  const unreadable = { ...request, method: null, path: null, status: 400 };
+  const short = { msg: 'An unreadable request: 400 in 1.5 ms' };
+  t.strictSame(shorten(unreadable, 'request'), short);
   t.strictSame(shorten({ ...request, user: 'alice' }, 'request failed'), { user: 'alice', msg });
   t.end();
 });

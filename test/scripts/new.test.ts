@@ -72,6 +72,9 @@ test('The singular is derived from the plural where a rule exists', async (t) =>
     movies: 'movie',
     beaches: 'beach',
     quizzes: 'quiz',
+    buzzes: 'buzz',
+    cartouches: 'cartouche',
+    speeches: 'speech',
   };
   for (const [plural, singular] of Object.entries(singulars))
     t.equal(readNames(plural).singular, singular);

@@ -83,6 +83,8 @@ test('npm run format deletes the settings of a removed capability', async (t) =>
   const added = writeExample(example, more);
   t.equal(added, `${example}# The cats | dogs\n# CATS_R2_URL=1\n`);
   t.equal(writeExample(added, more), added, 'a second time changes nothing');
+  const unended = `${example}CATS_R2_URL=2`;
+  t.equal(writeExample(unended, more), `${unended}\n`, 'the last line needs no line feed');
   const given = writeManifest('{}', settings);
   t.match(writeManifest(given, more), 'CATS_R2_URL');
   t.equal(writeManifest(writeManifest(given, more), settings, '', added), given);
@@ -108,6 +110,8 @@ test("npm run format keeps an owner's values in app.json", async (t) => {
   const written = JSON.parse(writeManifest(given, settings));
   t.match(written, { env, addons: ['heroku-redis'], formation });
   t.strictSame(written.addons, ['heroku-redis']);
+  const short = writeManifest('{"env":{"CATS_R2_URL":"cats://"}}', settings);
+  t.match(JSON.parse(short).env.CATS_R2_URL, { value: 'cats://', required: false });
   const fresh = JSON.parse(writeManifest('{}', settings));
   t.strictSame(fresh.env, {
     CATS_R2_URL: { description: 'The cats | dogs', required: false },
@@ -188,7 +192,7 @@ test('contract 25: There is one lock file and one major version of Node', async 
   t.match(manifest.engines, { node: /^\d+\.x$/ });
 });
 
-test('npm run format writes these files only if they are there and wrong', async (t) => {
+test('npm run format writes these files if they are there', async (t) => {
   const settings = await readSettings();
   const [manifest, example] = [await read('package.json'), await read('.env.example')];
   const procfile = 'web: node dist/src/web.js\n';

@@ -16,8 +16,10 @@ const HOLD = `
  * @returns the id of that process
  */
 export async function holdLock(t: Test, folder: string): Promise<number> {
-  const child = spawn(process.execPath, ['--input-type=module', '-e', HOLD, folder]);
+  const args = ['--input-type=module', '-e', HOLD, folder];
+  const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   t.teardown(() => child.kill('SIGKILL'));
-  await once(child.stdout, 'data');
+  const fail = ([code]: number[]) => Promise.reject(new Error(`It ended with code ${code}`));
+  await Promise.race([once(child.stdout, 'data'), once(child, 'exit').then(fail)]);
   return child.pid!;
 }
