@@ -30,16 +30,19 @@ export function serializeError(error: unknown, depth = 0): unknown {
   }
 }
 
-/** Code can throw any value. One that cannot be read would throw again in its reader. */
+/**
+ * Code can throw any value. Reading some of them throws again, so the logger could fail. Returns an
+ * error that is safe to read.
+ */
 export function toError(thrown: unknown): Error {
-  if (typeof thrown === 'string') return new Error(thrown);
+  if (typeof thrown !== 'object' || thrown === null) return new Error(String(thrown));
   try {
-    for (const name of ['name', 'message', 'stack']) String(Reflect.get(thrown as object, name));
-    for (const name of ['code', 'cause']) Reflect.get(thrown as object, name);
+    for (const name of ['name', 'message', 'stack']) String(Reflect.get(thrown, name));
+    for (const name of ['code', 'cause']) Reflect.get(thrown, name);
     if (thrown instanceof Error) return thrown;
+    if ('message' in thrown) return new Error(String(thrown.message));
   } catch {
-    // It is no object, or one of its properties throws.
+    // One of its properties throws.
   }
-  const type = thrown === null ? 'null' : typeof thrown;
-  return new Error(`The thrown value is not a readable error. Its type: ${type}`);
+  return new Error('The thrown value is not a readable error: it is another object');
 }

@@ -36,6 +36,12 @@ export class PiecewiseResponse<
     return isLarge ? this.sendPieces(entry) : super.end(...(args as []));
   }
 
+  /** Ignores data after `end`: it would be sent between two pieces. */
+  override write(...args: unknown[]): boolean {
+    if (findOpenRequest(this.req)?.payload) return false;
+    return super.write(...(args as [unknown]));
+  }
+
   protected sendPieces(entry: OpenRequest, start = 0): this {
     for (let sent = start; sent < entry.payload.length; ) {
       const piece = cutPiece(entry.payload, sent);

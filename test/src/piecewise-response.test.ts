@@ -38,6 +38,7 @@ const ROUTES = `
       reply.hijack();
       const text = write(request);
       reply.raw.writeHead(200, { 'content-length': text.length }).end(text);
+      reply.raw.write('again');
       reply.raw.end('again');
     });
     app.get('/thrown', async (request, reply) => {
