@@ -7,7 +7,7 @@ const { DATABASE_URL: url = '' } = process.env;
 const folder = readFolder(url);
 
 try {
-  if (!url.startsWith('pglite:') || folder === 'memory')
+  if (!url.startsWith('pglite:') || url === 'pglite:memory')
     throw new Error('DATABASE_URL is not an embedded database in a folder: nothing is done.');
   if (!existsSync(folder)) throw new Error(`${folder} does not exist: nothing is done.`);
   await lockFolder(folder);

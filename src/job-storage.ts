@@ -56,9 +56,10 @@ export async function settle(
   const update = (changes: UpdateOptions) => boss.update(name, undefined, { id, ...changes });
   const giveBack = async () => {
     const retry = await boss.fail(name, attempt, output);
+    if (outcome === 'retry') return retry;
     const [job] = await boss.findJobs(name, { id });
     // If the heartbeats failed for too long, another worker has the job now.
-    if (outcome === 'retry' || job?.retryCount !== retryCount) return retry;
+    if (job?.retryCount !== retryCount) return retry;
     if (outcome === 'returned') return update({ startAfter: 0, retryLimit: retryLimit + 1 });
     const limits = { retryLimit: retryCount, deleteAfterSeconds: FAILED_RETENTION_S };
     const { updated } = await update(limits);

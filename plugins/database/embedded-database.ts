@@ -25,7 +25,7 @@ export function createEmbeddedDatabase(
   const folder = readFolder(url);
   let DatabaseError: typeof messages.DatabaseError | undefined;
   const open = async () => {
-    const isInMemory = folder === 'memory';
+    const isInMemory = url === 'pglite:memory';
     if (!isInMemory) await prepareFolder(folder, module, log);
     const { PGlite, messages } = await import('@electric-sql/pglite');
     const pglite = await PGlite.create(isInMemory ? 'memory://' : folder).catch((cause) => {
