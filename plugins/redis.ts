@@ -83,7 +83,7 @@ export default fp(
 /**
  * Logs when Redis goes down and when it is back. A closed idle connection is not an outage.
  *
- * @returns a function that ends this: a connection that the app closes is no outage either
+ * @returns a function that stops the logging, called before the app closes the connection
  */
 function logOutages(redis: Redis, log: FastifyBaseLogger): () => void {
   let isAway = false;

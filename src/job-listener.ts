@@ -19,7 +19,7 @@ class WorkerListener extends HttpListener {
       const { port } = address;
       this.app.log.warn(`Port ${port} is taken: the worker runs without health checks`);
     });
-    // Not before: if the process cannot listen, it ends at once, and its jobs would lose an attempt.
+    // Not before: a process that cannot listen ends at once, and its jobs would lose an attempt.
     this.app.jobs.take();
   }
 

@@ -61,7 +61,7 @@ export class JobQueue {
       const driver = await this.#openDatabase();
       if (!transaction) await waitForConnection(driver);
       return transactions.run(transaction, async () => {
-        // Not shared before it is open: another transaction may have to end first.
+        // Do not share the promise: it may wait for the connection of another transaction.
         this.#sender ??= await openSender(driver);
         return this.#sender.send(name, putHeaders(data, headers), options);
       });

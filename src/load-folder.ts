@@ -16,7 +16,7 @@ export async function loadFolder(
   const dir = fileURLToPath(folder);
   const files: string[] = [];
   const matchFilter = (name: string) => {
-    // A folder's name is a part of the URL, and the router finds no path with these characters.
+    // Such a folder in routes/ would be a part of the URL, and the router finds no such path.
     if (/[#?]/.test(path.dirname(name)))
       throw new Error(`${path.join(dir, name)} has no URL: rename its folder, without # and ?`);
     // readConfig has already loaded plugins/env.

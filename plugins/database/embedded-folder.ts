@@ -12,7 +12,7 @@ export const RESET =
   'Stop npm run dev and run npm run db:reset: it moves the database aside, deletes nothing, ' +
   'and the next start creates a new one.';
 
-/** The folder in a `pglite:` URL. With a slash at its end, its lock would be inside of it. */
+/** The folder in a `pglite:` URL, without a slash at its end: its lock would be inside of it. */
 export function readFolder(url: string): string {
   return url.slice('pglite:'.length).replace(/(?<=[^/])\/+$/, '');
 }
@@ -49,13 +49,13 @@ const SQLITE_BUSY = 5;
 const locks = new Map<string, DatabaseSync>();
 
 /**
- * Locks the folder until this process ends, even if it is killed. PGlite does not, and two processes
- * in one folder destroy the database. The lock is that of SQLite on an empty file.
+ * Locks the folder until this process ends, even if it is killed. PGlite has no lock, and two
+ * processes in one folder destroy the database. The lock is that of SQLite on an empty file.
  */
 export async function lockFolder(folder: string): Promise<void> {
   const file = `${folder}.lock`;
   await mkdir(path.dirname(file), { recursive: true });
-  // If this cannot be written, the error has the reason. That of SQLite has none.
+  // If the file cannot be written, this error says why. SQLite's error does not.
   await appendFile(file, '');
   // Imported only here, because Node 22 prints a warning.
   const { DatabaseSync } = await import('node:sqlite');
@@ -63,7 +63,8 @@ export async function lockFolder(folder: string): Promise<void> {
   if (locks.has(folder)) return;
   const lock = new DatabaseSync(`${file}.db`);
   try {
-    // Without the first, SQLite adds a file. Of several `begin exclusive`, all could fail.
+    // Without the pragma, SQLite creates a journal. With `begin exclusive`, all of several
+    // processes could fail.
     lock.exec('pragma journal_mode = memory; begin immediate');
   } catch (error) {
     lock.close();

@@ -27,7 +27,7 @@ export async function runLocked(
       .execute(async (transaction) => ((await lock(transaction)) ? work(transaction) : undefined));
     if (done) return done;
     if (polls === POLLS_UNTIL_LOGGED) {
-      // A release does not fail because a line of the log cannot name the other.
+      // If the other release cannot be looked up, log that and go on waiting.
       const holder = await findHolder(db).catch((err) => ({ err }));
       log.info(holder, 'Waiting for another release to give up the lock');
     }

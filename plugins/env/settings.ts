@@ -2,8 +2,8 @@ import { Type } from 'typebox';
 
 /**
  * The settings of the app itself. A plugin exports its own settings in the same form. A setting is
- * a string, an enum or an integer. The format `uri` is any URL with valid percent-encoding, and
- * `encoded` is text with it.
+ * a string, an enum or an integer. The format `uri` is a URL, and `encoded` is any text, both with
+ * valid percent-encoding.
  *
  * - `expected`: the valid values, for the error; not needed for an enum or an integer
  * - `remedy`: what to do about an error; the default is to set the default value

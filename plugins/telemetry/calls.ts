@@ -51,7 +51,7 @@ export function recordCalls(app: FastifyInstance): void {
   });
 }
 
-/** Starts a span, and sends it with the call. Leaves out the query, which may contain secrets. */
+/** Starts a span, and sends its ids with the call. It has no query, which may contain secrets. */
 function startCall(request: Call['request']): Span {
   const { name, attribute } = describeMethod(request.method);
   const { protocol, hostname, port, origin } = new URL(request.origin);

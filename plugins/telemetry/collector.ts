@@ -36,7 +36,7 @@ const FLUSH_TIMEOUT_MS = 2_000;
 export async function attachCollector(app: FastifyInstance): Promise<void> {
   const exporters = await createExporters(app.config);
   const resource = describeProcess(app.config);
-  // The processor would wait for 30 s, whatever the exporter's time-out is.
+  // The processor's own time-out is 30 s, whatever the exporter's is.
   const exportTimeoutMillis = app.config.OTEL_EXPORTER_OTLP_TIMEOUT;
   const spanProcessors = exporters.traces.map(
     (exporter) => new BatchSpanProcessor({ exporter, exportTimeoutMillis }),

@@ -81,7 +81,7 @@ export function recordPool(app: FastifyInstance): void {
   });
 }
 
-/** The embedded database has no server. `?host=` names another one, mostly a Unix socket. */
+/** The embedded database has no server. With `?host=`, the server is not the one in the URL. */
 function describeDatabase(url = ''): Attributes {
   const { hostname, port, pathname = '', searchParams } = URL.parse(url) ?? {};
   if (!hostname || searchParams?.has('host')) return { 'db.system.name': SYSTEM };
