@@ -19,6 +19,9 @@ const SET_BY_PLATFORMS = ['PORT', 'HOST', 'DATABASE_URL', 'REDIS_URL', 'WEB_CONC
 /** A setting of .env.example, commented out or not, with the comment above it. */
 const ENTRY = /^(?:# .*\n)*?(?:# )?([A-Z][A-Z0-9_]*)=.*(?:\n|$)/gm;
 
+/** A setting in .env.example, or in the README's table. */
+const NAME = /^(?:# |\| )?([A-Z][A-Z0-9_]*)(?:=| \|)/gm;
+
 /** The file that a script runs: scripts/dev.ts. Arguments and other folders do not count. */
 const PROGRAM = /^node (?:--.*? )??((?:src|jobs|scripts|proof)\/[\w-]+\.ts)(?!\S)/;
 
@@ -73,19 +76,21 @@ export function writeProcfile(procfile: string): string {
 
 /**
  * app.json with all settings that an operator may fill in. It loses the process types that the
- * Procfile does not have, and settings of .env.example that no plugin declares. The owner's values
- * and other variables are kept.
+ * Procfile does not have, and settings that no plugin declares any more. The owner's values and
+ * other variables are kept.
+ *
+ * @param previous .env.example and the README, which still name all settings up to now
  */
 export function writeManifest(
   manifest: string,
   settings: Map<string, Setting>,
   procfile?: string,
-  example = '',
+  previous = '',
 ): string {
   const { name, description } = packageManifest;
   const app = { ...JSON.parse(manifest), name, description };
   app.env = { ...app.env, ...writeVariables(app.env, settings) };
-  for (const [, name = ''] of example.matchAll(ENTRY))
+  for (const [, name = ''] of previous.matchAll(NAME))
     if (!settings.has(name)) delete app.env[name];
   if (!settings.has('DATABASE_URL')) app.addons = app.addons?.filter(isOther);
   if (procfile !== undefined)
@@ -131,10 +136,9 @@ function isRemoved(command: string): boolean {
 if (import.meta.main) {
   const settings = await readSettings();
   write('Procfile', writeProcfile);
+  const previous = `${read('.env.example')}\n${read('README.md')}`;
+  write('app.json', (text) => writeManifest(text, settings, read('Procfile'), previous));
   write('README.md', (text) => writeTable(text, settings));
-  write('app.json', (text) =>
-    writeManifest(text, settings, read('Procfile'), read('.env.example')),
-  );
   write('package.json', writeScripts);
   write('.env.example', (text) => writeExample(text, settings));
 }
