@@ -89,7 +89,9 @@ export function writeManifest(
 ): string {
   const { name, description } = packageManifest;
   const app = { ...JSON.parse(manifest), name, description };
-  app.env = { ...app.env, ...writeVariables(app.env, settings) };
+  const variables = writeVariables(app.env, settings);
+  // Settings come first and in their order: an update would conflict at the end of the list.
+  app.env = { ...variables, ...app.env, ...variables };
   for (const [, name = ''] of previous.matchAll(NAME))
     if (!settings.has(name)) delete app.env[name];
   if (!settings.has('DATABASE_URL')) app.addons = app.addons?.filter(isOther);
