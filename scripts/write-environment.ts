@@ -2,10 +2,10 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { TProperties } from 'typebox';
-import packageManifest from '../package.json' with { type: 'json' };
 import { gatherSettings } from '../plugins/env/index.ts';
+import { writeManifest } from './app-json.ts';
 
-interface Setting {
+export interface Setting {
   description: string;
   expected: string;
   default?: string | number;
@@ -13,14 +13,8 @@ interface Setting {
   '~optional'?: boolean;
 }
 
-/** Settings that platforms set. They are not in app.json, the form that an operator fills in. */
-const SET_BY_PLATFORMS = ['PORT', 'HOST', 'DATABASE_URL', 'REDIS_URL', 'WEB_CONCURRENCY'];
-
 /** A setting of .env.example, commented out or not, with the comment above it. */
 const ENTRY = /^(?:# .*\n)*?(?:# )?([A-Z][A-Z0-9_]*)=.*(?:\n|$)/gm;
-
-/** A setting in .env.example, or in the README's table. */
-const NAME = /^(?:# |\| )?([A-Z][A-Z0-9_]*)(?:=| \|)/gm;
 
 /** The file that a script runs: scripts/dev.ts. Arguments and other folders do not count. */
 const PROGRAM = /^node (?:--.*? )??((?:src|jobs|scripts|proof)\/[\w-]+\.ts)(?!\S)/;
@@ -72,50 +66,6 @@ export function writeProcfile(procfile: string): string {
   return procfile.replace(/^\S+: node dist\/(\S+)\.js\n/gm, (line, file) =>
     existsSync(path.join(ROOT, `${file}.ts`)) ? line : '',
   );
-}
-
-/**
- * app.json with all settings that an operator may fill in. It loses the process types that the
- * Procfile does not have, and settings that no plugin declares any more. The owner's values and
- * other variables are kept.
- *
- * @param previous .env.example and the README, which still name all settings up to now
- */
-export function writeManifest(
-  manifest: string,
-  settings: Map<string, Setting>,
-  procfile?: string,
-  previous = '',
-): string {
-  const { name, description } = packageManifest;
-  const app = { ...JSON.parse(manifest), name, description };
-  const variables = writeVariables(app.env, settings);
-  // Settings come first and in their order: an update would conflict at the end of the list.
-  app.env = { ...variables, ...app.env, ...variables };
-  for (const [, name = ''] of previous.matchAll(NAME))
-    if (!settings.has(name)) delete app.env[name];
-  if (!settings.has('DATABASE_URL')) app.addons = app.addons?.filter(isOther);
-  if (procfile !== undefined)
-    for (const type of Object.keys(app.formation ?? {}))
-      if (!new RegExp(`^${type}:`, 'm').test(procfile)) delete app.formation[type];
-  return `${JSON.stringify(app, null, 2)}\n`;
-}
-
-/** An add-on is text, or an object with a plan. */
-function isOther(addon: unknown): boolean {
-  return !JSON.stringify(addon).includes('heroku-postgresql');
-}
-
-// biome-ignore lint/suspicious/noExplicitAny: JSON of several forms.
-function writeVariables(env: any, settings: Map<string, Setting>): Record<string, unknown> {
-  const listed = [...settings].filter(([name]) => !SET_BY_PLATFORMS.includes(name));
-  const variables = listed.map(([name, { description, default: value, '~optional': optional }]) => {
-    const given = env?.[name];
-    const kept = typeof given === 'string' ? { value: given } : given;
-    const required = (!optional && value === undefined) || given?.required === true;
-    return [name, { ...kept, description, required }];
-  });
-  return Object.fromEntries(variables);
 }
 
 /** package.json without the scripts whose source file was removed. */

@@ -1,12 +1,8 @@
 // The documentation: its commands run, its links and files exist, its tables match the code
 import assert from 'node:assert/strict';
 import { globSync } from 'node:fs';
-import {
-  readSettings,
-  writeExample,
-  writeManifest,
-  writeTable,
-} from '../../scripts/write-environment.ts';
+import { writeManifest } from '../../scripts/app-json.ts';
+import { readSettings, writeExample, writeTable } from '../../scripts/write-environment.ts';
 import { listDemands, listNumbers } from '../../test/contract-numbers.ts';
 import type { Tally } from '../tally.ts';
 import { proveAddResource } from './add-resource.ts';

@@ -5,10 +5,10 @@ import path from 'node:path';
 import { parseEnv } from 'node:util';
 import { test } from 'tap';
 import manifest from '../../package.json' with { type: 'json' };
+import { writeManifest } from '../../scripts/app-json.ts';
 import {
   readSettings,
   writeExample,
-  writeManifest,
   writeProcfile,
   writeRows,
   writeScripts,
