@@ -1,17 +1,12 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { findPackageJSON } from 'node:module';
-import path from 'node:path';
+import { findPackageFile } from './package-file.ts';
 
 /**
  * The build of tap's plugins creates this link. By default, tap builds them in its first run, which
- * fails: that run still uses the default plugins, with TypeScript's. So they are built before. In a
- * workspace, node_modules is in a parent folder.
+ * fails: that run still uses the default plugins, with TypeScript's. So they are built before.
  */
-const BUILT = path.join(
-  findPackageJSON('@tapjs/test', import.meta.url)!,
-  '../test-built/node_modules',
-);
+const BUILT = findPackageFile('@tapjs/test', 'test-built/node_modules');
 
 if (!existsSync(BUILT)) {
   const { status } = spawnSync('tap build', { stdio: 'inherit', shell: true });

@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { findPackageJSON } from 'node:module';
 import path from 'node:path';
 import { build } from 'esbuild';
 import manifest from '../package.json' with { type: 'json' };
+import { findPackageFile } from './package-file.ts';
 
 /*
  * `npm run build`: compiles src/, plugins/, routes/ and jobs/ to dist/, with source maps, and
@@ -32,15 +32,10 @@ for (const folder of globSync('{src,plugins,routes,jobs}')) copyFiles(folder);
 for (const name of Object.keys(PACKED)) if (name in PACKAGES) await pack(name);
 if (existsSync('plugins/docs'))
   for (const file of SWAGGER_UI)
-    cpSync(findFile('swagger-ui-dist', file), `dist/node_modules/swagger-ui-dist/${file}`);
-
-/** Finds a file of a package. In a workspace, node_modules is in a parent folder. */
-function findFile(name: string, file: string): string {
-  return path.join(findPackageJSON(name, import.meta.url)!, '..', file);
-}
+    cpSync(findPackageFile('swagger-ui-dist', file), `dist/node_modules/swagger-ui-dist/${file}`);
 
 function compile(): void {
-  const tsc = findFile('typescript', 'bin/tsc');
+  const tsc = findPackageFile('typescript', 'bin/tsc');
   const args = [tsc, '--project', 'tsconfig.build.json', ...process.argv.slice(2)];
   const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' });
   if (status !== 0) process.exit(1);
@@ -57,7 +52,9 @@ function copyFiles(folder: string): void {
 
 /** Keeps the package's name, version and entry points. Code that these share has its own files. */
 async function pack(name: string): Promise<void> {
-  const { version, exports } = JSON.parse(readFileSync(findFile(name, 'package.json'), 'utf8'));
+  const { version, exports } = JSON.parse(
+    readFileSync(findPackageFile(name, 'package.json'), 'utf8'),
+  );
   const outdir = `dist/node_modules/${name}`;
   const files = Object.keys(exports).map((entry) => ({
     in: path.posix.join(name, entry),

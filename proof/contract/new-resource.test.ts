@@ -9,6 +9,7 @@ import { createFolder, ROOT } from '../../test/helper.ts';
 const NEEDED = [
   'scripts/new',
   'scripts/new.ts',
+  'scripts/package-file.ts',
   'plugins',
   'routes/health',
   'src',

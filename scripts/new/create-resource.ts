@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { findPackageJSON } from 'node:module';
 import path from 'node:path';
+import { findPackageFile } from '../package-file.ts';
 import { findClashes, type Names, readNames, rename } from './names.ts';
 
 /*
@@ -12,8 +12,7 @@ import { findClashes, type Names, readNames, rename } from './names.ts';
 const ROOT = path.join(import.meta.dirname, '../..');
 const SOURCE = path.join(import.meta.dirname, 'resource');
 const SOURCE_NAMES: Names = { plural: 'sample-things', singular: 'sample-thing' };
-/** In a workspace, node_modules is in a parent folder. */
-const BIOME = path.join(findPackageJSON('@biomejs/biome', import.meta.url)!, '../bin/biome');
+const BIOME = findPackageFile('@biomejs/biome', 'bin/biome');
 
 /**
  * Writes a resource with its table and its test, or throws and writes nothing.
