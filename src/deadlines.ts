@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { errorCodes, type FastifyInstance, type FastifyReply } from 'fastify';
+import { answerOrClose } from '../plugins/errors/answer.ts';
 import { cutOff, cutOffSlowestReaders, cutOffSlowestSenders, observe } from './held-memory.ts';
 import type { OpenRequest } from './open-request.ts';
 
@@ -58,14 +59,11 @@ function answerLate(entry: OpenRequest, reply: FastifyReply, timeoutMs: number):
     reply.log.error({ err }, 'A hijacked answer did not begin in time: its connection is closed');
     return void reply.raw.destroy();
   }
-  try {
+  const answer = () => {
     reply.send(err);
     // After this, Fastify ignores what the handler sends, and `close` aborts request.signal.
     reply.hijack();
     reply.request.raw.emit('close');
-  } catch (error) {
-    // Fastify sends nothing while an onError hook runs.
-    reply.log.error({ err: error }, 'A late request has no answer: its connection is closed');
-    reply.raw.destroy();
-  }
+  };
+  answerOrClose(reply, answer, 'A late request has no answer: its connection is closed');
 }

@@ -51,6 +51,19 @@ export function sendError(
   send.call(reply, JSON.stringify(body));
 }
 
+/**
+ * Calls a function that answers. Fastify sends nothing while an onError hook runs: the connection is
+ * closed then, and the reason is logged with the message.
+ */
+export function answerOrClose(reply: FastifyReply, answer: () => void, message: string): void {
+  try {
+    answer();
+  } catch (err) {
+    reply.log.error({ err }, message);
+    reply.raw.destroy();
+  }
+}
+
 function sendWithoutHooks(reply: FastifyReply, body: Body, headers: object): void {
   const text = JSON.stringify(body);
   const length = { 'content-length': Buffer.byteLength(text), 'cache-control': 'no-store' };

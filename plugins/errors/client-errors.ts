@@ -7,7 +7,7 @@ import { readAddress } from '../../src/client-address.ts';
 import type { AnswerHeaders, Caller } from '../../src/every-answer.ts';
 import { findOpenRequest } from '../../src/open-request.ts';
 import { logUnreadable } from '../../src/request-log.ts';
-import { describeError, JSON_TYPE } from './answer.ts';
+import { answerOrClose, describeError, JSON_TYPE } from './answer.ts';
 
 const BadRequest = createError('BAD_REQUEST', 'The request is not valid HTTP.', 400);
 const TooLate = createError('REQUEST_TIMEOUT', 'The request took too long to arrive.', 408);
@@ -57,15 +57,12 @@ function refuseBody(app: FastifyInstance, response: ServerResponse, refusal: Fas
   const reply = findOpenRequest(req)?.reply;
   if (req.complete || headersSent || !reply) return;
   reply.header('connection', 'close');
-  try {
+  const answer = () => {
     if (req.listenerCount('error') > 0) req.emit('error', refusal);
     else if (req.method !== 'GET' && req.method !== 'HEAD')
       app.errorHandler(refusal, reply.request, reply);
-  } catch (error) {
-    // Fastify sends nothing while an onError hook runs.
-    reply.log.error({ err: error }, 'A malformed body has no answer: its connection is closed');
-    response.destroy();
-  }
+  };
+  answerOrClose(reply, answer, 'A malformed body has no answer: its connection is closed');
 }
 
 function refuse(app: FastifyInstance, refusal: FastifyError, socket: Socket): void {
