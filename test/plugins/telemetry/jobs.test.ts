@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { test } from 'tap';
+import { type Test, test } from 'tap';
 import { startCollector } from '../../fixture/collector.ts';
 import { createEmbeddedDatabase } from '../../fixture/embedded-database.ts';
 import { buildTestApp, captureLog, poll } from '../../helper.ts';
@@ -7,7 +7,8 @@ import { attach, CLIENT, findSpan } from './attach.ts';
 
 const [PRODUCER, CONSUMER] = [4, 5];
 
-test('A request that writes and sends a job, and its run, are one trace', async (t) => {
+/** Starts an app that takes the jobs of test/fixture, and the collector that it sends to. */
+async function startApp(t: Test) {
   const collector = await startCollector(t);
   const { logger, lines } = captureLog();
   const environment = {
@@ -21,6 +22,11 @@ test('A request that writes and sends a job, and its run, are one trace', async 
     routes: [new URL('../../fixture/job-routes/', import.meta.url)],
   });
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  return { app, collector, lines, url };
+}
+
+test('A request that writes and sends a job, and its run, are one trace', async (t) => {
+  const { app, collector, lines, url } = await startApp(t);
   const send = async (how: string) => {
     const answer = await fetch(`${url}/work/${how}`, { method: 'POST' });
     return (await answer.json()).id;
@@ -83,16 +89,7 @@ test('A request that writes and sends a job, and its run, are one trace', async 
 });
 
 test('A job that throws an unreadable error fails, and the worker takes the next job', async (t) => {
-  const collector = await startCollector(t);
-  const { logger, lines } = captureLog();
-  const environment = {
-    ...attach(collector),
-    DATABASE_URL: `pglite:${await createEmbeddedDatabase()}`,
-    JOBS_IN_WEB: 'true',
-  };
-  const jobs = [new URL('../../fixture/jobs/', import.meta.url)];
-  const app = await buildTestApp(t, environment, { logger, jobs });
-  await app.listen({ host: '127.0.0.1', port: 0 });
+  const { app, collector, lines } = await startApp(t);
   await app.jobs.send('work', { how: 'throw unreadable' });
   await poll(() => lines.some(({ outcome }) => outcome === 'failed'));
   await app.jobs.send('work', { how: 'end' });
