@@ -23,6 +23,8 @@ export class HttpListener implements Listener {
 
   constructor(app: FastifyInstance) {
     this.app = app;
+    // app.close() would end connections whose answers still wait for the client to read them.
+    app.server.closeIdleConnections = () => undefined;
     app.openRequests.trackUpgrades(app.server);
   }
 

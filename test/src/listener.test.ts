@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { get, type IncomingMessage } from 'node:http';
 import net, { type AddressInfo, connect, createServer } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -6,6 +7,9 @@ import type { FastifyInstance } from 'fastify';
 import { test } from 'tap';
 import { openHttpListener } from '../../src/listener.ts';
 import { buildAppWithRoutes, buildTestApp, DOWN, poll } from '../helper.ts';
+
+/** More bytes than the kernel takes for a client that does not read. */
+const LARGE = 30_000_000;
 
 const ENVIRONMENT = { DATABASE_URL: DOWN, SHUTDOWN_DELAY_MS: '0' };
 
@@ -67,6 +71,25 @@ test('Closing waits for a slow handler', async (t) => {
   await poll(() => listener.openRequests().length > 0);
   await listener.close();
   t.equal((await asked).status, 200);
+});
+
+test('Closing waits for a client that still reads an answer', async (t) => {
+  const { app } = await buildAppWithRoutes(
+    t,
+    `export default async (app) => app.get('/large', (request, reply) => {
+      reply.hijack();
+      // With an encoding, Node gets the whole text at once.
+      reply.raw.end('a'.repeat(${LARGE}), 'latin1');
+    });`,
+    ENVIRONMENT,
+  );
+  const listener = openHttpListener(app);
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  const [answer] = (await once(get(`${url}/large`), 'response')) as [IncomingMessage];
+  const closed = listener.close();
+  await once(app.stopping, 'abort');
+  t.equal((await text(answer)).length, LARGE);
+  await closed;
 });
 
 test('The port is taken if another process has one of the addresses', async (t) => {
