@@ -33,6 +33,7 @@ export function createEmbeddedDatabase(
     });
     DatabaseError = messages.DatabaseError;
     try {
+      await convertLikePg(pglite);
       const db = new Kysely<unknown>({ dialect: new PGliteDialect({ pglite }) });
       const applied = [...(await migrateEmbedded(db, MIGRATIONS, log)), ...(await prepare(pglite))];
       log.info({ applied }, `The embedded database is open in ${folder}`);
@@ -46,6 +47,15 @@ export function createEmbeddedDatabase(
   const isSqlError = (error: Error): error is SqlError =>
     DatabaseError !== undefined && error instanceof DatabaseError;
   return { dialect: new PGliteDialect({ pglite: open }), isSqlError };
+}
+
+/** Makes PGlite read and write values as pg does in production: its own types differ. */
+async function convertLikePg(pglite: PGlite): Promise<void> {
+  const { default: pg } = await import('pg');
+  // pg's types do not declare `utils`.
+  const { utils } = pg as unknown as { utils: { prepareValue(value: unknown): string } };
+  pglite.parsers = new Proxy({}, { get: (_, oid) => pg.types.getTypeParser(Number(oid)) });
+  pglite.serializers = new Proxy({}, { get: () => utils.prepareValue });
 }
 
 function resolvePGlite(): string {
