@@ -28,7 +28,7 @@ const RECORDER = `
   const recorder = async (app) => {
     const seen = [];
     app.decorate('seen', seen);
-    app.addHook('onRoute', ({ method, url, schema }) => void seen.push({ method, url, schema }));
+    app.addHook('onRoute', (route) => void seen.push(route));
   };
   recorder[Symbol.for('skip-override')] = true;
   export default recorder;

@@ -61,6 +61,8 @@ const ROUTES = `
     app.get('/text', () => 'x' + '😀'.repeat(${LARGE / 4 - 1}) + 'xxx');
     app.get('/small', () => Buffer.alloc(40_000, 'a'));
     app.get('/bytes', () => Buffer.alloc(${LARGE}, 'a'));
+    // A plugin for WebSockets would refuse this upgrade.
+    app.server.removeAllListeners('upgrade');
     app.server.on('upgrade', (request, socket) => socket.write(Buffer.alloc(${LARGE * 2})));
   };
 
@@ -86,7 +88,7 @@ const ROUTES = `
 `;
 
 const SOCKETS = `
-  import websocket from '${import.meta.resolve('@fastify/websocket')}';
+  import websocket from '${import.meta.resolve('../fixture/websocket.ts')}';
 
   export default async (app) => {
     await app.register(websocket);

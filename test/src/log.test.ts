@@ -208,7 +208,7 @@ test("The client's address is that of the proxies, or else that of the peer", (t
 test('An upgraded connection is one log line with status 101', async (t) => {
   const { app, lines } = await buildAppWithRoutes(
     t,
-    `import websocket from '${import.meta.resolve('@fastify/websocket')}';
+    `import websocket from '${import.meta.resolve('../fixture/websocket.ts')}';
     export default async (app) => {
       await app.register(websocket);
       app.get('/socket', { websocket: true }, (socket) => socket.close());

@@ -7,7 +7,7 @@ import { attach, SERVER } from './attach.ts';
 
 const ROUTES = `
   import { Readable } from 'node:stream';
-  import websocket from '${import.meta.resolve('@fastify/websocket')}';
+  import websocket from '${import.meta.resolve('../../fixture/websocket.ts')}';
   export default async (app) => {
     await app.register(websocket);
     app.get('/ok/:id', async ({ log }) => log.info('handled'));
