@@ -62,8 +62,8 @@ export async function buildApp({
   const app = createApp(config, logger);
   const protectRoutes = collectRoutes(app);
   if (only !== '/') refuseOtherPaths(app, only);
-  for (const folder of plugins) await loadFolder(app, folder, { jobs });
-  for (const folder of routes) await loadFolder(app, folder, {}, only);
+  for (const folder of plugins) await loadFolder(app, folder, { options: { jobs }, maxDepth: 1 });
+  for (const folder of routes) await loadFolder(app, folder, { only });
   protectRoutes();
   await app.ready();
   return app;

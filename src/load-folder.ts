@@ -3,32 +3,48 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import autoload from '@fastify/autoload';
 import type { FastifyInstance } from 'fastify';
 
+export interface LoadOptions {
+  /** Options of each plugin in the folder. */
+  options?: object;
+  /** Only files below this path are loaded, such as /health/. */
+  only?: string;
+  /** Folders below this depth belong to the plugin above them. */
+  maxDepth?: number;
+}
+
 /**
- * Loads the files of a folder, or only those below the path `only`, such as /health/. A file that
- * has no default export is an error: @fastify/autoload ignores it, so its route would be a 404.
+ * Loads the files of a folder, and of a folder with an index.ts only that. A file that has no
+ * default export is an error: @fastify/autoload ignores it, so its route would be a 404.
  */
 export async function loadFolder(
   app: FastifyInstance,
   folder: URL,
-  options: object,
-  only = '/',
+  { only = '/', ...options }: LoadOptions,
 ): Promise<void> {
   const dir = fileURLToPath(folder);
   const files: string[] = [];
   const matchFilter = (name: string) => {
-    // Such a folder in routes/ would be a part of the URL, and the router finds no such path.
-    if (/[#?]/.test(path.dirname(name)))
-      throw new Error(`${path.join(dir, name)} has no URL: rename its folder, without # and ?`);
+    refuseName(dir, name, options);
     // readConfig has already loaded plugins/env.
     const isLoaded = name.startsWith(only) && !name.startsWith('/env/');
     if (isLoaded) files.push(path.join(dir, name));
     return isLoaded;
   };
-  await app.register(autoload, { dir, matchFilter, options, forceESM: true });
+  await app.register(autoload, { dir, matchFilter, forceESM: true, ...options });
   for (const file of files) {
     const module = await import(pathToFileURL(file).href);
     if (typeof module.default === 'function') continue;
-    const remedy = `add an "export default", or move it out of ${dir}`;
+    const remedy = `add an "export default", or move it out of ${dir} or beside an index.ts`;
     throw new Error(`${file} exports no plugin: ${remedy}`);
   }
+}
+
+function refuseName(dir: string, name: string, { maxDepth }: LoadOptions): void {
+  const file = path.join(dir, name);
+  // Such a folder in routes/ would be a part of the URL, and the router finds no such path.
+  if (/[#?]/.test(path.dirname(name)))
+    throw new Error(`${file} has no URL: rename its folder, without # and ?`);
+  // plugins/env reads the settings of files in plugins/ and of index files one folder below.
+  if (maxDepth && /^\/[^/]+\/(?!index\.)/.test(name))
+    throw new Error(`${file} is not loaded: add an index.ts to its folder, or move it to ${dir}`);
 }

@@ -22,10 +22,15 @@ async function createSources(t: Test, files: Record<string, string>): Promise<UR
 }
 
 test('A folder in routes/ is a part of the URL', async (t) => {
-  const folder = await createSources(t, { 'cats/index.js': ROUTE, 'cats/kittens/index.js': ROUTE });
+  const folder = await createSources(t, {
+    'cats/index.js': ROUTE,
+    'cats/kittens/index.js': ROUTE,
+    'dogs/:name/index.js': "export default async (app) => app.get('/', async (r) => r.params);",
+  });
   const app = await buildTestApp(t, environment, { routes: [folder] });
   t.strictSame((await app.inject('/cats')).json(), { here: true });
   t.strictSame((await app.inject('/cats/kittens')).json(), { here: true });
+  t.strictSame((await app.inject('/dogs/rex')).json(), { name: 'rex' });
 });
 
 test('The name of a file in plugins/ or routes/ may have every character', async (t) => {
@@ -85,6 +90,22 @@ test('A file in plugins/ without a default export fails and is named', async (t)
   await t.rejects(
     buildApp({ environment, plugins }),
     /cats\.js exports no plugin: add an "export default"/,
+  );
+});
+
+test('Of a folder in plugins/ its index file alone is loaded', async (t) => {
+  const ours = new URL('../../plugins/', import.meta.url);
+  const broken = "throw new Error('loaded');";
+  const files = { 'stripe.js': broken, 'banks/index.js': broken, 'public/app.js': broken };
+  const payments = Object.entries(files).map(([name, code]) => [`payments/${name}`, code]);
+  const index = { 'payments/index.js': plugin('payments', [], "app.decorate('paid', 1)") };
+  const whole = await createSources(t, { ...index, ...Object.fromEntries(payments) });
+  const app = await buildTestApp(t, environment, { plugins: [ours, whole] });
+  t.ok(app.hasDecorator('paid'));
+  const part = await createSources(t, Object.fromEntries(payments));
+  await t.rejects(
+    buildApp({ environment, plugins: [ours, part] }),
+    /payments\/stripe\.js is not loaded: add an index\.ts to its folder/,
   );
 });
 
