@@ -4,26 +4,20 @@ import type { Setting } from './write-environment.ts';
 /** Settings that platforms set. They are not in app.json, the form that an operator fills in. */
 const SET_BY_PLATFORMS = ['PORT', 'HOST', 'DATABASE_URL', 'REDIS_URL', 'WEB_CONCURRENCY'];
 
-/** A setting in .env.example, or in the README's table. */
-const NAME = /^(?:# |\| )?([A-Z][A-Z0-9_]*)(?:=| \|)/gm;
-
 /**
  * app.json with all settings that an operator may fill in. It loses the process types that the
- * Procfile does not have, and settings that no plugin declares any more. The owner's values and
- * other variables are kept.
- *
- * @param previous .env.example and the README, which still name all settings up to now
+ * Procfile does not have, and the former settings that no plugin declares any more. The owner's
+ * values and other variables are kept.
  */
 export function writeManifest(
   manifest: string,
   settings: Map<string, Setting>,
   procfile?: string,
-  previous = '',
+  former: string[] = [],
 ): string {
   const { name, description } = packageManifest;
   const app = { ...JSON.parse(manifest), name, description };
   const variables = writeVariables(app.env, settings);
-  const former = Array.from(previous.matchAll(NAME), ([, name]) => name);
   const isOwn = ([name]: [string, unknown]) =>
     !(name in variables) && (settings.has(name) || !former.includes(name));
   // The owner's come last: a setting that an update adds would conflict at the end of the list.

@@ -50,9 +50,23 @@ export function writeRows(settings: Map<string, Setting>): string[] {
   );
 }
 
-/** .env.example without settings that no plugin declares. New settings are added as comments. */
-export function writeExample(example: string, settings: Map<string, Setting>): string {
-  const kept = example.replace(ENTRY, (entry, name) => (settings.has(name) ? entry : ''));
+/** The settings in the README's table: those that plugins declared when it was written. */
+export function readTable(readme = ''): string[] {
+  const [table = ''] = TABLE.exec(readme) ?? [];
+  return Array.from(table.matchAll(/^\| ([A-Z][A-Z0-9_]*) \|/gm), ([, name = '']) => name);
+}
+
+/**
+ * .env.example without the former settings that no plugin declares any more. New settings are added
+ * as comments. The owner's other variables are kept.
+ */
+export function writeExample(
+  example: string,
+  settings: Map<string, Setting>,
+  former: string[] = [],
+): string {
+  const isKept = (name: string) => settings.has(name) || !former.includes(name);
+  const kept = example.replace(ENTRY, (entry, name) => (isKept(name) ? entry : ''));
   const existing = new Set([...kept.matchAll(ENTRY)].map(([, name]) => name));
   const added = [...settings].filter(([name]) => !existing.has(name));
   const entries = added.map(
@@ -88,11 +102,11 @@ function isRemoved(command: string): boolean {
 if (import.meta.main) {
   const settings = await readSettings();
   write('Procfile', writeProcfile);
-  const previous = `${read('.env.example')}\n${read('README.md')}`;
-  write('app.json', (text) => writeManifest(text, settings, read('Procfile'), previous));
+  const former = readTable(read('README.md'));
+  write('app.json', (text) => writeManifest(text, settings, read('Procfile'), former));
   write('README.md', (text) => writeTable(text, settings));
   write('package.json', writeScripts);
-  write('.env.example', (text) => writeExample(text, settings));
+  write('.env.example', (text) => writeExample(text, settings, former));
 }
 
 /** An owner may have removed the file. */

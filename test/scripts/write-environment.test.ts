@@ -8,6 +8,7 @@ import manifest from '../../package.json' with { type: 'json' };
 import { writeManifest } from '../../scripts/app-json.ts';
 import {
   readSettings,
+  readTable,
   writeExample,
   writeProcfile,
   writeRows,
@@ -41,8 +42,8 @@ test('app.json matches the settings', skipWithout('app.json'), async (t) => {
   const file = await read('app.json');
   const given = JSON.parse(file);
   const settings = await readSettings();
-  const example = await read('.env.example');
-  const written = JSON.parse(writeManifest(file, settings, await readProcfile(), example));
+  const former = readTable(await read('README.md'));
+  const written = JSON.parse(writeManifest(file, settings, await readProcfile(), former));
   const env = Object.fromEntries(Object.keys(written.env).map((name) => [name, given.env[name]]));
   const { addons, formation } = written;
   t.strictSame({ ...given, env, addons, formation }, written, 'npm run format writes it');
@@ -77,9 +78,14 @@ test('npm run format deletes the settings of a removed capability', async (t) =>
     /\n\| CATS_R2_URL \| 1 \| The cats \\\| dogs \|\n\n<!-- \/settings -->\nMine too\n$/,
   );
   t.equal(writeTable(table, settings), writeTable(readme, settings));
-  const example = writeExample(await read('.env.example'), settings);
-  const mine = '# The cats: cats://,\n# or dogs\n# CATS_R2_URL=\n# How many\nCATS=7\n';
-  t.equal(writeExample(`${example}\n${mine}`, settings), example);
+  const former = readTable(table);
+  t.strictSame(former, [...more.keys()]);
+  t.strictSame(readTable('| CATS_R2_URL | 1 |'), [], 'only the table of settings counts');
+  const example = writeExample(await read('.env.example'), settings, former);
+  const cats = '# The cats: cats://,\n# or dogs\n# CATS_R2_URL=\n';
+  const mine = '# Of AWS\nAWS_REGION=eu-central-1\n';
+  t.equal(writeExample(`${example}${cats}${mine}`, settings, former), `${example}${mine}`);
+  t.equal(writeExample(`${example}${cats}`, settings), `${example}${cats}`);
   const added = writeExample(example, more);
   t.equal(added, `${example}# The cats | dogs\n# CATS_R2_URL=1\n`);
   t.equal(writeExample(added, more), added, 'a second time changes nothing');
@@ -87,8 +93,7 @@ test('npm run format deletes the settings of a removed capability', async (t) =>
   t.equal(writeExample(unended, more), `${unended}\n`, 'the last line needs no line feed');
   const given = writeManifest('{}', settings);
   t.match(writeManifest(given, more), 'CATS_R2_URL');
-  for (const previous of [added, table])
-    t.equal(writeManifest(writeManifest(given, more), settings, '', previous), given);
+  t.equal(writeManifest(writeManifest(given, more), settings, '', former), given);
 });
 
 test('npm run format leaves a README without the table as it is', (t) => {
