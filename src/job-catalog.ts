@@ -4,7 +4,7 @@ import createError from '@fastify/error';
 import { type TSchema, Type } from 'typebox';
 import { listFiles } from '../plugins/env/index.ts';
 import type { Job } from '../plugins/jobs.ts';
-import { createAjv } from '../plugins/validation/checks.ts';
+import { createAjv, explainFailure } from '../plugins/validation/checks.ts';
 import { STORABLE, storableText } from '../plugins/validation/schemas.ts';
 
 const BadPayload = createError<[string, string]>(
@@ -59,8 +59,14 @@ function findProblem(name: string, job: Job): string | undefined {
   if (!/^[\w.-]+$/.test(name)) return 'a job name has only letters, digits, "_", "-" and "."';
   const misfit = findMisfit(JobLimits, job, 'job');
   if (misfit || !job.schedule) return misfit;
+  compileJob(name, job);
   const missing = findMisfit(job.schema, {}, 'payload');
   return missing && `its schedule gives it {}, which does not fit its schema: ${missing}`;
+}
+
+/** @throws an error that names the job and what is wrong with its schema */
+export function compileJob(name: string, { schema }: Job): void {
+  explainFailure(`of the job ${name}`, () => ajv.compile(schema));
 }
 
 /**

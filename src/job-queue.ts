@@ -13,7 +13,7 @@ import {
   transactions,
   waitForConnection,
 } from './job-boss.ts';
-import { checkOptions, readPayload } from './job-catalog.ts';
+import { checkOptions, compileJob, readPayload } from './job-catalog.ts';
 import { prepareQueues } from './job-release.ts';
 import { type JobObserver, runJob, UNOBSERVED } from './job-run.ts';
 import { putHeaders } from './job-storage.ts';
@@ -114,6 +114,8 @@ export class JobQueue {
   /** Creates the queues in the database, at a release or when the embedded database opens. */
   async prepare(driver: DatabaseDriver): Promise<string[]> {
     const { log } = this.#app;
+    // Like the schemas of routes: before the processes start, where it would be too slow.
+    for (const [name, job] of this.#jobs) compileJob(name, job);
     const boss = await startBoss(driver, (err) => log.error({ err }, err.message), OWNER);
     const steps = await prepareQueues(boss, this.#jobs).finally(() => stopBoss(boss));
     if ('pglite' in driver) this.#driver = driver;

@@ -126,6 +126,11 @@ test('A file in jobs/ without a valid job keeps the app from starting', async (t
       /owls\.js: its schedule gives it \{\}, which does not fit its schema: payload must have required property 'a'/,
     ],
     [
+      'foxes.js',
+      `export default { schema: { format: 'mail' }, ${once}, schedule: '* * * * *' };`,
+      /^The schema of the job foxes cannot be compiled: unknown format "mail"/,
+    ],
+    [
       'käfer.js',
       `export default { schema: {}, ${once} };`,
       /käfer\.js: a job name has only letters, digits, "_", "-" and "\."/,
@@ -153,6 +158,19 @@ test('A job that timed out fails, whatever it does after its abort', async (t) =
 test('Without a folder of jobs, there are no jobs', async (t) => {
   const { app } = await buildAppWithJobs(t, { DATABASE_URL: DOWN }, [new URL('none/', FIXTURE)]);
   await t.rejects(app.jobs.run('work', { how: 'end' }), { message: /These are there: \./ });
+});
+
+test('A database is not prepared for a job whose schema has an unknown format', async (t) => {
+  const { app } = await buildAppWithJob(
+    t,
+    'mail.js',
+    `export default {
+      schema: { type: 'object', properties: { to: { type: 'string', format: 'mail' } } },
+      run() {}, retries: 0, retryDelayMs: 0, timeoutMs: 1,
+    };`,
+  );
+  const message = /^The schema of the job mail cannot be compiled: unknown format "mail" .*\/to"/;
+  await t.rejects(app.jobs.prepare({ pool: app.databasePool! }), { message });
 });
 
 test('An embedded database that cannot be prepared leaves nothing running', async (t) => {

@@ -36,6 +36,11 @@ const checkBody = compileBody(
   Type.Object({ title: storableText({ maxLength: 200 }) }, { additionalProperties: false }),
 );
 
+/** All formats of text. */
+const checkFormats = Object.keys(all.formats).map((format) =>
+  all.compile({ type: 'string', format }),
+);
+
 /** Node refuses longer headers. */
 export function inHeaders(read: Read): Read {
   return (text) => read(text.slice(0, maxHeaderSize));
@@ -73,6 +78,7 @@ export const readers: Readers = {
   'compileText of a name': [inHeaders((name) => checkQuery({ [name]: '1' }))],
   'compileBody of text': [(title) => checkBody({ title })],
   'compileBody of a name': [(name) => checkBody({ [name]: 1 })],
+  'the formats of schemas': [(text) => checkFormats.map((check) => check(text))],
   STORABLE: [(text) => storable.test(text)],
   locate: [inHeaders((path) => locate({ url: `/${path}` }, '1'))],
   readPath: [inHeaders(readPath)],

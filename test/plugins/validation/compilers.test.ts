@@ -56,6 +56,17 @@ test('A schema with a missing $ref is named with the way to fix it', async (t) =
   await t.rejects(compilers.compilePending(), { message: reason });
 });
 
+test('A schema with an unknown format is named with the format', async (t) => {
+  for (const format of ['mail', 'url', 'regex']) {
+    const { app, compilers } = createApp(t);
+    const body = { type: 'object', properties: { to: { type: 'string', format } } };
+    app.post('/a', { schema: { body } }, async () => 'served');
+    await app.ready();
+    const message = new RegExp(`^The schema of POST /a, body, .*: unknown format "${format}"`);
+    await t.rejects(compilers.compilePending(), { message }, format);
+  }
+});
+
 test('Schemas can refer to schemas added to the app', async (t) => {
   const { app } = createApp(t);
   app.addSchema({

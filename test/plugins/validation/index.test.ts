@@ -12,6 +12,11 @@ const ECHO = `
       flag: { type: 'boolean' },
       color: { type: 'string', default: 'red' },
       at: { type: 'string', format: 'date-time' },
+      to: { type: 'string', format: 'email' },
+      day: { type: 'string', format: 'date' },
+      hour: { type: 'string', format: 'time' },
+      link: { type: 'string', format: 'uri' },
+      address: { type: 'string', format: 'ipv4' },
     },
     additionalProperties: false,
   };
@@ -46,7 +51,9 @@ test('Requests are validated', async (t) => {
     app.inject({ method: 'POST', url: '/body', payload, headers: { 'content-type': type } });
 
   t.test('A body is taken unchanged, with its defaults', async (t) => {
-    const payload = { text: '1', whole: 1, flag: false, at: '2026-01-31T12:00:00.000Z' };
+    const formats = { at: '2026-01-31T12:00:00.000Z', to: 'a@b.example', day: '2028-02-29' };
+    const more = { hour: '12:00:00Z', link: 'https://a.example/?b', address: '192.0.2.1' };
+    const payload = { text: '1', whole: 1, flag: false, ...formats, ...more };
     t.strictSame((await post(payload)).json(), { ...payload, color: 'red' });
   });
 
@@ -59,6 +66,11 @@ test('Requests are validated', async (t) => {
       { flag: 'true' },
       { flag: 0 },
       { at: '1' },
+      { to: 'x' },
+      { day: '2026-02-29' },
+      { hour: '12' },
+      { link: 'a' },
+      { address: '192.0.2.256' },
     ];
     for (const body of bodies) {
       const answer = await post(body);
