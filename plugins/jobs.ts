@@ -87,7 +87,7 @@ export default fp(
     app.decorate('jobs', queue);
     app.prepareDatabase((driver) => queue.prepare(driver));
     if (app.config.JOBS_IN_WEB === 'true') app.addHook('onListen', async () => queue.take());
-    app.addHook('preClose', () => queue.close());
+    app.stopping.addEventListener('abort', () => queue.stop());
   },
   { name: 'jobs', dependencies: ['database'] },
 );

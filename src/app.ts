@@ -22,8 +22,13 @@ const WARM_UP_MS = 100;
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Aborted when the port has closed, before preClose hooks. End streams and sockets then. */
+    /**
+     * Aborted before preClose hooks: in `web` when the port has closed, in `worker` when it begins
+     * to stop. End streams and sockets then.
+     */
     stopping: AbortSignal;
+    /** Aborts `stopping`. The app does this itself when it closes. */
+    stop(): void;
     /** Compiles all route schemas now, not at a route's first request or after the port opens. */
     compileSchemas(): Promise<void>;
   }
@@ -64,6 +69,8 @@ export async function buildApp({
   if (only !== '/') refuseOtherPaths(app, only);
   for (const folder of plugins) await loadFolder(app, folder, { options: { jobs }, maxDepth: 1 });
   for (const folder of routes) await loadFolder(app, folder, { only });
+  // The last onClose hook runs first: a running job needs what the other hooks close.
+  app.addHook('onClose', () => Reflect.get(app, 'jobs')?.close());
   protectRoutes();
   await app.ready();
   return app;
@@ -84,7 +91,8 @@ function createApp(config: Readonly<Config>, loggerInstance: FastifyBaseLogger):
   watchDeadlines(app);
   const stopping = new AbortController();
   app.decorate('stopping', stopping.signal);
-  app.addHook('preClose', async () => stopping.abort());
+  app.decorate('stop', () => stopping.abort());
+  app.addHook('preClose', async () => app.stop());
   return app;
 }
 

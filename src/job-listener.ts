@@ -23,8 +23,9 @@ class WorkerListener extends HttpListener {
     this.app.jobs.take();
   }
 
-  /** Rejects if jobs are given back. Traces and pools are closed in any case. */
+  /** Its health stays on the port while jobs end. Rejects if jobs are given back. */
   override async close(): Promise<void> {
+    this.app.stop();
     await this.app.jobs.close().finally(() => super.close());
   }
 

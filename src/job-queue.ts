@@ -99,16 +99,21 @@ export class JobQueue {
     return this.#taker?.list() ?? [];
   }
 
+  /** Takes no more jobs. From now on, the time counts after which it gives back running ones. */
+  stop(): void {
+    const { SHUTDOWN_TIMEOUT_MS, SHUTDOWN_DELAY_MS } = this.#app.config;
+    // A fifth of the time, at most two seconds, remains to give the late jobs back.
+    const spareMs = Math.min(2_000, SHUTDOWN_TIMEOUT_MS / 5);
+    this.#taker?.stop(SHUTDOWN_TIMEOUT_MS - SHUTDOWN_DELAY_MS - spareMs);
+  }
+
   /**
-   * Takes no more jobs, waits for the running ones, and gives back those that are late.
+   * Waits until `stop` was called and no job runs.
    *
    * @throws an error that says how many jobs were given back
    */
   async close(): Promise<void> {
-    const { SHUTDOWN_TIMEOUT_MS, SHUTDOWN_DELAY_MS } = this.#app.config;
-    // A fifth of the time, at most two seconds, remains to give the late jobs back.
-    const spareMs = Math.min(2_000, SHUTDOWN_TIMEOUT_MS / 5);
-    await this.#taker?.close(SHUTDOWN_TIMEOUT_MS - SHUTDOWN_DELAY_MS - spareMs);
+    await this.#taker?.close();
   }
 
   /** Creates the queues in the database, at a release or when the embedded database opens. */

@@ -44,15 +44,19 @@ export class JobTaker {
     return Array.from(this.#runs, ({ name, id }) => ({ job: name, id }));
   }
 
-  /** Resolves when no job runs. After `withinMs` it gives the running jobs back, and rejects. */
-  async close(withinMs: number): Promise<void> {
+  /** Takes no more jobs. After `withinMs` it gives the running ones back. */
+  stop(withinMs: number): void {
     this.#stop.abort();
     const timer = setTimeout(() => {
       this.#isLate = true;
       for (const { controller } of this.#runs) controller.abort(RETURNED);
     }, withinMs);
+    this.#ended.finally(() => clearTimeout(timer));
+  }
+
+  /** Resolves when it has been stopped and no job runs. Rejects if it gave jobs back. */
+  async close(): Promise<void> {
     await this.#ended;
-    clearTimeout(timer);
     const message = `Jobs given back, not done within SHUTDOWN_TIMEOUT_MS: ${this.#returned}`;
     if (this.#returned === 0) return;
     this.#returned = 0;

@@ -33,6 +33,7 @@ test('A job that the database hands over after the time-out is returned at once'
     await send({ transaction });
     // The timer of the worker's next poll is shorter, so it asks for jobs before this one ends.
     await sleep(2_000);
+    app.stop();
     const closing = t.rejects(app.jobs.close(), { message: /^Jobs given back, .*: 2$/ });
     await poll(() => count('hold is aborted') === 1);
     return [closing];

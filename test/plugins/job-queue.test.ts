@@ -140,6 +140,7 @@ test('A failing queue leaves others working; running jobs are returned', async (
   const began = await readBeat();
   await poll(async () => (await readBeat()) > began);
   t.match(app.jobs.list(), [{ job: 'work' }]);
+  app.stop();
   await t.rejects(app.jobs.close(), { message: /^Jobs given back/ });
   t.match(
     lines.find(({ outcome }) => outcome),

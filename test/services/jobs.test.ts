@@ -74,6 +74,15 @@ test('contract 33: A job of a stopped or killed worker is done by another', asyn
     },
   );
 
+  await t.test('SIGTERM: a job that waits for app.stopping ends', async (t) => {
+    const worker = await startWorker();
+    const id = await app.jobs.send('work', { how: 'stop' });
+    await worker.waitForLine('stop begins');
+    worker.signal('SIGTERM');
+    t.equal(await worker.exited, 0);
+    t.match(listOutcomes([worker], id), [{ outcome: 'done' }]);
+  });
+
   await t.test(
     'A job not done at the time-out is returned; another worker takes it at once',
     async (t) => {

@@ -106,3 +106,12 @@ test('A job that throws an unreadable error fails, and the worker takes the next
     status: { code: 2 },
   });
 });
+
+test('The span of a job that ends while the app closes is exported', async (t) => {
+  const { app, collector, lines } = await startApp(t);
+  await app.jobs.send('work', { how: 'stop' });
+  await poll(() => lines.some(({ msg }) => msg === 'stop begins'));
+  await app.close();
+  const attributes = { 'job.outcome': 'done' };
+  t.match(findSpan(collector, 'process work', CONSUMER), { attributes });
+});
