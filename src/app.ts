@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import env, { type Config, type EnvironmentOptions } from '../plugins/env/index.ts';
 import { answerClientError } from '../plugins/errors/client-errors.ts';
@@ -99,7 +98,10 @@ function createApp(config: Readonly<Config>, loggerInstance: FastifyBaseLogger):
 /** Node answers an unknown `Expect` without our headers, and a CONNECT not at all. */
 function answerExpectAndConnect(app: FastifyInstance): void {
   app.server.on('checkExpectation', app.routing);
-  app.server.on('connect', (_request, socket) => answerClientError.call(app, {}, socket as Socket));
+  app.server.on('connect', ({ socket }) => {
+    app.openRequests.takeOver(socket);
+    answerClientError.call(app, {}, socket);
+  });
 }
 
 /** An invalid schema makes tests and the release fail. Here, only its route answers 500. */

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { FastifyReply } from 'fastify';
 
 /** The key of a request's entry. To search the list would be slow with many open requests. */
@@ -13,13 +14,16 @@ const COUNT = Symbol('open requests');
  */
 const MAX_OPEN = 5_000;
 
-type Tracked = IncomingMessage & {
-  [ENTRY]?: OpenRequest | undefined;
-  socket: { [COUNT]?: number };
-};
+type Connection = Socket & { [COUNT]?: number };
+
+type Tracked = IncomingMessage & { [ENTRY]?: OpenRequest | undefined; socket: Connection };
 
 export function findOpenRequest(request: Tracked): OpenRequest | undefined {
   return request[ENTRY];
+}
+
+export function hasOpenRequests(connection: Connection): boolean {
+  return Boolean(connection[COUNT]);
 }
 
 /** A request whose answer is not complete, or an upgraded connection. */

@@ -1,8 +1,9 @@
 import { EventEmitter, once } from 'node:events';
 import type { IncomingMessage, Server } from 'node:http';
+import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { cutOff } from './held-memory.ts';
-import { findOpenRequest, OpenRequest } from './open-request.ts';
+import { findOpenRequest, hasOpenRequests, OpenRequest } from './open-request.ts';
 import { readPath } from './request-log.ts';
 
 declare module 'fastify' {
@@ -13,6 +14,7 @@ declare module 'fastify' {
 }
 
 const EXCESS = 'The client has too many open requests on one connection: it is cut off';
+const PIPELINED = 'The client sent CONNECT or Upgrade before it had its answers: it is cut off';
 
 /**
  * The requests whose answers are not complete. They are in an array, not in a Map: a Map that grows
@@ -59,12 +61,25 @@ export class OpenRequests {
   trackUpgrades(server: Server): void {
     if (server.listenerCount('upgrade') === 0) return;
     server.prependListener('upgrade', (request, socket) => {
+      this.takeOver(request.socket);
       const entry = this.#add(request);
       entry.isUpgraded = true;
       socket.once('close', () => this.#end(entry));
       // The plugin has closed and removed its listener.
       if (server.listenerCount('upgrade') === 1) socket.destroy();
     });
+  }
+
+  /**
+   * Call this first at CONNECT and Upgrade, because Node has removed its listeners. Without them,
+   * an error would end the process, and the connection's open answers would never end.
+   */
+  takeOver(socket: Socket): void {
+    socket.on('error', () => undefined);
+    if (!hasOpenRequests(socket)) return;
+    const open = this.#open.filter(({ request }) => request.socket === socket);
+    cutOff(open, PIPELINED);
+    for (const { reply } of open) reply?.raw.destroy();
   }
 
   list(): OpenRequest[] {
