@@ -1,11 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Transaction } from 'kysely';
 import type { ConstructorOptions, PgBoss } from 'pg-boss';
 import type { DatabaseDriver, Tables } from '../plugins/database/index.ts';
-
-/** How long a job waits for the embedded database's one connection, in milliseconds. */
-const CONNECTION_TIMEOUT_MS = 5_000;
 
 /** Options that create the tables, for `release` and the embedded database. */
 export const OWNER: ConstructorOptions = { migrate: true, bamIntervalSeconds: 10 };
@@ -78,19 +74,4 @@ export async function openSender(driver: DatabaseDriver): Promise<PgBoss> {
 /** Leaves the app's connections open. */
 export async function stopBoss(boss: PgBoss | undefined): Promise<void> {
   await boss?.stop({ graceful: false, close: false });
-}
-
-/**
- * Rejects after a timeout if a transaction holds the embedded database's one connection. A send
- * inside of that transaction, but without it, would wait forever.
- */
-export async function waitForConnection(driver: DatabaseDriver): Promise<void> {
-  if (!('pglite' in driver)) return;
-  const late = sleep(CONNECTION_TIMEOUT_MS, undefined, { ref: false }).then(() => {
-    throw new Error(
-      'A transaction holds the one connection of the embedded database. ' +
-        'Inside it, send the job with { transaction }.',
-    );
-  });
-  await Promise.race([driver.pglite.query('select 1'), late]);
 }

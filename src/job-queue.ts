@@ -1,18 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import createError from '@fastify/error';
 import type { FastifyInstance } from 'fastify';
-import { sql } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import type { PgBoss } from 'pg-boss';
-import type { DatabaseDriver } from '../plugins/database/index.ts';
+import type { DatabaseDriver, Tables } from '../plugins/database/index.ts';
 import type { Job, Jobs, SendOptions } from '../plugins/jobs.ts';
-import {
-  OWNER,
-  openSender,
-  startBoss,
-  stopBoss,
-  transactions,
-  waitForConnection,
-} from './job-boss.ts';
+import { OWNER, openSender, startBoss, stopBoss, transactions } from './job-boss.ts';
 import { checkOptions, compileJob, readPayload } from './job-catalog.ts';
 import { prepareQueues } from './job-release.ts';
 import { type JobObserver, runJob, UNOBSERVED } from './job-run.ts';
@@ -58,8 +51,7 @@ export class JobQueue {
       startAfter: after instanceof Date ? after : after / 1_000,
     };
     return this.#observer.send(name, async (headers) => {
-      const driver = await this.#openDatabase();
-      if (!transaction) await waitForConnection(driver);
+      const driver = await this.#openDatabase(transaction);
       return transactions.run(transaction, async () => {
         // Do not share the promise: it may wait for the connection of another transaction.
         this.#sender ??= await openSender(driver);
@@ -127,9 +119,12 @@ export class JobQueue {
     return steps;
   }
 
-  /** The driver of the embedded database is known after the first query. */
-  async #openDatabase(): Promise<DatabaseDriver> {
-    if (!this.#driver) await sql`select 1`.execute(this.#app.db);
+  /**
+   * The driver of the embedded database is known after the first query. pg-boss would wait without
+   * a limit for its one connection, and the query does not.
+   */
+  async #openDatabase(db: Kysely<Tables> = this.#app.db): Promise<DatabaseDriver> {
+    if (!this.#app.databasePool) await sql`select 1`.execute(db);
     return this.#driver as DatabaseDriver;
   }
 }

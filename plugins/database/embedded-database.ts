@@ -4,6 +4,7 @@ import { Kysely, PGliteDialect } from 'kysely';
 import { OperatorError } from '../../src/operator-error.ts';
 import type { SqlError } from './database-errors.ts';
 import type { Driver } from './driver.ts';
+import { createDialect } from './embedded-dialect.ts';
 import { cannotOpen, prepareFolder, RESET, readFolder } from './embedded-folder.ts';
 import { migrateEmbedded } from './embedded-migrations.ts';
 import { MIGRATIONS } from './migration-files.ts';
@@ -14,12 +15,14 @@ type Prepare = (pglite: PGlite) => Promise<string[]>;
  * Creates PostgreSQL inside this process, for development: PGlite, in a folder or in memory. The
  * first query opens, migrates and prepares it.
  *
+ * @param connectionTimeoutMs how long a query waits while a transaction holds the connection
  * @throws {OperatorError} if PGlite is not installed
  */
 export function createEmbeddedDatabase(
   url: string,
   log: FastifyBaseLogger,
   prepare: Prepare,
+  connectionTimeoutMs: number,
 ): Driver {
   const module = resolvePGlite();
   const folder = readFolder(url);
@@ -46,7 +49,7 @@ export function createEmbeddedDatabase(
   };
   const isSqlError = (error: Error): error is SqlError =>
     DatabaseError !== undefined && error instanceof DatabaseError;
-  return { dialect: new PGliteDialect({ pglite: open }), isSqlError };
+  return { dialect: createDialect({ pglite: open }, connectionTimeoutMs), isSqlError };
 }
 
 /** Makes PGlite read and write values as pg does in production: its own types differ. */

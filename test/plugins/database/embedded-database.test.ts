@@ -12,7 +12,12 @@ import { holdLock } from './hold-lock.ts';
 
 function openDatabase(t: Test, folder: string) {
   const { logger, lines } = captureLog();
-  const { dialect } = createEmbeddedDatabase(`pglite:${folder}`, logger, async () => ['prepared']);
+  const { dialect } = createEmbeddedDatabase(
+    `pglite:${folder}`,
+    logger,
+    async () => ['prepared'],
+    1,
+  );
   const db = new Kysely<unknown>({ dialect });
   t.teardown(() => db.destroy());
   return { db, lines };
@@ -69,7 +74,7 @@ test('A database that cannot be migrated is closed again', async (t) => {
   const folder = await createEmptyDatabase();
   const { logger } = captureLog();
   const prepare = () => Promise.reject(new Error('not prepared'));
-  const { dialect, isSqlError } = createEmbeddedDatabase(`pglite:${folder}`, logger, prepare);
+  const { dialect, isSqlError } = createEmbeddedDatabase(`pglite:${folder}`, logger, prepare, 1);
   const db = new Kysely<unknown>({ dialect });
   t.teardown(() => db.destroy());
   t.notOk(isSqlError(new Error()), 'nothing is open yet');
@@ -119,6 +124,16 @@ test('A path that is not a folder is refused, and nothing is written', async (t)
   ]);
 });
 
+test('A transaction that uses the database without it ends with an error', async (t) => {
+  const { db } = openDatabase(t, await createEmptyDatabase());
+  const inside = db.transaction().execute(() => ask(db));
+  await t.rejects(inside, {
+    name: 'DatabaseUnavailable',
+    message: /: a transaction holds .* use the transaction in place of app\.db/,
+  });
+  t.strictSame(await ask(db), [{ one: 1 }]);
+});
+
 test('A database in memory has no folder and no lock', async (t) => {
   const parent = await createFolder(t);
   // A fake PGlite: creating a real database takes seconds, and `npm run proof examples` does that.
@@ -141,7 +156,7 @@ test('Without PGlite, a pglite: URL is refused with the way to fix it', (t) => {
   });
   const { logger } = captureLog();
   const message = /is not installed here\. Set DATABASE_URL to a postgres:\/\/ URL, or run npm ci/;
-  t.throws(() => createEmbeddedDatabase('pglite:memory', logger, async () => []), {
+  t.throws(() => createEmbeddedDatabase('pglite:memory', logger, async () => [], 1), {
     message,
     name: 'OperatorError',
   });
