@@ -8,6 +8,7 @@ const PREFLIGHT_AGE_S = 7_200;
 export const settings = Type.Object({
   CORS_ORIGIN: Type.Optional(
     Type.String({
+      format: 'origins',
       pattern: '^(\\*|https?://[^/,\\s*@]+(\\s*,\\s*https?://[^/,\\s*@]+)*)$',
       description: 'The origins whose pages may call the API, or * for all; none when not set',
       expected: 'a comma list of origins such as https://example.com without a path, or * alone',
@@ -30,9 +31,11 @@ const EXPOSED =
  */
 export default fp(
   async (app) => {
-    const origins = app.config.CORS_ORIGIN?.split(',').map((origin) => origin.trim()) ?? [];
-    if (origins.length === 0) return;
-    const isOpen = origins[0] === '*';
+    const { CORS_ORIGIN: list } = app.config;
+    if (!list) return;
+    const isOpen = list === '*';
+    // As browsers write them: in lower case, without a usual port.
+    const origins = isOpen ? [] : list.split(',').map((url) => new URL(url).origin);
     app.addHeaders((reply, { headers: { origin = '' } }) => {
       if (!isOpen) addVary(reply, 'origin');
       if (!isOpen && !origins.includes(origin)) return;

@@ -93,6 +93,7 @@ function createSettingsAjv(): Ajv {
     formats: {
       uri: (text: string) => URL.canParse(text) && canDecode(text),
       encoded: canDecode,
+      origins: (list: string) => list === '*' || list.split(',').every((url) => URL.canParse(url)),
       proxies: isProxyList,
     },
     keywords: [

@@ -64,6 +64,14 @@ test('With CORS_ORIGIN, only pages of those origins are allowed', async (t) => {
   }
 });
 
+test('An origin may be written in another way than browsers write it', async (t) => {
+  const app = await buildTestApp(t, {
+    CORS_ORIGIN: 'https://Example.com:443,http://bücher.example',
+  });
+  for (const origin of [ORIGIN, 'http://xn--bcher-kva.example'])
+    t.equal((await ask(app, origin)).headers['access-control-allow-origin'], origin);
+});
+
 test('A preflight is answered and may be cached for two hours', async (t) => {
   const app = await buildTestApp(t, { CORS_ORIGIN: ORIGIN });
   const { statusCode, headers, body } = await askFirst(app, ORIGIN);
@@ -108,6 +116,7 @@ test('A CORS_ORIGIN that is not a list of origins keeps the app from starting', 
     'https://example.com/',
     'https://*.example.com',
     'ftp://a.example',
+    'https://example.com:99999',
   ];
   for (const CORS_ORIGIN of wrong) {
     await t.rejects(buildTestApp(t, { CORS_ORIGIN }), { message: /CORS_ORIGIN/ }, CORS_ORIGIN);
