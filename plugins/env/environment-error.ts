@@ -1,18 +1,7 @@
 import type { ErrorObject } from 'ajv';
 import type { TProperties } from 'typebox';
 import { OperatorError } from '../../src/operator-error.ts';
-
-/** The schema of a setting. settings.ts explains the fields. */
-interface Setting {
-  enum?: string[];
-  minimum?: number;
-  maximum?: number;
-  default?: unknown;
-  below?: string;
-  expected?: string;
-  remedy?: string;
-  secret?: boolean;
-}
+import type { Setting } from './settings.ts';
 
 /** The environment is not valid. The message has a line for each variable, without secrets. */
 export class EnvironmentError extends OperatorError {
@@ -34,19 +23,23 @@ export class EnvironmentError extends OperatorError {
 
 function describeProblem(name: string, value: string | undefined, setting: Setting): string {
   const expected = `expected ${setting.expected ?? describeValues(name, setting)}`;
-  const remedy = setting.remedy ?? `Set ${name}=${setting.default}, or leave it out`;
+  const isRequired = setting.default === undefined;
+  const advice = isRequired ? ' to such a value' : `=${setting.default}, or leave it out`;
+  const remedy = setting.remedy ?? `Set ${name}${advice}`;
   if (!value) return `${name} is missing; ${expected}. ${remedy}.`;
   if (isQuoted(value)) {
-    const advice = 'Write it without quotes, which "docker run --env-file" keeps.';
-    return `${name} is not valid: the value begins with a quote; ${expected}. ${advice}`;
+    const unquote = 'Write it without quotes, which "docker run --env-file" keeps.';
+    return `${name} is not valid: the value begins with a quote; ${expected}. ${unquote}`;
   }
   const shown = setting.secret ? 'set to something else' : quote(value);
   return `${name} is ${shown}; ${expected}. ${remedy}.`;
 }
 
-/** Describes the values of an enum or integer. The unit is the last part of the name. */
-function describeValues(name: string, { enum: names, minimum, maximum, below }: Setting): string {
+/** Describes the values that are valid. The unit is the last part of the name. */
+function describeValues(name: string, setting: Setting): string {
+  const { enum: names, type, minimum, maximum, below, description } = setting;
   if (names) return names.join(', ').replace(/, ([^,]+)$/, ' or $1');
+  if (type === 'string') return `a text (${description})`;
   const unit = { MS: ' (milliseconds)', DAYS: ' (days)' }[name.split('_').at(-1) as 'MS'] ?? '';
   return `an integer from ${minimum} to ${maximum}${unit}${below ? `, less than ${below}` : ''}`;
 }
@@ -56,7 +49,7 @@ export function isQuoted(value: string): boolean {
   return /^["']/.test(value);
 }
 
-/** Shows only a short value of simple characters: a secret may be in the wrong variable. */
+/** Shows only a number, its unit, or a short word: a secret may be in the wrong variable. */
 function quote(value: string): string {
-  return /^[\w.,:/* -]{1,60}$/.test(value) ? `"${value}"` : 'not valid';
+  return /^([\d.,:/* -]{1,20}|[a-z]{1,8}|\d+[a-z]{1,2})$/i.test(value) ? `"${value}"` : 'not valid';
 }

@@ -8,7 +8,7 @@ import fp from 'fastify-plugin';
 import { type Static, type TProperties, Type } from 'typebox';
 import { trustProxies } from '../../src/client-address.ts';
 import { EnvironmentError, isQuoted } from './environment-error.ts';
-import { settings } from './settings.ts';
+import { checkSettings, settings } from './settings.ts';
 
 const PLUGINS = new URL('..', import.meta.url);
 
@@ -53,10 +53,10 @@ export default fp(
 export async function gatherSettings(folders: URL[]): Promise<TProperties> {
   const files = await Promise.all(folders.map(listFiles));
   const modules = await Promise.all(files.flat().map((file) => import(file.href)));
-  return Object.assign(
-    { ...settings.properties },
-    ...modules.map((module) => module.settings?.properties),
-  );
+  const properties = modules.map((module) => module.settings?.properties);
+  const all: TProperties = Object.assign({ ...settings.properties }, ...properties);
+  checkSettings(all);
+  return all;
 }
 
 /** Lists plugins or jobs: each is a file in the folder, or the index file of a subfolder. */

@@ -1,11 +1,25 @@
-import { Type } from 'typebox';
+import { type TProperties, Type } from 'typebox';
+
+/** The schema of a setting. */
+export interface Setting {
+  type?: 'string' | 'integer';
+  enum?: string[];
+  minimum?: number;
+  maximum?: number;
+  default?: unknown;
+  description: string;
+  below?: string;
+  expected?: string;
+  remedy?: string;
+  secret?: boolean;
+}
 
 /**
  * The settings of the app itself. A plugin exports its own settings in the same form. A setting is
- * a string, an enum or an integer. The format `uri` is a URL, and `encoded` is any text, both with
- * valid percent-encoding.
+ * a string, an enum, or an integer from a minimum to a maximum. It has a description. The format
+ * `uri` is a URL, and `encoded` is any text, both with valid percent-encoding.
  *
- * - `expected`: the valid values, for the error; not needed for an enum or an integer
+ * - `expected`: the valid values, for the error; needed only for a string that may not be any text
  * - `remedy`: what to do about an error; the default is to set the default value
  * - `secret`: true if no message may show the value
  * - `ignoreCase`: true for a value in any case, which becomes lower case
@@ -88,3 +102,16 @@ export const settings = Type.Object({
     description: 'How many processes serve the port, at most one for each processor',
   }),
 });
+
+/** @throws an error that names the setting which has another form than those of this file */
+export function checkSettings(properties: TProperties): void {
+  for (const [name, schema] of Object.entries(properties)) {
+    const { type, enum: names, minimum, maximum, description } = schema as unknown as Setting;
+    const isInteger = type === 'integer' && minimum !== undefined && maximum !== undefined;
+    if (description && (isInteger || type === 'string' || names)) continue;
+    throw new Error(
+      `The setting ${name} must have a description, and be a string, an enum, ` +
+        'or an integer with a minimum and a maximum: see plugins/env/settings.ts',
+    );
+  }
+}

@@ -125,10 +125,6 @@ test("npm run format keeps an owner's values in app.json", async (t) => {
   });
 });
 
-test('Each setting has a description', async (t) => {
-  for (const [name, setting] of await readSettings()) t.match(setting, { description: /\w/ }, name);
-});
-
 test('npm, buildpacks and the types have the same major version of Node', (t) => {
   const { engines, devDependencies } = manifest;
   const [major] = engines.node.split('.');
