@@ -47,8 +47,22 @@ export async function buildTestApp(
     REQUEST_TIMEOUT_MS: '600000',
   };
   const app = await buildApp({ ...options, environment: { ...defaults, ...environment } });
-  t.teardown(() => app.close());
+  endAfter(t, () => app.close());
   return app;
+}
+
+/**
+ * Ends something after the test. If that fails, the test fails, and the rest is still ended: after a
+ * teardown that rejects, tap skips all others.
+ */
+export function endAfter(t: Test, end: () => unknown): void {
+  t.teardown(async () => {
+    try {
+      await end();
+    } catch (error) {
+      t.threw(error as Error);
+    }
+  });
 }
 
 /**
@@ -140,6 +154,7 @@ process.on('exit', () => {
 export async function startProcess(t: Test, options: ProcessOptions): Promise<TestProcess> {
   const started = spawnProcess(t, options);
   const listening = await started.waitForLine('Server listening at').catch(() => undefined);
+  if (!listening) await started.exited;
   return Object.assign(started, { url: listening?.msg.replace(/^.* /, '') ?? '' });
 }
 
@@ -179,7 +194,9 @@ export function spawnProcess(t: Test, options: ProcessOptions): TestProcess {
     pid: child.pid ?? 0,
     url: '',
     ...log,
-    exited,
+    get exited() {
+      return limit(exited, () => `the end of ${command.join(' ')}`);
+    },
     signal: (name) => void child.kill(name),
     write: (text) => void child.stdin.write(text),
     end: () => void child.stdin.end(),
@@ -202,15 +219,16 @@ function readLog(stdout: Readable, exited: Promise<unknown>) {
     else noise.push(text);
     reader.emit('line');
   });
-  const waitForLine = async (message: string) => {
+  const findLine = async (message: string) => {
     const find = () => lines.find(({ msg }) => msg.includes(message));
     const end = exited.then(() => true);
     while (!find() && !(await Promise.race([once(reader, 'line').then(() => false), end])));
-    const line = find();
-    if (!line)
-      throw new Error(
-        `The process ended without "${message}": ${JSON.stringify([...lines, ...noise])}`,
-      );
+    return find();
+  };
+  const waitForLine = async (message: string) => {
+    const describe = () => `"${message}" in ${JSON.stringify([...lines, ...noise])}`;
+    const line = await limit(findLine(message), describe);
+    if (!line) throw new Error(`The process ended without ${describe()}`);
     return line;
   };
   return { lines, noise, waitForLine };
@@ -229,21 +247,30 @@ export async function findFreePort(): Promise<number> {
 /** Creates a folder that is deleted after the test. */
 export async function createFolder(t: Test): Promise<string> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'poort-'));
-  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  endAfter(t, () => rm(folder, { recursive: true, force: true }));
   return folder;
 }
 
-/** The time-out of poll(), in milliseconds: long enough for a busy machine. */
-const POLL_MS = 120_000;
+/** How long a test waits for a condition, in milliseconds: enough for a busy machine. */
+const WAIT_MS = 120_000;
 
 /** Resolves when the condition is true; checks it every 20 ms. */
 export async function poll(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const startedAt = performance.now();
-  while (!(await condition())) {
-    if (performance.now() - startedAt > POLL_MS)
-      throw new Error(`Not true within ${POLL_MS} ms: ${condition}`);
-    await sleep(20);
-  }
+  let late = false;
+  const check = async () => {
+    while (!late && !(await condition())) await sleep(20);
+  };
+  await limit(check(), () => `${condition}`).finally(() => {
+    late = true;
+  });
+}
+
+/** @throws after WAIT_MS, with a description of what was awaited */
+async function limit<Value>(value: Promise<Value>, describe: () => string): Promise<Value> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const error = () => reject(new Error(`Not within ${WAIT_MS} ms: ${describe()}`));
+  const timer = setTimeout(error, WAIT_MS);
+  return Promise.race([value, late]).finally(() => clearTimeout(timer));
 }
 
 /** Resolves when the port refuses connections. */
@@ -258,16 +285,13 @@ export async function waitForClosedPort(url: string): Promise<void> {
  *
  * @returns its exit code or signal
  */
-export async function interruptUntilEnded({
-  exited,
-  signal,
-}: TestProcess): Promise<number | string> {
+export async function interruptUntilEnded(started: TestProcess): Promise<number | string> {
   let ended = false;
-  exited.then(() => {
+  const exited = started.exited.finally(() => {
     ended = true;
   });
   await poll(() => {
-    signal('SIGINT');
+    started.signal('SIGINT');
     return ended;
   });
   return exited;

@@ -5,7 +5,15 @@ import { type Test, test } from 'tap';
 import { startBoss, stopBoss } from '../../src/job-boss.ts';
 import { settle } from '../../src/job-storage.ts';
 import { openPostgresPort } from '../fixture/postgres-port.ts';
-import { buildTestApp, captureLog, createFolder, DOWN, poll, writeFiles } from '../helper.ts';
+import {
+  buildTestApp,
+  captureLog,
+  createFolder,
+  DOWN,
+  endAfter,
+  poll,
+  writeFiles,
+} from '../helper.ts';
 
 const FIXTURE = new URL('../fixture/jobs/', import.meta.url);
 
@@ -64,7 +72,7 @@ test('An error event of pg-boss is an Error, with its type and cause', async (t)
   await app.readiness.release();
   const told: Error[] = [];
   const boss = await startBoss({ pool: app.databasePool as Pool }, (error) => told.push(error));
-  t.teardown(() => stopBoss(boss));
+  endAfter(t, () => stopBoss(boss));
   const own = new TypeError('own', { cause: new Error('that') });
   for (const error of [own, { message: 'copied', stack: 'here', code: '57P01' }])
     boss.emit('error', error as Error);
@@ -79,7 +87,7 @@ test('A result is dropped if its queue was deleted, or if another worker has the
   await app.readiness.release();
   const open = async () => {
     const boss = await startBoss({ pool: app.databasePool as Pool }, () => undefined);
-    t.teardown(() => stopBoss(boss));
+    endAfter(t, () => stopBoss(boss));
     return boss;
   };
   const outcomes = ['done', 'retry', 'failed', 'returned'] as const;
@@ -128,13 +136,11 @@ test('A failing queue leaves others working; running jobs are returned', async (
   await sql`alter schema hidden rename to pgboss`.execute(app.db);
   await waitFor('The job queue is back');
   lines.length = 0;
-  const { setInterval } = globalThis;
-  t.capture(globalThis, 'setInterval', (beat: () => void) => setInterval(beat, 50));
-  await app.jobs.send('work', { how: 'hang' });
+  const id = await app.jobs.send('work', { how: 'hang' });
   await waitFor('hang begins');
   const readBeat = async () => {
     const { rows } = await sql<{ at: Date }>`
-      select heartbeat_on as at from pgboss.job where state = 'active'`.execute(app.db);
+      select heartbeat_on as at from pgboss.job where id = ${id}`.execute(app.db);
     return rows[0]!.at.getTime();
   };
   const began = await readBeat();

@@ -6,7 +6,15 @@ import env from '../../plugins/env/index.ts';
 import readiness from '../../plugins/readiness.ts';
 import redis from '../../plugins/redis.ts';
 import { readConfig } from '../../src/app.ts';
-import { buildTestApp, captureLog, DOWN, findFreePort, type LogLine, poll } from '../helper.ts';
+import {
+  buildTestApp,
+  captureLog,
+  DOWN,
+  endAfter,
+  findFreePort,
+  type LogLine,
+  poll,
+} from '../helper.ts';
 
 /** The number of requests: enough to detect an error per request. */
 const REQUESTS = 20;
@@ -76,7 +84,7 @@ test('While Redis refuses connections, requests are answered', async (t) => {
 
 test('An app whose Redis is down is degraded', async (t) => {
   const app = Fastify();
-  t.teardown(() => app.close());
+  endAfter(t, () => app.close());
   const environment = {
     DATABASE_URL: DOWN,
     REDIS_URL: `redis://127.0.0.1:${await findFreePort()}`,

@@ -6,7 +6,7 @@ import env from '../../../plugins/env/index.ts';
 import errors from '../../../plugins/errors/index.ts';
 import readiness from '../../../plugins/readiness.ts';
 import { openPostgresPort } from '../../fixture/postgres-port.ts';
-import { captureLog, createFolder, poll, writeFiles } from '../../helper.ts';
+import { captureLog, createFolder, endAfter, poll, writeFiles } from '../../helper.ts';
 
 const CATS =
   "export const up = (db) => db.schema.createTable('cats').addColumn('id', 'uuid').execute();";
@@ -18,7 +18,7 @@ test('Readiness names a pending migration and is down until a release applies it
   await writeFiles(migrations, { '0001-cats.mjs': CATS });
   const { logger, lines } = captureLog();
   const app = Fastify({ loggerInstance: logger });
-  t.teardown(() => app.close());
+  endAfter(t, () => app.close());
   await app.register(env, { environment });
   for (const plugin of [errors, readiness]) await app.register(plugin);
   await app.register(database, { migrations });
