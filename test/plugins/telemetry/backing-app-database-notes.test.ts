@@ -5,7 +5,7 @@ import { test } from 'tap';
 import { startCollector } from '../../fixture/collector.ts';
 import { createEmbeddedDatabase } from '../../fixture/embedded-database.ts';
 import { buildTestApp, captureLog, DOWN, poll } from '../../helper.ts';
-import { attach, CLIENT, findSpan } from './attach.ts';
+import { attach, CLIENT, closeAfterSpans, findSpan } from './attach.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const PARENT = { traceparent: `00-${TRACE}-b7ad6b7169203331-01` };
@@ -32,7 +32,7 @@ test('A request, its query and its call to another app are one trace', async (t)
   for (const path of ['/health/ready', '/notes?limit=3', '/backing-app/notes?limit=3'])
     await (await fetch(url + path, { headers: PARENT })).text();
   await poll(() => lines.some(({ path }) => path === '/backing-app/notes'));
-  await app.close();
+  await closeAfterSpans(app, collector, 2);
 
   const ofNotes = findSpan(collector, 'GET /notes');
   t.match(ofNotes, {
@@ -81,7 +81,7 @@ test('A failure is recorded in its span, without secrets', async (t) => {
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
   await fetch(`${url}/notes?token=hunter2`);
   await fetch(`${url}/backing-app/notes`);
-  await app.close();
+  await closeAfterSpans(app, collector, 2);
 
   const failed = findSpan(collector, 'GET /notes');
   t.match(failed, {

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { type Test, test } from 'tap';
 import { startCollector } from '../../fixture/collector.ts';
 import { buildAppWithRoutes } from '../../helper.ts';
-import { attach, CLIENT } from './attach.ts';
+import { attach, CLIENT, closeAfterSpans } from './attach.ts';
 
 const ROUTES = `
   import { request } from '${import.meta.resolve('undici')}';
@@ -93,15 +93,15 @@ test('POST /calls: each outgoing call has one span that ends', async (t) => {
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify({ url: server + path, how, by }),
       });
-  await app.close();
 
-  const spans = collector.spans.filter(({ kind }) => kind === CLIENT);
+  const expected = CALLS.flatMap(({ spans, undici = spans }) => [...spans, ...undici]);
+  const spans = await closeAfterSpans(app, collector, expected.length, CLIENT);
   t.strictSame(
     spans.map(({ attributes }) => [
       String(attributes['url.full']).replace(server, ''),
       String(attributes['http.response.status_code'] ?? attributes['error.type']),
     ]),
-    CALLS.flatMap(({ spans, undici = spans }) => [...spans, ...undici]),
+    expected,
   );
   for (const { attributes, status } of spans) {
     t.equal(status.code === 2, attributes['error.type'] !== undefined);

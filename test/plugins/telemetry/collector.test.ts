@@ -1,12 +1,11 @@
 import { execFile } from 'node:child_process';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { metrics, trace } from '@opentelemetry/api';
 import { TracerProvider } from '@opentelemetry/sdk-trace';
 import { type Test, test } from 'tap';
 import { startCollector } from '../../fixture/collector.ts';
 import { buildTestApp, captureLog, DOWN, type Environment, poll } from '../../helper.ts';
-import { attach } from './attach.ts';
+import { attach, flushMetrics } from './attach.ts';
 
 /** Starts an app that sends to the collector. */
 async function start(t: Test, environment: Environment) {
@@ -18,13 +17,16 @@ async function start(t: Test, environment: Environment) {
 test('Metrics count requests, each process for itself', async (t) => {
   const collector = await startCollector(t);
   const environment = { ...attach(collector), OTEL_TRACES_SAMPLER: 'always_off' };
+  const listDurations = () =>
+    collector.metrics.filter(({ name }) => name === 'http.server.request.duration');
   for (const path of ['/', '/nowhere']) {
     const { app, url } = await start(t, environment);
     await fetch(url + path);
+    await poll(() => listDurations().length > 0);
     await app.close();
   }
 
-  const duration = collector.metrics.find(({ name }) => name === 'http.server.request.duration');
+  const [duration] = listDurations();
   t.match(duration, { unit: 's', points: [{ count: 1, explicitBounds: Array }] });
   const instances = collector.metrics.map(({ resource }) => resource['service.instance.id']);
   t.equal(new Set(instances).size, 2);
@@ -72,14 +74,14 @@ test("A Retry-After longer than an export's time-out is honoured", async (t) => 
     collector.answer = (response) => response.writeHead(429, { 'retry-after': retryAfter }).end();
     const environment = {
       ...attach(collector),
-      OTEL_METRIC_EXPORT_INTERVAL: '100',
+      OTEL_METRIC_EXPORT_INTERVAL: '3600000',
       OTEL_EXPORTER_OTLP_TIMEOUT: '1000',
       OTEL_TRACES_SAMPLER: 'always_off',
     };
-    const { app, lines, url } = await start(t, environment);
-    await fetch(url);
+    const { app, lines } = await start(t, environment);
+    await flushMetrics();
     await poll(() => lines.some(({ msg }) => msg.startsWith('The collector fails')));
-    await sleep(500);
+    await flushMetrics();
     await app.close();
     t.equal(collector.requests.length, 1, retryAfter);
   }
@@ -109,9 +111,9 @@ test('Telemetry works with protobuf, ratio sampling and no propagators', async (
   };
   const { app, url } = await start(t, environment);
   await fetch(url);
+  await poll(() => new Set(collector.requests).size === 2);
   await app.close();
-  t.ok(collector.requests.includes('/v1/traces'));
-  t.ok(collector.requests.includes('/v1/metrics'));
+  t.strictSame([...new Set(collector.requests)].sort(), ['/v1/metrics', '/v1/traces']);
 });
 
 test('If an agent has started OpenTelemetry, the app logs a warning and starts none', async (t) => {

@@ -2,7 +2,7 @@ import { test } from 'tap';
 import { startCollector } from '../../fixture/collector.ts';
 import { createEmbeddedDatabase } from '../../fixture/embedded-database.ts';
 import { buildAppWithRoutes, buildTestApp, DOWN } from '../../helper.ts';
-import { attach, CLIENT, findSpan } from './attach.ts';
+import { attach, CLIENT, closeAfterSpans, findSpan } from './attach.ts';
 
 const ROUTES = `
   import { sql } from '${import.meta.resolve('kysely')}';
@@ -24,7 +24,7 @@ test('GET /queried: recorded statements have no values', async (t) => {
   const { app } = await buildAppWithRoutes(t, ROUTES, environment);
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
   t.equal((await fetch(`${url}/queried`)).status, 200);
-  await app.close();
+  await closeAfterSpans(app, collector, 5, CLIENT);
 
   t.match(findSpan(collector, 'SELECT', CLIENT).attributes, {
     'db.query.text': 'select ? as a, ? as b, $1::text as c',
@@ -71,8 +71,7 @@ for (const [DATABASE_URL, name, attributes] of SERVERS)
     const { app } = await buildAppWithRoutes(t, PUBLISHING, environment);
     const url = await app.listen({ host: '127.0.0.1', port: 0 });
     t.equal((await fetch(`${url}/published`)).status, 200);
-    await app.close();
-    const spans = collector.spans.filter(({ kind }) => kind === CLIENT);
+    const spans = await closeAfterSpans(app, collector, 2, CLIENT);
     t.match(spans, [
       { name, attributes, status: {} },
       { name, attributes: { ...attributes, 'error.type': 'RangeError' }, status: { code: 2 } },
@@ -84,7 +83,7 @@ test('Metrics describe the database pool', async (t) => {
   const collector = await startCollector(t);
   const app = await buildTestApp(t, { ...attach(collector), DATABASE_URL: DOWN });
   await app.ready();
-  await app.close();
+  await closeAfterSpans(app, collector, 0);
   const find = (name: string) => collector.metrics.find((metric) => metric.name === name);
   const connections = find('db.client.connection.count');
   t.match(connections, { unit: '{connection}', points: [{ asInt: Number }, { asInt: Number }] });

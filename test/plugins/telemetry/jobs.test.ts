@@ -3,7 +3,7 @@ import { type Test, test } from 'tap';
 import { startCollector } from '../../fixture/collector.ts';
 import { createEmbeddedDatabase } from '../../fixture/embedded-database.ts';
 import { buildTestApp, captureLog, poll } from '../../helper.ts';
-import { attach, CLIENT, findSpan } from './attach.ts';
+import { attach, CLIENT, closeAfterSpans, findSpan } from './attach.ts';
 
 const [PRODUCER, CONSUMER] = [4, 5];
 
@@ -39,7 +39,7 @@ test('A request that writes and sends a job, and its run, are one trace', async 
   await poll(() => lines.some(({ outcome }) => outcome === 'failed'));
   await sql`drop schema pgboss cascade`.execute(app.db);
   await t.rejects(app.jobs.send('work', { how: 'end' }));
-  await app.close();
+  await closeAfterSpans(app, collector, 3, CONSUMER);
 
   const request = findSpan(collector, 'POST /work/:how');
   const { traceId } = request;
@@ -94,7 +94,7 @@ test('A job that throws an unreadable error fails, and the worker takes the next
   await poll(() => lines.some(({ outcome }) => outcome === 'failed'));
   await app.jobs.send('work', { how: 'end' });
   await poll(() => lines.some(({ job, outcome }) => job === 'work' && outcome === 'done'));
-  await app.close();
+  await closeAfterSpans(app, collector, 3, CONSUMER);
   const ends = lines.filter(({ job, outcome }) => job === 'work' && outcome);
   t.match(
     ends,

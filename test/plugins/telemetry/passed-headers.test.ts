@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { type Test, test } from 'tap';
 import { startCollector } from '../../fixture/collector.ts';
 import { buildAppWithRoutes } from '../../helper.ts';
-import { attach, CLIENT } from './attach.ts';
+import { attach, CLIENT, closeAfterSpans } from './attach.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const PARENT = `00-${TRACE}-b7ad6b7169203331-01`;
@@ -73,9 +73,8 @@ test('POST /calls: a passed-on trace header is replaced by the own one', async (
         headers: { ...headers, 'content-type': 'application/json' },
         body: JSON.stringify({ url: server.url, by, more }),
       });
-  await app.close();
 
-  const spans = collector.spans.filter(({ kind }) => kind === CLIENT);
+  const spans = await closeAfterSpans(app, collector, CASES.length * 2, CLIENT);
   t.equal(spans.length, CASES.length * 2);
   t.strictSame(
     server.received,
