@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import repl, { type REPLServer } from 'node:repl';
 import { PassThrough, Readable, Writable } from 'node:stream';
 import { sql } from 'kysely';
+import manifest from '../package.json' with { type: 'json' };
 import { readLines } from './lines.ts';
 import { createLogger } from './logger.ts';
 import { exitWith, OperatorError } from './operator-error.ts';
@@ -19,7 +20,8 @@ async function openConsole(): Promise<void> {
   const app = await buildApp({ logger });
   const { isTTY } = process.stdin;
   const output = new Writable({ write: writeOutput });
-  const server = repl.start(isTTY ? 'poort> ' : { prompt: '', input: new PassThrough(), output });
+  const piped = { prompt: '', input: new PassThrough(), output };
+  const server = repl.start(isTTY ? `${manifest.name}> ` : piped);
   // The REPL's own console writes to `output`, and a line may begin with "Uncaught".
   Object.assign(server.context, { app, console, db: app.db, jobs: app.jobs, sql });
   await (isTTY ? once(server, 'exit') : runLines(server));

@@ -1,6 +1,7 @@
 import type { Jobs } from '../plugins/jobs.ts';
 import { type AppOptions, buildApp } from './app.ts';
 import { createLogger } from './logger.ts';
+import { endOnFailure } from './one-off.ts';
 import { exitWith, OperatorError } from './operator-error.ts';
 
 const USAGE =
@@ -18,6 +19,7 @@ export async function runJobCommand(
   options: Pick<AppOptions, 'jobs'> = {},
 ): Promise<void> {
   const logger = createLogger();
+  endOnFailure(logger);
   try {
     const [name, payload] = readArguments(args);
     const app = await buildApp({ ...options, logger });

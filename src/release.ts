@@ -1,13 +1,15 @@
 import { createLogger } from './logger.ts';
+import { endOnFailure } from './one-off.ts';
 import { exitWith } from './operator-error.ts';
 import './source-maps.ts';
 
-const { buildApp } = await import('./app.ts');
 const logger = createLogger();
 
 // Fail by default: a platform starts the web processes after a release that exits with 0.
 process.exitCode = 1;
+endOnFailure(logger);
 try {
+  const { buildApp } = await import('./app.ts');
   const app = await buildApp({ logger });
   // Finds invalid schemas before the web processes start, where compiling all would be too slow.
   await app.compileSchemas();

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { type Test, test } from 'tap';
+import manifest from '../../package.json' with { type: 'json' };
 import {
   DOWN,
   findFreePort,
@@ -79,6 +80,18 @@ test('job runs one job in the foreground, and ends with 1 if it fails or is unkn
   t.match(await run(t, { entry: 'job', args: ['work', '{'] }), usage);
 });
 
+test('job ends with 1 at an uncaught exception or a signal, and logs the reason', async (t) => {
+  const crashed = await run(t, { entry: 'job-command', args: ['work', '{"how":"crash"}'] });
+  t.match(crashed, { code: 1, said: '', last: { level: 60, err: { stack: /work\.ts/ } } });
+  t.notMatch(JSON.stringify(crashed.lines), 'hunter2');
+  const args = ['work', '{"how":"hang"}'];
+  const held = spawnProcess(t, { entry: 'job-command', environment, source: 'src', args });
+  await held.waitForLine('hang begins');
+  held.signal('SIGTERM');
+  t.equal(await held.exited, 1);
+  t.match(held.lines.at(-1), { level: 60, msg: 'A signal stopped the process before its end' });
+});
+
 test('console runs the lines of its stdin, and ends with 1 at an error', async (t) => {
   const open = (input: string) => run(t, { entry: 'console' }, input);
   const lines = 'const one = await Promise.resolve(1)\nfunction add(more) {\nreturn one + more }\n';
@@ -116,5 +129,5 @@ test('console ends with 1 at whatever is thrown, but not at a line that looks so
 test('console is a REPL in a terminal, and ends when the REPL ends', async (t) => {
   const node = [process.execPath, '--import', 'data:text/javascript,process.stdin.isTTY=true'];
   const repl = await run(t, { entry: 'console', node }, 'await Promise.resolve(6) * 7\n');
-  t.match(repl, { code: 0, said: /poort> 42\n/ });
+  t.match(repl, { code: 0, said: `${manifest.name}> 42\n` });
 });

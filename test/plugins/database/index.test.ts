@@ -17,6 +17,7 @@ import {
   type LogLine,
   poll,
   ROOT,
+  spawnProcess,
   startProcess,
 } from '../../helper.ts';
 import { holdLock } from './hold-lock.ts';
@@ -138,6 +139,19 @@ test('Without a database server, the app starts, answers 503 and logs why', asyn
   t.match(JSON.parse(body), { status: 'unavailable', services: { database: { status: 'down' } } });
   await t.rejects(app.readiness.release(), { code: 'ECONNREFUSED' });
   t.notMatch(JSON.stringify(lines), 'hunter2');
+});
+
+test('A signal ends release with 1, while it waits for its database', async (t) => {
+  const silent = createServer();
+  await once(silent.listen(0, '127.0.0.1'), 'listening');
+  t.teardown(() => silent.close());
+  const { port } = silent.address() as AddressInfo;
+  const environment = { DATABASE_URL: `postgres://poort@127.0.0.1:${port}/poort` };
+  const release = spawnProcess(t, { entry: 'release', source: 'src', environment });
+  await once(silent, 'connection');
+  release.signal('SIGTERM');
+  t.equal(await release.exited, 1);
+  t.match(release.lines.at(-1), { level: 60, msg: 'A signal stopped the process before its end' });
 });
 
 test('A database server that never answers makes requests answer 503', async (t) => {

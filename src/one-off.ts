@@ -1,0 +1,14 @@
+import type { FastifyBaseLogger } from 'fastify';
+import { toError } from './error-log.ts';
+import { exitWith, OperatorError } from './operator-error.ts';
+import { onStop } from './signals.ts';
+
+/**
+ * For a process that does one thing: an uncaught exception or a signal to stop ends it with exit
+ * code 1, and the reason is the last line of the log. Node alone would print errors with their
+ * secrets, and as process 1 of a container it ignores signals.
+ */
+export function endOnFailure(logger: FastifyBaseLogger): void {
+  process.on('uncaughtException', (thrown) => exitWith(toError(thrown), logger));
+  onStop(() => exitWith(new OperatorError('A signal stopped the process before its end'), logger));
+}
