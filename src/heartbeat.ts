@@ -14,7 +14,8 @@ export function beat(): void {
 /** Calls `onSilence` once for a worker whose event loop has been blocked for half a minute. */
 export function watchBeats(onSilence: (worker: Worker) => void): void {
   const missing = new Map<Worker, number>();
-  cluster.on('message', (worker) => missing.set(worker, 0));
+  for (const event of ['listening', 'message'])
+    cluster.on(event, (worker) => missing.set(worker, 0));
   const count = () => {
     for (const [worker, beats] of missing) {
       missing.set(worker, beats + 1);
