@@ -14,13 +14,17 @@ const CONTENT_HEADERS =
 
 type Body = Static<typeof ErrorAnswer>;
 
-/** The body of an error answer. A 5xx shows only a code of the app, never Fastify's code. */
+/**
+ * The body of an error answer. A 500 is a fault of the app, so it shows nothing of its cause. Another
+ * 5xx shows only a code of the app, never Fastify's code.
+ */
 export function describeError(statusCode: number, cause: Partial<ClientError> = {}): Body {
   const error = STATUS_CODES[statusCode] ?? 'Error';
-  const { code = error.toUpperCase().replaceAll(/\W+/g, '_'), message = error, errors } = cause;
+  const kind = error.toUpperCase().replaceAll(/\W+/g, '_');
+  const { code = kind, message = error, errors } = cause;
   if (statusCode < 500) return { statusCode, code, error, message, ...(errors && { errors }) };
-  if (code.startsWith('FST_')) return describeError(statusCode);
-  return { statusCode, code, error, message: error };
+  const isInternal = statusCode === 500 || code.startsWith('FST_');
+  return { statusCode, code: isInternal ? kind : code, error, message: error };
 }
 
 /**

@@ -9,6 +9,7 @@ const FAILING = `
   import createError from '${import.meta.resolve('@fastify/error')}';
   const Teapot = createError('I_M_A_TEAPOT', 'Short and stout.', 418);
   const Taken = createError('TAKEN', 'Taken.', 409);
+  const Fault = createError('BAD_USE_OF_HUNTER2', 'hunter2');
   const Odd = createError('ODD', 'Odd.', 499);
   const Down = createError('STORE_DOWN', 'hunter2', 502);
   const Away = createError('STORE_AWAY', 'hunter2', 503);
@@ -17,6 +18,7 @@ const FAILING = `
       throw Object.assign(new Error('password is hunter2'), { code: 'EBUG' });
     });
     app.get('/text', async () => { throw 'hunter2' });
+    app.get('/fault', async () => { throw new Fault() });
     app.get('/teapot', async () => { throw new Teapot() });
     app.get('/named', async () => { throw new Taken() });
     app.get('/odd', async () => { throw new Odd() });
@@ -53,7 +55,7 @@ test('GET /kept: an error is not cached, even if its route allows caching', asyn
 
 test('A bug answers 500; only the log has the details', async (t) => {
   const { app, lines } = await buildAppWithRoutes(t, FAILING);
-  for (const url of ['/bug', '/text', '/wrong', '/library', '/invalid']) {
+  for (const url of ['/bug', '/text', '/fault', '/wrong', '/library', '/invalid']) {
     const answer = await app.inject(url);
     t.equal(answer.statusCode, 500);
     t.match(answer.headers['content-type'], 'application/json');
@@ -73,11 +75,12 @@ test('A bug answers 500; only the log has the details', async (t) => {
       err: { message: 'password is hunter2', stack: /index\.js/ },
     },
     { level: 50, path: '/text', status: 500, err: { message: 'hunter2' } },
+    { level: 50, path: '/fault', status: 500, err: { code: 'BAD_USE_OF_HUNTER2' } },
     { level: 50, path: '/wrong', status: 500, err: { message: 'hunter2' } },
     { level: 50, path: '/library', status: 500, err: { message: 'hunter2', code: 'E_HUNTER2' } },
     { level: 50, path: '/invalid', status: 500, err: { message: 'hunter2' } },
   ]);
-  t.equal(lines.length, 5, 'one line for each request');
+  t.equal(lines.length, 6, 'one line for each request');
 });
 
 /** Errors that cannot be read, and a header that cannot be sent. */
