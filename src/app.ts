@@ -111,8 +111,9 @@ async function warmUp(app: FastifyInstance): Promise<void> {
 
 /** Answers 404 on other paths, also on those of plugins, after the hooks that set headers. */
 function refuseOtherPaths(app: FastifyInstance, only: string): void {
-  app.addHook('preHandler', async ({ method, url }) => {
-    if (!url.startsWith(only)) throw new RouteNotFound(method, readPath(url));
+  app.addHook('preHandler', async ({ method, url, routeOptions }) => {
+    // Not `url`, which may contain a host or percent-encoding. Its last slash is optional.
+    if (!`${routeOptions.url}/`.startsWith(only)) throw new RouteNotFound(method, readPath(url));
   });
 }
 

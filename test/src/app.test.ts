@@ -1,3 +1,5 @@
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { pathToFileURL } from 'node:url';
 import { type Test, test } from 'tap';
 import { buildApp, readConfig } from '../../src/app.ts';
@@ -215,6 +217,16 @@ test('With `only`, no other route is served', async (t) => {
   ];
   const app = await buildTestApp(t, environment, { routes: [folder], plugins, only: '/cats/' });
   t.strictSame((await app.inject('/cats/')).json(), { here: true });
+  const { port } = new URL(await app.listen({ host: '127.0.0.1', port: 0 }));
+  for (const [path, status] of [
+    ['http://a/cats/', 200],
+    ['/c%61ts/', 200],
+    ['http://a/dogs', 404],
+  ] as const) {
+    const socket = connect(Number(port), '127.0.0.1');
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
+    t.match(await text(socket), `HTTP/1.1 ${status} `, path);
+  }
   for (const url of ['/dogs', '/mice', '/'])
     t.match((await app.inject(url)).json(), {
       statusCode: 404,
