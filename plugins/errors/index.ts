@@ -112,7 +112,8 @@ function rejectRoute({ server, method, url }: FastifyRequest, reply: FastifyRepl
     (other) => other !== 'OPTIONS' && server.findRoute({ method: other, url }),
   );
   const path = readPath(url);
-  if (allowed.length === 0) throw new RouteNotFound(method, path);
+  // With its own method allowed, a handler has called reply.callNotFound().
+  if (allowed.length === 0 || allowed.includes(method)) throw new RouteNotFound(method, path);
   reply.header('allow', allowed.join(', '));
   throw new MethodNotAllowed(method, path);
 }

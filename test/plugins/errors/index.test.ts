@@ -39,6 +39,7 @@ const FAILING = `
     app.get('/items/:id', async () => ({}));
     app.delete('/items/:id', async () => ({}));
     app.get('/items/:id/:part/words', async () => ({}));
+    app.get('/files/*', (request, reply) => reply.callNotFound());
     app.answerErrors(({ message }) => {
       if (message === 'away') return Object.assign(new Away(), { retryAfter: 7 });
     });
@@ -189,6 +190,16 @@ test('A method that a path does not have answers 405 with those it has', async (
       message: `PUT is not allowed on ${url.split('?')[0]}.`,
     });
   }
+});
+
+test('GET of a file that its route does not find answers 404', async (t) => {
+  const { app } = await buildAppWithRoutes(t, FAILING);
+  for (const method of ['GET', 'HEAD'] as const) {
+    const answer = await app.inject({ method, url: '/files/a.js' });
+    t.equal(answer.statusCode, 404, method);
+    t.notOk(answer.headers.allow);
+  }
+  t.equal((await app.inject({ method: 'PUT', url: '/files/a.js' })).statusCode, 405);
 });
 
 test('PUT on a path that the log shortens answers 405 with the methods of the whole path', async (t) => {
