@@ -46,8 +46,11 @@ export const TREATMENTS: [RegExp, Treatment][] = [
     },
   ],
   [/^npm run (token|job seed)$/, run],
-  [/^npm run job( NAME '{}')?$/, inTest('proof/contract/jobs.test.ts', /entry: 'job'/)],
-  [/^npm run console$/, run],
+  [
+    /^(npm run job|node dist\/src\/job\.js)( .+)?$/,
+    inTest('proof/contract/jobs.test.ts', /entry: 'job'/),
+  ],
+  [/^(npm run console|node dist\/src\/console\.js)$/, run],
   [/^npm run db:reset$/, inTest('test/scripts/db-reset.test.ts', /npm run db:reset/)],
   [/^npm run new resource$/, inTest('proof/contract/new-resource.test.ts', /npm run new resource/)],
   [/^npm run$/, run],
