@@ -51,7 +51,9 @@ export async function prove(tally: Tally): Promise<void> {
   await tally.check('OpenTelemetry records request, query and its text, and the log line', () =>
     proveOpenTelemetry(postgres),
   );
-  await tally.check('A --require hook sees pg, fastify and pino', () => proveRequire(postgres));
+  await tally.check('contract 29: A --require hook sees pg, fastify and pino', () =>
+    proveRequire(postgres),
+  );
   await tally.check('A native addon works from a route', () => proveAddon(postgres));
 }
 
