@@ -5,6 +5,7 @@ import createError from '@fastify/error';
 import type { FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { InvalidRequest } from './problems.ts';
+import { readBody } from './read-body.ts';
 
 /** RFC 9110, 8.3.1, with any parameters. */
 const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(;|$)/;
@@ -32,17 +33,16 @@ export default fp(
         headers['content-type'] = undefined;
       done();
     });
-    app.addContentTypeParser<Buffer>(
-      'application/json',
-      { parseAs: 'buffer' },
-      (request, body, done) => {
+    app.addContentTypeParser('application/json', (request, payload, done) => {
+      const isReadable = isPlainUtf8(request.headers);
+      readBody(request, payload, done, (body) => {
         if (body.length === 0) done(null);
-        else if (!isPlainUtf8(request.headers)) done(new UnsupportedType());
+        else if (!isReadable) done(new UnsupportedType());
         // Otherwise invalid bytes would be decoded, and stored, as replacement characters.
         else if (!isUtf8(body)) done(new NotUtf8());
         else parseJson(request, body.toString(), done);
-      },
-    );
+      });
+    });
     app.addContentTypeParser('*', refuseType);
   },
   { name: 'validation' },

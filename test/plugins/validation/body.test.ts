@@ -1,9 +1,11 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import type { FastifyInstance } from 'fastify';
 import { test } from 'tap';
-import { buildAppWithRoutes } from '../../helper.ts';
+import { buildAppWithRoutes, poll } from '../../helper.ts';
 
 /** Routes with a body and without one, and a path without a route. */
 const ROUTES = `
@@ -134,4 +136,40 @@ test('A request without a body may have any content type', async (t) => {
     const answer = await app.inject({ method: 'POST', url: '/csv', headers, payload: 'a,b' });
     t.strictSame(answer.json(), { body: 'a,b' });
   });
+});
+
+test('A body in chunks of one byte takes little memory, and is read', async (t) => {
+  const { app } = await buildAppWithRoutes(t, ROUTES);
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  setFlagsFromString('--expose-gc');
+  const gc: () => void = runInNewContext('gc');
+  const measure = () => {
+    gc();
+    const { heapUsed, external } = process.memoryUsage();
+    return heapUsed + external;
+  };
+  const before = measure();
+  const socket = connect((app.server.address() as AddressInfo).port, '127.0.0.1');
+  const chunks = 200_000;
+  const head = write('POST /free', 'application/json', 'Transfer-Encoding: chunked\r\n');
+  socket.write(`${head}${'1\r\n \r\n'.repeat(chunks)}`);
+  const received = () => app.openRequests.list()[0]?.request.socket.bytesRead ?? 0;
+  await poll(() => received() === head.length + chunks * 6);
+  t.ok(measure() - before < 20_000_000, 'less than 100 bytes for each');
+  socket.write('7\r\n{"a":1}\r\n0\r\n\r\n');
+  t.match(await text(socket), /\r\n\r\n{"body":{"a":1}}$/);
+});
+
+test('A preParsing hook may replace the body by a stream of text', async (t) => {
+  const code = `
+    import { Readable } from 'node:stream';
+
+    export default async (app) => {
+      app.addHook('preParsing', async () => Readable.from(['{"a":', '"é"}']));
+      app.post('/replaced', async ({ body }) => ({ body }));
+    };
+  `;
+  const { app } = await buildAppWithRoutes(t, code);
+  const answer = await app.inject({ method: 'POST', url: '/replaced', payload: { b: 1 } });
+  t.strictSame(answer.json(), { body: { a: 'é' } });
 });
