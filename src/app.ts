@@ -85,6 +85,7 @@ function createApp(config: Readonly<Config>, loggerInstance: FastifyBaseLogger):
   app.addHook('onListen', async () => void setTimeout(() => warmUp(app), WARM_UP_MS).unref());
   beginAnswers(app);
   answerExpectAndConnect(app);
+  readAddresses(app);
   app.decorate('openRequests', new OpenRequests());
   app.openRequests.watchHandlers(app);
   watchDeadlines(app);
@@ -101,6 +102,13 @@ function answerExpectAndConnect(app: FastifyInstance): void {
   app.server.on('connect', ({ socket }) => {
     app.openRequests.takeOver(socket);
     answerClientError.call(app, {}, socket);
+  });
+}
+
+/** Node keeps an address that was read. After a reset, it cannot read the address. */
+function readAddresses(app: FastifyInstance): void {
+  app.server.on('connection', (socket) => {
+    if (!socket.remoteAddress) socket.destroy();
   });
 }
 

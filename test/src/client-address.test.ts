@@ -1,6 +1,8 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { test } from 'tap';
 import { cleanAddress, readAddress, trustProxies } from '../../src/client-address.ts';
-import { buildAppWithRoutes, type Environment } from '../helper.ts';
+import { buildAppWithRoutes, DOWN, type Environment, startProcess } from '../helper.ts';
 
 /** The forms that proxies write, and their address. */
 const FORMS: Record<string, string | undefined> = {
@@ -102,4 +104,24 @@ test('GET /ip follows a chain of 10 proxies, not one of 1,000', async (t) => {
   };
   t.equal(await ask(10), '203.0.113.9');
   t.equal(await ask(1_000), '10.0.0.1');
+});
+
+test('A connection that is reset before it is accepted is closed', async (t) => {
+  const web = await startProcess(t, {
+    entry: 'web',
+    source: 'src',
+    environment: { DATABASE_URL: DOWN, SHUTDOWN_DELAY_MS: '0' },
+  });
+  web.signal('SIGSTOP');
+  const socket = connect(Number(new URL(web.url).port), '127.0.0.1');
+  await once(socket, 'connect');
+  socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n', () => socket.resetAndDestroy());
+  await once(socket, 'close');
+  web.signal('SIGCONT');
+  t.equal((await fetch(`${web.url}/nowhere`)).status, 404);
+  web.signal('SIGTERM');
+  t.equal(await web.exited, 0);
+  // Its address is unknown, so that the log and the rate limit would have an empty one.
+  const requests = web.lines.filter(({ msg }) => msg === 'request');
+  t.match(requests, [{ path: '/nowhere', address: '127.0.0.1' }]);
 });
