@@ -35,9 +35,10 @@ export default fp(
     const timer = setInterval(sample, SAMPLE_MS).unref();
     histogram.enable();
     app.addHook('onRequest', (request, _reply, done) => {
+      // If these are too many, to refuse others would not help.
+      if (request.routeOptions.config.overload === false) return done();
       arrived++;
-      const refused = late >= SAMPLES && request.routeOptions.config.overload !== false;
-      done(refused ? new Overloaded(MAX_DELAY_MS) : undefined);
+      done(late >= SAMPLES ? new Overloaded(MAX_DELAY_MS) : undefined);
     });
     app.addHook('onClose', async () => {
       clearInterval(timer);

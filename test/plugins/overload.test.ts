@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'tap';
 import { buildTestApp, DOWN, poll } from '../helper.ts';
 
@@ -34,4 +35,15 @@ test('Requests are refused only while the event loop is late', async (t) => {
   t.match(ready.json(), { status: String, services: Object }, 'an answer of its own');
   await app.inject({ method: 'DELETE', url: '/overload' });
   await poll(async () => (await rush()).statusCode === 404);
+});
+
+test('Too many health checks do not make other requests answer 503', async (t) => {
+  const app = await buildTestApp(t, environment, { routes });
+  await app.inject({ method: 'POST', url: '/overload' });
+  // The event loop is late for 300 ms in each round, which is more than a sample.
+  for (let round = 0; round < 12; round++) {
+    await Promise.all(Array.from({ length: RUSH }, () => app.inject('/health/live')));
+    await sleep(20);
+  }
+  t.equal((await app.inject('/nowhere')).statusCode, 404);
 });
