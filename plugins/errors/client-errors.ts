@@ -27,6 +27,9 @@ interface Connection extends Socket {
   parser?: { incoming: IncomingMessage | null } | null;
 }
 
+/** Connections that close after their open answer. Node reports each later packet too. */
+const closing = new WeakSet<Socket>();
+
 /**
  * Answers invalid HTTP in the format of all errors, and closes the connection, because the start of
  * the next request is unknown. If an earlier answer is still open, only that answer is sent.
@@ -41,6 +44,8 @@ export function answerClientError(
   const refusal = new (REFUSALS[code] ?? BadRequest)();
   const hasGone = code === 'ECONNRESET';
   if (response) {
+    if (closing.has(socket)) return;
+    closing.add(socket);
     response.once('close', () => socket.destroySoon());
     if (request === response.req && !hasGone) refuseBody(this, response, refusal);
     return;

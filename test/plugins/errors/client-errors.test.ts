@@ -95,6 +95,25 @@ test('Malformed HTTP', async (t) => {
     t.match(begin + (await text(socket)), /^HTTP\/1\.1 200 OK\r\n[\s\S]*\r\n\r\nbegin$/);
   });
 
+  await t.test('More nonsense behind an open answer adds no listeners', async (t) => {
+    let warning: Error | undefined;
+    const keep = (given: Error) => {
+      warning = given;
+    };
+    process.on('warning', keep);
+    t.teardown(() => process.off('warning', keep));
+    const socket = await send(app, 'GET /begin HTTP/1.1\r\nHost: a\r\n\r\n');
+    await once(socket, 'data');
+    for (let count = 0; count < 20; count++) {
+      const reported = once(app.server, 'clientError');
+      socket.write('nonsense\r\n\r\n');
+      await reported;
+    }
+    await app.inject('/end');
+    t.match(await text(socket), /gin$/);
+    t.equal(warning, undefined);
+  });
+
   await t.test('Nonsense within a request answers 400 and ends the connection', async (t) => {
     const head = 'POST /nowhere HTTP/1.1\r\nHost: a\r\n';
     const answer = readAnswer(await text(await send(app, `${head}${BODY}\r\nnonsense\r\n`)));
