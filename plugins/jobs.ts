@@ -51,7 +51,10 @@ interface JobOptions {
   schedule?: string;
   /** How many times a failed job is tried again; 5 by default. */
   retries?: number;
-  /** Milliseconds until the first retry, whole seconds; 1,000 by default. Each retry doubles it. */
+  /**
+   * Milliseconds until the first retry; 1,000 by default. Each retry doubles it. The time is up to
+   * twice as long, at random.
+   */
   retryDelayMs?: number;
   /** How long one run may take, in milliseconds; 60,000 by default. */
   timeoutMs?: number;

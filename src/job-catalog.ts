@@ -19,7 +19,7 @@ const JobLimits = Type.Object({
   run: Type.Unknown(),
   schedule: Type.Optional(Type.String({ pattern: '^\\S+( \\S+){4}$' })),
   retries: Type.Integer({ minimum: 0, maximum: 1_000 }),
-  retryDelayMs: Type.Integer({ minimum: 0, maximum: 86_400_000, multipleOf: 1_000 }),
+  retryDelayMs: Type.Integer({ minimum: 0, maximum: 86_400_000 }),
   timeoutMs: Type.Integer({ minimum: 1, maximum: 82_800_000 }),
 });
 

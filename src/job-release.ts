@@ -37,11 +37,12 @@ async function finishBuilds(boss: PgBoss): Promise<void> {
 }
 
 async function saveJob(boss: PgBoss, name: string, job: Job): Promise<void> {
-  const { schedule, retryDelayMs, timeoutMs } = job;
+  const { schedule, timeoutMs } = job;
   const options = {
     retryLimit: RETRY_LIMIT,
-    retryDelay: retryDelayMs / 1_000,
-    retryBackoff: true,
+    // For jobs of killed workers. The worker itself delays the retries of failed jobs.
+    retryDelay: 0,
+    retryBackoff: false,
     // The worker ends a late job itself. This limit is for a worker that cannot.
     expireInSeconds: Math.ceil(timeoutMs / 1_000) + 60,
     heartbeatSeconds: 3 * HEARTBEAT_S,

@@ -37,7 +37,12 @@ export interface Result {
   durationMs: number;
   /** The thrown error, or the reason of the abort. */
   err?: Error;
+  /** Milliseconds until the next attempt, if the outcome is `retry`. */
+  retryInMs?: number;
 }
+
+/** How often the time until a retry doubles: pg-boss's own limit. */
+const MAX_DOUBLINGS = 15;
 
 /** The reason of an abort when the job is given back. */
 export const RETURNED = new Error('The worker stops and gives the job back');
@@ -88,5 +93,9 @@ async function waitForEnd(
 
 function judgeFailure({ job, attempt }: Run, thrown: unknown): Omit<Result, 'durationMs'> {
   if (thrown === RETURNED) return { outcome: 'returned' };
-  return { outcome: attempt > job.retries ? 'failed' : 'retry', err: toError(thrown) };
+  const err = toError(thrown);
+  if (attempt > job.retries) return { outcome: 'failed', err };
+  // The random part spreads the retries of jobs that failed together.
+  const factor = 2 ** Math.min(attempt - 1, MAX_DOUBLINGS) * (1 + Math.random());
+  return { outcome: 'retry', err, retryInMs: Math.round(job.retryDelayMs * factor) };
 }

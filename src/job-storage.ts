@@ -49,17 +49,17 @@ export async function settle(
   boss: PgBoss,
   db: Kysely<Tables>,
   { name, id, retryCount, retryLimit }: JobWithMetadata,
-  { outcome, err }: Result,
+  { outcome, err, retryInMs = 0 }: Result,
 ): Promise<object> {
   const attempt = { id, retryCount };
   const output = { error: err?.name };
   const update = (changes: UpdateOptions) => boss.update(name, undefined, { id, ...changes });
   const giveBack = async () => {
     const retry = await boss.fail(name, attempt, output);
-    if (outcome === 'retry') return retry;
     const [job] = await boss.findJobs(name, { id });
     // If the heartbeats failed for too long, another worker has the job now.
     if (job?.retryCount !== retryCount) return retry;
+    if (outcome === 'retry') return update({ startAfter: retryInMs / 1_000 });
     if (outcome === 'returned') return update({ startAfter: 0, retryLimit: retryLimit + 1 });
     const limits = { retryLimit: retryCount, deleteAfterSeconds: FAILED_RETENTION_S };
     const { updated } = await update(limits);

@@ -3,7 +3,8 @@ import { sql } from 'kysely';
 import type { Pool } from 'pg';
 import { type Test, test } from 'tap';
 import { startBoss, stopBoss } from '../../src/job-boss.ts';
-import { settle } from '../../src/job-storage.ts';
+import type { Result } from '../../src/job-run.ts';
+import { readQueued, settle } from '../../src/job-storage.ts';
 import { openPostgresPort } from '../fixture/postgres-port.ts';
 import {
   buildTestApp,
@@ -79,6 +80,39 @@ test('An error event of pg-boss is an Error, with its type and cause', async (t)
   t.equal(told[0], own);
   t.type(told[1], Error);
   t.match(told[1], { message: 'copied', stack: 'here', code: '57P01' });
+});
+
+test('A job waits no longer because it was returned, or because its worker was killed', async (t) => {
+  const { url } = await openPostgresPort(t);
+  const { app } = await buildApp(t, url, [FIXTURE]);
+  await app.readiness.release();
+  await app.jobs.send('work', { how: 'end' });
+  const boss = await startBoss({ pool: app.databasePool as Pool }, () => undefined);
+  endAfter(t, () => stopBoss(boss));
+  const take = async () => {
+    await sql`update pgboss.job set start_after = now()`.execute(app.db);
+    const [job] = await boss.fetch<object>('work', { includeMetadata: true });
+    return job!;
+  };
+  const readDelayS = async () => {
+    const { rows } = await sql<{ seconds: number }>`
+      select extract(epoch from start_after - now())::float as seconds from pgboss.job
+      where state = 'retry'`.execute(app.db);
+    return rows[0]!.seconds;
+  };
+  const end = async (result: Partial<Result>) =>
+    settle(boss, app.db, await take(), { outcome: 'returned', durationMs: 1, ...result });
+  for (let count = 0; count < 9; count++) await end({});
+  t.ok((await readDelayS()) <= 0);
+  const returned = await take();
+  t.equal(readQueued(returned).attempt, 1);
+  await settle(boss, app.db, returned, { outcome: 'retry', durationMs: 1, retryInMs: 600_000 });
+  const delayS = await readDelayS();
+  t.ok(delayS > 0 && delayS <= 600, `${delayS} s`);
+  t.equal(readQueued(await take()).attempt, 2);
+  await sql`update pgboss.job set heartbeat_on = now() - interval '1 hour'`.execute(app.db);
+  await boss.supervise('work');
+  t.ok((await readDelayS()) <= 0);
 });
 
 test('A result is dropped if its queue was deleted, or if another worker has the job', async (t) => {

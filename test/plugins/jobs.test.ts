@@ -112,8 +112,8 @@ test('A file in jobs/ without a valid job keeps the app from starting', async (t
     ['cats.js', 'export const cats = 1;', /cats\.js exports no job: add "export default defineJob/],
     [
       'dogs.js',
-      `export default { schema: {}, ${once}, retryDelayMs: 1500 };`,
-      /dogs\.js: job\/retryDelayMs must be multiple of 1000/,
+      `export default { schema: {}, ${once}, retryDelayMs: -1 };`,
+      /dogs\.js: job\/retryDelayMs must be >= 0/,
     ],
     [
       'mice.js',
@@ -253,6 +253,8 @@ test('With JOBS_IN_WEB, web takes jobs from the embedded database', async (t) =>
       { level: 40, attempt: 1, err: { type: 'RangeError' } },
       { level: 50, attempt: 2, err: { type: 'RangeError' } },
     ]);
+    const retryInMs = Number(failures[0]?.retryInMs);
+    t.ok(retryInMs >= 1_000 && retryInMs <= 2_000, `${retryInMs} ms`);
     const { rows } = await sql<{ state: string; output: object; keep: number }>`
       select state, output, deletion_seconds as keep from pgboss.job where id = ${failed}`.execute(
       app.db,
