@@ -22,16 +22,12 @@ const PACKED = { typebox: 163, kysely: 122 };
 /** An owner may have uninstalled one that only a removed capability used. */
 const PACKAGES = { ...manifest.dependencies, ...manifest.devDependencies };
 
-/** The package of a static import. The compiler has removed those of types. */
-const IMPORT = /^(?:import|export)\b(?:[^'"=;()]* from)? ['"]((?:@[^/'"]+\/)?[^/'"]+)/gm;
-
 /** The API's page needs two files of Swagger UI, which is a development dependency of 12 MB. */
 const SWAGGER_UI = ['package.json', 'swagger-ui.css', 'swagger-ui-bundle.js'];
 
 // A deleted file must not stay in dist/, because all routes and plugins there are loaded.
 rmSync('dist', { recursive: true, force: true });
 compile();
-refuseDevelopment();
 for (const folder of globSync('{src,plugins,routes,jobs}')) copyFiles(folder);
 for (const name of Object.keys(PACKED)) if (name in PACKAGES) await pack(name);
 if (existsSync('plugins/docs'))
@@ -43,17 +39,6 @@ function compile(): void {
   const args = [tsc, '--project', 'tsconfig.build.json', ...process.argv.slice(2)];
   const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' });
   if (status !== 0) process.exit(1);
-}
-
-/** `npm prune` removes development dependencies, and a release that imports one would not start. */
-function refuseDevelopment(): void {
-  for (const file of globSync('dist/**/*.js'))
-    for (const [, name = ''] of readFileSync(file, 'utf8').matchAll(IMPORT))
-      if (name in manifest.devDependencies) {
-        const remedy = `import another package, or run: npm install --save-prod ${name}`;
-        console.error(`${file} imports ${name}, which production does not have: ${remedy}`);
-        process.exit(1);
-      }
 }
 
 /**

@@ -30,6 +30,7 @@ export function createEmbeddedDatabase(
   const open = async () => {
     const isInMemory = url === 'pglite:memory';
     if (!isInMemory) await prepareFolder(folder, module, log);
+    // biome-ignore lint/correctness/noUndeclaredDependencies: it is for development only.
     const { PGlite, messages } = await import('@electric-sql/pglite');
     const pglite = await PGlite.create(isInMemory ? 'memory://' : folder).catch((cause) => {
       throw cannotOpen(folder, cause, `Another PostgreSQL may have created it. ${RESET}`);

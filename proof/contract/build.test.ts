@@ -217,24 +217,6 @@ test('The built app refuses the local issuer and says why', async (t) => {
   }
 });
 
-test('The build refuses an import of a development dependency', async (t) => {
-  const folder = await copyBuild(t);
-  for (const name of SOURCES)
-    await cp(path.join(ROOT, name), path.join(folder, name), { recursive: true });
-  const route = `
-    import type { Plugin } from 'esbuild';
-    import {
-      Type,
-    } from '@fastify/type-provider-typebox';
-    export const both: [Plugin?, typeof Type?] = [undefined, Type];
-    export default async () => undefined;`;
-  await writeFiles(folder, { 'routes/wrong/index.ts': route.replaceAll(/^ {4}/gm, '') });
-  const args = ['-i', process.execPath, 'scripts/build.ts', '--noCheck'];
-  const { status, stderr } = spawnSync('env', args, { cwd: folder, encoding: 'utf8' });
-  t.equal(status, 1);
-  t.match(stderr, 'dist/routes/wrong/index.js imports @fastify/type-provider-typebox, which');
-});
-
 test('The build needs no package of a removed capability, and copies the file of a link', async (t) => {
   const removed = ['kysely', 'swagger-ui-dist'];
   const folder = await copyBuild(t, removed);
