@@ -16,6 +16,7 @@ export class Keys {
   #fetching: Promise<void> | undefined;
   #failure: Error | undefined;
   #nextAt = 0;
+  #nextCheckAt = 0;
   #staleAt = Number.POSITIVE_INFINITY;
 
   constructor(fetchKeys: () => Promise<JSONWebKeySet>) {
@@ -23,11 +24,11 @@ export class Keys {
   }
 
   /**
-   * For readiness. It keeps the same pauses between requests, and waits for the issuer only if no
-   * keys are known. Rejects while the issuer cannot be reached.
+   * For readiness. It keeps its own pauses between requests, so that it does not delay a new key,
+   * and waits for the issuer only if no keys are known. Rejects while the issuer cannot be reached.
    */
   readonly check = async (): Promise<void> => {
-    const refreshed = this.#refresh();
+    const refreshed = this.#refresh(true);
     if (!Number.isFinite(this.#staleAt)) return refreshed;
     refreshed.catch(() => undefined);
     if (this.#failure) throw this.#failure;
@@ -51,23 +52,26 @@ export class Keys {
   }
 
   /** Sends at most one request at a time. */
-  async #refresh(): Promise<void> {
-    if (performance.now() > this.#nextAt) this.#fetching ??= this.#fetch();
+  async #refresh(isCheck = false): Promise<void> {
+    const nextAt = isCheck ? this.#nextCheckAt : this.#nextAt;
+    if (performance.now() > nextAt) this.#fetching ??= this.#fetch(isCheck);
     await this.#fetching;
     if (this.#failure) throw this.#failure;
   }
 
-  async #fetch(): Promise<void> {
+  async #fetch(isCheck: boolean): Promise<void> {
     const sentAt = performance.now();
     try {
       this.#known = createLocalJWKSet(await this.#fetchKeys());
       this.#failure = undefined;
       // From the request on, because an issuer publishes a key 30 s before it uses the key.
-      this.#nextAt = sentAt + PAUSE_MS;
+      this.#nextCheckAt = sentAt + PAUSE_MS;
+      if (!isCheck) this.#nextAt = sentAt + PAUSE_MS;
       this.#staleAt = sentAt + MAX_AGE_MS;
     } catch (cause) {
       this.#failure = new Unavailable({ cause });
-      this.#nextAt = performance.now() + FAILURE_PAUSE_MS;
+      this.#nextCheckAt = performance.now() + FAILURE_PAUSE_MS;
+      this.#nextAt = this.#nextCheckAt;
     }
     this.#fetching = undefined;
   }

@@ -50,6 +50,21 @@ test('A new key is found when its first token arrives', async (t) => {
   t.equal(state.asked, 2);
 });
 
+test('A new key is found at once, although readiness has just asked the issuer', async (t) => {
+  const { state, keys, find } = await openKeys(t);
+  await keys.check();
+  t.ok(await find('first'));
+  state.now += 30_001;
+  await keys.check();
+  await new Promise(setImmediate);
+  state.published.push(await createKey('second'));
+  t.ok(await find('second'));
+  t.equal(state.asked, 3);
+  await t.rejects(find('third'), errors.JWKSNoMatchingKey);
+  await keys.check();
+  t.equal(state.asked, 3, 'a fetch for a token counts for readiness too');
+});
+
 test('Tokens without kid and with an unknown key ask once in 30 s', async (t) => {
   const { state, keys } = await openKeys(t);
   const { publicKey, privateKey } = await generateKeyPair('ES256');
