@@ -1,4 +1,5 @@
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import fp from 'fastify-plugin';
 import env, { type Config, type EnvironmentOptions } from '../plugins/env/index.ts';
 import { answerClientError } from '../plugins/errors/client-errors.ts';
 import { RouteNotFound } from '../plugins/errors/index.ts';
@@ -81,6 +82,8 @@ function createApp(config: Readonly<Config>, loggerInstance: FastifyBaseLogger):
   const schemaController = { compilersFactory: compilers.factory };
   const app = Fastify({ ...serverOptions(config), schemaController, loggerInstance });
   app.decorate('config', config);
+  // readConfig has run plugins/env in another app. Here, plugins can name it as a dependency.
+  app.register(fp(async () => undefined, { name: 'env' }));
   app.decorate('compileSchemas', () => compilers.compilePending());
   app.addHook('onListen', async () => void setTimeout(() => warmUp(app), WARM_UP_MS).unref());
   beginAnswers(app);

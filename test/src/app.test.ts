@@ -130,6 +130,14 @@ test('Plugins are loaded in the order of their dependencies, not of their names'
   t.equal((app as unknown as { a: string }).a, 'cba');
 });
 
+test('A plugin may name env as its dependency', async (t) => {
+  const plugins = await createSources(t, {
+    'a.js': plugin('a', ['env'], "app.decorate('a', app.config.PORT);"),
+  });
+  const app = await buildTestApp(t, environment, { plugins: [plugins], routes: [] });
+  t.equal((app as unknown as { a: number }).a, 5000);
+});
+
 test('A plugin without its dependency fails, and both are named', async (t) => {
   const plugins = [await createSources(t, { 'a.js': plugin('weather', ['satellite'], '') })];
   await t.rejects(
