@@ -21,7 +21,7 @@ const ready = {
   response: { 200: Readiness, 503: Readiness },
 };
 
-/** Health checks, which platforms and routers repeat. The request log has only failed ones. */
+/** Health checks, which platforms and routers repeat: only errors are in the request log. */
 const health: FastifyPluginAsyncTypebox = async (app) => {
   const config = { rateLimit: false, overload: false, telemetry: false } as const;
   const options = { logLevel: 'warn', config } as const;
