@@ -73,7 +73,9 @@ export async function listFiles(folder: URL): Promise<URL[]> {
 function readValues(environment: NodeJS.ProcessEnv, properties: TProperties) {
   const values = Object.entries(properties).map(([name, schema]) => {
     // Empty means not set, because some shells and platforms cannot unset a variable.
-    const text = environment[name]?.trim() || undefined;
+    const read = (name: string) => environment[name]?.trim() || undefined;
+    const isRead = !('onlyWith' in schema) || read(String(schema.onlyWith));
+    const text = isRead && read(name);
     const value = 'ignoreCase' in schema ? text?.toLowerCase() : text;
     // Null makes the check fail, because no setting accepts it.
     if (value && isQuoted(value)) return [name, null];
@@ -99,6 +101,7 @@ function createSettingsAjv(): Ajv {
     keywords: [
       'expected',
       'ignoreCase',
+      'onlyWith',
       'remedy',
       'secret',
       { keyword: 'below', validate: isBelow },

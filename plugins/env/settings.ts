@@ -25,6 +25,7 @@ export interface Setting {
  * - `ignoreCase`: true for a value in any case, which becomes lower case
  * - `below`: the name of a setting that must be greater
  * - `requires`: the name of a setting that must be set too
+ * - `onlyWith`: the name of a setting without which this one is not read
  */
 export const settings = Type.Object({
   PORT: Type.Integer({

@@ -7,7 +7,10 @@ import type { TelemetrySettings } from './index.ts';
 
 type Options = NonNullable<ConstructorParameters<typeof OTLPTraceExporter>[0]>;
 
-/** Creates the enabled exporters. All options are given, so they read no environment themselves. */
+/**
+ * Creates the enabled exporters. All options are given, because they would read the environment.
+ * They still add the headers in OTEL_EXPORTER_OTLP_TRACES_HEADERS and …_METRICS_HEADERS.
+ */
 export async function createExporters(config: TelemetrySettings) {
   const { OTLPTraceExporter, OTLPMetricExporter } = await loadExporters(config);
   const options = await readOptions(config);

@@ -8,20 +8,24 @@ const PAIRS = {
   expected: 'a comma list of name=value, with percent-encoded values',
 };
 
+/** Without a collector, the values are only for an agent, which may know others. */
+const ONLY = { onlyWith: 'OTEL_EXPORTER_OTLP_ENDPOINT' };
+
 /**
  * OpenTelemetry's own names and defaults. Listed values may be written in upper or lower case:
  * https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
  */
 export const settings = Type.Object({
-  OTEL_EXPORTER_OTLP_ENDPOINT: optional(
-    'The collector of traces and metrics (OTLP over HTTP); not attached when not set',
-    {
+  OTEL_EXPORTER_OTLP_ENDPOINT: Type.Optional(
+    Type.String({
       format: 'uri',
       pattern: '^https?://[^/?#]+(/[^?#]*)?$',
       secret: true,
+      description:
+        'The collector of traces and metrics (OTLP over HTTP); not attached when not set',
       expected: 'an http:// or https:// URL without a query',
       remedy: 'Set OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318, or leave it out',
-    },
+    }),
   ),
   OTEL_EXPORTER_OTLP_PROTOCOL: choose(
     ['http/protobuf', 'http/json'],
@@ -63,6 +67,7 @@ export const settings = Type.Object({
     'Which traces are recorded; parentbased_ ones follow the caller',
   ),
   OTEL_TRACES_SAMPLER_ARG: Type.String({
+    ...ONLY,
     default: '1',
     pattern: '^(0|1|0?\\.\\d+|1\\.0+)$',
     description: 'The share of traces that traceidratio records, from 0 to 1',
@@ -71,6 +76,7 @@ export const settings = Type.Object({
   }),
   OTEL_METRIC_EXPORT_INTERVAL: time(60_000, 'How often metrics are sent'),
   OTEL_PROPAGATORS: Type.String({
+    ...ONLY,
     default: 'tracecontext,baggage',
     ignoreCase: true,
     pattern: `^(none|${list('tracecontext|baggage')})$`,
@@ -108,18 +114,19 @@ export default fp(
 );
 
 function optional(description: string, options: TStringOptions = {}) {
-  return Type.Optional(Type.String({ ...options, description }));
+  return Type.Optional(Type.String({ ...ONLY, ...options, description }));
 }
 
 /** @param milliseconds the default; the maximum is an hour */
 function time(milliseconds: number, text: string) {
   const description = `${text}; in milliseconds`;
-  return Type.Integer({ minimum: 1, maximum: 3_600_000, default: milliseconds, description });
+  const limits = { minimum: 1, maximum: 3_600_000, default: milliseconds };
+  return Type.Integer({ ...ONLY, ...limits, description });
 }
 
 /** One of these names, in upper or lower case. The first one is the default. */
 function choose<const Name extends string>(names: Name[], description: string) {
-  return Type.Enum(names, { ignoreCase: true, default: names[0], description });
+  return Type.Enum(names, { ...ONLY, ignoreCase: true, default: names[0], description });
 }
 
 /**
@@ -128,6 +135,7 @@ function choose<const Name extends string>(names: Name[], description: string) {
  */
 function chooseExporters(description: string) {
   return Type.String({
+    ...ONLY,
     default: 'otlp',
     ignoreCase: true,
     pattern: `^${list('otlp|none|console|logging|prometheus|zipkin')}$`,

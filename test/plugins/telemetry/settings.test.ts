@@ -7,6 +7,8 @@ import { attach, closeAfterSpans } from './attach.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 
+const COLLECTOR = { DATABASE_URL: DOWN, OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' };
+
 const BAD = {
   OTEL_EXPORTER_OTLP_ENDPOINT: [
     'localhost:4318',
@@ -65,9 +67,16 @@ const BAD = {
 test('A bad OTEL_ value is an error of the environment', async (t) => {
   for (const [name, values] of Object.entries(BAD))
     for (const value of values) {
-      const environment = { DATABASE_URL: DOWN, [name]: value };
+      const environment = { ...COLLECTOR, [name]: value };
       t.match(await readConfig(environment).catch((error) => error), { variables: [name] }, value);
     }
+});
+
+test('Without a collector, the values for an agent are not checked', async (t) => {
+  for (const [name, values] of Object.entries(BAD))
+    if (name !== 'OTEL_EXPORTER_OTLP_ENDPOINT')
+      for (const value of values)
+        t.ok(await readConfig({ DATABASE_URL: DOWN, [name]: value }), `${name}=${value}`);
 });
 
 const GOOD = {
@@ -92,7 +101,7 @@ const GOOD = {
 test('A value may be in any case; an empty one counts as not set', async (t) => {
   for (const [name, values] of Object.entries(GOOD))
     for (const value of values)
-      t.ok(await readConfig({ DATABASE_URL: DOWN, [name]: value }), `${name}=${value}`);
+      t.ok(await readConfig({ ...COLLECTOR, [name]: value }), `${name}=${value}`);
 });
 
 test("OpenTelemetry's settings come from the environment passed to the app", async (t) => {
@@ -101,6 +110,8 @@ test("OpenTelemetry's settings come from the environment passed to the app", asy
     OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1',
     OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://127.0.0.1:1',
     OTEL_EXPORTER_OTLP_HEADERS: 'api-key=elsewhere',
+    OTEL_EXPORTER_OTLP_TRACES_HEADERS: 'api-key=elsewhere,signal=traces',
+    OTEL_EXPORTER_OTLP_METRICS_HEADERS: 'signal=metrics',
     OTEL_EXPORTER_OTLP_COMPRESSION: 'none',
     OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: 'cumulative',
     OTEL_SERVICE_NAME: 'elsewhere',
@@ -128,6 +139,8 @@ test("OpenTelemetry's settings come from the environment passed to the app", asy
   const names = ['api-key', 'other', 'content-encoding'];
   const sent = new Set(collector.headers.map((headers) => `${names.map((name) => headers[name])}`));
   t.strictSame([...sent], ['Basic a==,b c,gzip']);
+  const signals = collector.headers.map(({ signal }) => `/base/v1/${signal}`);
+  t.strictSame(signals, collector.requests, 'the headers of one signal are added');
   const resource = { 'service.name': 'shop', 'service.namespace': 'a,b' };
   t.match(collector.spans, [{ name: 'GET /', resource }]);
   t.not(collector.spans[0]?.traceId, TRACE);
