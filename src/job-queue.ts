@@ -7,7 +7,7 @@ import type { DatabaseDriver, Tables } from '../plugins/database/index.ts';
 import type { Job, Jobs, SendOptions } from '../plugins/jobs.ts';
 import { OWNER, openSender, startBoss, stopBoss, transactions } from './job-boss.ts';
 import { checkOptions, compileJob, readPayload } from './job-catalog.ts';
-import { prepareQueues } from './job-release.ts';
+import { checkSchedules, prepareQueues } from './job-release.ts';
 import { type JobObserver, runJob, UNOBSERVED } from './job-run.ts';
 import { putHeaders } from './job-storage.ts';
 import { JobTaker } from './job-taker.ts';
@@ -108,11 +108,20 @@ export class JobQueue {
     await this.#taker?.close();
   }
 
+  /**
+   * Compiles the schemas and reads the schedules of all jobs. At each start, this would be too slow.
+   *
+   * @throws an error that names the job
+   */
+  async checkAll(): Promise<void> {
+    for (const [name, job] of this.#jobs) compileJob(name, job);
+    await checkSchedules(this.#jobs);
+  }
+
   /** Creates the queues in the database, at a release or when the embedded database opens. */
   async prepare(driver: DatabaseDriver): Promise<string[]> {
+    await this.checkAll();
     const { log } = this.#app;
-    // Like the schemas of routes: before the processes start, where it would be too slow.
-    for (const [name, job] of this.#jobs) compileJob(name, job);
     const boss = await startBoss(driver, (err) => log.error({ err }, err.message), OWNER);
     const steps = await prepareQueues(boss, this.#jobs).finally(() => stopBoss(boss));
     if ('pglite' in driver) this.#driver = driver;

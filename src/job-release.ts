@@ -2,11 +2,26 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { PgBoss } from 'pg-boss';
 import type { Job } from '../plugins/jobs.ts';
 import { CLOCK, HEARTBEAT_S, listQueues, RETRY_LIMIT } from './job-storage.ts';
+import { OperatorError } from './operator-error.ts';
 
 const DAY_S = 24 * 60 * 60;
 
 /** Milliseconds between two checks whether all indexes are built. */
 const BUILD_POLL_MS = 250;
+
+/** @throws an error that names a job whose schedule pg-boss cannot read */
+export async function checkSchedules(jobs: Map<string, Job>): Promise<void> {
+  const { PgBoss } = await import('pg-boss');
+  // It is not started, so it opens no connection.
+  const boss = new PgBoss('postgres://');
+  for (const [name, { schedule }] of jobs)
+    try {
+      if (schedule) boss.previewSchedule(schedule, { count: 1 });
+    } catch (error) {
+      const { message } = error as Error;
+      throw new OperatorError(`The job ${name} cannot have the schedule "${schedule}": ${message}`);
+    }
+}
 
 /**
  * Creates the queues and schedules, and removes those of jobs that no longer exist. pg-boss
@@ -55,7 +70,5 @@ async function saveJob(boss: PgBoss, name: string, job: Job): Promise<void> {
   if (!schedule) return;
   await boss.createQueue(name + CLOCK, options);
   await boss.updateQueue(name + CLOCK, options);
-  await boss.schedule(name + CLOCK, schedule).catch((error: Error) => {
-    throw new Error(`The job ${name} cannot have the schedule "${schedule}": ${error.message}`);
-  });
+  await boss.schedule(name + CLOCK, schedule);
 }

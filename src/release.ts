@@ -11,8 +11,9 @@ endOnFailure(logger);
 try {
   const { buildApp } = await import('./app.ts');
   const app = await buildApp({ logger });
-  // Finds invalid schemas before the web processes start, where compiling all would be too slow.
+  // Finds invalid schemas and schedules before the web processes start, where it would be too slow.
   await app.compileSchemas();
+  await Reflect.get(app, 'jobs')?.checkAll();
   await app.readiness.release();
   await app.close();
   // Telemetry may still be trying to reach its collector.

@@ -9,7 +9,9 @@ import {
   runProcess,
   spawnProcess,
   startProcess,
+  writeFiles,
 } from '../helper.ts';
+import { copyBuild } from '../process/copy-build.ts';
 
 /*
  * The process types of jobs, each case once; `npm run proof contract` tests them in full. The
@@ -90,6 +92,16 @@ test('job ends with 1 at an uncaught exception or a signal, and logs the reason'
   held.signal('SIGTERM');
   t.equal(await held.exited, 1);
   t.match(held.lines.at(-1), { level: 60, msg: 'A signal stopped the process before its end' });
+});
+
+test('release refuses the schedule of a job before it changes the database', async (t) => {
+  const folder = await copyBuild(t);
+  const job =
+    "schema: {}, run() {}, retries: 0, retryDelayMs: 0, timeoutMs: 1, schedule: '99 * * * *'";
+  await writeFiles(folder, { 'dist/jobs/never.js': `export default { ${job} };` });
+  const release = await runProcess(t, { entry: 'release', environment, folder });
+  const msg = /^The job never cannot have the schedule "99 /;
+  t.match(release, { code: 1, last: { level: 60, msg } });
 });
 
 test('console runs the lines of its stdin, and ends with 1 at an error', async (t) => {
