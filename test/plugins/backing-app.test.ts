@@ -156,7 +156,7 @@ test('An attached app that fails answers 502; only the log has the details', asy
 
 test('An attached app that is not running answers 502', async (t) => {
   const { app, lines } = await buildAppWithRoutes(t, ROUTES, {
-    BACKING_APP_URL: `http://127.0.0.1:${await findFreePort()}`,
+    BACKING_APP_URL: 'http://127.0.0.1:1',
   });
   t.equal((await ask(app)).statusCode, 502);
   t.match(lines, [{ level: 50, err: { code: 'BACKING_APP_FAILED', message: /ECONNREFUSED/ } }]);

@@ -6,15 +6,7 @@ import env from '../../plugins/env/index.ts';
 import readiness from '../../plugins/readiness.ts';
 import redis from '../../plugins/redis.ts';
 import { readConfig } from '../../src/app.ts';
-import {
-  buildTestApp,
-  captureLog,
-  DOWN,
-  endAfter,
-  findFreePort,
-  type LogLine,
-  poll,
-} from '../helper.ts';
+import { buildTestApp, captureLog, DOWN, endAfter, type LogLine, poll } from '../helper.ts';
 
 /** The number of requests: enough to detect an error per request. */
 const REQUESTS = 20;
@@ -22,14 +14,13 @@ const REQUESTS = 20;
 async function listen(
   t: Test,
   answer: (socket: Socket) => void,
-  port = 0,
 ): Promise<{ server: Server; port: number }> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket.on('error', () => undefined));
     answer(socket);
   });
-  await once(server.listen(port, '127.0.0.1'), 'listening');
+  await once(server.listen(0, '127.0.0.1'), 'listening');
   const close = () => {
     server.close();
     for (const socket of sockets) socket.destroy();
@@ -68,7 +59,7 @@ test('A REDIS_URL of which ioredis would ignore a part is refused', async (t) =>
 });
 
 test('While Redis refuses connections, requests are answered', async (t) => {
-  const { app, lines } = await build(t, `redis://:hunter2@127.0.0.1:${await findFreePort()}`);
+  const { app, lines } = await build(t, 'redis://:hunter2@127.0.0.1:1');
   for (let count = 0; count < REQUESTS; count++)
     t.equal((await app.inject('/nowhere')).statusCode, 404);
   await poll(() => findWords(lines).length > 0);
@@ -87,7 +78,7 @@ test('An app whose Redis is down is degraded', async (t) => {
   endAfter(t, () => app.close());
   const environment = {
     DATABASE_URL: DOWN,
-    REDIS_URL: `redis://127.0.0.1:${await findFreePort()}`,
+    REDIS_URL: 'redis://127.0.0.1:1',
   };
   await app.register(env, { environment });
   for (const plugin of [readiness, redis]) await app.register(plugin);
@@ -120,16 +111,16 @@ test('A Redis that accepts connections and never answers is down', async (t) => 
 });
 
 test('When Redis is back, one line is logged and readiness is up', async (t) => {
-  const port = await findFreePort();
+  let isUp = false;
+  // The minimal Redis that ioredis accepts as ready.
+  const { port } = await listen(t, (socket) => {
+    if (isUp) socket.on('data', (data) => socket.write(answerOk(String(data))));
+    else socket.destroy();
+  });
   const { app, lines } = await build(t, `redis://127.0.0.1:${port}`);
   await poll(() => findWords(lines).length > 0);
   t.equal(await readStatus(app), 'down');
-  // The minimal Redis that ioredis accepts as ready.
-  await listen(
-    t,
-    (socket) => void socket.on('data', (data) => socket.write(answerOk(String(data)))),
-    port,
-  );
+  isUp = true;
   await poll(async () => (await readStatus(app)) === 'up');
   await poll(() => findWords(lines).length === 2);
   t.match(findWords(lines), [{ msg: /^Redis is away/ }, { level: 30, msg: 'Redis is back' }]);
@@ -164,7 +155,7 @@ test('A Redis without TLS at a rediss: URL is down, and the log says what to set
 });
 
 test('An app whose Redis is down closes and stops reconnecting', async (t) => {
-  const { app } = await build(t, `redis://127.0.0.1:${await findFreePort()}`);
+  const { app } = await build(t, 'redis://127.0.0.1:1');
   await app.close();
   await t.rejects(app.redis!.ping());
   // A reconnect timer would keep the process running, which tap reports.

@@ -1,10 +1,9 @@
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { type Test, test } from 'tap';
 import manifest from '../../package.json' with { type: 'json' };
 import {
   DOWN,
-  findFreePort,
   type ProcessOptions,
   runProcess,
   spawnProcess,
@@ -33,9 +32,9 @@ test('The worker answers the health routes alone, while the database is down', a
 });
 
 test('A worker whose port is taken logs a warning and goes on', async (t) => {
-  const port = await findFreePort();
-  const server = createServer().listen(port, '127.0.0.1');
+  const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
   t.teardown(() => server.close());
   const { waitForLine, signal, exited } = spawnProcess(t, {
     entry: 'worker',

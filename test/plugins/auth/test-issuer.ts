@@ -1,10 +1,9 @@
 import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { FastifyInstance, InjectOptions } from 'fastify';
 import { exportJWK, generateKeyPair, type JWK, type JWTHeaderParameters, SignJWT } from 'jose';
 import type { Test } from 'tap';
-import type { Environment } from '../../helper.ts';
+import { type Environment, findFreePort } from '../../helper.ts';
 
 export const AUDIENCE = 'poort';
 
@@ -39,8 +38,8 @@ export class TestIssuer {
         : { issuer: this.url, jwks_uri: `${this.url}/jwks` };
       response.end(JSON.stringify(document));
     });
+    this.#port ||= await findFreePort();
     await once(this.#server.listen(this.#port, '127.0.0.1'), 'listening');
-    this.#port = (this.#server.address() as AddressInfo).port;
     this.url = `http://127.0.0.1:${this.#port}`;
   }
 
