@@ -1,7 +1,7 @@
 import { test } from 'tap';
 import { createNote } from '../../routes/notes/store.ts';
 import { createEmbeddedDatabase } from '../fixture/embedded-database.ts';
-import { buildTestApp, captureLog } from '../helper.ts';
+import { buildTestApp, captureLog, DOWN } from '../helper.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
 
@@ -36,7 +36,7 @@ test('The jobs of the notes', async (t) => {
   });
 
   await t.test('Without NOTES_KEEP_DAYS, expire-notes keeps all notes', async (t) => {
-    const keeper = await buildTestApp(t);
+    const keeper = await buildTestApp(t, { DATABASE_URL: DOWN });
     await t.resolves(keeper.jobs.run('expire-notes', {}), 'the database gets no query');
   });
 });
