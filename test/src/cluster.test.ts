@@ -87,10 +87,15 @@ test('A worker that reports its crash twice is replaced once', async (t) => {
 
 test('A worker whose event loop blocks is killed and replaced', async (t) => {
   const primary = startPrimary(t, 'silent');
-  await poll(() => listWorkers(primary).length === 3);
+  // On a busy machine, others may be late too.
+  await poll(() => listWorkers(primary).length >= 3);
   const [silent] = listWorkers(primary);
-  t.match(await primary.waitForLine('is blocked'), { level: 50, worker: silent });
-  t.match(await primary.waitForLine('A worker ended'), { worker: silent, signal: 'SIGKILL' });
+  const listLines = () => primary.lines.filter(({ worker }) => worker === silent);
+  await poll(() => listLines().length >= 2);
+  t.match(listLines(), [
+    { level: 50, msg: /is blocked/ },
+    { msg: /A worker ended/, signal: 'SIGKILL' },
+  ]);
   primary.signal('SIGTERM');
   t.equal(await primary.exited, 0);
 });

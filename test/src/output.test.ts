@@ -25,11 +25,11 @@ function startWriter(t: Test, stdout: 'pipe' | number = 'pipe') {
   const args = ['--input-type=module', '-e', WRITER];
   const child = spawn(process.execPath, args, { stdio: ['pipe', stdout, 'pipe'] });
   t.teardown(() => child.kill('SIGKILL'));
-  return { child, said: text(child.stderr!), exited: once(child, 'exit') };
+  return { child, said: text(child.stderr!), closed: once(child, 'close') };
 }
 
 test('Lines that a slow reader loses are counted; all others are complete', async (t) => {
-  const { child, exited, said } = startWriter(t);
+  const { child, closed, said } = startWriter(t);
   let read = '';
   const isAll = new Promise<void>((resolve) => {
     child.stdout!.setEncoding('utf8').on('data', (data) => {
@@ -37,9 +37,9 @@ test('Lines that a slow reader loses are counted; all others are complete', asyn
       if (read.includes('lost')) resolve();
     });
   });
-  await isAll;
+  await Promise.race([isAll, closed]);
   child.stdin!.write('end\n');
-  t.strictSame(await exited, [0, null]);
+  t.strictSame(await closed, [0, null]);
   const lines = read.trimEnd().split('\n');
   t.equal(lines.pop(), 'the last line');
   const lost = Number(lines.pop()?.replace('lost ', ''));
@@ -50,17 +50,17 @@ test('Lines that a slow reader loses are counted; all others are complete', asyn
 });
 
 test('A process whose stdout is not read still ends, with its last lines on stderr', async (t) => {
-  const { child, exited, said } = startWriter(t);
+  const { child, said } = startWriter(t);
   child.stdout!.pause();
   child.stdin!.write('end\n');
-  t.strictSame(await exited, [0, null]);
+  t.strictSame(await once(child, 'exit'), [0, null]);
   t.match(await said, /x{99}\nx{99}\n$/);
 });
 
 test('A full disk does not end the process; the last lines go to stderr', FULL_DISK, async (t) => {
-  const { child, exited, said } = startWriter(t, openSync('/dev/full', 'w'));
+  const { child, closed, said } = startWriter(t, openSync('/dev/full', 'w'));
   child.stdin!.write('end\n');
-  t.strictSame(await exited, [0, null]);
+  t.strictSame(await closed, [0, null]);
   t.match(await said, /x{99}\n$/);
 });
 
@@ -68,6 +68,7 @@ test('A process whose stdout and stderr are full still ends', FULL_DISK, async (
   const full = openSync('/dev/full', 'w');
   const args = ['--input-type=module', '-e', WRITER];
   const child = spawn(process.execPath, args, { stdio: ['pipe', full, full] });
+  t.teardown(() => child.kill('SIGKILL'));
   child.stdin!.write('end\n');
   t.strictSame(await once(child, 'exit'), [0, null]);
 });

@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { get } from 'node:http';
+import { json } from 'node:stream/consumers';
 import type { FastifyInstance, InjectOptions } from 'fastify';
 import { type Test, test } from 'tap';
 import { buildAppWithRoutes, type Environment } from '../../helper.ts';
@@ -148,13 +150,10 @@ test('More than one Authorization header answers 401 INVALID_TOKEN', async (t) =
     ['Basic YTpi', token],
     [token, ''],
   ]) {
-    const [status, body] = await new Promise<[number | undefined, string]>((resolve) => {
-      get(`${url}/mine`, { headers: { authorization: headers as never } }, (answer) => {
-        answer.setEncoding('utf8').once('data', (data) => resolve([answer.statusCode, data]));
-      });
-    });
-    t.equal(status, 401);
-    t.match(JSON.parse(body), INVALID);
+    const request = get(`${url}/mine`, { headers: { authorization: headers as never } });
+    const [answer] = await once(request, 'response');
+    t.equal(answer.statusCode, 401);
+    t.match(await json(answer), INVALID);
   }
 });
 

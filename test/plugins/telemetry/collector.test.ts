@@ -58,12 +58,12 @@ test('A collector that is down is logged at the first attempt', async (t) => {
   const startedAt = performance.now();
   const environment = {
     ...attach({ url: 'http://127.0.0.1:1' }),
-    OTEL_EXPORTER_OTLP_TIMEOUT: '1000',
+    OTEL_EXPORTER_OTLP_TIMEOUT: '60000',
   };
   const { app, lines, url } = await start(t, environment);
   await fetch(url);
   await poll(() => lines.some(({ msg }) => msg.startsWith('The collector fails')));
-  t.ok(performance.now() - startedAt < 5_000);
+  t.ok(performance.now() - startedAt < 30_000, 'and not after its time-out');
   await app.close();
 });
 
