@@ -3,6 +3,8 @@ import { Kysely, PostgresDialect } from 'kysely';
 import type { Pool } from 'pg';
 import { test } from 'tap';
 import { createCheck } from '../../../plugins/database/check.ts';
+import { MIGRATIONS } from '../../../plugins/database/migration-files.ts';
+import { createEmbeddedDatabase } from '../../fixture/embedded-database.ts';
 import { openPostgresPort } from '../../fixture/postgres-port.ts';
 import { buildTestApp, createFolder, poll } from '../../helper.ts';
 
@@ -13,6 +15,13 @@ test('A database whose pool is fully in use is up', async (t) => {
   const client = await app.databasePool!.connect();
   t.teardown(() => client.release());
   await poll(async () => (await app.readiness.report()).services.database?.status === 'up');
+});
+
+test('An embedded database that is busy is up', async (t) => {
+  const app = await buildTestApp(t, { DATABASE_URL: `pglite:${await createEmbeddedDatabase()}` });
+  const check = createCheck(app.db, MIGRATIONS);
+  await check();
+  await app.db.transaction().execute(async () => t.resolves(check()));
 });
 
 test('A server that refuses more connections is up while this process has one', async (t) => {
