@@ -48,7 +48,7 @@ export async function applyMigrations(
     migrations.set(name, await loadMigration(file));
   const applied: string[] = [];
   for (;;) {
-    const names = await applyNext(db, migrations, log);
+    const names = await applyNext(db, migrations, log, applied);
     if (names.length === 0) return applied;
     applied.push(...names);
   }
@@ -72,33 +72,39 @@ async function applyNext(
   db: Database,
   migrations: Migrations,
   log: FastifyBaseLogger,
+  applied: string[],
 ): Promise<string[]> {
   const isAlone = (name: string) => migrations.get(name)?.transaction === false;
   const [next] = await findPending(db, migrations);
   if (next === undefined) return [];
   const { supportsMultipleConnections } = db.getExecutor().adapter;
   // The embedded database has one connection and one process, so it needs no lock.
-  if (isAlone(next) && !supportsMultipleConnections) return run(db, migrations, [next]);
+  if (isAlone(next) && !supportsMultipleConnections) return run(db, migrations, [next], applied);
   return runLocked(db, log, async (transaction) => {
     const pending = await findPending(transaction, migrations);
     const alone = pending.findIndex(isAlone);
     if (alone !== 0)
-      return run(transaction, migrations, pending.slice(0, alone < 0 ? undefined : alone));
+      return run(transaction, migrations, pending.slice(0, alone < 0 ? undefined : alone), applied);
     // With a limit, `create index concurrently` could fail behind a longer transaction and leave an
     // invalid index. Its wait blocks no traffic.
     const consequence = 'it waits for locks without a limit';
     log.info(`Migration ${pending[0]} runs without a transaction: ${consequence}`);
-    return run(db, migrations, pending.slice(0, 1));
+    return run(db, migrations, pending.slice(0, 1), applied);
   });
 }
 
-async function run(db: Database, migrations: Migrations, names: string[]): Promise<string[]> {
+async function run(
+  db: Database,
+  migrations: Migrations,
+  names: string[],
+  applied: string[],
+): Promise<string[]> {
   await createTable(db);
   for (const name of names) {
     try {
       await migrations.get(name)!.up(db);
     } catch (cause) {
-      throw describeFailure(name, cause, db.isTransaction);
+      throw describeFailure(name, cause, db.isTransaction, applied);
     }
     const row = sql`${name}, ${new Date().toISOString()}`;
     await sql`insert into kysely_migration values (${row})`.execute(db);
@@ -112,12 +118,17 @@ export async function createTable(db: Database): Promise<void> {
     (name varchar(255) primary key, "timestamp" varchar(255) not null)`.execute(db);
 }
 
-function describeFailure(name: string, cause: unknown, isUndone: boolean): Error {
+function describeFailure(
+  name: string,
+  cause: unknown,
+  isUndone: boolean,
+  applied: string[],
+): Error {
   // A migration can throw anything.
   const { code, message = cause } = (cause ?? {}) as Partial<SqlError>;
-  const end = isUndone
-    ? 'the schema is unchanged'
-    : 'it ran without a transaction, so check what it left';
+  const left = isUndone ? [] : ['it ran without a transaction, so check what it left'];
+  if (applied.length > 0) left.push(`applied before it: ${applied.join(', ')}`);
+  const end = left.join('; ') || 'the schema is unchanged';
   const reason =
     code === '55P03'
       ? `waited ${LOCK_TIMEOUT_MS} ms for a lock of another session; ${end}. Run it again`

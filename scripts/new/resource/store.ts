@@ -25,7 +25,7 @@ declare module '../../../plugins/database/index.ts' {
 }
 
 const COLUMNS = [
-  // The name of the field, or of its column and then of the field.
+  // Each field of schema.ts. Its column has the same name, such as dueDate.
   'id',
   'name',
   'created_at as createdAt',

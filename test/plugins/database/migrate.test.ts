@@ -113,9 +113,24 @@ test('Migrations', async (t) => {
     });
     await t.rejects(apply(others), {
       message:
-        'Migration 0009-index failed: relation "first" already exists; it ran without a transaction, so check what it left',
+        'Migration 0009-index failed: relation "first" already exists; ' +
+        'it ran without a transaction, so check what it left; ' +
+        'applied before it: 0006-owls, 0007-index, 0008-toads',
     });
     t.strictSame(await listPending(others), ['0009-index']);
+  });
+
+  await t.test('A migration that fails after others were kept names those', async (t) => {
+    const others = await createFolder(t);
+    await writeFiles(others, {
+      '0010-newts.mjs': `export const transaction = false; ${createTable('newts')}`,
+      '0011-bats.mjs': createTable('bats'),
+      '0012-broken.mjs': "export const up = () => { throw new Error('no') };",
+    });
+    await t.rejects(apply(others), {
+      message: 'Migration 0012-broken failed: no; applied before it: 0010-newts',
+    });
+    t.strictSame(await listPending(others), ['0011-bats', '0012-broken']);
   });
 
   await t.test('A missing folder has no migrations', async (t) => {
