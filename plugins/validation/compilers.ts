@@ -28,12 +28,16 @@ export class LazyCompilers {
 
   #buildValidator(schemas: Schemas): FastifySchemaCompiler<object> {
     const getFast = this.#delay(() => createAjv({}, schemas));
+    // A field that a PATCH leaves out stays as it is.
+    const getPatch = this.#delay(() => createAjv({ useDefaults: false }, schemas));
     const getThorough = this.#delay(() => createAjv({ allErrors: true }, schemas));
     return ({ schema, method, url, httpPart }) => {
       const check = this.#delay(() => {
-        const ajv = httpPart === 'body' ? getFast() : getThorough();
+        const getAjv = method === 'PATCH' ? getPatch : getFast;
         return explainFailure(`of ${method} ${url}, ${httpPart},`, () =>
-          httpPart === 'body' ? compileBody(ajv, getThorough, schema) : compileText(ajv, schema),
+          httpPart === 'body'
+            ? compileBody(getAjv(), getThorough, schema)
+            : compileText(getThorough(), schema),
         );
       });
       const validate: ReturnType<FastifySchemaCompiler<object>> = (value) => {

@@ -6,7 +6,7 @@ export const PAGE_SIZE = 20;
 
 /**
  * The fields that a client sends and gets. Each field also needs a column in the migration and its
- * name in store.ts.
+ * name in store.ts. A field's default fills the body of a POST, never that of a PATCH.
  */
 const fields = {
   name: storableText({ minLength: 1, maxLength: 200 }),

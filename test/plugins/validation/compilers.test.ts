@@ -19,6 +19,19 @@ test('A schema that cannot be compiled fails the first request that needs it', a
   t.equal((await app.inject('/')).statusCode, 500);
 });
 
+test('A PATCH gets no defaults, which would overwrite stored values', async (t) => {
+  const { app } = createApp(t);
+  const properties = { name: { type: 'string' }, status: { type: 'string', default: 'new' } };
+  const schema = { body: { type: 'object', minProperties: 1, properties } };
+  app.post('/', { schema }, async ({ body }) => body);
+  app.patch('/', { schema }, async ({ body }) => body);
+  const send = async (method: 'POST' | 'PATCH', payload: object) =>
+    (await app.inject({ method, url: '/', payload })).json();
+  t.strictSame(await send('POST', { name: 'a' }), { name: 'a', status: 'new' });
+  t.strictSame(await send('PATCH', { name: 'a' }), { name: 'a' });
+  t.match(await send('PATCH', {}), { statusCode: 400 });
+});
+
 test('A schema that no request has used is compiled while idle', async (t) => {
   const { app, compilers } = createApp(t);
   const body = { type: 'object' };
