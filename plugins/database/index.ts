@@ -53,7 +53,8 @@ export const settings = Type.Object({
     minimum: 1,
     maximum: 10_000,
     default: 10,
-    description: 'The most connections of one process to the database',
+    description:
+      'The most connections of one process to the database, without one more that readiness may open',
   }),
 });
 
@@ -103,9 +104,10 @@ export default fp(
     app.answerErrors((error) =>
       error instanceof DatabaseUnavailable || isSqlError(error) ? translateError(error) : undefined,
     );
+    // One connection has the lock, and a step may use two: pg-boss builds indexes while it works.
     const release = () =>
       openPool
-        ? releaseDatabase(openPool(2, 0), migrations, app.log, (pool) => prepare({ pool }))
+        ? releaseDatabase(openPool(3, 0), migrations, app.log, (pool) => prepare({ pool }))
         : check().then(() => []);
     app.readiness.attach({ name: 'database', required: true, check, release });
     connectAtStart(app, check);

@@ -1,6 +1,7 @@
 import { globSync } from 'node:fs';
 import path from 'node:path';
 import { sql } from 'kysely';
+import type { Pool } from 'pg';
 import { type Test, test } from 'tap';
 import {
   buildTestApp,
@@ -175,6 +176,17 @@ test('contract 26: release migrates the database', async (t) => {
       t.strictSame(await readApplied(t, release(t, url, changed)), ['9999-more']);
     },
   );
+
+  await t.test('A step of a release may use two connections, such as pg-boss', async (t) => {
+    const app = await buildTestApp(t, { DATABASE_URL: server.url });
+    app.prepareDatabase(async (driver) => {
+      const { pool } = driver as { pool: Pool };
+      const building = await pool.connect();
+      await pool.query('select 1').finally(() => building.release());
+      return ['two connections'];
+    });
+    t.strictSame(await app.readiness.release(), ['two connections']);
+  });
 
   await t.test('A migration that fails leaves an empty database empty', async (t) => {
     const url = await createDatabase(server, 'empty');
