@@ -17,7 +17,7 @@ const SAFE_HEADERS = ['accept', 'content-length', 'content-type', 'host', 'user-
 const SUSPICIOUS = new RegExp(
   'auth|cookie|pass|pwd|secret|token|key|credential|session|signature|csrf|xsrf|jwt|eyj|args|' +
     'detail|where|param|header|packet|body|payload|buffer|bearer|basic|invalid input|' +
-    'out of range|://|\\?',
+    'malformed|out of range|://|\\?',
 );
 
 /** JSON within JSON has a backslash before its quotes. */
@@ -36,7 +36,8 @@ const UNNAMED_SECRET = new RegExp(
     '\\b((?:bearer|basic):?[ \\t])[\\w.~+/=-]{16,}',
     '(?<![\\w-])(eyJ)[\\w-]+\\.[\\w.-]+',
     '(BEGIN [A-Z ]{0,20}PRIVATE KEY-----)[^]*?(?=-----END|$)',
-    '(args beginning with: |invalid input [\\w ]{1,60}: |out of range: ).+',
+    '(args beginning with: |invalid input [\\w ]{1,60}: |malformed \\w{1,20} literal: |' +
+      'out of range: ).+',
   ].join('|'),
   'gi',
 );
@@ -113,11 +114,9 @@ function pickHeaders(headers: object): object {
 
 /** A password may contain any character, so it ends only at the last @. */
 function hideInWord(word: string): string {
-  const scheme = word.indexOf('://');
   const at = word.lastIndexOf('@');
-  const start = scheme + '://'.length;
-  const [authority = ''] = scheme === -1 ? [] : word.slice(start, at + 1).split('/', 1);
-  const hidden = /[:@]/.test(authority) ? `${word.slice(0, start)}***${word.slice(at)}` : word;
+  const start = word.slice(0, at + 1).search(/:\/\/[^/]*[:@]/);
+  const hidden = start === -1 ? word : `${word.slice(0, start)}://***${word.slice(at)}`;
   const query = hidden.indexOf('?');
   const isUrl = query > 0 && hidden.lastIndexOf('/', query) !== -1 && hidden.includes('=', query);
   return isUrl ? `${hidden.slice(0, query)}?***` : hidden;

@@ -56,6 +56,9 @@ test('Secrets in a text are hidden by their context', (t) => {
   const texts = {
     'no answer from postgres://app:hun/ter?2#@db/app now':
       'no answer from postgres://***@db/app now',
+    'GET /fetch/http://a/https://bob:hunter2@b/c': 'GET /fetch/http://a/https://***@b/c',
+    'http://bob:hun://ter2@b/@c, http://a:80': 'http://***@c, http://a:80',
+    'http://a:80/b': 'http://a:80/b',
     'at file:///app/node_modules/@fastify/a.js:1': 'at file:///app/node_modules/@fastify/a.js:1',
     'GET /notes?password=hunter2 failed': 'GET /notes?*** failed',
     'Authorization: Bearer hunter2': 'Authorization: ***',
@@ -76,6 +79,8 @@ test('Secrets in a text are hidden by their context', (t) => {
     'Basic authentication is asked for': 'Basic authentication is asked for',
     'invalid input syntax for type double precision: "hun ter2"':
       'invalid input syntax for type double precision: ***',
+    'malformed array literal: "hunter2"': 'malformed array literal: ***',
+    'malformed multirange literal: "hunter2"': 'malformed multirange literal: ***',
     "unknown command 'NO', with args beginning with: 'a' 'hunter2'":
       "unknown command 'NO', with args beginning with: ***",
   };
