@@ -35,7 +35,7 @@ class QueuingAdapter extends PGliteAdapter {
 class QueuingDriver extends PGliteDriver {
   readonly #connectionTimeoutMs: number;
   #last: Promise<void> = Promise.resolve();
-  #release = (): void => undefined;
+  #release = Promise.withResolvers<void>().resolve;
 
   constructor(config: PGliteDialectConfig, connectionTimeoutMs: number) {
     super(config);
