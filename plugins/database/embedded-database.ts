@@ -4,7 +4,7 @@ import { Kysely, PGliteDialect } from 'kysely';
 import { OperatorError } from '../../src/operator-error.ts';
 import type { SqlError } from './database-errors.ts';
 import type { Driver } from './driver.ts';
-import { createDialect } from './embedded-dialect.ts';
+import { EmbeddedDialect } from './embedded-dialect.ts';
 import { cannotOpen, prepareFolder, RESET, readFolder } from './embedded-folder.ts';
 import { migrateEmbedded } from './embedded-migrations.ts';
 import { MIGRATIONS } from './migration-files.ts';
@@ -50,7 +50,7 @@ export function createEmbeddedDatabase(
   };
   const isSqlError = (error: Error): error is SqlError =>
     DatabaseError !== undefined && error instanceof DatabaseError;
-  return { dialect: createDialect({ pglite: open }, connectionTimeoutMs), isSqlError };
+  return { dialect: new EmbeddedDialect({ pglite: open }, connectionTimeoutMs), isSqlError };
 }
 
 /** Makes PGlite read and write values as pg does in production: its own types differ. */

@@ -1,11 +1,4 @@
-import {
-  type Dialect,
-  PGliteAdapter,
-  type PGliteDialectConfig,
-  PGliteDriver,
-  PostgresIntrospector,
-  PostgresQueryCompiler,
-} from 'kysely';
+import { PGliteAdapter, PGliteDialect, type PGliteDialectConfig, PGliteDriver } from 'kysely';
 import { DatabaseUnavailable } from './database-errors.ts';
 
 const REASON =
@@ -16,13 +9,21 @@ const REASON =
  * Kysely's dialect of PGlite, except that the one connection is waited for as in pg's pool, with a
  * limit in milliseconds. Otherwise a transaction that uses `app.db` would wait for itself forever.
  */
-export function createDialect(config: PGliteDialectConfig, connectionTimeoutMs: number): Dialect {
-  return {
-    createDriver: () => new QueuingDriver(config, connectionTimeoutMs),
-    createAdapter: () => new QueuingAdapter(),
-    createIntrospector: (db) => new PostgresIntrospector(db),
-    createQueryCompiler: () => new PostgresQueryCompiler(),
-  };
+export class EmbeddedDialect extends PGliteDialect {
+  readonly #createDriver: () => QueuingDriver;
+
+  constructor(config: PGliteDialectConfig, connectionTimeoutMs: number) {
+    super(config);
+    this.#createDriver = () => new QueuingDriver(config, connectionTimeoutMs);
+  }
+
+  override createDriver(): QueuingDriver {
+    return this.#createDriver();
+  }
+
+  override createAdapter(): QueuingAdapter {
+    return new QueuingAdapter();
+  }
 }
 
 class QueuingAdapter extends PGliteAdapter {

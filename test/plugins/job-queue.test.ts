@@ -183,7 +183,7 @@ test('A failing queue leaves others working; running jobs are returned', async (
   app.stop();
   await t.rejects(app.jobs.close(), { message: /^Jobs given back/ });
   t.match(
-    lines.find(({ outcome }) => outcome),
+    lines.find(({ outcome, job }) => outcome && job === 'work'),
     { outcome: 'returned', attempt: 1 },
   );
 });

@@ -63,7 +63,7 @@ for (const [name, last] of Object.entries({ CONNECT, UPGRADE, UPGRADE_WITH_BODY 
   });
 
   test(`A reset after ${name} does not crash the app`, async (t) => {
-    const { app, port } = await listen(t);
+    const { app, listener, port } = await listen(t);
     for (const before of ['', get('/large'), get('/')])
       for (let round = 0; round < 20; round++) {
         const socket = await send(t, port, before + last);
@@ -72,5 +72,6 @@ for (const [name, last] of Object.entries({ CONNECT, UPGRADE, UPGRADE_WITH_BODY 
       }
     await poll(() => app.openRequests.list().length === 0);
     t.equal((await fetch(`http://127.0.0.1:${port}/health/live`)).status, 200);
+    await listener.close();
   });
 }
