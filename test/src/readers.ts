@@ -37,8 +37,11 @@ const checkBody = compileBody(
 );
 
 /** All formats of text. */
-const checkFormats = Object.keys(all.formats).map((format) =>
-  all.compile({ type: 'string', format }),
+const formats: Readers = Object.fromEntries(
+  Object.keys(all.formats).map((format) => [
+    `the format ${format}`,
+    [all.compile({ type: 'string', format })],
+  ]),
 );
 
 /** Node refuses longer headers. */
@@ -78,7 +81,7 @@ export const readers: Readers = {
   'compileText of a name': [inHeaders((name) => checkQuery({ [name]: '1' }))],
   'compileBody of text': [(title) => checkBody({ title })],
   'compileBody of a name': [(name) => checkBody({ [name]: 1 })],
-  'the formats of schemas': [(text) => checkFormats.map((check) => check(text))],
+  ...formats,
   STORABLE: [(text) => storable.test(text)],
   locate: [inHeaders((path) => locate({ url: `/${path}` }, '1'))],
   readPath: [inHeaders(readPath)],
