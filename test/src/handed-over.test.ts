@@ -10,7 +10,7 @@ import { buildAppWithRoutes, poll } from '../helper.ts';
  */
 
 const ROUTES = `
-  import websocket from '${import.meta.resolve('@fastify/websocket')}';
+  import websocket from '${import.meta.resolve('../fixture/websocket.ts')}';
 
   export default async (app) => {
     await app.register(websocket);
