@@ -1,5 +1,5 @@
 import packageManifest from '../package.json' with { type: 'json' };
-import type { Setting } from './write-environment.ts';
+import type { Setting } from '../plugins/env/settings.ts';
 
 /** Settings that platforms set. They are not in app.json, the form that an operator fills in. */
 const SET_BY_PLATFORMS = ['PORT', 'HOST', 'DATABASE_URL', 'REDIS_URL', 'WEB_CONCURRENCY'];

@@ -3,15 +3,8 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { TProperties } from 'typebox';
 import { gatherSettings } from '../plugins/env/index.ts';
+import type { Setting } from '../plugins/env/settings.ts';
 import { writeManifest } from './app-json.ts';
-
-export interface Setting {
-  description: string;
-  expected: string;
-  default?: string | number;
-  /** TypeBox's own mark of an optional property. */
-  '~optional'?: boolean;
-}
 
 /** A setting of .env.example, commented out or not, with the comment above it. */
 const ENTRY = /^(?:# .*\n)*?(?:# )?([A-Z][A-Z0-9_]*)=.*(?:\n|$)/gm;

@@ -12,6 +12,8 @@ export interface Setting {
   expected?: string;
   remedy?: string;
   secret?: boolean;
+  /** Set by Type.Optional. */
+  '~optional'?: boolean;
 }
 
 /**
