@@ -109,7 +109,8 @@ export class JobQueue {
   }
 
   /**
-   * Compiles the schemas and reads the schedules of all jobs. At each start, this would be too slow.
+   * Compiles the schemas and reads the schedules of all jobs. At each start, this would be too
+   * slow.
    *
    * @throws an error that names the job
    */

@@ -53,8 +53,8 @@ export async function buildTestApp(
 }
 
 /**
- * Ends something after the test. If that fails, the test fails, and the rest is still ended: after a
- * teardown that rejects, tap skips all others.
+ * Ends something after the test. If that fails, the test fails, and the rest is still ended: after
+ * a teardown that rejects, tap skips all others.
  */
 export function endAfter(t: Test, end: () => unknown): void {
   t.teardown(async () => {

@@ -15,8 +15,8 @@ const CONTENT_HEADERS =
 type Body = Static<typeof ErrorAnswer>;
 
 /**
- * The body of an error answer. A 500 is a fault of the app, so it shows nothing of its cause. Another
- * 5xx shows only a code of the app, never Fastify's code.
+ * The body of an error answer. A 500 is a fault of the app, so it shows nothing of its cause.
+ * Another 5xx shows only a code of the app, never Fastify's code.
  */
 export function describeError(statusCode: number, cause: Partial<ClientError> = {}): Body {
   const error = STATUS_CODES[statusCode] ?? 'Error';
@@ -56,8 +56,8 @@ export function sendError(
 }
 
 /**
- * Calls a function that answers. Fastify sends nothing while an onError hook runs: the connection is
- * closed then, and the reason is logged with the message.
+ * Calls a function that answers. Fastify sends nothing while an onError hook runs: the connection
+ * is closed then, and the reason is logged with the message.
  */
 export function answerOrClose(reply: FastifyReply, answer: () => void, message: string): void {
   try {
