@@ -4,7 +4,8 @@ import type { FastifyInstance } from 'fastify';
 import { type Test, test } from 'tap';
 import { buildAppWithRoutes, type Environment, poll } from '../helper.ts';
 
-const LARGE = 4 * 1024 * 1024;
+/** In bytes: more than the kernel buffers for a client that does not read. */
+const LARGE = 8 * 1024 * 1024;
 
 const ROUTES = `
   import { once } from 'node:events';
@@ -196,7 +197,7 @@ test('contract 31: Clients that stop reading hold a limited number of bytes', as
   slow.resume();
   await poll(() => read > LARGE);
   const readers = app.openRequests.list().filter(({ waiting }) => waiting > 0);
-  t.ok(readers.length > 5 && readers.length <= 10, `${readers.length} readers`);
+  t.ok(readers.length > 2 && readers.length <= 5, `${readers.length} readers`);
 });
 
 test('A client that reads none of many small answers is disconnected', async (t) => {
