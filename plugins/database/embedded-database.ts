@@ -9,6 +9,9 @@ import { cannotOpen, prepareFolder, RESET, readFolder } from './embedded-folder.
 import { migrateEmbedded } from './embedded-migrations.ts';
 import { MIGRATIONS } from './migration-files.ts';
 
+/** PostgreSQL's default is 128 MB. To clear that would take half of the time until it is open. */
+const SHARED_BUFFERS = ['-c', 'shared_buffers=16MB'];
+
 type Prepare = (pglite: PGlite) => Promise<string[]>;
 
 /**
@@ -32,7 +35,9 @@ export function createEmbeddedDatabase(
     if (!isInMemory) await prepareFolder(folder, module, log);
     // biome-ignore lint/correctness/noUndeclaredDependencies: it is for development only.
     const { PGlite, messages } = await import('@electric-sql/pglite');
-    const pglite = await PGlite.create(isInMemory ? 'memory://' : folder).catch((cause) => {
+    const startParams = [...PGlite.defaultStartParams, ...SHARED_BUFFERS];
+    const dataDir = isInMemory ? 'memory://' : folder;
+    const pglite = await PGlite.create({ dataDir, startParams }).catch((cause) => {
       throw cannotOpen(folder, cause, `Another PostgreSQL may have created it. ${RESET}`);
     });
     DatabaseError = messages.DatabaseError;

@@ -138,7 +138,10 @@ test('A database in memory has no folder and no lock', async (t) => {
   const parent = await createFolder(t);
   // A fake PGlite: creating a real database takes seconds, and `npm run proof examples` does that.
   await writeFiles(parent, {
-    'named.mjs': 'export const PGlite = { create: async (folder) => { throw new Error(folder) } };',
+    'named.mjs': `export const PGlite = {
+      defaultStartParams: [],
+      create: async ({ dataDir }) => { throw new Error(dataDir) },
+    };`,
   });
   resolvePGlite(t, () => ({
     url: pathToFileURL(path.join(parent, 'named.mjs')).href,
