@@ -8,7 +8,7 @@ import { InvalidRequest } from './problems.ts';
 import { readBody } from './read-body.ts';
 
 /** RFC 9110, 8.3.1, with any parameters. */
-const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(;|$)/;
+const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+[ \t]*(;|$)/;
 
 const NotUtf8 = createError('NOT_UTF8', 'JSON must be UTF-8 (RFC 8259, 8.1).', 400);
 const UnsupportedType = createError(

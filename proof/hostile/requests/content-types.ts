@@ -24,6 +24,7 @@ const unsupported: [string, string, string?][] = [
     'application/json-patch+json',
     '[{"op":"add","path":"/title","value":"a"}]',
   ],
+  ['a content type with a space that is not ASCII', 'application/json\xa0'],
   ['a content type without a subtype', 'application/'],
   ['a content type of punctuation', ';;;,,,==='],
   ['two content types in one header', 'text/plain, application/json'],

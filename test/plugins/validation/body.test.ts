@@ -37,6 +37,8 @@ const TYPES = [
   'json',
   ';;;,,,===',
   'application/json, text/plain',
+  'application/json\xa0',
+  'application/json\xa0;charset=utf-8',
   '',
 ];
 
@@ -51,7 +53,7 @@ async function ask(app: FastifyInstance, request: string): Promise<number> {
   const { port } = app.server.address() as AddressInfo;
   const socket = connect(port, '127.0.0.1');
   await once(socket, 'connect');
-  socket.write(request);
+  socket.write(request, 'latin1');
   return Number((await text(socket)).split(' ')[1]);
 }
 
