@@ -26,7 +26,8 @@ export async function loadFolder(
   const matchFilter = (name: string) => {
     refuseName(dir, name, options);
     // readConfig has already loaded plugins/env.
-    const isLoaded = name.startsWith(only) && !name.startsWith('/env/');
+    const isEnv = options.maxDepth && name.startsWith('/env/');
+    const isLoaded = name.startsWith(only) && !isEnv;
     if (isLoaded) files.push(path.join(dir, name));
     return isLoaded;
   };

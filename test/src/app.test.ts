@@ -27,11 +27,13 @@ test('A folder in routes/ is a part of the URL', async (t) => {
   const folder = await createSources(t, {
     'cats/index.js': ROUTE,
     'cats/kittens/index.js': ROUTE,
+    'env/index.js': ROUTE,
     'dogs/:name/index.js': "export default async (app) => app.get('/', async (r) => r.params);",
   });
   const app = await buildTestApp(t, environment, { routes: [folder] });
   t.strictSame((await app.inject('/cats')).json(), { here: true });
   t.strictSame((await app.inject('/cats/kittens')).json(), { here: true });
+  t.strictSame((await app.inject('/env')).json(), { here: true });
   t.strictSame((await app.inject('/dogs/rex')).json(), { name: 'rex' });
 });
 
