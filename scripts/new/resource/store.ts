@@ -56,7 +56,7 @@ export async function createSampleThing(
 ): Promise<SampleThing> {
   const now = new Date();
   const values = {
-    id: createId({ msecs: now.getTime() }),
+    id: createId(),
     ...fields,
     created_at: now,
     updated_at: now,
