@@ -77,11 +77,9 @@ function run(root: string, command: string): void {
 }
 
 function writeName(root: string, name: string, removals: Removal[]): void {
-  edit(root, 'README.md', (text) =>
-    removeFolders(removeRows(text, removals), removals).replace(/\bPoort\b/g, name),
-  );
-  edit(root, 'AGENTS.md', (text) => removeFolders(text, removals));
-  edit(root, '.github/dependabot.yml', (text) => removeFolders(text, removals));
+  edit(root, 'README.md', (text) => removeRows(text, removals).replace(/\bPoort\b/g, name));
+  for (const file of ['README.md', 'AGENTS.md', '.github/dependabot.yml'])
+    edit(root, file, (text) => removeFolders(text, removals));
   edit(root, '.env.example', (text) => text.replace(/=poort$/gm, `=${name}`));
   edit(root, 'CHANGELOG.md', () => CHANGELOG);
   // The removed tests also covered lines of files that stay.

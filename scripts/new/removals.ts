@@ -54,10 +54,6 @@ function describeUnknown(name: string, removals: Removal[]): string {
 }
 
 export function removeRows(readme: string, removed: Removal[]): string {
-  const isRemoved = (line: string) =>
-    removed.some(({ name }) => line.startsWith(`| \`${name}\` |`));
-  return readme
-    .split('\n')
-    .filter((line) => !isRemoved(line))
-    .join('\n');
+  const row = (name: string) => new RegExp(`^\\| \`${name}\` \\|.*\\n`, 'gm');
+  return removed.reduce((left, { name }) => left.replace(row(name), ''), readme);
 }
