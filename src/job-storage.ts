@@ -25,8 +25,7 @@ export function listQueues(jobs: Map<string, Job>): string[] {
 /** The data that the queue stores for a job: the payload itself, if that is not ambiguous. */
 export function putHeaders(payload: object, headers: Headers): object {
   const isPlain = Object.keys(headers).length === 0 && !Object.hasOwn(payload, '/headers');
-  if (isPlain) return payload;
-  return { '/headers': headers, '/payload': payload };
+  return isPlain ? payload : { '/headers': headers, '/payload': payload };
 }
 
 /** Reads a queued job. A scheduled run has no payload, and other programs may queue non-objects. */
@@ -35,8 +34,8 @@ export function readQueued({ id, name, data, retryCount, retryLimit }: JobWithMe
   return {
     id,
     name: name.replace(CLOCK, ''),
-    // Each return of the job has raised retryLimit by one.
-    attempt: retryCount + 1 - (retryLimit - RETRY_LIMIT),
+    // Each return of the job has raised retryLimit by one. Other programs set a lower one.
+    attempt: retryCount + 1 - Math.max(0, retryLimit - RETRY_LIMIT),
     ...(headers ? { headers, payload } : { headers: {}, payload: data ?? {} }),
   };
 }

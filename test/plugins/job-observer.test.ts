@@ -27,5 +27,6 @@ test('Headers stored with a job are read when it is taken', async (t) => {
       const data = putHeaders(payload, headers);
       const read = readQueued({ ...queued, data } as never);
       t.strictSame([read.headers, read.payload], [headers, payload]);
+      t.equal(read.attempt, 1);
     }
 });
