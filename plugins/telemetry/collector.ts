@@ -50,8 +50,12 @@ export async function attachCollector(app: FastifyInstance): Promise<void> {
     );
   new CollectorHealth(app).guard([...exporters.traces, ...exporters.metrics]);
   const exportIntervalMillis = app.config.OTEL_METRIC_EXPORT_INTERVAL;
+  const times = {
+    exportIntervalMillis,
+    exportTimeoutMillis: Math.min(exportTimeoutMillis, exportIntervalMillis),
+  };
   const readers = exporters.metrics.map(
-    (exporter) => new PeriodicExportingMetricReader({ exporter, exportIntervalMillis }),
+    (exporter) => new PeriodicExportingMetricReader({ exporter, ...times }),
   );
   const meterProvider = new MeterProvider({ resource, readers });
   metrics.setGlobalMeterProvider(meterProvider);
