@@ -1,4 +1,4 @@
-import type { FastifyBaseLogger } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Redis } from 'ioredis';
 import { type Static, Type } from 'typebox';
@@ -65,34 +65,26 @@ export default fp(
       }),
     });
     app.decorate('redis', redis);
-    const stopLogging = logOutages(redis, app.log);
+    logOutages(redis, app);
     app.readiness.attach({
       name: 'redis',
       required: false,
       // A write, because a Redis that is full or a replica still answers PING.
       check: () => redis.set(`${manifest.name}:readiness`, '', 'PX', 1),
     });
-    app.addHook('onClose', async () => {
-      stopLogging();
-      redis.disconnect();
-    });
   },
   { name: 'redis', dependencies: ['readiness'] },
 );
 
-/**
- * Logs when Redis goes down and when it is back. A closed idle connection is not an outage.
- *
- * @returns a function that stops the logging, called before the app closes the connection
- */
-function logOutages(redis: Redis, log: FastifyBaseLogger): () => void {
+/** Logs when Redis goes down and when it is back. A closed idle connection is not an outage. */
+function logOutages(redis: Redis, app: FastifyInstance): void {
   let isAway = false;
   let wasReady = false;
   let back: NodeJS.Timeout | undefined;
   const fail = (error: Error) => {
     clearTimeout(back);
     if (!isAway)
-      log.warn({ err: explainTls(error) }, 'Redis is away: trying again until it answers');
+      app.log.warn({ err: explainTls(error) }, 'Redis is away: trying again until it answers');
     isAway = true;
   };
   redis.on('error', fail);
@@ -105,13 +97,15 @@ function logOutages(redis: Redis, log: FastifyBaseLogger): () => void {
     wasReady = true;
     if (!isAway) return;
     back = setTimeout(() => {
-      log.info('Redis is back');
+      app.log.info('Redis is back');
       isAway = false;
     }, BACK_AFTER_MS).unref();
   });
-  return () => {
+  app.addHook('onClose', async () => {
+    // The app's own disconnect is not an outage.
     isAway = true;
-  };
+    redis.disconnect();
+  });
 }
 
 /** Adds what to do to an error of TLS, such as a refused certificate. */

@@ -38,11 +38,9 @@ export interface AppOptions extends Omit<EnvironmentOptions, 'folders'> {
   logger?: FastifyBaseLogger;
   /** The checked environment, if the caller has read it already. */
   config?: Readonly<Config>;
-  /** Folders to load plugins from. Each file declares its dependencies. */
+  /** Folders to load from, instead of plugins/, routes/ and jobs/. */
   plugins?: URL[];
-  /** Folders to load routes from. A folder's name is its URL. */
   routes?: URL[];
-  /** Folders to load jobs from. A file's name is its job's name. */
   jobs?: URL[];
   /** Serve only the routes below this path, such as /health/. The default is all routes. */
   only?: string;

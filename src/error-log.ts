@@ -30,10 +30,7 @@ export function serializeError(error: unknown, depth = 0): unknown {
   }
 }
 
-/**
- * Code can throw any value. Reading some of them throws again, so the logger could fail. Returns an
- * error that is safe to read.
- */
+/** Converts any thrown value to an error that is safe to read: reading some values throws. */
 export function toError(thrown: unknown): Error {
   if (typeof thrown !== 'object' || thrown === null) return new Error(String(thrown));
   try {

@@ -34,11 +34,7 @@ const ajv = createAjv({ validateSchema: false });
 
 const storable = new RegExp(STORABLE, 'u');
 
-/**
- * Loads the jobs of these folders, by their names.
- *
- * @throws an error that names a file without a job or with an invalid job
- */
+/** Loads the jobs of these folders by name. Throws an error that names an invalid file. */
 export async function loadJobs(folders: URL[]): Promise<Map<string, Job>> {
   const jobs = new Map<string, Job>();
   for (const file of (await Promise.all(folders.map(listFiles))).flat()) {
@@ -69,11 +65,7 @@ export function compileJob(name: string, { schema }: Job): void {
   explainFailure(`of the job ${name}`, () => ajv.compile(schema));
 }
 
-/**
- * The payload as the queue stores it.
- *
- * @throws if it is not a JSON object or does not fit the job's schema
- */
+/** The payload as the queue stores it. Throws if it is not a JSON object or does not fit. */
 export function readPayload(name: string, job: Job, payload: unknown): object {
   let data: unknown;
   try {

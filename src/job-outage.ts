@@ -37,10 +37,7 @@ export class OutageLog {
     this.#log.info('The job queue is back');
   }
 
-  /**
-   * Logs a failure of pg-boss's clock or cleaning, at most once an hour. pg-boss does not say when
-   * they work again.
-   */
+  /** Logs a failure of pg-boss's own work once an hour: pg-boss does not report its end. */
   noteOwn(err: Error): void {
     if (this.#logged.has(err.message)) return;
     this.#logged.add(err.message);

@@ -99,21 +99,12 @@ export class JobQueue {
     this.#taker?.stop(SHUTDOWN_TIMEOUT_MS - SHUTDOWN_DELAY_MS - spareMs);
   }
 
-  /**
-   * Waits until `stop` was called and no job runs.
-   *
-   * @throws an error that says how many jobs were given back
-   */
+  /** Waits until `stop` was called and no job runs. Rejects with the number of jobs given back. */
   async close(): Promise<void> {
     await this.#taker?.close();
   }
 
-  /**
-   * Compiles the schemas and reads the schedules of all jobs. At each start, this would be too
-   * slow.
-   *
-   * @throws an error that names the job
-   */
+  /** Throws if a job's schema or schedule is wrong. At each start, this would be too slow. */
   async checkAll(): Promise<void> {
     for (const [name, job] of this.#jobs) compileJob(name, job);
     await checkSchedules(this.#jobs);

@@ -24,10 +24,8 @@ export async function checkSchedules(jobs: Map<string, Job>): Promise<void> {
 }
 
 /**
- * Creates the queues and schedules, and removes those of jobs that no longer exist. pg-boss
- * has created its tables at its start. This may run several times, even at the same time.
- *
- * @returns the names of the steps
+ * Creates the queues and schedules, and removes those of jobs that no longer exist. Returns the
+ * names of these steps. Several processes may run this at the same time.
  */
 export async function prepareQueues(boss: PgBoss, jobs: Map<string, Job>): Promise<string[]> {
   await finishBuilds(boss);

@@ -19,7 +19,6 @@ export const UNOBSERVED: JobObserver = {
   run: (_run, next) => next(),
 };
 
-/** One run of a job. */
 export interface Run extends Pick<JobRun<unknown>, 'id' | 'attempt' | 'payload'> {
   name: string;
   job: Job;
@@ -29,7 +28,6 @@ export interface Run extends Pick<JobRun<unknown>, 'id' | 'attempt' | 'payload'>
   controller: AbortController;
 }
 
-/** The log level of each outcome. */
 const LEVELS = { done: 'info', retry: 'warn', failed: 'error', returned: 'info' } as const;
 
 export interface Result {
@@ -68,11 +66,8 @@ export async function runJob(
   return result;
 }
 
-async function waitForEnd(
-  { name, job, id, attempt, payload, controller }: Run,
-  app: FastifyInstance,
-  log: FastifyBaseLogger,
-): Promise<void> {
+async function waitForEnd(run: Run, app: FastifyInstance, log: FastifyBaseLogger): Promise<void> {
+  const { name, job, id, attempt, payload, controller } = run;
   if (attempt > job.retries + 1) throw new Error('The worker was killed at the last attempt');
   // An older version of the job may have sent the payload.
   checkPayload(name, job, payload);

@@ -116,10 +116,7 @@ export class JobTaker {
   }
 
   /** Tries until it succeeds or until nobody waits for the result, which is then undefined. */
-  async #persist<Result>(
-    part: string,
-    attempt: () => Promise<Result>,
-  ): Promise<Result | undefined> {
+  async #persist<T>(part: string, attempt: () => Promise<T>): Promise<T | undefined> {
     for (;;) {
       const result = await this.#outage.watch(part, attempt());
       const isAwaited = this.#runs.size > 0 || !this.#stop.signal.aborted;

@@ -75,11 +75,7 @@ export class BackingAppClient {
       method: 'GET',
       path: this.#path + path,
       signal: request ? AbortSignal.any([request.signal, late]) : late,
-      headers: {
-        via,
-        ...(authorization && { authorization }),
-        ...(request && { 'x-request-id': request.id }),
-      },
+      headers: { via, authorization: authorization || undefined, 'x-request-id': request?.id },
     };
     const { statusCode, body } = await this.pool.request(options).catch((error) => {
       if (!DISCONNECTED.includes(error.code)) throw error;

@@ -1,4 +1,4 @@
-import { PGliteAdapter, PGliteDialect, type PGliteDialectConfig, PGliteDriver } from 'kysely';
+import { PGliteDialect, type PGliteDialectConfig, PGliteDriver, PostgresAdapter } from 'kysely';
 import { DatabaseUnavailable } from './database-errors.ts';
 
 const REASON =
@@ -10,26 +10,20 @@ const REASON =
  * limit in milliseconds. Otherwise a transaction that uses `app.db` would wait for itself forever.
  */
 export class EmbeddedDialect extends PGliteDialect {
-  readonly #createDriver: () => QueuingDriver;
+  readonly #driver: QueuingDriver;
 
   constructor(config: PGliteDialectConfig, connectionTimeoutMs: number) {
     super(config);
-    this.#createDriver = () => new QueuingDriver(config, connectionTimeoutMs);
+    this.#driver = new QueuingDriver(config, connectionTimeoutMs);
   }
 
   override createDriver(): QueuingDriver {
-    return this.#createDriver();
+    return this.#driver;
   }
 
-  override createAdapter(): QueuingAdapter {
-    return new QueuingAdapter();
-  }
-}
-
-class QueuingAdapter extends PGliteAdapter {
-  /** True, because Kysely would otherwise queue by itself, without a limit. */
-  override get supportsMultipleConnections(): boolean {
-    return true;
+  /** Not PGlite's adapter: with it, Kysely would queue by itself, without a limit. */
+  override createAdapter(): PostgresAdapter {
+    return new PostgresAdapter();
   }
 }
 

@@ -96,7 +96,7 @@ function createSettingsAjv(): Ajv {
       uri: (text: string) => URL.canParse(text) && canDecode(text),
       encoded: canDecode,
       origins: (list: string) => list === '*' || list.split(',').every((url) => URL.canParse(url)),
-      proxies: isProxyList,
+      proxies: (list: string) => succeeds(() => trustProxies(list)),
     },
     keywords: [
       'expected',
@@ -112,16 +112,13 @@ function createSettingsAjv(): Ajv {
 
 /** Drivers decode a URL. A folder in a URL without slashes, such as `pglite:`, is not decoded. */
 function canDecode(url: string): boolean {
-  try {
-    return !url.includes('://') || Boolean(decodeURIComponent(url));
-  } catch {
-    return false;
-  }
+  return !url.includes('://') || succeeds(() => decodeURIComponent(url));
 }
 
-function isProxyList(list: string): boolean {
+function succeeds(check: () => unknown): boolean {
   try {
-    return Boolean(trustProxies(list));
+    check();
+    return true;
   } catch {
     return false;
   }

@@ -38,11 +38,7 @@ export function createRedisCounter(redis: Redis, max: number, local: Counter, lo
   };
 }
 
-async function countInRedis(
-  redis: Redis,
-  max: number,
-  { name, share }: Network,
-): Promise<Allowance> {
+async function countInRedis(redis: Redis, max: number, { name, share }: Network) {
   const key = `${manifest.name}:rate-limit:${name}`;
   const answers = await redis.multi().set(key, 0, 'PX', WINDOW_MS, 'NX').incr(key).pttl(key).exec();
   const [, count, resetMs] = (answers ?? []).map(([, value]) => value);

@@ -16,11 +16,8 @@ import { hideSecrets } from '../../src/redaction.ts';
  * The app, and the version of the semantic conventions that it follows. The names for the pool and
  * for jobs are not stable yet in this version. `job.outcome` is our own.
  */
-const SCOPE = [
-  manifest.name,
-  manifest.version,
-  { schemaUrl: 'https://opentelemetry.io/schemas/1.45.0' },
-] as const;
+const SCHEMA = { schemaUrl: 'https://opentelemetry.io/schemas/1.45.0' };
+const SCOPE = [manifest.name, manifest.version, SCHEMA] as const;
 
 /** The longest value of an attribute, in characters. Longer statements are cut. */
 export const MAX_VALUE_LENGTH = 4_096;

@@ -69,11 +69,9 @@ export function recordPool(app: FastifyInstance): void {
     if (!pool) return;
     create('db.client.connection.count', '{connection}').addCallback((result) => {
       const { totalCount, idleCount } = pool;
+      const used = totalCount - idleCount;
       result.observe(idleCount, { ...attributes, 'db.client.connection.state': 'idle' });
-      result.observe(totalCount - idleCount, {
-        ...attributes,
-        'db.client.connection.state': 'used',
-      });
+      result.observe(used, { ...attributes, 'db.client.connection.state': 'used' });
     });
     create('db.client.connection.pending_requests', '{request}').addCallback((result) =>
       result.observe(pool.waitingCount, attributes),

@@ -35,11 +35,8 @@ export function recordRequests(app: FastifyInstance): void {
     if ('raw' in caller && caller.routeOptions.config.telemetry !== false)
       scopes.set(caller as FastifyRequest, startRequest(reply as FastifyReply, duration));
   });
-  const enter = (request: FastifyRequest, _reply: FastifyReply, next: () => void) => {
-    const scope = scopes.get(request);
-    if (scope) context.with(scope, next);
-    else next();
-  };
+  const enter = (request: FastifyRequest, _reply: FastifyReply, next: () => void) =>
+    context.with(scopes.get(request) ?? context.active(), next);
   app.addHook('onRequest', enter);
   // Node reads a body outside of this context, so enter it again for the handler.
   app.addHook('preValidation', (request, reply, next) => {
@@ -52,11 +49,8 @@ export function recordRequests(app: FastifyInstance): void {
 function startRequest(reply: FastifyReply, duration: Histogram): Context {
   const { method, headers } = reply.request;
   const parent = propagation.extract(ROOT_CONTEXT, headers);
-  const span = getTracer().startSpan(
-    describeMethod(method).name,
-    { kind: SpanKind.SERVER },
-    parent,
-  );
+  const { name } = describeMethod(method);
+  const span = getTracer().startSpan(name, { kind: SpanKind.SERVER }, parent);
   const scope = trace.setSpan(parent, span);
   // This runs before the request's line is logged, so that the line gets the trace id.
   reply.raw.prependOnceListener('close', () => {

@@ -112,10 +112,9 @@ type Texts = Record<string, unknown>;
 /** @returns whether the text was converted to the type of the schema, which solves the problem */
 function convertText(values: Texts, { keyword, params, instancePath }: ErrorObject): boolean {
   if (keyword !== 'type') return false;
-  const keys = instancePath
+  const [, name = '', index] = instancePath
     .split('/')
     .map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'));
-  const [, name = '', index] = keys;
   const parent = index === undefined ? values : (values[name] as Texts);
   const text = parent[index ?? name];
   if (typeof text !== 'string') return false;

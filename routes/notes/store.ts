@@ -72,11 +72,7 @@ export async function deleteNote(db: Kysely<Tables>, id: string): Promise<boolea
   return numDeletedRows > 0n;
 }
 
-/**
- * Deletes notes created before a time, the oldest first and at most `limit`.
- *
- * @returns how many notes it deleted
- */
+/** Deletes at most `limit` notes created before a time, the oldest first. Returns their number. */
 export async function deleteNotesBefore(
   db: Kysely<Tables>,
   before: Date,
