@@ -3,7 +3,7 @@ import { existsSync, watch } from 'node:fs';
 import path from 'node:path';
 import './build-tap.ts';
 import { onParentEnd } from './dev/parents.ts';
-import { isTemporary } from './dev/watch-sources.ts';
+import { describeFailure, isTemporary } from './dev/watch-sources.ts';
 import { findConcerned } from './test/concerned.ts';
 
 /* `npm run test:watch`: after each change, runs the tests of the changed files. */
@@ -17,14 +17,27 @@ const changed = new Set<string>();
 let running: ChildProcess | undefined;
 let timer: NodeJS.Timeout | undefined;
 
-for (const folder of FOLDERS.filter((name) => existsSync(name)))
-  watch(folder, { recursive: true }, (_event, file) => file && note(path.join(folder, file)));
+for (const folder of FOLDERS.filter((name) => existsSync(name))) watchFolder(folder);
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit());
 process.on('exit', endTests);
 onParentEnd(() => process.exit());
 
 console.log(`Watching ${FOLDERS.join(', ')}: a change runs the tests that it concerns.`);
+
+function watchFolder(folder: string): void {
+  const watchFile = (_event: string, file: string | null) => file && note(path.join(folder, file));
+  try {
+    watch(folder, { recursive: true }, watchFile).on('error', fail);
+  } catch (error) {
+    fail(error as Error);
+  }
+}
+
+function fail(error: Error): never {
+  console.error(describeFailure(error));
+  process.exit(1);
+}
 
 function note(file: string): void {
   if (!file.endsWith('.ts') || isTemporary(file)) return;
