@@ -83,7 +83,8 @@ export class JobQueue {
 
   /** Takes jobs from now on, until the app is closed. */
   take(): void {
-    this.#taker ??= new JobTaker(this.#app, this.#jobs, this.#observer, () => this.#openDatabase());
+    const observe: JobObserver['run'] = (run, next) => this.#observer.run(run, next);
+    this.#taker ??= new JobTaker(this.#app, this.#jobs, observe, () => this.#openDatabase());
   }
 
   /** The jobs that run in this process, for the log. */

@@ -42,6 +42,9 @@ export interface Result {
 /** How often the time until a retry doubles: pg-boss's own limit. */
 const MAX_DOUBLINGS = 15;
 
+const NO_ATTEMPT =
+  'No attempt is left: the worker was killed at the last one, or the job has fewer retries now';
+
 /** The reason of an abort when the job is given back. */
 export const RETURNED = new Error('The worker stops and gives the job back');
 
@@ -68,7 +71,7 @@ export async function runJob(
 
 async function waitForEnd(run: Run, app: FastifyInstance, log: FastifyBaseLogger): Promise<void> {
   const { name, job, id, attempt, payload, controller } = run;
-  if (attempt > job.retries + 1) throw new Error('The worker was killed at the last attempt');
+  if (attempt > job.retries + 1) throw new Error(NO_ATTEMPT);
   // An older version of the job may have sent the payload.
   checkPayload(name, job, payload);
   const { signal } = controller;

@@ -29,15 +29,23 @@ export function putHeaders(payload: object, headers: Headers): object {
 }
 
 /** Reads a queued job. A scheduled run has no payload, and other programs may queue non-objects. */
-export function readQueued({ id, name, data, retryCount, retryLimit }: JobWithMetadata<unknown>) {
+export function readQueued(queued: JobWithMetadata<unknown>, jobs: Map<string, Job>) {
+  const { id, data } = queued;
+  const name = queued.name.replace(CLOCK, '');
+  const job = jobs.get(name) as Job;
   const { '/headers': headers, '/payload': payload } = Object(data);
-  return {
-    id,
-    name: name.replace(CLOCK, ''),
-    // Each return of the job has raised retryLimit by one. Other programs set a lower one.
-    attempt: retryCount + 1 - Math.max(0, retryLimit - RETRY_LIMIT),
-    ...(headers ? { headers, payload } : { headers: {}, payload: data ?? {} }),
-  };
+  const stored = headers ? { headers, payload } : { headers: {}, payload: data ?? {} };
+  return { id, name, job, attempt: countAttempts(queued, job), ...stored };
+}
+
+/**
+ * A limit below RETRY_LIMIT is that of another program, or of a failed job that pg-boss retries by
+ * hand. Such a job always gets one more attempt.
+ */
+function countAttempts({ retryCount, retryLimit }: JobWithMetadata<unknown>, job: Job): number {
+  if (retryLimit < RETRY_LIMIT) return Math.min(retryCount, job.retries) + 1;
+  // Each return of the job has raised its limit by one.
+  return retryCount + 1 - (retryLimit - RETRY_LIMIT);
 }
 
 /**
@@ -58,8 +66,11 @@ export async function settle(
     const [job] = await boss.findJobs(name, { id });
     // If the heartbeats failed for too long, another worker has the job now.
     if (job?.retryCount !== retryCount) return retry;
-    if (outcome === 'retry') return update({ startAfter: retryInMs / 1_000 });
-    if (outcome === 'returned') return update({ startAfter: 0, retryLimit: retryLimit + 1 });
+    // Its limit was lower than RETRY_LIMIT, see countAttempts.
+    if (job.state === 'failed') await boss.retry(name, id);
+    const limit = Math.max(retryLimit, RETRY_LIMIT);
+    if (outcome === 'retry') return update({ startAfter: retryInMs / 1_000, retryLimit: limit });
+    if (outcome === 'returned') return update({ startAfter: 0, retryLimit: limit + 1 });
     const limits = { retryLimit: retryCount, deleteAfterSeconds: FAILED_RETENTION_S };
     const { updated } = await update(limits);
     // The job now waits for its retry, so it is found by id only. Another worker may have it.

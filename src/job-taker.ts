@@ -17,7 +17,7 @@ const POLL_MS = 1_000;
 export class JobTaker {
   readonly #app: FastifyInstance;
   readonly #jobs: Map<string, Job>;
-  readonly #observer: JobObserver;
+  readonly #observe: JobObserver['run'];
   readonly #runs = new Set<Run>();
   readonly #events = new EventEmitter();
   readonly #stop = new AbortController();
@@ -29,12 +29,12 @@ export class JobTaker {
   constructor(
     app: FastifyInstance,
     jobs: Map<string, Job>,
-    observer: JobObserver,
+    observe: JobObserver['run'],
     openDatabase: () => Promise<DatabaseDriver>,
   ) {
     this.#app = app;
     this.#jobs = jobs;
-    this.#observer = observer;
+    this.#observe = observe;
     this.#outage = new OutageLog(app.log);
     this.#ended = this.#takeUntilStopped(openDatabase);
   }
@@ -94,9 +94,7 @@ export class JobTaker {
   }
 
   async #perform(boss: PgBoss, queued: JobWithMetadata<object>): Promise<void> {
-    const taken = readQueued(queued);
-    const job = this.#jobs.get(taken.name) as Job;
-    const run = { ...taken, job, controller: new AbortController() };
+    const run = { ...readQueued(queued, this.#jobs), controller: new AbortController() };
     // The answer of the database may have come after the deadline.
     if (this.#isLate) run.controller.abort(RETURNED);
     this.#runs.add(run);
@@ -106,7 +104,7 @@ export class JobTaker {
     }, HEARTBEAT_S * 1_000);
     const save = (result: Result) =>
       this.#persist(`${run.id} end`, () => settle(boss, this.#app.db, queued, result));
-    const { outcome } = await this.#observer.run(run, () => runJob(this.#app, run, save));
+    const { outcome } = await this.#observe(run, () => runJob(this.#app, run, save));
     clearInterval(beat);
     // A heartbeat that fails after the end of the run is never sent again, so its problem ends too.
     touched.then(() => this.#outage.end(run.id));

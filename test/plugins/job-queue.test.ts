@@ -1,7 +1,9 @@
 import { pathToFileURL } from 'node:url';
+import type { FastifyInstance } from 'fastify';
 import { sql } from 'kysely';
 import type { Pool } from 'pg';
 import { type Test, test } from 'tap';
+import type { Job } from '../../plugins/jobs.ts';
 import { startBoss, stopBoss } from '../../src/job-boss.ts';
 import type { Result } from '../../src/job-run.ts';
 import { readQueued, settle } from '../../src/job-storage.ts';
@@ -15,6 +17,8 @@ import {
   poll,
   writeFiles,
 } from '../helper.ts';
+
+const JOBS = new Map([['work', { retries: 2 } as Job]]);
 
 const FIXTURE = new URL('../fixture/jobs/', import.meta.url);
 
@@ -82,11 +86,8 @@ test('An error event of pg-boss is an Error, with its type and cause', async (t)
   t.match(told[1], { message: 'copied', stack: 'here', code: '57P01' });
 });
 
-test('A job waits no longer because it was returned, or because its worker was killed', async (t) => {
-  const { url } = await openPostgresPort(t);
-  const { app } = await buildApp(t, url, [FIXTURE]);
-  await app.readiness.release();
-  await app.jobs.send('work', { how: 'end' });
+/** Starts pg-boss, and a function that takes the next job now, although it should wait. */
+async function startTaking(t: Test, app: FastifyInstance) {
   const boss = await startBoss({ pool: app.databasePool as Pool }, () => undefined);
   endAfter(t, () => stopBoss(boss));
   const take = async () => {
@@ -94,6 +95,37 @@ test('A job waits no longer because it was returned, or because its worker was k
     const [job] = await boss.fetch<object>('work', { includeMetadata: true });
     return job!;
   };
+  return { boss, take };
+}
+
+test('A job with the limit of another program, and one retried by hand, have their attempts', async (t) => {
+  const { url } = await openPostgresPort(t);
+  const { app } = await buildApp(t, url, [FIXTURE]);
+  await app.readiness.release();
+  const { boss, take } = await startTaking(t, app);
+  const end = async (outcome: Result['outcome'], attempt: number) => {
+    const job = await take();
+    t.equal(readQueued(job, JOBS).attempt, attempt, outcome);
+    await settle(boss, app.db, job, { outcome, durationMs: 1 });
+  };
+  const id = await boss.send('work', {}, { singletonKey: 'a', retryLimit: 0 });
+  await end('returned', 1);
+  await end('retry', 1);
+  await end('returned', 2);
+  await end('retry', 2);
+  await end('failed', 3);
+  await boss.retry('work', `${id}`);
+  await end('failed', 3);
+  const [job] = await boss.findJobs('work', { id: `${id}` });
+  t.match(job, { state: 'failed', deleteAfterSeconds: 7 * 24 * 60 * 60 });
+});
+
+test('A job waits no longer because it was returned, or because its worker was killed', async (t) => {
+  const { url } = await openPostgresPort(t);
+  const { app } = await buildApp(t, url, [FIXTURE]);
+  await app.readiness.release();
+  await app.jobs.send('work', { how: 'end' });
+  const { boss, take } = await startTaking(t, app);
   const readDelayS = async () => {
     const { rows } = await sql<{ seconds: number }>`
       select extract(epoch from start_after - now())::float as seconds from pgboss.job
@@ -105,11 +137,11 @@ test('A job waits no longer because it was returned, or because its worker was k
   for (let count = 0; count < 9; count++) await end({});
   t.ok((await readDelayS()) <= 0);
   const returned = await take();
-  t.equal(readQueued(returned).attempt, 1);
+  t.equal(readQueued(returned, JOBS).attempt, 1);
   await settle(boss, app.db, returned, { outcome: 'retry', durationMs: 1, retryInMs: 600_000 });
   const delayS = await readDelayS();
   t.ok(delayS > 0 && delayS <= 600, `${delayS} s`);
-  t.equal(readQueued(await take()).attempt, 2);
+  t.equal(readQueued(await take(), JOBS).attempt, 2);
   await sql`update pgboss.job set heartbeat_on = now() - interval '1 hour'`.execute(app.db);
   await boss.supervise('work');
   t.ok((await readDelayS()) <= 0);
