@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, watch } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import './build-tap.ts';
 import { onParentEnd } from './dev/parents.ts';
-import { describeFailure, isTemporary } from './dev/watch-sources.ts';
+import { catchLimits, isTemporary, watchFolder } from './dev/watch-folder.ts';
 import { findConcerned } from './test/concerned.ts';
 
 /* `npm run test:watch`: after each change, runs the tests of the changed files. */
@@ -17,7 +17,9 @@ const changed = new Set<string>();
 let running: ChildProcess | undefined;
 let timer: NodeJS.Timeout | undefined;
 
-for (const folder of FOLDERS.filter((name) => existsSync(name))) watchFolder(folder);
+catchLimits(fail);
+for (const folder of FOLDERS.filter((name) => existsSync(name)))
+  watchFolder(folder, true, (file) => note(path.join(folder, file)), fail);
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit());
 process.on('exit', endTests);
@@ -25,17 +27,8 @@ onParentEnd(() => process.exit());
 
 console.log(`Watching ${FOLDERS.join(', ')}: a change runs the tests that it concerns.`);
 
-function watchFolder(folder: string): void {
-  const watchFile = (_event: string, file: string | null) => file && note(path.join(folder, file));
-  try {
-    watch(folder, { recursive: true }, watchFile).on('error', fail);
-  } catch (error) {
-    fail(error as Error);
-  }
-}
-
-function fail(error: Error): never {
-  console.error(describeFailure(error));
+function fail(reason: string): never {
+  console.error(`${reason} Until then, run the tests of a file by hand: npm test -- FILE`);
   process.exit(1);
 }
 

@@ -3,7 +3,7 @@ import { cp, rm, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { type Test, test } from 'tap';
-import { isTemporary } from '../../scripts/dev/watch-sources.ts';
+import { isTemporary } from '../../scripts/dev/watch-folder.ts';
 import { findConcerned } from '../../scripts/test/concerned.ts';
 import { findTests, isBuildNeeded } from '../../scripts/test/files.ts';
 import { createFolder, poll, ROOT, writeFiles } from '../../test/helper.ts';

@@ -1,16 +1,12 @@
 import { EventEmitter } from 'node:events';
-import { existsSync, type FSWatcher, watch } from 'node:fs';
+import { existsSync, type FSWatcher } from 'node:fs';
 import { SETTINGS } from './settings.ts';
+import { catchLimits, isTemporary, watchFolder } from './watch-folder.ts';
 
 const FOLDERS = ['src', 'plugins', 'routes', 'jobs'];
 
 /** Files that a process reads before it loads a source: the settings and the packages. */
 const ENVIRONMENT = [...SETTINGS, 'package-lock.json'];
-
-const LIMITS: Record<string, string> = {
-  ENOSPC: 'fs.inotify.max_user_watches',
-  EMFILE: 'fs.inotify.max_user_instances',
-};
 
 /**
  * Emits `change` after a change of a source, the settings or the packages. Before that, it emits
@@ -20,23 +16,18 @@ const LIMITS: Record<string, string> = {
  */
 export function watchSources(warn: (message: string) => void): EventEmitter {
   const changes = new EventEmitter();
-  const watched = new Map<string, FSWatcher>();
+  const watched = new Map<string, FSWatcher | undefined>();
   let warned = false;
-  const fail = (error: NodeJS.ErrnoException) => {
-    if (!warned) warn(describeFailure(error));
+  const fail = (reason: string) => {
+    if (!warned) warn(`${reason} Until then, restart by hand.`);
     warned = true;
   };
-  const watchFolder = (folder: string, recursive: boolean, listener: (file: string) => void) => {
-    try {
-      const watcher = watch(folder, { recursive }, (_event, file) => listener(file ?? ''));
-      watched.set(folder, watcher.on('error', fail));
-    } catch (error) {
-      fail(error as NodeJS.ErrnoException);
-    }
+  catchLimits(fail);
+  const watchSource = (folder: string) => {
+    const onChange = (file: string) => void (isTemporary(file) || changes.emit('change'));
+    watched.set(folder, watchFolder(folder, true, onChange, fail));
   };
-  const watchSource = (folder: string) =>
-    watchFolder(folder, true, (file) => isTemporary(file) || changes.emit('change'));
-  watchFolder('.', false, (file) => {
+  const onTopChange = (file: string) => {
     if (ENVIRONMENT.includes(file)) {
       changes.emit('environment');
       changes.emit('change');
@@ -46,21 +37,8 @@ export function watchSources(warn: (message: string) => void): EventEmitter {
     watched.delete(file);
     if (existsSync(file)) watchSource(file);
     changes.emit('change');
-  });
+  };
+  watchFolder('.', false, onTopChange, fail);
   for (const folder of FOLDERS.filter((name) => existsSync(name))) watchSource(folder);
   return changes;
-}
-
-/** Editors write locks and copies beside a file: .store.ts.swp, .#store.ts, #store.ts#, store.ts~. */
-export function isTemporary(file: string): boolean {
-  return /(^|[\\/])[.#][^\\/]*$|~$/.test(file);
-}
-
-/** Linux limits the watches of each user. Editors and other watchers may use them up. */
-export function describeFailure({ code = '', message }: NodeJS.ErrnoException): string {
-  const limit = LIMITS[code];
-  const remedy = limit
-    ? `The system's limit is reached: raise it, as in "sudo sysctl ${limit}=524288".`
-    : message;
-  return `Changes cannot be watched: restart by hand. ${remedy}`;
 }
