@@ -140,7 +140,9 @@ test('A database in memory has no folder and no lock', async (t) => {
   await writeFiles(parent, {
     'named.mjs': `export const PGlite = {
       defaultStartParams: [],
-      create: async ({ dataDir }) => { throw new Error(dataDir) },
+      create: async ({ dataDir, startParams }) => {
+        throw new Error([dataDir, ...startParams].join(' '));
+      },
     };`,
   });
   resolvePGlite(t, () => ({
@@ -148,7 +150,7 @@ test('A database in memory has no folder and no lock', async (t) => {
     shortCircuit: true,
   }));
   const { db, lines } = openDatabase(t, 'memory');
-  await t.rejects(ask(db), { message: 'memory://' });
+  await t.rejects(ask(db), { message: 'memory:// -c shared_buffers=16MB' });
   t.strictSame(lines, []);
   t.notOk(existsSync('memory.lock'));
 });
