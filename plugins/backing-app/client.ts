@@ -47,8 +47,8 @@ export class BackingAppClient {
    * Sends GET `path` to the other app, and checks the answer against the schema.
    *
    * @param path below BACKING_APP_URL, with the query
-   * @param authorization replaces the credentials of BACKING_APP_URL; give
-   * `request.headers.authorization` to pass on the caller's token
+   * @param authorization replaces the credentials of BACKING_APP_URL, which undefined means. To
+   * pass on the caller's token: `request.headers.authorization ?? ''`
    * @throws an error with status code 503 without an attached app, 504 if it is late, or else 502
    */
   async get<Schema extends TSchema>(

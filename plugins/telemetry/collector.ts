@@ -52,6 +52,7 @@ export async function attachCollector(app: FastifyInstance): Promise<void> {
   const exportIntervalMillis = app.config.OTEL_METRIC_EXPORT_INTERVAL;
   const times = {
     exportIntervalMillis,
+    // The SDK refuses a longer one.
     exportTimeoutMillis: Math.min(exportTimeoutMillis, exportIntervalMillis),
   };
   const readers = exporters.metrics.map(
