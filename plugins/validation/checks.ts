@@ -31,7 +31,9 @@ export type Check = (value: unknown) => ErrorObject[] | null;
 /** Creates the validator of bodies. Process types other than `web` can use it too. */
 export function createAjv(options: Options = {}, schemas: Schemas = {}): Ajv {
   const logger = { ...console, warn: refuseSchema };
-  const ajv = new Ajv({ useDefaults: true, strict: false, logger, ...options });
+  // Optimizing takes a third of the time to compile, and the result is not faster.
+  const code = { optimize: false };
+  const ajv = new Ajv({ useDefaults: true, strict: false, logger, code, ...options });
   addFormats.default(ajv);
   ajv.addFormat('date-time', (text) => text.length < 100 && dateTime.validate(text));
   // ajv-formats also accepts urn:uuid:…, but PostgreSQL does not.

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import serializerSelector, { type SerializerCompiler } from '@fastify/fast-json-stringify-compiler';
+import type { Options } from 'ajv';
 import type { FastifySchemaCompiler, FastifyServerOptions } from 'fastify';
 import { compileBody, compileText, createAjv, explainFailure, type Schemas } from './checks.ts';
 
@@ -10,6 +11,7 @@ type Factory = NonNullable<
 /** Compiles route schemas on first use. Compiling all of them at boot took a fifth of the start. */
 export class LazyCompilers {
   readonly #pending = new Set<() => unknown>();
+  readonly #validators = new Map<string, FastifySchemaCompiler<object>>();
 
   /** For Fastify's `schemaController`. Its type fits only Fastify's own compilers. */
   readonly factory = {
@@ -26,19 +28,31 @@ export class LazyCompilers {
     }
   }
 
+  /** Fastify builds one for each folder of routes/. With the same shared schemas, they are one. */
   #buildValidator(schemas: Schemas): FastifySchemaCompiler<object> {
-    const getFast = this.#delay(() => createAjv({}, schemas));
+    const key = JSON.stringify(schemas);
+    const validator = this.#validators.get(key) ?? this.#createValidator(schemas);
+    this.#validators.set(key, validator);
+    return validator;
+  }
+
+  #createValidator(schemas: Schemas): FastifySchemaCompiler<object> {
+    const create = (options: Options) => this.#delay(() => createAjv(options, schemas));
+    const getFast = create({});
+    // Only the first one checks schemas: compiling its check takes 5 MiB.
+    const validateSchema = false;
     // A field that a PATCH leaves out stays as it is.
-    const getPatch = this.#delay(() => createAjv({ useDefaults: false }, schemas));
-    const getThorough = this.#delay(() => createAjv({ allErrors: true }, schemas));
+    const getPatch = create({ useDefaults: false, validateSchema });
+    const getThorough = create({ allErrors: true, validateSchema });
     return ({ schema, method, url, httpPart }) => {
       const check = this.#delay(() => {
         const getAjv = method === 'PATCH' ? getPatch : getFast;
-        return explainFailure(`of ${method} ${url}, ${httpPart},`, () =>
-          httpPart === 'body'
+        return explainFailure(`of ${method} ${url}, ${httpPart},`, () => {
+          getFast().validateSchema(schema, true);
+          return httpPart === 'body'
             ? compileBody(getAjv(), getThorough, schema)
-            : compileText(getThorough(), schema),
-        );
+            : compileText(getThorough(), schema);
+        });
       });
       const validate: ReturnType<FastifySchemaCompiler<object>> = (value) => {
         validate.errors = check()(value);

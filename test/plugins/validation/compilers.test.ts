@@ -60,6 +60,22 @@ test('A shared schema that cannot be compiled is named with the reason', async (
   await t.rejects(compilers.compilePending(), { message: reason });
 });
 
+test('A schema that would accept everything by mistake is named with its mistake', async (t) => {
+  const schema = { type: 'object', properties: { to: 'string' } };
+  const rows = [
+    ['POST', 'body'],
+    ['PATCH', 'body'],
+    ['GET', 'querystring'],
+  ] as const;
+  for (const [method, part] of rows) {
+    const { app, compilers } = createApp(t);
+    app.route({ method, url: '/', schema: { [part]: schema }, handler: async () => 'served' });
+    await app.ready();
+    const reason = `${method} /, ${part}, cannot be compiled: schema is invalid: data/properties/to`;
+    await t.rejects(compilers.compilePending(), { message: new RegExp(reason) });
+  }
+});
+
 test('A schema with a missing $ref is named with the way to fix it', async (t) => {
   const { app, compilers } = createApp(t);
   app.post('/a', { schema: { body: { $ref: 'nowhere#' } } }, async () => 'served');
