@@ -10,7 +10,7 @@ import { migrateEmbedded } from './embedded-migrations.ts';
 import { MIGRATIONS } from './migration-files.ts';
 
 /** PostgreSQL's default is 128 MB. To clear that would take half of the time until it is open. */
-const SHARED_BUFFERS = ['-c', 'shared_buffers=16MB'];
+export const SHARED_BUFFERS = ['-c', 'shared_buffers=16MB'];
 
 type Prepare = (pglite: PGlite) => Promise<string[]>;
 

@@ -1,8 +1,7 @@
-import { PGlite } from '@electric-sql/pglite';
 import pg from 'pg';
 import { test } from 'tap';
 import { translateError } from '../../../plugins/database/database-errors.ts';
-import { createEmbeddedDatabase } from '../../fixture/embedded-database.ts';
+import { openEmbeddedDatabase } from '../../fixture/embedded-database.ts';
 
 function fail(code: string | undefined, message = 'secret'): pg.DatabaseError {
   return Object.assign(new pg.DatabaseError(message, 0, 'error'), { code });
@@ -45,7 +44,7 @@ test('A child without its parent answers 422; a parent with children answers 409
 });
 
 test('A foreign key error of a real PostgreSQL is told apart for child and parent', async (t) => {
-  const pglite = await PGlite.create(await createEmbeddedDatabase());
+  const pglite = await openEmbeddedDatabase();
   t.teardown(() => pglite.close());
   await pglite.exec(`
     create table people (id int primary key, boss int references people);

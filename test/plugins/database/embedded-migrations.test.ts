@@ -1,8 +1,7 @@
-import { PGlite } from '@electric-sql/pglite';
 import { Kysely, type LogEvent, PGliteDialect, sql } from 'kysely';
 import { type Test, test } from 'tap';
 import { migrateEmbedded } from '../../../plugins/database/embedded-migrations.ts';
-import { createEmbeddedDatabase } from '../../fixture/embedded-database.ts';
+import { openEmbeddedDatabase } from '../../fixture/embedded-database.ts';
 import { captureLog, createFolder, writeFiles } from '../../helper.ts';
 
 /** A migration of one table with one column. */
@@ -27,7 +26,7 @@ async function listColumns(db: Kysely<unknown>, table: string): Promise<string[]
 }
 
 test('Migrations in development', async (t) => {
-  const pglite = await PGlite.create(await createEmbeddedDatabase());
+  const pglite = await openEmbeddedDatabase();
   const statements: string[] = [];
   const log = ({ query }: LogEvent) => void statements.push(query.sql);
   const db = new Kysely<unknown>({ dialect: new PGliteDialect({ pglite }), log });

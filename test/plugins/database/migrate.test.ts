@@ -1,20 +1,19 @@
 import { globSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { PGlite } from '@electric-sql/pglite';
 import { Kysely, PGliteDialect, sql } from 'kysely';
 import type { Migration } from 'kysely/migration';
 import { test } from 'tap';
 import { applyMigrations, findPending } from '../../../plugins/database/migrate.ts';
 import { listMigrations } from '../../../plugins/database/migration-files.ts';
-import { createEmbeddedDatabase } from '../../fixture/embedded-database.ts';
+import { openEmbeddedDatabase } from '../../fixture/embedded-database.ts';
 import { captureLog, createFolder, ROOT, writeFiles } from '../../helper.ts';
 
 const createTable = (name: string) =>
   `export const up = (db) => db.schema.createTable('${name}').addColumn('id', 'uuid').execute();`;
 
 test('Migrations', async (t) => {
-  const pglite = await PGlite.create(await createEmbeddedDatabase());
+  const pglite = await openEmbeddedDatabase();
   const db = new Kysely<unknown>({ dialect: new PGliteDialect({ pglite }) });
   t.teardown(() => db.destroy());
   const folder = await createFolder(t);
