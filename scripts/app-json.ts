@@ -37,11 +37,17 @@ function isOther(addon: unknown): boolean {
 // biome-ignore lint/suspicious/noExplicitAny: JSON of several forms.
 function writeVariables(env: any, settings: Map<string, Setting>): Record<string, unknown> {
   const listed = [...settings].filter(([name]) => !SET_BY_PLATFORMS.includes(name));
-  const variables = listed.map(([name, { description, default: value, '~optional': optional }]) => {
+  const variables = listed.map(([name, setting]) => {
     const given = env?.[name];
     const kept = typeof given === 'string' ? { value: given } : given;
+    const { default: value, '~optional': optional } = setting;
     const required = (!optional && value === undefined) || given?.required === true;
-    return [name, { ...kept, description, required }];
+    return [name, { ...kept, description: describeSetting(setting), required }];
   });
   return Object.fromEntries(variables);
+}
+
+/** What a setting sets, with its values if only some are valid. */
+export function describeSetting({ description, enum: values }: Setting): string {
+  return values ? `${description} (${values.join(', ')})` : description;
 }

@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url';
 import type { TProperties } from 'typebox';
 import { gatherSettings } from '../plugins/env/index.ts';
 import type { Setting } from '../plugins/env/settings.ts';
-import { writeManifest } from './app-json.ts';
+import { describeSetting, writeManifest } from './app-json.ts';
 
 /** A setting of .env.example, commented out or not, with the comment above it. */
 const ENTRY = /^(?:# .*\n)*?(?:# )?([A-Z][A-Z0-9_]*)=.*(?:\n|$)/gm;
@@ -35,12 +35,11 @@ export function writeTable(readme: string, settings: Map<string, Setting>): stri
 }
 
 export function writeRows(settings: Map<string, Setting>): string[] {
-  return [...settings].map(
-    ([name, { description, default: value = 'required', '~optional': optional }]) => {
-      const cells = [name, optional ? '' : String(value), description];
-      return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
-    },
-  );
+  return [...settings].map(([name, setting]) => {
+    const { default: value = 'required', '~optional': optional } = setting;
+    const cells = [name, optional ? '' : String(value), describeSetting(setting)];
+    return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  });
 }
 
 /** The settings in the README's table: those that plugins declared when it was written. */
@@ -63,7 +62,7 @@ export function writeExample(
   const existing = new Set([...kept.matchAll(ENTRY)].map(([, name]) => name));
   const added = [...settings].filter(([name]) => !existing.has(name));
   const entries = added.map(
-    ([name, { description, default: value = '' }]) => `# ${description}\n# ${name}=${value}\n`,
+    ([name, setting]) => `# ${describeSetting(setting)}\n# ${name}=${setting.default ?? ''}\n`,
   );
   return `${kept.replace(/\n{3,}/g, '\n\n').trim()}\n${entries.join('')}`;
 }

@@ -44,7 +44,7 @@ export const settings = Type.Object({
   DATABASE_TLS: Type.Optional(
     Type.Enum(['off', 'verify', 'no-verify'], {
       description:
-        'TLS to the database: off, or on with or without a check of the certificate; ' +
+        'TLS to the database, with or without a check of the certificate; ' +
         'the URL decides when not set',
       remedy: 'Set DATABASE_TLS=no-verify for Heroku Postgres, whose certificate is self-signed',
     }),

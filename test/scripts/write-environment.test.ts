@@ -96,6 +96,15 @@ test('npm run format deletes the settings of a removed capability', async (t) =>
   t.equal(writeManifest(writeManifest(given, more), settings, '', former), given);
 });
 
+test('npm run format lists the values of a setting that has only some', (t) => {
+  const settings = new Map([['MOOD', { ...CATS[1], enum: ['good', 'bad'] }]]);
+  const description = 'The cats | dogs (good, bad)';
+  t.strictSame(writeRows(settings), [`| MOOD | 1 | ${description.replace('|', '\\|')} |`]);
+  t.equal(writeExample('', settings), `\n# ${description}\n# MOOD=1\n`);
+  t.match(JSON.parse(writeManifest('{}', settings)), { env: { MOOD: { description } } });
+  t.end();
+});
+
 test('npm run format leaves a README without the table as it is', (t) => {
   for (const readme of ['# Mine\n', '# Mine\n<!-- settings -->\n\nMore\n'])
     t.equal(writeTable(readme, new Map([CATS])), readme);
