@@ -11,6 +11,7 @@ const ABSENT: Record<string, string> = {
   'fly.toml': 'fly launch writes it',
   'Node.js': 'it is a program',
   'http/protobuf': 'a protocol of OpenTelemetry',
+  'http/json': 'a protocol of OpenTelemetry',
   'text/event-stream': 'a media type',
 };
 
