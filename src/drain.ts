@@ -1,5 +1,3 @@
-import cluster from 'node:cluster';
-import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { exitWith } from './operator-error.ts';
@@ -58,7 +56,6 @@ export class Drain {
     this.#listener.announceClose();
     await sleep(delayMs, undefined, { signal }).catch(() => undefined);
     await this.#listener.close();
-    await returnConnections();
     const durationMs = Math.round(performance.now() - startedAt);
     if (signal.aborted) log.error({ durationMs, exitCode: 1 }, `Drained after ${CRASH}`);
     else log.info({ durationMs, exitCode: 0 }, 'Drained');
@@ -70,14 +67,4 @@ export class Drain {
     this.#app.log.error({ requests, timeoutMs, exitCode: 1 }, message);
     process.exit(1);
   }
-}
-
-/**
- * The primary may have sent a connection before it knew that this worker stops. It takes the
- * connection back for another worker, then disconnects. Otherwise the client would wait forever.
- */
-async function returnConnections(): Promise<void> {
-  if (!cluster.worker) return;
-  cluster.worker.disconnect();
-  await once(cluster.worker, 'disconnect');
 }

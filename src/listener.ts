@@ -1,13 +1,18 @@
+import cluster from 'node:cluster';
 import { subscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import type { Server, ServerResponse } from 'node:http';
 import net from 'node:net';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
+import { closePort } from './cluster.ts';
 import type { Listener } from './process.ts';
 
 /** How long idle connections stay open after the port has closed, in milliseconds. */
 const LINGER_MS = 500;
+
+/** How many turns of the event loop the port stays open while connections still come. */
+const MAX_TURNS = 1_000;
 
 /** The listener of the process type `web`. */
 export const openHttpListener = (app: FastifyInstance): Listener => new HttpListener(app);
@@ -48,10 +53,10 @@ export class HttpListener implements Listener {
   async close(): Promise<void> {
     const { server } = this.app;
     const ended = once(server, 'close');
-    // Accept the connections that wait now: the kernel resets them when the port closes.
-    await setImmediate();
+    await acceptWaiting(server);
     // The close() of http.Server would close idle connections too.
-    net.Server.prototype.close.call(server);
+    if (cluster.worker) closePort(cluster.worker);
+    else net.Server.prototype.close.call(server);
     this.#localhost?.close();
     await this.#linger(ended);
     // app.close() runs preClose hooks, waits for all connections, then runs onClose hooks.
@@ -75,6 +80,21 @@ export class HttpListener implements Listener {
     const lingerMs = this.app.config.SHUTDOWN_DELAY_MS === 0 ? 0 : LINGER_MS;
     await Promise.race([ended, sleep(lingerMs)]);
   }
+}
+
+/** The kernel resets the connections that wait when the port closes. So none should wait then. */
+async function acceptWaiting(server: Server): Promise<void> {
+  let quietTurns = 0;
+  const note = () => {
+    quietTurns = 0;
+  };
+  server.on('connection', note);
+  // One turn may end before the event loop looks for connections.
+  for (let turn = 0; turn < MAX_TURNS && quietTurns < 2; turn++) {
+    quietTurns += 1;
+    await setImmediate();
+  }
+  server.off('connection', note);
 }
 
 function askToReconnect(response: ServerResponse): void {

@@ -56,6 +56,21 @@ test('A request in flight is answered at both addresses before the listener clos
   for (const answer of await Promise.all(answers)) t.match(answer, /^HTTP\/1\.1 404 /);
 });
 
+test('Connections that come while the port closes are answered', async (t) => {
+  const app = await buildTestApp(t, ENVIRONMENT);
+  const listener = openHttpListener(app);
+  await listener.listen({ host: '127.0.0.1', port: 0 });
+  const bytes = 'GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';
+  const answers: Promise<string>[] = [];
+  const ask = () => answers.push(exchange(app, '127.0.0.1', bytes));
+  // The next one waits as soon as the one before is accepted.
+  app.server.on('connection', () => answers.length < 5 && ask());
+  ask();
+  await listener.close();
+  for (const answer of await Promise.all(answers)) t.match(answer, /^HTTP\/1\.1 200 /);
+  t.equal(answers.length, 5);
+});
+
 test('Closing waits for a slow handler', async (t) => {
   const { app } = await buildAppWithRoutes(
     t,
