@@ -229,6 +229,11 @@ suite('commands on a bare connection', () => {
       /^(-ERR syntax error\r\n){2}/,
     ],
     [
+      'a pattern that would take long',
+      'SCAN 0 MATCH note:+(+([0-9a-f-])+([0-9a-f-]))z\r\nSCAN 0 MATCH *?*?*?z\r\n',
+      /^(-ERR the pattern [^\r]+\r\n){2}$/,
+    ],
+    [
       'a version that is not there',
       'HELLO 4\r\nHELLO 2 X\r\n',
       /^-NOPROTO [^\r]+\r\n-ERR Syntax error in HELLO\r\n$/,
@@ -264,6 +269,7 @@ suite('commands on a bare connection', () => {
     'an array in an array': '*1\r\n*1\r\n$4\r\nPING\r\n',
     'half a line end': '*1\n$4\nPING\n',
     'quotes without an end': 'PING "x\r\n',
+    'many quotes without an end': `"${'\\"'.repeat(30_000)}\r\n`,
     'a part over the limit': '*1\r\n$65537\r\n',
     'parts over the limit together': `*3\r\n$40000\r\n${'x'.repeat(40_000)}\r\n$40000\r\n`,
     'a line over the limit': 'x'.repeat(70_000),

@@ -19,8 +19,11 @@ const LINGER_MS = 500;
 /** The first byte of a command that a program sends. */
 const ASTERISK = 0x2a;
 
-/** A word of a typed command: in double quotes, in single quotes, or bare. */
-const WORD = /"((?:\\.|[^"\\])*)"|'((?:\\'|[^'])*)'|([^\s"']+)/g;
+/**
+ * A word of a typed command: in double quotes, in single quotes, or bare. Each follows the one
+ * before, so that a quote without an end is searched for only once.
+ */
+const WORD = /\s*(?:"((?:\\.|[^"\\])*)"|'((?:\\'|[^'])*)'|([^\s"']+))/gy;
 
 /** Listens on the app's port for the Redis protocol, RESP2 and RESP3. */
 function openRedisListener(app: FastifyInstance): Listener {

@@ -14,6 +14,9 @@ const MAX_KEYS = 100;
 /** An id that no note has. It stands for a key that is not a note's. */
 const NIL = '00000000-0000-0000-0000-000000000000';
 
+/** Globs that are matched fast: without alternatives, and with at most two stars. */
+const FAST_GLOB = /^[\w:?[\]^-]*(\*[\w:?[\]^-]*){0,2}$/;
+
 const OK = { status: 'OK' };
 
 const ajv = createAjv();
@@ -266,7 +269,10 @@ async function scan({ db }: FastifyInstance, cursor: string, options: string[]):
 function readScanOptions([name, value, ...others]: string[]): { pattern: string; size: number } {
   if (name === undefined) return { pattern: '*', size: 10 };
   const options = readScanOptions(others);
-  if (/^match$/i.test(name) && value !== undefined) return { ...options, pattern: value };
+  if (/^match$/i.test(name) && value !== undefined) {
+    if (!FAST_GLOB.test(value)) reject('ERR the pattern has more than two stars, or alternatives');
+    return { ...options, pattern: value };
+  }
   if (/^count$/i.test(name) && /^[1-9]\d*$/.test(value ?? ''))
     return { ...options, size: Math.min(Number(value), MAX_KEYS) };
   return reject('ERR syntax error');

@@ -166,7 +166,7 @@ const COMMANDS = new Map<string, Command>([
 
 async function runCommand(app: FastifyInstance, text: string): Promise<string> {
   const startedAt = performance.now();
-  const [, word = '', argument = ''] = /^\s*(\S*)\s*(.*?)\s*$/s.exec(text) ?? [];
+  const [, word = '', argument = ''] = /^(\S*)\s*(.*)$/s.exec(text.trim()) ?? [];
   const name = word.toLowerCase();
   const run: Command =
     COMMANDS.get(name) ?? (async () => 'Say list, add TITLE, show ID or delete ID.');
