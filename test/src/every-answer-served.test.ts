@@ -85,6 +85,7 @@ const ANSWERS: Record<string, [number, string]> = {
     400,
     ask('POST /items', [JSON_TYPE, 'Transfer-Encoding: gzip, chunked'], '0\r\n\r\n'),
   ],
+  'a method of RTSP': [400, 'SETUP / RTSP/1.0\r\nHost: a\r\nConnection: close\r\n\r\n'],
   'HTTP/2.0 in the first line': [400, 'GET / HTTP/2.0\r\nHost: a\r\nConnection: close\r\n\r\n'],
   'malformed HTTP': [400, 'hello\r\n\r\n'],
   'nonsense in a body': [

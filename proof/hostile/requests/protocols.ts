@@ -61,6 +61,12 @@ export const protocols: HostileRequest[] = [
     statuses,
     mayClose: true,
   })),
+  ...['SETUP', 'DESCRIBE', 'GET_PARAMETER'].map((method) => ({
+    name: `${method} of RTSP`,
+    bytes: () => request(`${method} / RTSP/1.0`),
+    statuses: [400],
+    mayClose: true,
+  })),
   {
     name: 'CONNECT',
     bytes: () => request('CONNECT injected.example:443 HTTP/1.1'),
