@@ -20,13 +20,16 @@ const SUSPICIOUS = new RegExp(
     'malformed|out of range|://|\\?',
 );
 
-/** JSON within JSON has a backslash before its quotes. */
-const QUOTED = `\\\\"[^"]*"|"(?:[^"\\\\]|\\\\.)*"|'[^']*'`;
+/** JSON within JSON has backslashes before its quotes. */
+const QUOTED = `\\\\+"[^"]*"|"(?:[^"\\\\]|\\\\.)*"|'[^']*'`;
 
-/** `password=…`, `"client_secret":"…"`, and the whole line of `Authorization: …`. */
+/** What is between a name and its value. */
+const IS = `\\\\{0,7}["']?\\s{0,4}[=:]\\s{0,4}`;
+
+/** `password = …`, `"client_secret":"…"`, and the whole line of `Authorization: …`. */
 const NAMED_SECRET = new RegExp(
-  `((?:authorization|cookie)\\\\?["']?[=:] ?)(?:${QUOTED}|[^\\r\\n]+)|` +
-    `((?:pass|${NAMES})(?:s|[-_]?id)?\\\\?["']?[=:] ?)(?:${QUOTED}|[^\\s"',;&]+)`,
+  `((?:authorization|cookie)${IS})(?:${QUOTED}|[^\\r\\n]+)|` +
+    `((?:pass|${NAMES})(?:s|[-_]?id)?${IS})(?:${QUOTED}|[^\\s"',;&]+)`,
   'gi',
 );
 

@@ -64,6 +64,11 @@ test('Secrets in a text are hidden by their context', (t) => {
     'Authorization: Bearer hunter2': 'Authorization: ***',
     'is this a question?': 'is this a question?',
     'It has {"client_secret":"hunter2 two","id":1}': 'It has {"client_secret":***,"id":1}',
+    '{ "password" : "hunter2" }': '{ "password" : *** }',
+    "host=a user=b password = 'hunter2 two'": 'host=a user=b password = ***',
+    'secret:\n  hunter2': 'secret:\n  ***',
+    [JSON.stringify(JSON.stringify(JSON.stringify({ token: 'hunter2' }))).slice(1, -1)]:
+      JSON.stringify(JSON.stringify('{"token":hunter2}')).slice(1, -1).replace('hunter2', '***'),
     "{ password: 'hunter2 two' }": '{ password: *** }',
     'PGPASSWORD=hunter2 #access_token=hunter2&a=1': 'PGPASSWORD=*** #access_token=***&a=1',
     'It refused "Bearer hunter2hunter2hunter2"': 'It refused "Bearer ***"',
