@@ -39,7 +39,7 @@ export function countAnswer(openRequests: OpenRequests, bytes: number, isLarge: 
 
 /** Records what waits for the client, and when it last read, sent, or had nothing to read. */
 export function observe(entry: OpenRequest): void {
-  const { socket } = entry.request;
+  const { socket } = entry;
   const now = performance.now();
   const sent = socket.bytesWritten - socket.writableLength;
   const queued = entry.reply?.raw.writableLength ?? socket.writableLength;
@@ -55,7 +55,7 @@ export function cutOffSlowestReaders(entries: OpenRequest[]): number {
   const unread = entries.filter(({ waiting }) => waiting > 0);
   const held = sum(unread.map(countUnread));
   if (held <= MAX_UNREAD) return held;
-  const connections = Map.groupBy(unread, ({ request }) => request.socket);
+  const connections = Map.groupBy(unread, ({ socket }) => socket);
   const readers = Array.from(connections.values(), (open) => ({
     open,
     held: sum(open.map(countUnread)),
@@ -77,7 +77,7 @@ function countUnread({ size, waiting }: OpenRequest): number {
  */
 export function cutOffSlowestSenders(entries: OpenRequest[]): void {
   const senders = entries
-    .filter(({ request }) => !request.complete && !request.socket.destroyed)
+    .filter(({ request, socket }) => !request.complete && !socket.destroyed)
     .map((entry) => {
       const held = countIncomplete(entry);
       return { open: [entry], held, waiting: held, progressAt: entry.receivedAt };
@@ -86,10 +86,10 @@ export function cutOffSlowestSenders(entries: OpenRequest[]): void {
 }
 
 /** `bytesRead` includes earlier requests of the connection, so the body's length is the limit. */
-function countIncomplete({ request, reply }: OpenRequest): number {
+function countIncomplete({ request, socket, reply }: OpenRequest): number {
   const length = Number(request.headers['content-length'] ?? Number.POSITIVE_INFINITY);
   const limit = reply?.request.routeOptions.bodyLimit ?? 0;
-  return Math.min(request.socket.bytesRead, length, limit);
+  return Math.min(socket.bytesRead, length, limit);
 }
 
 /**
@@ -110,7 +110,7 @@ function cutOffSlowest(clients: Client[], max: number, reason: string): void {
 /** Frees the memory now, because a connection closes only after this turn of the event loop. */
 export function cutOff(entries: OpenRequest[], reason = UNREAD): void {
   for (const entry of entries) {
-    const { socket } = entry.request;
+    const { socket } = entry;
     if (!socket.destroyed) entry.reply?.log.warn(reason);
     socket.destroy();
     Object.assign(entry, { payload: '', waiting: 0 });

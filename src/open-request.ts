@@ -30,6 +30,8 @@ export function hasOpenRequests(connection: Connection): boolean {
 export class OpenRequest {
   index: number;
   readonly request: Tracked;
+  /** Kept, because Node sets `request.socket` to null when it destroys an unread request. */
+  readonly socket: Connection;
   /** Undefined if the connection was upgraded without Fastify. */
   reply: FastifyReply | undefined;
   isUpgraded = false;
@@ -56,16 +58,17 @@ export class OpenRequest {
     this.request = request;
     this.index = index;
     request[ENTRY] = this;
-    request.socket[COUNT] = (request.socket[COUNT] ?? 0) + 1;
+    this.socket = request.socket;
+    this.socket[COUNT] = (this.socket[COUNT] ?? 0) + 1;
   }
 
   /** True if the connection has more open requests than any client needs. */
   get isExcess(): boolean {
-    return this.request.socket[COUNT]! > MAX_OPEN;
+    return this.socket[COUNT]! > MAX_OPEN;
   }
 
   end(): void {
-    this.request.socket[COUNT]! -= 1;
+    this.socket[COUNT]! -= 1;
     // The log asks later whether a connection was upgraded.
     if (!this.isUpgraded) this.request[ENTRY] = undefined;
   }

@@ -77,7 +77,7 @@ export class OpenRequests {
   takeOver(socket: Socket): void {
     socket.on('error', () => undefined);
     if (!hasOpenRequests(socket)) return;
-    const open = this.#open.filter(({ request }) => request.socket === socket);
+    const open = this.#open.filter((entry) => entry.socket === socket);
     cutOff(open, PIPELINED);
     for (const { reply } of open) reply?.raw.destroy();
   }

@@ -30,8 +30,7 @@ export class PiecewiseResponse<
     const size = Buffer.byteLength(payload);
     // Without headers, Node computes Content-Length from the whole text.
     const isLarge = payload.length > PIECE && this.headersSent && !others.some(Boolean);
-    if (isLarge)
-      Object.assign(entry, { payload, size, sentBefore: entry.request.socket.bytesWritten });
+    if (isLarge) Object.assign(entry, { payload, size, sentBefore: entry.socket.bytesWritten });
     countAnswer(entry.reply.server.openRequests, size, isLarge);
     return isLarge ? this.sendPieces(entry) : super.end(...(args as []));
   }

@@ -23,9 +23,10 @@ export class EnvironmentError extends OperatorError {
 
 function describeProblem(name: string, value: string | undefined, setting: Setting): string {
   const expected = `expected ${setting.expected ?? describeValues(name, setting)}`;
-  const isRequired = setting.default === undefined;
-  const advice = isRequired ? ' to such a value' : `=${setting.default}, or leave it out`;
-  const remedy = setting.remedy ?? `Set ${name}${advice}`;
+  const hasDefault = setting.default !== undefined;
+  const advice = hasDefault ? `=${setting.default}` : ' to such a value';
+  const isOptional = hasDefault || setting['~optional'];
+  const remedy = setting.remedy ?? `Set ${name}${advice}${isOptional ? ', or leave it out' : ''}`;
   if (!value) return `${name} is missing; ${expected}. ${remedy}.`;
   if (isQuoted(value)) {
     const unquote = 'Write it without quotes, which "docker run --env-file" keeps.';

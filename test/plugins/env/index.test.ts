@@ -121,6 +121,19 @@ test('A setting of any text names its description when it is missing or quoted',
   t.match(await readMessage({ SESSION_SECRET: '"a"' }, folders), quoted);
 });
 
+test('The error of an optional setting without a default says that it may be left out', async (t) => {
+  const folder = await createFolder(t);
+  await writeFiles(folder, {
+    'supplier.js': `
+      const SUPPLIER_URL = { type: 'string', format: 'uri', description: 'Sells' };
+      Object.defineProperty(SUPPLIER_URL, '~optional', { value: true });
+      export const settings = { properties: { SUPPLIER_URL } };`,
+    'package.json': '{ "type": "module" }',
+  });
+  const message = await readMessage({ SUPPLIER_URL: 'none' }, [pathToFileURL(`${folder}/`)]);
+  t.match(message, 'Set SUPPLIER_URL to such a value, or leave it out.');
+});
+
 test('Blanks around a value are ignored', async (t) => {
   t.equal((await readConfig({ ...valid, PORT: ' 8080 ' })).PORT, 8080);
 });
