@@ -67,6 +67,9 @@ export default fp(
         const statusCode = clientError?.statusCode ?? 500;
         if (clientError instanceof BodyTooLate) reply.header('connection', 'close');
         if (statusCode >= 500) reply.failure = toError(failure);
+        // It may be a mistake of the app, such as a column that no field fills.
+        else if (clientError !== failure)
+          reply.log.debug({ err: toError(failure) }, 'The client gets this error as a 4xx');
         if (statusCode === 503)
           reply.header('retry-after', clientError?.retryAfter ?? RETRY_AFTER_S);
         return describeError(statusCode, clientError);

@@ -153,7 +153,7 @@ test('A 4xx has its message in the answer, and is logged at info', async (t) => 
 });
 
 test('An error of a backing service answers what its plugin translates it to', async (t) => {
-  const { app, lines } = await buildAppWithRoutes(t, FAILING);
+  const { app, lines } = await buildAppWithRoutes(t, FAILING, { LOG_LEVEL: 'debug' });
   const away = await app.inject('/away');
   t.equal(away.headers['retry-after'], '7');
   t.match(away.json(), { statusCode: 503, code: 'STORE_AWAY', message: 'Service Unavailable' });
@@ -161,6 +161,11 @@ test('An error of a backing service answers what its plugin translates it to', a
   t.match(taken.json(), { statusCode: 409, code: 'TAKEN', message: 'Taken.' });
   t.match(lines, [
     { level: 50, err: { message: 'away' } },
+    {
+      level: 20,
+      err: { message: String, stack: String },
+      msg: 'The client gets this error as a 4xx',
+    },
     { level: 30, status: 409, err: undefined },
   ]);
 });
