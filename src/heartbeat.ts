@@ -19,7 +19,8 @@ export function watchBeats(onSilence: (worker: Worker) => void): void {
   const count = () => {
     for (const [worker, beats] of missing) {
       missing.set(worker, beats + 1);
-      if (worker.isDead()) missing.delete(worker);
+      // It has left the cluster, and may wait for its jobs or close its services.
+      if (!worker.isConnected()) missing.delete(worker);
       else if (beats === MAX_MISSING) onSilence(worker);
     }
   };
