@@ -101,6 +101,8 @@ test('npm run format lists the values of a setting that has only some', (t) => {
   const description = 'The cats | dogs (good, bad)';
   t.strictSame(writeRows(settings), [`| MOOD | 1 | ${description.replace('|', '\\|')} |`]);
   t.equal(writeExample('', settings), `\n# ${description}\n# MOOD=1\n`);
+  const required = new Map([['PLAN', { description: 'The plan' }]]);
+  t.equal(writeExample('', required), '\n# The plan\n# PLAN=\n');
   t.match(JSON.parse(writeManifest('{}', settings)), { env: { MOOD: { description } } });
   t.end();
 });
