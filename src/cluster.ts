@@ -11,9 +11,6 @@ import { onStop, STOP_SIGNALS } from './signals.ts';
 /** The message to the primary from a worker that has crashed and takes no new requests. */
 export const CRASHED = 'crashed';
 
-/** The message to the primary from a worker that takes no more connections. */
-const CLOSING = 'closing';
-
 /** A worker that lived for less than this, in milliseconds, counts as a failed start. */
 const STABLE_MS = 5_000;
 
@@ -33,15 +30,6 @@ const STOP_MARGIN_MS = 1_000;
 /** How many processes share the port: at most one for each processor. More would not be faster. */
 export function countWorkers({ WEB_CONCURRENCY }: Readonly<Config>): number {
   return Math.min(WEB_CONCURRENCY, availableParallelism());
-}
-
-/**
- * Closes the port for this worker. Only the primary can do that without a loss: the connections
- * that it has passed on arrive first. A worker would refuse them, and the last one would leave them
- * unanswered.
- */
-export function closePort(worker: Worker): void {
-  worker.send(CLOSING);
 }
 
 /**
@@ -67,7 +55,6 @@ export class Primary {
   start(workers: number): void {
     onStop(() => this.#stop());
     cluster.on('message', (worker, message) => message === CRASHED && this.#onCrash(worker));
-    cluster.on('message', (worker, message) => message === CLOSING && worker.disconnect());
     cluster.on('exit', (worker, code, signal) => this.#onExit(worker, code, signal));
     watchBeats((worker) => this.#killSilent(worker));
     cluster.once('listening', () => {

@@ -1,3 +1,5 @@
+import cluster from 'node:cluster';
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { exitWith } from './operator-error.ts';
@@ -56,6 +58,7 @@ export class Drain {
     this.#listener.announceClose();
     await sleep(delayMs, undefined, { signal }).catch(() => undefined);
     await this.#listener.close();
+    await returnConnections();
     const durationMs = Math.round(performance.now() - startedAt);
     if (signal.aborted) log.error({ durationMs, exitCode: 1 }, `Drained after ${CRASH}`);
     else log.info({ durationMs, exitCode: 0 }, 'Drained');
@@ -67,4 +70,14 @@ export class Drain {
     this.#app.log.error({ requests, timeoutMs, exitCode: 1 }, message);
     process.exit(1);
   }
+}
+
+/**
+ * The primary may have sent a connection before it knew that this worker stops. It takes the
+ * connection back for another worker, then disconnects. Otherwise the client would wait forever.
+ */
+async function returnConnections(): Promise<void> {
+  if (!cluster.worker) return;
+  cluster.worker.disconnect();
+  await once(cluster.worker, 'disconnect');
 }

@@ -19,8 +19,7 @@ export function watchBeats(onSilence: (worker: Worker) => void): void {
   const count = () => {
     for (const [worker, beats] of missing) {
       missing.set(worker, beats + 1);
-      // It has left the cluster, and may wait for its jobs or close its services.
-      if (!worker.isConnected()) missing.delete(worker);
+      if (worker.isDead()) missing.delete(worker);
       else if (beats === MAX_MISSING) onSilence(worker);
     }
   };

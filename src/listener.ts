@@ -1,11 +1,9 @@
-import cluster from 'node:cluster';
 import { subscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import type { Server, ServerResponse } from 'node:http';
 import net from 'node:net';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
-import { closePort } from './cluster.ts';
 import type { Listener } from './process.ts';
 
 /** How long idle connections stay open after the port has closed, in milliseconds. */
@@ -55,8 +53,7 @@ export class HttpListener implements Listener {
     const ended = once(server, 'close');
     await acceptWaiting(server);
     // The close() of http.Server would close idle connections too.
-    if (cluster.worker) closePort(cluster.worker);
-    else net.Server.prototype.close.call(server);
+    net.Server.prototype.close.call(server);
     this.#localhost?.close();
     await this.#linger(ended);
     // app.close() runs preClose hooks, waits for all connections, then runs onClose hooks.

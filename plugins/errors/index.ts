@@ -92,7 +92,7 @@ function findClientError(
     // A late or incomplete body is the client's fault, even if the handler fails because of it.
     if (error.code === 'FST_ERR_HANDLER_TIMEOUT' && !raw.complete) return new BodyTooLate();
     // A handler's pipeline also ends the request, but with an error of its own.
-    if (error === raw.errored && error.code === 'ECONNRESET') return new BodyIncomplete();
+    if (error === raw.errored && error.message === 'aborted') return new BodyIncomplete();
     // Fastify sets validationContext. `validation` alone may come from another library.
     const isClientError = error instanceof MadeError || error.validationContext;
     const clientError = isClientError

@@ -15,7 +15,7 @@ const MAX_KEYS = 100;
 const NIL = '00000000-0000-0000-0000-000000000000';
 
 /** Globs that are matched fast: without alternatives, and with at most two stars. */
-const FAST_GLOB = /^[\w:?[\]^-]*(\*[\w:?[\]^-]*){0,2}$/;
+const FAST_GLOB = /^[\w:?-]{0,50}(\*[\w:?-]{0,50}){0,2}$/;
 
 const OK = { status: 'OK' };
 
