@@ -14,8 +14,9 @@ const MAX_KEYS = 100;
 /** An id that no note has. It stands for a key that is not a note's. */
 const NIL = '00000000-0000-0000-0000-000000000000';
 
-/** Globs that are matched fast: without alternatives, and with at most two stars. */
-const FAST_GLOB = /^[\w:?-]{0,50}(\*[\w:?-]{0,50}){0,2}$/;
+/** Globs that are matched fast: short, without alternatives, and with at most two stars. */
+const PART = '(?:[\\w:?-]|\\[\\^?[\\w-]+\\])*';
+const FAST_GLOB = new RegExp(`^(?=.{0,200}$)${PART}(?:\\*${PART}){0,2}$`);
 
 const OK = { status: 'OK' };
 
@@ -270,7 +271,8 @@ function readScanOptions([name, value, ...others]: string[]): { pattern: string;
   if (name === undefined) return { pattern: '*', size: 10 };
   const options = readScanOptions(others);
   if (/^match$/i.test(name) && value !== undefined) {
-    if (!FAST_GLOB.test(value)) reject('ERR the pattern has more than two stars, or alternatives');
+    if (!FAST_GLOB.test(value))
+      reject('ERR the pattern is too long, or has more than two stars, or other signs');
     return { ...options, pattern: value };
   }
   if (/^count$/i.test(name) && /^[1-9]\d*$/.test(value ?? ''))
