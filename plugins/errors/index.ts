@@ -69,7 +69,7 @@ export default fp(
         if (statusCode >= 500) reply.failure = toError(failure);
         // It may be a mistake of the app, such as a column that no field fills.
         else if (clientError !== failure)
-          reply.log.debug({ err: toError(failure) }, 'The client gets this error as a 4xx');
+          reply.log.debug({ err: failure }, 'The client gets this error as a 4xx');
         if (statusCode === 503)
           reply.header('retry-after', clientError?.retryAfter ?? RETRY_AFTER_S);
         return describeError(statusCode, clientError);
@@ -91,7 +91,7 @@ function findClientError(
     const error = thrown as FastifyError;
     // A late or incomplete body is the client's fault, even if the handler fails because of it.
     if (error.code === 'FST_ERR_HANDLER_TIMEOUT' && !raw.complete) return new BodyTooLate();
-    // A handler's pipeline also ends the request, but with an error of its own.
+    // Node's error if the client breaks off. A handler's pipeline leaves its own error here.
     if (error === raw.errored && error.message === 'aborted') return new BodyIncomplete();
     // Fastify sets validationContext. `validation` alone may come from another library.
     const isClientError = error instanceof MadeError || error.validationContext;

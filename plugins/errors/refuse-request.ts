@@ -27,6 +27,7 @@ const METHODS = new Set(process.getBuiltinModule('node:http').METHODS);
 export function rewriteUrl(request: IncomingMessage): string {
   const { url = '', method = '' } = request;
   // Node also reads RTSP, whose methods no route can have: Fastify would answer before all hooks.
+  // As a GET of another version, refuseRequest sees it.
   if (!METHODS.has(method)) {
     Object.assign(request, { method: 'GET', httpVersionMajor: 0 });
     return '/';

@@ -1,13 +1,7 @@
 import { request } from 'node:http';
 import { test } from 'tap';
 import { DOWN, findFreePort, poll, waitForClosedPort, writeFiles } from '../../test/helper.ts';
-import { copySources, findProcess, isRunning, startDev } from './dev-process.ts';
-
-const isServed = (url: string) =>
-  fetch(url).then(
-    ({ ok }) => ok,
-    () => false,
-  );
+import { copySources, findProcess, isRunning, isServed, startDev } from './dev-process.ts';
 
 for (const [name, killed] of [
   ['npm', /npm run dev/],

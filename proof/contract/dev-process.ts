@@ -43,6 +43,13 @@ export function startDev(
   return { exited, group, readOutput: () => output.join('') };
 }
 
+export function isServed(url: string): Promise<boolean> {
+  return fetch(url).then(
+    ({ ok }) => ok,
+    () => false,
+  );
+}
+
 /** Finds the process of the group with this command line. */
 export function findProcess(group: number, command: RegExp): number {
   const lines = execFileSync('ps', ['-eo', 'pid=,pgid=,args='], { encoding: 'utf8' }).split('\n');

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Test, test } from 'tap';
 import { DOWN, findFreePort, poll, writeFiles } from '../../test/helper.ts';
-import { copySources, startDev } from './dev-process.ts';
+import { copySources, isServed, startDev } from './dev-process.ts';
 
 /** Node watches a folder as at the system's limit, if UNWATCHED is a part of its path. */
 const AT_LIMIT = `
@@ -36,8 +36,7 @@ for (const unwatched of ['plugins', 'routes/late']) {
     await poll(() => dev.readOutput().includes(`http://localhost:${PORT}`));
     await mkdir(path.join(folder, 'routes/late'));
     await poll(() => dev.readOutput().includes(`${REMEDY}. Until then, restart by hand.`));
-    const isServed = () => fetch(`http://localhost:${PORT}`).then(({ ok }) => ok);
-    await poll(() => isServed().catch(() => false));
+    await poll(() => isServed(`http://localhost:${PORT}`));
   });
 
   test(`npm run test:watch ends when ${unwatched} cannot be watched`, async (t) => {

@@ -29,5 +29,6 @@ test('Headers stored with a job are read when it is taken', async (t) => {
       const data = putHeaders(payload, headers);
       const read = readQueued({ ...queued, data } as never, jobs);
       t.strictSame([read.headers, read.payload], [headers, payload]);
+      t.equal(read.attempt, 1);
     }
 });

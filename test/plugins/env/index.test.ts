@@ -31,9 +31,12 @@ const WEATHER = `
 `;
 
 /** Returns the folders of the app's plugins and of that plugin. */
-async function addWeather(t: Test): Promise<URL[]> {
+const addWeather = (t: Test) => addPlugin(t, WEATHER);
+
+/** Returns the folders of plugins with one more that has this code. */
+async function addPlugin(t: Test, code: string): Promise<URL[]> {
   const folder = await createFolder(t);
-  await writeFiles(folder, { 'weather.js': WEATHER, 'package.json': '{ "type": "module" }' });
+  await writeFiles(folder, { 'plugin.js': code, 'package.json': '{ "type": "module" }' });
   return [...PLUGINS, pathToFileURL(`${folder}/`)];
 }
 
@@ -106,14 +109,11 @@ test('A setting with a wrong schema is an error that says so', async (t) => {
 });
 
 test('A setting of any text names its description when it is missing or quoted', async (t) => {
-  const folder = await createFolder(t);
-  await writeFiles(folder, {
-    'session.js': `
-      const SESSION_SECRET = { type: 'string', secret: true, description: 'Signs sessions' };
-      export const settings = { properties: { SESSION_SECRET } };`,
-    'package.json': '{ "type": "module" }',
-  });
-  const folders = [...PLUGINS, pathToFileURL(`${folder}/`)];
+  const folders = await addPlugin(
+    t,
+    `const SESSION_SECRET = { type: 'string', secret: true, description: 'Signs sessions' };
+    export const settings = { properties: { SESSION_SECRET } };`,
+  );
   const expected = 'expected a text \\(Signs sessions\\)\\.';
   const missing = `^  SESSION_SECRET is missing; ${expected} Set SESSION_SECRET to such a value\\.$`;
   t.match(await readMessage({}, folders), new RegExp(missing, 'm'));
@@ -122,15 +122,13 @@ test('A setting of any text names its description when it is missing or quoted',
 });
 
 test('The error of an optional setting without a default says that it may be left out', async (t) => {
-  const folder = await createFolder(t);
-  await writeFiles(folder, {
-    'supplier.js': `
-      const SUPPLIER_URL = { type: 'string', format: 'uri', description: 'Sells' };
-      Object.defineProperty(SUPPLIER_URL, '~optional', { value: true });
-      export const settings = { properties: { SUPPLIER_URL } };`,
-    'package.json': '{ "type": "module" }',
-  });
-  const message = await readMessage({ SUPPLIER_URL: 'none' }, [pathToFileURL(`${folder}/`)]);
+  const folders = await addPlugin(
+    t,
+    `const SUPPLIER_URL = { type: 'string', format: 'uri', description: 'Sells' };
+    Object.defineProperty(SUPPLIER_URL, '~optional', { value: true });
+    export const settings = { properties: { SUPPLIER_URL } };`,
+  );
+  const message = await readMessage({ SUPPLIER_URL: 'none' }, folders);
   t.match(message, 'Set SUPPLIER_URL to such a value, or leave it out.');
 });
 
