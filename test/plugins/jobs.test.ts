@@ -12,6 +12,7 @@ import {
   DOWN,
   type Environment,
   poll,
+  REQUIRED,
   writeFiles,
 } from '../helper.ts';
 
@@ -180,9 +181,13 @@ test('An embedded database that cannot be prepared leaves nothing running', asyn
       schema: {}, run() {}, retries: 0, retryDelayMs: 0, timeoutMs: 1, schedule: '99 * * * *',
     };`,
     'main.js': `import { buildApp } from ${JSON.stringify(new URL('../../src/app.ts', import.meta.url))};
-      const DATABASE_URL = 'pglite:${await createEmbeddedDatabase()}';
+      const environment = {
+        ...${JSON.stringify(REQUIRED)},
+        DATABASE_URL: 'pglite:${await createEmbeddedDatabase()}',
+        LOG_LEVEL: 'silent',
+      };
       const jobs = [new URL('./jobs/', import.meta.url)];
-      const app = await buildApp({ environment: { DATABASE_URL, LOG_LEVEL: 'silent' }, jobs });
+      const app = await buildApp({ environment, jobs });
       const send = () => app.jobs.send('never', {}).catch(({ message }) => console.log(message));
       await send();
       await send();

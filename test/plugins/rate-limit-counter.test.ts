@@ -9,7 +9,7 @@ import rateLimit from '../../plugins/rate-limit/index.ts';
 import { readNetworks } from '../../plugins/rate-limit/networks.ts';
 import { createRedisCounter } from '../../plugins/rate-limit/redis-counter.ts';
 import { beginAnswers } from '../../src/every-answer.ts';
-import { captureLog, DOWN, endAfter, poll } from '../helper.ts';
+import { captureLog, endAfter, poll, REQUIRED } from '../helper.ts';
 
 test('A flood of addresses is forgotten, but never a client at its limit', async (t) => {
   const counter = new Counter(3);
@@ -79,7 +79,7 @@ test('An app with Redis counts in Redis', async (t) => {
   endAfter(t, () => app.close());
   beginAnswers(app);
   app.decorate('redis', await startRedis(t, () => '*3\r\n+OK\r\n:2\r\n:30000\r\n'));
-  await app.register(env, { environment: { DATABASE_URL: DOWN, RATE_LIMIT_MAX: '9' } });
+  await app.register(env, { environment: { ...REQUIRED, RATE_LIMIT_MAX: '9' } });
   await app.register(rateLimit);
   t.match((await app.inject('/nowhere')).headers, { 'ratelimit-remaining': '7' });
 });

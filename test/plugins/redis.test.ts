@@ -6,7 +6,15 @@ import env from '../../plugins/env/index.ts';
 import readiness from '../../plugins/readiness.ts';
 import redis from '../../plugins/redis.ts';
 import { readConfig } from '../../src/app.ts';
-import { buildTestApp, captureLog, DOWN, endAfter, type LogLine, poll } from '../helper.ts';
+import {
+  buildTestApp,
+  captureLog,
+  DOWN,
+  endAfter,
+  type LogLine,
+  poll,
+  REQUIRED,
+} from '../helper.ts';
 
 /** The number of requests: enough to detect an error per request. */
 const REQUESTS = 20;
@@ -53,9 +61,9 @@ test('A REDIS_URL of which ioredis would ignore a part is refused', async (t) =>
     (rest) => `redis://${rest}`,
   );
   for (const REDIS_URL of refused)
-    await t.rejects(readConfig({ DATABASE_URL: DOWN, REDIS_URL }), /REDIS_URL is set/, REDIS_URL);
+    await t.rejects(readConfig({ ...REQUIRED, REDIS_URL }), /REDIS_URL is set/, REDIS_URL);
   for (const rest of ['db', ':p@db:6379/1', 'u:p@[::1]?family=6', 'u:p@ss@db/', 'u:p%23@db'])
-    t.match(await readConfig({ DATABASE_URL: DOWN, REDIS_URL: `rediss://${rest}` }), {});
+    t.match(await readConfig({ ...REQUIRED, REDIS_URL: `rediss://${rest}` }), {});
 });
 
 test('While Redis refuses connections, requests are answered', async (t) => {
@@ -76,10 +84,7 @@ test('While Redis refuses connections, requests are answered', async (t) => {
 test('An app whose Redis is down is degraded', async (t) => {
   const app = Fastify();
   endAfter(t, () => app.close());
-  const environment = {
-    DATABASE_URL: DOWN,
-    REDIS_URL: 'redis://127.0.0.1:1',
-  };
+  const environment = { ...REQUIRED, REDIS_URL: 'redis://127.0.0.1:1' };
   await app.register(env, { environment });
   for (const plugin of [readiness, redis]) await app.register(plugin);
   t.strictSame(await app.readiness.report(), {
@@ -92,7 +97,7 @@ test('An app that closes before Redis was ready does not log that Redis is away'
   const { port } = await listen(t, () => undefined);
   const { logger, lines } = captureLog();
   const app = Fastify({ loggerInstance: logger });
-  const environment = { DATABASE_URL: DOWN, REDIS_URL: `redis://127.0.0.1:${port}` };
+  const environment = { ...REQUIRED, REDIS_URL: `redis://127.0.0.1:${port}` };
   await app.register(env, { environment });
   for (const plugin of [readiness, redis]) await app.register(plugin);
   await once(app.redis!, 'connect');

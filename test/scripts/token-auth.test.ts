@@ -4,11 +4,19 @@ import path from 'node:path';
 import { decodeJwt } from 'jose';
 import { test } from 'tap';
 import { createToken, fetchKeys } from '../../scripts/token.ts';
-import { buildTestApp, createFolder, DOWN, type Environment, poll, ROOT } from '../helper.ts';
+import {
+  buildTestApp,
+  createFolder,
+  DOWN,
+  type Environment,
+  poll,
+  REQUIRED,
+  ROOT,
+} from '../helper.ts';
 
 function print(environment: Environment, ...args: string[]) {
   const file = path.join(ROOT, 'scripts/token.ts');
-  const env = { DATABASE_URL: DOWN, ...environment };
+  const env = { ...REQUIRED, ...environment };
   return spawnSync(process.execPath, [file, ...args], { env, encoding: 'utf8' });
 }
 
@@ -26,7 +34,7 @@ test('npm run token prints a token of the local issuer that lasts an hour', asyn
     return (await app.inject({ url: '/me', headers })).json();
   };
   t.strictSame(await ask(stdout), { id: 'alice', scopes: ['notes:read', 'notes:write'] });
-  const short = await createToken([], { DATABASE_URL: DOWN, ...environment });
+  const short = await createToken([], { ...REQUIRED, ...environment });
   t.match(await ask(short), { id: 'developer', scopes: [] });
   await poll(async () => (await app.readiness.report()).services.auth?.status === 'up');
 });
@@ -46,5 +54,5 @@ test('npm run token with another issuer says what to set', async (t) => {
   const message = /npm run token signs for local:FOLDER only/;
   t.match(stdout, message);
   const other = { AUTH_ISSUER_URL: 'https://issuer.example', AUTH_AUDIENCE: 'poort' };
-  await t.rejects(createToken([], { DATABASE_URL: DOWN, ...other }), message);
+  await t.rejects(createToken([], { ...REQUIRED, ...other }), message);
 });

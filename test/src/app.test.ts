@@ -3,9 +3,9 @@ import { text } from 'node:stream/consumers';
 import { pathToFileURL } from 'node:url';
 import { type Test, test } from 'tap';
 import { buildApp, readConfig } from '../../src/app.ts';
-import { buildTestApp, createFolder, DOWN, writeFiles } from '../helper.ts';
+import { buildTestApp, createFolder, REQUIRED, writeFiles } from '../helper.ts';
 
-const environment = { DATABASE_URL: DOWN, LOG_LEVEL: 'silent' };
+const environment = { ...REQUIRED, LOG_LEVEL: 'silent' };
 
 const ROUTE = "export default async (app) => app.get('/', async () => ({ here: true }));";
 

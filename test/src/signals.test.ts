@@ -2,12 +2,12 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { test } from 'tap';
-import { DOWN } from '../helper.ts';
+import { REQUIRED } from '../helper.ts';
 
 /** Runs code; `src/` in it is replaced by the real URL. */
 async function run(code: string) {
   const source = code.replaceAll('src/', new URL('../../src/', import.meta.url).href);
-  const env = { ...process.env, DATABASE_URL: DOWN, PORT: '0' };
+  const env = { ...process.env, ...REQUIRED, PORT: '0' };
   const child = spawn(process.execPath, ['--input-type=module', '-e', source], { env });
   const [stdout, stderr, [end]] = await Promise.all([
     text(child.stdout),

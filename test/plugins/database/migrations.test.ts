@@ -6,14 +6,19 @@ import env from '../../../plugins/env/index.ts';
 import errors from '../../../plugins/errors/index.ts';
 import readiness from '../../../plugins/readiness.ts';
 import { openPostgresPort } from '../../fixture/postgres-port.ts';
-import { captureLog, createFolder, endAfter, poll, writeFiles } from '../../helper.ts';
+import { captureLog, createFolder, endAfter, poll, REQUIRED, writeFiles } from '../../helper.ts';
 
 const CATS =
   "export const up = (db) => db.schema.createTable('cats').addColumn('id', 'uuid').execute();";
 
 test('Readiness names a pending migration and is down until a release applies it', async (t) => {
   const { url } = await openPostgresPort(t);
-  const environment = { DATABASE_URL: url, DATABASE_POOL_MAX: '1', REQUEST_TIMEOUT_MS: '600000' };
+  const environment = {
+    ...REQUIRED,
+    DATABASE_URL: url,
+    DATABASE_POOL_MAX: '1',
+    REQUEST_TIMEOUT_MS: '600000',
+  };
   const migrations = await createFolder(t);
   await writeFiles(migrations, { '0001-cats.mjs': CATS });
   const { logger, lines } = captureLog();

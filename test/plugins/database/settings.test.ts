@@ -1,16 +1,16 @@
 import { test } from 'tap';
 import { readConfig } from '../../../src/app.ts';
-import { buildTestApp, DOWN, type Environment } from '../../helper.ts';
+import { buildTestApp, DOWN, type Environment, REQUIRED } from '../../helper.ts';
 
 async function readMessage(environment: Environment): Promise<string> {
-  return readConfig({ DATABASE_URL: DOWN, ...environment }).then(
+  return readConfig({ ...REQUIRED, ...environment }).then(
     () => 'valid',
     (error) => error.message,
   );
 }
 
-test('DATABASE_URL is the only required setting', async (t) => {
-  const config = await readConfig({ DATABASE_URL: DOWN });
+test('Of the settings of the database, DATABASE_URL alone is required', async (t) => {
+  const config = await readConfig(REQUIRED);
   t.match(config, { DATABASE_URL: DOWN, DATABASE_POOL_MAX: 10 });
   const tls: 'off' | 'verify' | 'no-verify' | undefined = config.DATABASE_TLS;
   t.equal(tls, undefined);
@@ -65,10 +65,7 @@ test('A bad value is refused with the accepted ones', async (t) => {
 
 test('A missing certificate file is named and ends the process before it listens', async (t) => {
   const wrong = `${DOWN}?sslrootcert=/none.pem`;
-  for (const environment of [
-    { DATABASE_URL: wrong },
-    { DATABASE_URL: DOWN, DATABASE_DIRECT_URL: wrong },
-  ])
+  for (const environment of [{ DATABASE_URL: wrong }, { ...REQUIRED, DATABASE_DIRECT_URL: wrong }])
     await t.rejects(buildTestApp(t, environment), {
       name: 'OperatorError',
       message: /DATABASE_DIRECT_URL cannot be used: .*none\.pem/,

@@ -4,14 +4,12 @@ import { type Test, test } from 'tap';
 import env, { type Config, gatherSettings } from '../../../plugins/env/index.ts';
 import { settings as own } from '../../../plugins/env/settings.ts';
 import { buildApp, readConfig } from '../../../src/app.ts';
-import { createFolder, DOWN, type Environment, writeFiles } from '../../helper.ts';
-
-const valid = { DATABASE_URL: DOWN };
+import { createFolder, type Environment, REQUIRED, writeFiles } from '../../helper.ts';
 
 const PLUGINS = [new URL('../../../plugins/', import.meta.url)];
 
 async function readMessage(environment: Environment, plugins?: URL[]): Promise<string> {
-  return readConfig({ ...valid, ...environment }, plugins).then(
+  return readConfig({ ...REQUIRED, ...environment }, plugins).then(
     () => 'valid',
     (error) => error.message,
   );
@@ -40,8 +38,8 @@ async function addPlugin(t: Test, code: string): Promise<URL[]> {
   return [...PLUGINS, pathToFileURL(`${folder}/`)];
 }
 
-test('With DATABASE_URL alone, settings have the defaults of production', async (t) => {
-  t.match(await readConfig(valid), {
+test('With the required settings alone, the others have the defaults of production', async (t) => {
+  t.match(await readConfig(REQUIRED), {
     PORT: 5000,
     HOST: '::',
     LOG_LEVEL: 'info',
@@ -54,11 +52,10 @@ test('With DATABASE_URL alone, settings have the defaults of production', async 
 });
 
 test('process.env is read if no environment is passed', async (t) => {
-  process.env.DATABASE_URL = DOWN;
-  process.env.LOG_LEVEL = 'silent';
+  const environment = { ...REQUIRED, LOG_LEVEL: 'silent' };
+  Object.assign(process.env, environment);
   t.teardown(() => {
-    delete process.env.DATABASE_URL;
-    delete process.env.LOG_LEVEL;
+    for (const name of Object.keys(environment)) delete process.env[name];
   });
   t.equal((await readConfig()).LOG_LEVEL, 'silent');
   const app = Fastify();
@@ -70,7 +67,7 @@ test('process.env is read if no environment is passed', async (t) => {
 });
 
 test('app.config is frozen, and typed by the settings', async (t) => {
-  const config = await readConfig(valid);
+  const config = await readConfig(REQUIRED);
   const port: number = config.PORT;
   const level: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent' =
     config.LOG_LEVEL;
@@ -87,7 +84,7 @@ test('app.config is frozen, and typed by the settings', async (t) => {
 });
 
 test('An empty or blank variable counts as not set', async (t) => {
-  const config = await readConfig({ ...valid, PORT: '', HOST: ' ', LOG_LEVEL: '\t' });
+  const config = await readConfig({ ...REQUIRED, PORT: '', HOST: ' ', LOG_LEVEL: '\t' });
   t.match(config, { PORT: 5000, HOST: '::', LOG_LEVEL: 'info' });
   t.match(await readMessage({ WEATHER_URL: ' ' }, await addWeather(t)), 'WEATHER_URL is missing');
 });
@@ -102,7 +99,7 @@ test('A setting with a wrong schema is an error that says so', async (t) => {
     'd/odd.js': settings.replace('SCHEMA', '{ type: "string" }'),
   };
   await writeFiles(folder, { ...files, 'package.json': '{ "type": "module" }' });
-  const read = (name: string) => readConfig(valid, [pathToFileURL(`${folder}/${name}/`)]);
+  const read = (name: string) => readConfig(REQUIRED, [pathToFileURL(`${folder}/${name}/`)]);
   await t.rejects(read('a'), { message: /unknown keyword: "odd"/ });
   for (const name of ['b', 'c', 'd'])
     await t.rejects(read(name), { message: /^The setting ODD must have a description, and be/ });
@@ -133,7 +130,7 @@ test('The error of an optional setting without a default says that it may be lef
 });
 
 test('Blanks around a value are ignored', async (t) => {
-  t.equal((await readConfig({ ...valid, PORT: ' 8080 ' })).PORT, 8080);
+  t.equal((await readConfig({ ...REQUIRED, PORT: ' 8080 ' })).PORT, 8080);
 });
 
 test('A missing setting names what is expected and the command that supplies it', async (t) => {
@@ -148,7 +145,7 @@ test('All problems are reported at once, one line per variable', async (t) => {
     SHUTDOWN_DELAY_MS: '-1',
     WEB_CONCURRENCY: '0',
   };
-  const error = await readConfig({ ...valid, ...environment }, await addWeather(t)).catch(
+  const error = await readConfig({ ...REQUIRED, ...environment }, await addWeather(t)).catch(
     (error) => error,
   );
   t.equal(error.name, 'EnvironmentError');
@@ -177,9 +174,9 @@ test('A bad value is refused with the accepted ones', async (t) => {
 
 test('The minimum and maximum of a number are accepted', async (t) => {
   for (const PORT of ['0', '1', '65535'])
-    t.equal((await readConfig({ ...valid, PORT })).PORT, Number(PORT));
+    t.equal((await readConfig({ ...REQUIRED, PORT })).PORT, Number(PORT));
   for (const HOST of ['localhost', '127.0.0.1', '::1', 'fe80::1%eth0', 'web-1.example.com']) {
-    t.equal((await readConfig({ ...valid, HOST })).HOST, HOST);
+    t.equal((await readConfig({ ...REQUIRED, HOST })).HOST, HOST);
   }
 });
 
@@ -206,7 +203,7 @@ test('A URL with invalid percent-encoding is refused, whichever setting it is in
   const names = Object.keys(properties).filter((name) => isUrl(properties[name]!));
   const findRefused = async (url: string): Promise<string[]> => {
     const environment = Object.fromEntries(names.map((name) => [name, url]));
-    const error = await readConfig({ ...valid, ...environment }).catch((error) => error);
+    const error = await readConfig({ ...REQUIRED, ...environment }).catch((error) => error);
     return names.filter((name) => error.variables?.includes(name));
   };
   let accepted = 0;
@@ -258,8 +255,8 @@ test('A setting with ignoreCase becomes lower case, and an error shows it as it 
     'package.json': '{ "type": "module" }',
   });
   const plugins = [...PLUGINS, pathToFileURL(`${folder}/`)];
-  t.match(await readConfig({ ...valid, SKY: ' Clear ' }, plugins), { SKY: 'clear' });
-  t.match(await readConfig({ ...valid, SKY: '' }, plugins), { SKY: 'grey' });
+  t.match(await readConfig({ ...REQUIRED, SKY: ' Clear ' }, plugins), { SKY: 'clear' });
+  t.match(await readConfig({ ...REQUIRED, SKY: '' }, plugins), { SKY: 'grey' });
   t.match(await readMessage({ SKY: 'BLUE' }, plugins), 'SKY is "BLUE"; expected clear or grey. ');
 });
 

@@ -4,7 +4,7 @@ import { metrics, trace } from '@opentelemetry/api';
 import { TracerProvider } from '@opentelemetry/sdk-trace';
 import { type Test, test } from 'tap';
 import { startCollector } from '../../fixture/collector.ts';
-import { buildTestApp, captureLog, DOWN, type Environment, poll } from '../../helper.ts';
+import { buildTestApp, captureLog, DOWN, type Environment, poll, REQUIRED } from '../../helper.ts';
 import { attach, flushMetrics } from './attach.ts';
 
 /** Starts an app that sends to the collector. */
@@ -164,7 +164,7 @@ const isPackage = (name: string | null) => name && name !== 'api';
 
 test('Without a collector, or with OTEL_SDK_DISABLED, no SDK is loaded', async (t) => {
   const environments = [...UNATTACHED, attach({ url: 'http://127.0.0.1:1' })].map((settings) => ({
-    DATABASE_URL: DOWN,
+    ...REQUIRED,
     LOG_LEVEL: 'silent',
     ...settings,
   }));

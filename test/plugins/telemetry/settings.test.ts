@@ -2,12 +2,12 @@ import { ProxyTracerProvider, trace } from '@opentelemetry/api';
 import { test } from 'tap';
 import { readConfig } from '../../../src/app.ts';
 import { startCollector } from '../../fixture/collector.ts';
-import { buildTestApp, DOWN, poll } from '../../helper.ts';
+import { buildTestApp, DOWN, poll, REQUIRED } from '../../helper.ts';
 import { attach, closeAfterSpans } from './attach.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 
-const COLLECTOR = { DATABASE_URL: DOWN, OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' };
+const COLLECTOR = { ...REQUIRED, OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' };
 
 const BAD = {
   OTEL_EXPORTER_OTLP_ENDPOINT: [
@@ -76,7 +76,7 @@ test('Without a collector, the values for an agent are not checked', async (t) =
   for (const [name, values] of Object.entries(BAD))
     if (name !== 'OTEL_EXPORTER_OTLP_ENDPOINT')
       for (const value of values)
-        t.ok(await readConfig({ DATABASE_URL: DOWN, [name]: value }), `${name}=${value}`);
+        t.ok(await readConfig({ ...REQUIRED, [name]: value }), `${name}=${value}`);
 });
 
 const GOOD = {
