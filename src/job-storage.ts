@@ -55,20 +55,21 @@ function countAttempts({ retryCount, retryLimit }: JobWithMetadata<unknown>, job
 export async function settle(
   boss: PgBoss,
   db: Kysely<Tables>,
-  { name, id, retryCount, retryLimit }: JobWithMetadata,
-  { outcome, err, retryInMs = 0 }: Result,
+  { name, id, retryCount }: JobWithMetadata,
+  { attempt, outcome, err, retryInMs = 0 }: Result & { attempt: number },
 ): Promise<object> {
-  const attempt = { id, retryCount };
+  const attempted = { id, retryCount };
   const output = { error: err?.name };
   const update = (changes: UpdateOptions) => boss.update(name, undefined, { id, ...changes });
   const giveBack = async () => {
-    const retry = await boss.fail(name, attempt, output);
+    const retry = await boss.fail(name, attempted, output);
     const [job] = await boss.findJobs(name, { id });
     // If the heartbeats failed for too long, another worker has the job now.
     if (job?.retryCount !== retryCount) return retry;
     // Its limit was lower than RETRY_LIMIT, see countAttempts.
     if (job.state === 'failed') await boss.retry(name, id);
-    const limit = Math.max(retryLimit, RETRY_LIMIT);
+    // With this limit, countAttempts goes on from this attempt.
+    const limit = RETRY_LIMIT + retryCount + 1 - attempt;
     if (outcome === 'retry') return update({ startAfter: retryInMs / 1_000, retryLimit: limit });
     if (outcome === 'returned') return update({ startAfter: 0, retryLimit: limit + 1 });
     const limits = { retryLimit: retryCount, deleteAfterSeconds: FAILED_RETENTION_S };
@@ -80,7 +81,7 @@ export async function settle(
   // No other worker may take the job between two of these steps.
   const giveBackAtOnce = () =>
     db.transaction().execute((transaction) => transactions.run(transaction, giveBack));
-  return (outcome === 'done' ? boss.complete(name, attempt) : giveBackAtOnce()).catch(dropResult);
+  return (outcome === 'done' ? boss.complete(name, attempted) : giveBackAtOnce()).catch(dropResult);
 }
 
 /** A release deletes the queue of a removed job, which an older worker may still run. */

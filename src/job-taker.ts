@@ -95,6 +95,7 @@ export class JobTaker {
 
   async #perform(boss: PgBoss, queued: JobWithMetadata<object>): Promise<void> {
     const run = { ...readQueued(queued, this.#jobs), controller: new AbortController() };
+    const { attempt } = run;
     // The answer of the database may have come after the deadline.
     if (this.#isLate) run.controller.abort(RETURNED);
     this.#runs.add(run);
@@ -103,7 +104,9 @@ export class JobTaker {
       touched = this.#outage.watch(run.id, boss.touch(queued.name, queued));
     }, HEARTBEAT_S * 1_000);
     const save = (result: Result) =>
-      this.#persist(`${run.id} end`, () => settle(boss, this.#app.db, queued, result));
+      this.#persist(`${run.id} end`, () =>
+        settle(boss, this.#app.db, queued, { ...result, attempt }),
+      );
     const { outcome } = await this.#observe(run, () => runJob(this.#app, run, save));
     clearInterval(beat);
     // A heartbeat that fails after the end of the run is never sent again, so its problem ends too.

@@ -18,6 +18,9 @@ import {
   writeFiles,
 } from '../helper.ts';
 
+/** The end of a first attempt. */
+const FIRST = { attempt: 1, durationMs: 1 };
+
 const JOBS = new Map([['work', { retries: 2 } as Job]]);
 
 const FIXTURE = new URL('../fixture/jobs/', import.meta.url);
@@ -106,7 +109,7 @@ test('A job with the limit of another program, and one retried by hand, have the
   const end = async (outcome: Result['outcome'], attempt: number) => {
     const job = await take();
     t.equal(readQueued(job, JOBS).attempt, attempt, outcome);
-    await settle(boss, app.db, job, { outcome, durationMs: 1 });
+    await settle(boss, app.db, job, { attempt, outcome, durationMs: 1 });
   };
   const id = await boss.send('work', {}, { singletonKey: 'a', retryLimit: 0 });
   await end('returned', 1);
@@ -115,6 +118,7 @@ test('A job with the limit of another program, and one retried by hand, have the
   await end('retry', 2);
   await end('failed', 3);
   await boss.retry('work', `${id}`);
+  await end('returned', 3);
   await end('failed', 3);
   const [job] = await boss.findJobs('work', { id: `${id}` });
   t.match(job, { state: 'failed', deleteAfterSeconds: 7 * 24 * 60 * 60 });
@@ -132,13 +136,12 @@ test('A job waits no longer because it was returned, or because its worker was k
       where state = 'retry'`.execute(app.db);
     return rows[0]!.seconds;
   };
-  const end = async (result: Partial<Result>) =>
-    settle(boss, app.db, await take(), { outcome: 'returned', durationMs: 1, ...result });
-  for (let count = 0; count < 9; count++) await end({});
+  for (let count = 0; count < 9; count++)
+    await settle(boss, app.db, await take(), { ...FIRST, outcome: 'returned' });
   t.ok((await readDelayS()) <= 0);
   const returned = await take();
   t.equal(readQueued(returned, JOBS).attempt, 1);
-  await settle(boss, app.db, returned, { outcome: 'retry', durationMs: 1, retryInMs: 600_000 });
+  await settle(boss, app.db, returned, { ...FIRST, outcome: 'retry', retryInMs: 600_000 });
   const delayS = await readDelayS();
   t.ok(delayS > 0 && delayS <= 600, `${delayS} s`);
   t.equal(readQueued(await take(), JOBS).attempt, 2);
@@ -163,14 +166,14 @@ test('A result is dropped if its queue was deleted, or if another worker has the
   await sql`update pgboss.job set retry_count = 1, state = 'retry'`.execute(app.db);
   const read = () => sql`select * from pgboss.job where id = ${id}`.execute(app.db);
   const before = (await read()).rows;
-  for (const outcome of outcomes) await settle(boss, app.db, queued!, { outcome, durationMs: 1 });
+  for (const outcome of outcomes) await settle(boss, app.db, queued!, { ...FIRST, outcome });
   t.strictSame((await read()).rows, before);
 
   await sql`select pgboss.delete_queue('work')`.execute(app.db);
   const later = await open();
-  for (const outcome of outcomes) await settle(later, app.db, queued!, { outcome, durationMs: 1 });
+  for (const outcome of outcomes) await settle(later, app.db, queued!, { ...FIRST, outcome });
   await sql`alter schema pgboss rename to hidden`.execute(app.db);
-  const settled = settle(later, app.db, queued!, { outcome: 'done', durationMs: 1 });
+  const settled = settle(later, app.db, queued!, { ...FIRST, outcome: 'done' });
   await t.rejects(settled, { message: /does not exist/ }, 'any other error is not dropped');
 });
 
