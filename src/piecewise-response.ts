@@ -1,9 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { countAnswer } from './held-memory.ts';
+import { http } from './node-http.ts';
 import { findOpenRequest, type OpenRequest } from './open-request.ts';
-
-// On Node 26, an import of node:http loads all of fetch: 10 to 40 ms of a start.
-const { ServerResponse } = process.getBuiltinModule('node:http');
 
 /** Larger answers are sent in pieces of this many bytes, to see how far the client has read. */
 const PIECE = 64 * 1024;
@@ -14,7 +12,7 @@ const PIECE = 64 * 1024;
  */
 export class PiecewiseResponse<
   Request extends IncomingMessage = IncomingMessage,
-> extends ServerResponse<Request> {
+> extends http.ServerResponse<Request> {
   /** True once `end` is called, although the pieces are sent later. */
   // @ts-expect-error: it is a getter in Node too, but its type says it is a field.
   override get writableEnded(): boolean {

@@ -1,10 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import type { Static } from 'typebox';
+import { http } from '../../src/node-http.ts';
 import type { ClientError, ErrorAnswer } from './index.ts';
-
-// On Node 26, an import of node:http loads all of fetch: 10 to 40 ms of a start.
-const { STATUS_CODES, validateHeaderName, validateHeaderValue } =
-  process.getBuiltinModule('node:http');
 
 export const JSON_TYPE = 'application/json; charset=utf-8';
 
@@ -19,7 +16,7 @@ type Body = Static<typeof ErrorAnswer>;
  * Another 5xx shows only a code of the app, never Fastify's code.
  */
 export function describeError(statusCode: number, cause: Partial<ClientError> = {}): Body {
-  const error = STATUS_CODES[statusCode] ?? 'Error';
+  const error = http.STATUS_CODES[statusCode] ?? 'Error';
   const kind = error.toUpperCase().replaceAll(/\W+/g, '_');
   const { code = kind, message = error, errors } = cause;
   if (statusCode < 500) return { statusCode, code, error, message, ...(errors && { errors }) };
@@ -77,8 +74,8 @@ function sendWithoutHooks(reply: FastifyReply, body: Body, headers: object): voi
 
 function isValid(name: string, value: unknown): boolean {
   try {
-    validateHeaderName(name);
-    validateHeaderValue(name, value as string);
+    http.validateHeaderName(name);
+    http.validateHeaderValue(name, value as string);
     return true;
   } catch {
     return false;
