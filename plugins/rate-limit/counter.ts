@@ -28,7 +28,10 @@ export class Counter {
   }
 
   count(networks: Network[], now = performance.now()): Allowance {
-    if (now >= this.#endsAt) this.#begin(now);
+    if (now >= this.#endsAt) {
+      this.#counts.clear();
+      this.#endsAt = now + WINDOW_MS;
+    }
     let remaining = Number.POSITIVE_INFINITY;
     for (const { name, share } of networks) {
       const count = (this.#counts.get(name) ?? 0) + 1;
@@ -37,11 +40,6 @@ export class Counter {
     }
     if (this.#counts.size > MAX_CLIENTS) this.#prune();
     return { remaining, resetMs: this.#endsAt - now };
-  }
-
-  #begin(now: number): void {
-    this.#counts.clear();
-    this.#endsAt = now + WINDOW_MS;
   }
 
   /** Forgets at least half of the clients, so that few requests pay for it. */
