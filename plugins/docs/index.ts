@@ -4,7 +4,8 @@ import type { FastifyContextConfig, FastifyInstance, FastifySchema } from 'fasti
 import fp from 'fastify-plugin';
 import manifest from '../../package.json' with { type: 'json' };
 import { readRoute } from '../../src/location.ts';
-import { describeError, ErrorAnswer } from '../errors/index.ts';
+import { describeError } from '../errors/answer.ts';
+import { ErrorAnswer } from '../errors/index.ts';
 
 type OpenApi = NonNullable<FastifyDynamicSwaggerOptions['openapi']>;
 

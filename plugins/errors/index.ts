@@ -8,8 +8,6 @@ import { type InvalidRequest, Problems } from '../validation/problems.ts';
 import { describeError, sendError } from './answer.ts';
 import { refuseRequest } from './refuse-request.ts';
 
-export { describeError } from './answer.ts';
-
 export const RouteNotFound = createError('NOT_FOUND', '%s %s does not exist.', 404);
 
 // With its real type, ErrorAnswer would refer to itself.
