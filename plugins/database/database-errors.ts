@@ -10,6 +10,11 @@ const InvalidValue = createError('INVALID_VALUE', 'A value cannot be stored.', 4
 /** An error from the database itself, through pg or PGlite. */
 export type SqlError = Error & { code?: string | undefined };
 
+/** pg and PGlite have a class each for such an error. Both name it after PostgreSQL's message. */
+export function isSqlError(error: Error): error is SqlError {
+  return error.name === 'error' && 'length' in error;
+}
+
 /** There is no connection, or it does not answer: a 503. pg has no code for most of these. */
 export class DatabaseUnavailable extends Error {
   override name = 'DatabaseUnavailable';
@@ -39,17 +44,18 @@ function isTls({ code = '', message }: NodeJS.ErrnoException): boolean {
 
 /**
  * Translates an error of the database for the client, without SQL and values. The result is
- * undefined for a mistake in the app, such as an unknown column.
+ * undefined for other errors, and for a mistake in the app, such as an unknown column.
  *
  * SQLSTATEs (PostgreSQL, appendix A): 08 connection, 25006 read-only (a failover), 28 and 3D a
  * server that does not know the app (yet), 53 insufficient resources, 54000 a value too long for an
  * index, 55 not in this state (a lock), 57 operator intervention, 58 system error.
  */
-export function translateError(error: SqlError): ClientError | undefined {
+export function translateError(error: Error): ClientError | undefined {
+  if (error instanceof DatabaseUnavailable) return new Unavailable();
+  if (!isSqlError(error)) return undefined;
   const { code, message } = error;
   // A protocol error has no code.
-  const isAway = error instanceof DatabaseUnavailable || code === undefined;
-  if (isAway || /^(08|25006|28|3D|53|55|57|58)/.test(code)) return new Unavailable();
+  if (code === undefined || /^(08|25006|28|3D|53|55|57|58)/.test(code)) return new Unavailable();
   if (code.startsWith('40')) return Object.assign(new TryAgain(), { retryAfter: 1 });
   if (code === '23503' && isOfChild(message)) return new UnknownReference();
   if (/^(22|23502|23514|44|54000)/.test(code)) return new InvalidValue();

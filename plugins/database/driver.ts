@@ -2,12 +2,10 @@ import type { PGlite } from '@electric-sql/pglite';
 import type { FastifyInstance } from 'fastify';
 import { type Dialect, PostgresDialect } from 'kysely';
 import type { Pool } from 'pg';
-import type { SqlError } from './database-errors.ts';
 import { createEmbeddedDatabase } from './embedded-database.ts';
 
 export interface Driver {
   dialect: Dialect;
-  isSqlError(error: Error): error is SqlError;
   /** The app's connections. Undefined for the embedded database, which has only one. */
   pool?: Pool;
   /**
@@ -26,8 +24,8 @@ export async function pickDriver(
   // Connecting (20 %), a statement (60 %) and its cancelling (10 %) fit into REQUEST_TIMEOUT_MS.
   const connectionTimeoutMillis = Math.min(5_000, config.REQUEST_TIMEOUT_MS * 0.2);
   if (url.startsWith('pglite:'))
-    return createEmbeddedDatabase(url, log, prepare, connectionTimeoutMillis);
-  const { createPool, isSqlError } = await import('./postgres.ts');
+    return { dialect: createEmbeddedDatabase(url, log, prepare, connectionTimeoutMillis) };
+  const { createPool } = await import('./postgres.ts');
   const timeoutMs = config.REQUEST_TIMEOUT_MS * 0.6;
   const onIdleError = (err: Error) => log.warn({ err }, 'A connection to the database broke');
   const open = (url: string, max: number, query_timeout: number) =>
@@ -35,7 +33,6 @@ export async function pickDriver(
   const pool = open(url, config.DATABASE_POOL_MAX, timeoutMs);
   return {
     dialect: new PostgresDialect({ pool }),
-    isSqlError,
     pool,
     openPool: (max, statementTimeoutMs = timeoutMs) => open(directUrl, max, statementTimeoutMs),
   };

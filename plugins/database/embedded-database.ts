@@ -1,9 +1,7 @@
-import type { messages, PGlite } from '@electric-sql/pglite';
+import type { PGlite } from '@electric-sql/pglite';
 import type { FastifyBaseLogger } from 'fastify';
-import { Kysely, PGliteDialect } from 'kysely';
+import { type Dialect, Kysely, PGliteDialect } from 'kysely';
 import { OperatorError } from '../../src/operator-error.ts';
-import type { SqlError } from './database-errors.ts';
-import type { Driver } from './driver.ts';
 import { EmbeddedDialect } from './embedded-dialect.ts';
 import { cannotOpen, prepareFolder, RESET, readFolder } from './embedded-folder.ts';
 import { migrateEmbedded } from './embedded-migrations.ts';
@@ -26,21 +24,19 @@ export function createEmbeddedDatabase(
   log: FastifyBaseLogger,
   prepare: Prepare,
   connectionTimeoutMs: number,
-): Driver {
+): Dialect {
   const module = resolvePGlite();
   const folder = readFolder(url);
-  let DatabaseError: typeof messages.DatabaseError | undefined;
   const open = async () => {
     const isInMemory = url === 'pglite:memory';
     if (!isInMemory) await prepareFolder(folder, module, log);
     // biome-ignore lint/correctness/noUndeclaredDependencies: it is for development only.
-    const { PGlite, messages } = await import('@electric-sql/pglite');
+    const { PGlite } = await import('@electric-sql/pglite');
     const startParams = [...PGlite.defaultStartParams, ...SHARED_BUFFERS];
     const dataDir = isInMemory ? 'memory://' : folder;
     const pglite = await PGlite.create({ dataDir, startParams }).catch((cause) => {
       throw cannotOpen(folder, cause, `Another PostgreSQL may have created it. ${RESET}`);
     });
-    DatabaseError = messages.DatabaseError;
     try {
       await convertLikePg(pglite);
       const db = new Kysely<unknown>({ dialect: new PGliteDialect({ pglite }) });
@@ -53,9 +49,7 @@ export function createEmbeddedDatabase(
       throw error;
     }
   };
-  const isSqlError = (error: Error): error is SqlError =>
-    DatabaseError !== undefined && error instanceof DatabaseError;
-  return { dialect: new EmbeddedDialect({ pglite: open }, connectionTimeoutMs), isSqlError };
+  return new EmbeddedDialect({ pglite: open }, connectionTimeoutMs);
 }
 
 /** Makes PGlite read and write values as pg does in production: its own types differ. */

@@ -6,7 +6,7 @@ import { Kysely } from 'kysely';
 import type { Pool } from 'pg';
 import { type Static, Type } from 'typebox';
 import { createCheck } from './check.ts';
-import { DatabaseUnavailable, translateError } from './database-errors.ts';
+import { translateError } from './database-errors.ts';
 import { pickDriver } from './driver.ts';
 import { releaseDatabase } from './migrate.ts';
 import { MIGRATIONS } from './migration-files.ts';
@@ -93,17 +93,14 @@ export default fp(
       for (const step of steps) names.push(...(await step(driver)));
       return names;
     };
-    const driver = await pickDriver(app, (pglite) => prepare({ pglite }));
-    const { dialect, pool, openPool, isSqlError } = driver;
+    const { dialect, pool, openPool } = await pickDriver(app, (pglite) => prepare({ pglite }));
     const db = new Kysely<Tables>({ dialect, log: (event) => QUERIES.publish(event) });
     const spare = openPool?.(1);
     const check = createCheck(db, migrations, pool, spare);
     app.decorate('db', db);
     app.decorate('databasePool', pool);
     app.decorate('prepareDatabase', (step) => void steps.push(step));
-    app.answerErrors((error) =>
-      error instanceof DatabaseUnavailable || isSqlError(error) ? translateError(error) : undefined,
-    );
+    app.answerErrors(translateError);
     // One connection has the lock, and a step may use two: pg-boss builds indexes while it works.
     const release = () =>
       openPool

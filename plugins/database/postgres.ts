@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import manifest from '../../package.json' with { type: 'json' };
 import { OperatorError } from '../../src/operator-error.ts';
-import { DatabaseUnavailable, type SqlError } from './database-errors.ts';
+import { DatabaseUnavailable, isSqlError } from './database-errors.ts';
 import { applyTls, type Tls } from './url.ts';
 
 /**
@@ -42,10 +42,6 @@ function checkUrl(connectionString: string): void {
     const reason = `DATABASE_URL or DATABASE_DIRECT_URL cannot be used: ${message}`;
     throw new OperatorError(reason, { cause });
   }
-}
-
-export function isSqlError(error: Error): error is SqlError {
-  return error instanceof pg.DatabaseError;
 }
 
 /** How long closing waits for a silent server, in milliseconds; pg would wait for 5 s. */

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Kysely, sql } from 'kysely';
 import { type Test, test } from 'tap';
+import { isSqlError } from '../../../plugins/database/database-errors.ts';
 import { createEmbeddedDatabase } from '../../../plugins/database/embedded-database.ts';
 import { createEmbeddedDatabase as createEmptyDatabase } from '../../fixture/embedded-database.ts';
 import { captureLog, createFolder, writeFiles } from '../../helper.ts';
@@ -12,12 +13,7 @@ import { holdLock } from './hold-lock.ts';
 
 function openDatabase(t: Test, folder: string) {
   const { logger, lines } = captureLog();
-  const { dialect } = createEmbeddedDatabase(
-    `pglite:${folder}`,
-    logger,
-    async () => ['prepared'],
-    1,
-  );
+  const dialect = createEmbeddedDatabase(`pglite:${folder}`, logger, async () => ['prepared'], 1);
   const db = new Kysely<unknown>({ dialect });
   t.teardown(() => db.destroy());
   return { db, lines };
@@ -74,10 +70,10 @@ test('A database that cannot be migrated is closed again', async (t) => {
   const folder = await createEmptyDatabase();
   const { logger } = captureLog();
   const prepare = () => Promise.reject(new Error('not prepared'));
-  const { dialect, isSqlError } = createEmbeddedDatabase(`pglite:${folder}`, logger, prepare, 1);
+  const dialect = createEmbeddedDatabase(`pglite:${folder}`, logger, prepare, 1);
   const db = new Kysely<unknown>({ dialect });
   t.teardown(() => db.destroy());
-  t.notOk(isSqlError(new Error()), 'nothing is open yet');
+  t.notOk(isSqlError(new Error()));
   for (let time = 0; time < 2; time++) {
     const error = await ask(db).catch((error) => error);
     t.match(error, { message: 'not prepared' });

@@ -6,8 +6,7 @@ import type { FastifyInstance } from 'fastify';
 import { sql } from 'kysely';
 import pg from 'pg';
 import { test } from 'tap';
-import { translateError } from '../../../plugins/database/database-errors.ts';
-import { isSqlError } from '../../../plugins/database/postgres.ts';
+import { isSqlError, translateError } from '../../../plugins/database/database-errors.ts';
 import { openPostgresPort } from '../../fixture/postgres-port.ts';
 import {
   buildTestApp,

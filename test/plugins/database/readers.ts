@@ -1,3 +1,4 @@
+import pg from 'pg';
 import { DatabaseUnavailable, translateError } from '../../../plugins/database/database-errors.ts';
 import type { Readers } from '../../src/readers.ts';
 
@@ -8,5 +9,5 @@ export const readers: Readers = {
 };
 
 function translate(message: string, code: string): unknown {
-  return translateError(Object.assign(new Error(message), { code }));
+  return translateError(Object.assign(new pg.DatabaseError(message, 0, 'error'), { code }));
 }
