@@ -1,25 +1,16 @@
 import type { PGlite } from '@electric-sql/pglite';
 import type { FastifyInstance } from 'fastify';
-import { type Dialect, PostgresDialect } from 'kysely';
-import type { Pool } from 'pg';
+import { PostgresDialect } from 'kysely';
 import { createEmbeddedDatabase } from './embedded-database.ts';
 
-export interface Driver {
-  dialect: Dialect;
-  /** The app's connections. Undefined for the embedded database, which has only one. */
-  pool?: Pool;
-  /**
-   * Opens separate connections that bypass a pooler. `statementTimeoutMs` is in milliseconds, and 0
-   * means no limit.
-   */
-  openPool?(max: number, statementTimeoutMs?: number): Pool;
-}
-
-/** Loads only the driver for the scheme of DATABASE_URL. */
+/**
+ * Loads only the driver for the scheme of DATABASE_URL. A server has pools, and all but the first
+ * one bypass a pooler.
+ */
 export async function pickDriver(
   { config, log }: FastifyInstance,
   prepare: (pglite: PGlite) => Promise<string[]>,
-): Promise<Driver> {
+) {
   const { DATABASE_URL: url, DATABASE_DIRECT_URL: directUrl = url, DATABASE_TLS: tls } = config;
   // Connecting (20 %), a statement (60 %) and its cancelling (10 %) fit into REQUEST_TIMEOUT_MS.
   const connectionTimeoutMillis = Math.min(5_000, config.REQUEST_TIMEOUT_MS * 0.2);
@@ -34,6 +25,8 @@ export async function pickDriver(
   return {
     dialect: new PostgresDialect({ pool }),
     pool,
-    openPool: (max, statementTimeoutMs = timeoutMs) => open(directUrl, max, statementTimeoutMs),
+    spare: open(directUrl, 1, timeoutMs),
+    // One connection has the lock, and a step may use two: pg-boss builds indexes while it works.
+    openReleasePool: () => open(directUrl, 3, 0),
   };
 }

@@ -93,25 +93,22 @@ export default fp(
       for (const step of steps) names.push(...(await step(driver)));
       return names;
     };
-    const { dialect, pool, openPool } = await pickDriver(app, (pglite) => prepare({ pglite }));
+    const driver = await pickDriver(app, (pglite) => prepare({ pglite }));
+    const { dialect, pool, spare, openReleasePool } = driver;
     const db = new Kysely<Tables>({ dialect, log: (event) => QUERIES.publish(event) });
-    const spare = openPool?.(1);
     const check = createCheck(db, migrations, pool, spare);
     app.decorate('db', db);
     app.decorate('databasePool', pool);
     app.decorate('prepareDatabase', (step) => void steps.push(step));
     app.answerErrors(translateError);
-    // One connection has the lock, and a step may use two: pg-boss builds indexes while it works.
     const release = () =>
-      openPool
-        ? releaseDatabase(openPool(3, 0), migrations, app.log, (pool) => prepare({ pool }))
+      openReleasePool
+        ? releaseDatabase(openReleasePool(), migrations, app.log, (pool) => prepare({ pool }))
         : check().then(() => []);
     app.readiness.attach({ name: 'database', required: true, check, release });
     connectAtStart(app, check);
-    app.addHook('onClose', async () => {
-      // Kysely ends the pool only if it has used it itself.
-      await Promise.all([db.destroy(), pool?.end(), spare?.end()]);
-    });
+    // Kysely would end the pool only if it has used it itself.
+    app.addHook('onClose', () => (pool ? Promise.all([pool.end(), spare.end()]) : db.destroy()));
   },
   { name: 'database', dependencies: ['readiness', 'errors'] },
 );

@@ -64,7 +64,6 @@ class ShortQueuePool extends pg.Pool {
   }
 
   override async end(): Promise<void> {
-    if (this.ending) return;
     await Promise.race([super.end(), sleep(END_TIMEOUT_MS, undefined, { ref: false })]);
   }
 
