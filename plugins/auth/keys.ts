@@ -28,9 +28,8 @@ export class Keys {
    * and waits for the issuer only if no keys are known. Rejects while the issuer cannot be reached.
    */
   readonly check = async (): Promise<void> => {
-    const refreshed = this.#refresh(true);
-    if (!Number.isFinite(this.#staleAt)) return refreshed;
-    refreshed.catch(() => undefined);
+    const refreshed = this.#refresh(this.#nextCheckAt, true);
+    if (!Number.isFinite(this.#staleAt)) await refreshed;
     if (this.#failure) throw this.#failure;
   };
 
@@ -39,24 +38,23 @@ export class Keys {
    * with a 503 if newer keys are needed and the issuer is down.
    */
   async try<Result>(check: (find: JWTVerifyGetKey) => Promise<Result>): Promise<Result> {
-    if (performance.now() > this.#staleAt) this.#refresh().catch(() => undefined);
+    if (performance.now() > this.#staleAt) this.#refresh(this.#nextAt);
     const known = this.#known;
     try {
       return await check(known);
     } catch (error) {
       if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
-      await this.#refresh();
+      await this.#refresh(this.#nextAt);
+      if (this.#failure) throw this.#failure;
       if (this.#known === known) throw error;
     }
     return check(this.#known);
   }
 
-  /** Sends at most one request at a time. */
-  async #refresh(isCheck = false): Promise<void> {
-    const nextAt = isCheck ? this.#nextCheckAt : this.#nextAt;
+  /** Sends at most one request at a time. Never rejects. */
+  #refresh(nextAt: number, isCheck = false): Promise<void> | undefined {
     if (performance.now() > nextAt) this.#fetching ??= this.#fetch(isCheck);
-    await this.#fetching;
-    if (this.#failure) throw this.#failure;
+    return this.#fetching;
   }
 
   async #fetch(isCheck: boolean): Promise<void> {
