@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import { errorCodes, type FastifyInstance, type FastifyReply } from 'fastify';
 import { answerOrClose } from '../plugins/errors/answer.ts';
 import { cutOff, cutOffSlowestReaders, cutOffSlowestSenders, observe } from './held-memory.ts';
+import { hasBegun } from './node-http.ts';
 import type { OpenRequest } from './open-request.ts';
 
 declare module 'fastify' {
@@ -46,7 +47,7 @@ export function watchDeadlines(app: FastifyInstance): void {
 
 function isLate(entry: OpenRequest, timeoutMs: number): boolean {
   const { reply, startedAt } = entry;
-  if (!reply || entry.isLate || reply.raw.headersSent) return false;
+  if (!reply || entry.isLate || hasBegun(reply.raw)) return false;
   if (reply.sent && entry.isUpgraded) return false;
   if (reply.request.routeOptions.config.timeout === false) return false;
   return performance.now() - startedAt > timeoutMs;

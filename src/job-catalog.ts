@@ -6,6 +6,7 @@ import { listFiles } from '../plugins/env/index.ts';
 import type { Job } from '../plugins/jobs.ts';
 import { createAjv, explainFailure } from '../plugins/validation/checks.ts';
 import { STORABLE, storableText } from '../plugins/validation/schemas.ts';
+import { importFile } from './import-file.ts';
 
 const BadPayload = createError<[string, string]>(
   'BAD_PAYLOAD',
@@ -40,7 +41,7 @@ export async function loadJobs(folders: URL[]): Promise<Map<string, Job>> {
   for (const file of (await Promise.all(folders.map(listFiles))).flat()) {
     const place = fileURLToPath(file);
     const name = path.basename(place.replace(/([\\/]index)?\.[jt]s$/, ''));
-    const { default: job } = await import(file.href);
+    const { default: job } = await importFile(file);
     if (!job?.run)
       throw new Error(`${place} exports no job: add "export default defineJob({…})" or move it`);
     const problem = findProblem(name, job);

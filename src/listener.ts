@@ -4,6 +4,7 @@ import type { Server, ServerResponse } from 'node:http';
 import net from 'node:net';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
+import { hasBegun } from './node-http.ts';
 import type { Listener } from './process.ts';
 
 /** How long idle connections stay open after the port has closed, in milliseconds. */
@@ -95,7 +96,7 @@ async function acceptWaiting(server: Server): Promise<void> {
 }
 
 function askToReconnect(response: ServerResponse): void {
-  if (!response.headersSent) response.setHeader('connection', 'close');
+  if (!hasBegun(response)) response.setHeader('connection', 'close');
 }
 
 /**

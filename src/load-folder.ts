@@ -2,6 +2,7 @@ import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import autoload from '@fastify/autoload';
 import type { FastifyInstance } from 'fastify';
+import { importFile } from './import-file.ts';
 
 export interface LoadOptions {
   /** Options of each plugin in the folder. */
@@ -22,22 +23,28 @@ export async function loadFolder(
   { only = '/', ...options }: LoadOptions,
 ): Promise<void> {
   const dir = fileURLToPath(folder);
-  const files: string[] = [];
+  const files: URL[] = [];
   const matchFilter = (name: string) => {
     refuseName(dir, name, options);
     // readConfig has already loaded plugins/env.
     const isEnv = options.maxDepth && name.startsWith('/env/');
     const isLoaded = name.startsWith(only) && !isEnv;
-    if (isLoaded) files.push(path.join(dir, name));
+    if (isLoaded) files.push(pathToFileURL(path.join(dir, name)));
     return isLoaded;
   };
-  await app.register(autoload, { dir, matchFilter, forceESM: true, ...options });
-  for (const file of files) {
-    const module = await import(pathToFileURL(file).href);
-    if (typeof module.default === 'function') continue;
-    const remedy = `add an "export default", or move it out of ${dir} or beside an index.ts`;
-    throw new Error(`${file} exports no plugin: ${remedy}`);
+  try {
+    await app.register(autoload, { dir, matchFilter, forceESM: true, ...options });
+  } finally {
+    // After a failure too: the error of a file that cannot be loaded must name it.
+    for (const file of files) await checkExport(file, dir);
   }
+}
+
+async function checkExport(file: URL, dir: string): Promise<void> {
+  const module = await importFile(file);
+  if (typeof module.default === 'function') return;
+  const remedy = `add an "export default", or move it out of ${dir} or beside an index.ts`;
+  throw new Error(`${fileURLToPath(file)} exports no plugin: ${remedy}`);
 }
 
 function refuseName(dir: string, name: string, { maxDepth }: LoadOptions): void {

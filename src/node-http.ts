@@ -1,2 +1,9 @@
+import type { ServerResponse } from 'node:http';
+
 /** Node's HTTP module. On Node 26, an import of it loads all of fetch: 10 to 40 ms of a start. */
 export const http = process.getBuiltinModule('node:http');
+
+/** Whether an answer has begun. @fastify/express gives `headersSent` another meaning. */
+export function hasBegun(response: ServerResponse): boolean {
+  return Reflect.get(http.ServerResponse.prototype, 'headersSent', response);
+}

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { countAnswer } from './held-memory.ts';
-import { http } from './node-http.ts';
+import { hasBegun, http } from './node-http.ts';
 import { findOpenRequest, type OpenRequest } from './open-request.ts';
 
 /** Larger answers are sent in pieces of this many bytes, to see how far the client has read. */
@@ -27,7 +27,7 @@ export class PiecewiseResponse<
     if (!entry?.reply || !isWhole) return super.end(...(args as []));
     const size = Buffer.byteLength(payload);
     // Without headers, Node computes Content-Length from the whole text.
-    const isLarge = payload.length > PIECE && this.headersSent && !others.some(Boolean);
+    const isLarge = payload.length > PIECE && hasBegun(this) && !others.some(Boolean);
     if (isLarge) Object.assign(entry, { payload, size, sentBefore: entry.socket.bytesWritten });
     countAnswer(entry.reply.server.openRequests, size, isLarge);
     return isLarge ? this.sendPieces(entry) : super.end(...(args as []));

@@ -7,6 +7,7 @@ import {
 import { readAddress } from './client-address.ts';
 import { toError } from './error-log.ts';
 import type { Caller } from './every-answer.ts';
+import { hasBegun } from './node-http.ts';
 import { findOpenRequest } from './open-request.ts';
 import { hideSecrets } from './redaction.ts';
 
@@ -43,9 +44,9 @@ export class RequestLog extends LogController {
 
   override requestCompleted(): void {}
 
-  /** The error is logged in the request's own line. */
+  /** The error is logged in the request's own line. A hook may fail after the handler. */
   override defaultErrorLog(error: Error, _request: FastifyRequest, reply: FastifyReply): void {
-    reply.failure = toError(error);
+    reply.failure ??= toError(error);
   }
 
   /** The status was already sent, so the error has its own line. */
@@ -74,7 +75,7 @@ function logRequest(request: FastifyRequest, reply: FastifyReply): void {
 
 /** A library that upgrades a connection sends its 101 itself, so the reply has no status. */
 export function readStatus(reply: FastifyReply): number {
-  if (reply.raw.headersSent) return reply.statusCode;
+  if (hasBegun(reply.raw)) return reply.statusCode;
   const isUpgraded = reply.sent && findOpenRequest(reply.request.raw)?.isUpgraded;
   return isUpgraded ? SWITCHING_PROTOCOLS : CLIENT_CLOSED_REQUEST;
 }

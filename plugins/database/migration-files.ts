@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Migration } from 'kysely/migration';
+import { importFile } from '../../src/import-file.ts';
 
 /** The app's own migrations. */
 export const MIGRATIONS = fileURLToPath(new URL('../../src/migrations/', import.meta.url));
@@ -20,11 +21,5 @@ export async function listMigrations(folder: string): Promise<Map<string, string
   return new Map(own.map((file) => [path.parse(file).name, path.join(folder, file)]));
 }
 
-/** Imports a migration. The error names the file, because Node's error does not. */
-export async function loadMigration(file: string): Promise<AppMigration> {
-  try {
-    return await import(pathToFileURL(file).href);
-  } catch (cause) {
-    throw new Error(`${file} cannot be loaded: ${(cause as Error).message}`, { cause });
-  }
-}
+export const loadMigration = (file: string): Promise<AppMigration> =>
+  importFile(pathToFileURL(file));

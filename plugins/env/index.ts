@@ -7,6 +7,7 @@ import { Ajv, type ErrorObject, type SchemaValidateFunction } from 'ajv';
 import fp from 'fastify-plugin';
 import { type Static, type TProperties, Type } from 'typebox';
 import { trustProxies } from '../../src/client-address.ts';
+import { importFile } from '../../src/import-file.ts';
 import { EnvironmentError, isQuoted } from './environment-error.ts';
 import { checkSettings, settings } from './settings.ts';
 
@@ -52,7 +53,7 @@ export default fp(
 /** The settings of settings.ts, then those of the files in these folders. */
 export async function gatherSettings(folders: URL[]): Promise<TProperties> {
   const files = await Promise.all(folders.map(listFiles));
-  const modules = await Promise.all(files.flat().map((file) => import(file.href)));
+  const modules = await Promise.all(files.flat().map(importFile));
   const properties = modules.map((module) => module.settings?.properties);
   const all: TProperties = Object.assign({ ...settings.properties }, ...properties);
   checkSettings(all);

@@ -5,6 +5,7 @@ import createError from '@fastify/error';
 import type { FastifyError, FastifyInstance } from 'fastify';
 import { readAddress } from '../../src/client-address.ts';
 import type { AnswerHeaders, Caller } from '../../src/every-answer.ts';
+import { hasBegun } from '../../src/node-http.ts';
 import { findOpenRequest } from '../../src/open-request.ts';
 import { logUnreadable } from '../../src/request-log.ts';
 import { answerOrClose, describeError, JSON_TYPE } from './answer.ts';
@@ -58,9 +59,9 @@ export function answerClientError(
 
 /** The body is incomplete: its reader gets the error. If it has no reader yet, the app answers. */
 function refuseBody(app: FastifyInstance, response: ServerResponse, refusal: FastifyError): void {
-  const { req, headersSent } = response;
+  const { req } = response;
   const reply = findOpenRequest(req)?.reply;
-  if (req.complete || headersSent || !reply) return;
+  if (req.complete || hasBegun(response) || !reply) return;
   reply.header('connection', 'close');
   const answer = () => {
     if (req.listenerCount('error') > 0) req.emit('error', refusal);

@@ -88,11 +88,12 @@ function findClientError(
   try {
     const error = thrown as FastifyError;
     // A late or incomplete body is the client's fault, even if the handler fails because of it.
-    if (error.code === 'FST_ERR_HANDLER_TIMEOUT' && !raw.complete) return new BodyTooLate();
+    if (error.code === 'FST_ERR_HANDLER_TIMEOUT' && raw.complete === false)
+      return new BodyTooLate();
     // Node's error if the client breaks off. A handler's pipeline leaves its own error here.
     if (error === raw.errored && error.message === 'aborted') return new BodyIncomplete();
     // Fastify sets validationContext. `validation` alone may come from another library.
-    const isClientError = error instanceof MadeError || error.validationContext;
+    const isClientError = error instanceof MadeError || error.validationContext || isExposed(error);
     const clientError = isClientError
       ? error
       : translations.map((translate) => translate(error)).find(Boolean);
@@ -103,6 +104,11 @@ function findClientError(
     // `thrown` is null, or one of its properties throws.
     return undefined;
   }
+}
+
+/** The convention of http-errors, and so of @fastify/sensible and @fastify/static. */
+function isExposed(error: { expose?: boolean; statusCode?: number }): boolean {
+  return error.expose === true && Number(error.statusCode) < 500;
 }
 
 function isErrorStatus(status: unknown): boolean {

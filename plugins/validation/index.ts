@@ -34,7 +34,9 @@ export default fp(
       done();
     });
     app.addContentTypeParser('application/json', (request, payload, done) => {
-      const isReadable = isPlainUtf8(request.headers);
+      // A preParsing hook that decompresses gives another stream.
+      const isPlain = isIdentity(request.headers) || payload !== request.raw;
+      const isReadable = isPlain && isUtf8Type(request.headers);
       readBody(request, payload, done, (body) => {
         if (body.length === 0) done(null);
         else if (!isReadable) done(new UnsupportedType());
@@ -53,12 +55,12 @@ function mayHaveBody(headers: IncomingHttpHeaders): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 
-/** A plugin that decompresses bodies must delete their `content-encoding` header. */
-function isPlainUtf8(headers: IncomingHttpHeaders): boolean {
-  const { 'content-type': type = 'application/json', 'content-encoding': coding = 'identity' } =
-    headers;
-  const charset = new MIMEType(type).params.get('charset') ?? 'utf-8';
-  return coding.toLowerCase() === 'identity' && /^utf-?8$/i.test(charset);
+function isIdentity({ 'content-encoding': coding = 'identity' }: IncomingHttpHeaders): boolean {
+  return coding.toLowerCase() === 'identity';
+}
+
+function isUtf8Type({ 'content-type': type = 'application/json' }: IncomingHttpHeaders): boolean {
+  return /^utf-?8$/i.test(new MIMEType(type).params.get('charset') ?? 'utf-8');
 }
 
 /** Reads at most the first byte, to know whether there is a body of an unknown type. */

@@ -34,9 +34,10 @@ export class InvalidRequest extends Error {
   }
 }
 
-/** Adds what ajv's message leaves out: the unknown name, or the values of an enum. */
+/** Adds what ajv's message leaves out: the unknown name, or the values of an enum or constant. */
 function explain({ message, params }: ErrorObject): string {
   const name = params.additionalProperty ?? params.unevaluatedProperty ?? params.propertyName;
-  const detail = name?.slice(0, MAX_NAME) ?? params.allowedValues?.join(', ');
+  const allowed = params.allowedValues?.join(', ') ?? params.allowedValue;
+  const detail = name?.slice(0, MAX_NAME) ?? allowed;
   return detail === undefined ? `${message}` : `${message}: ${detail}`;
 }

@@ -30,5 +30,6 @@ export function readBody(
   };
   if (Number(headers['content-length']) > bodyLimit)
     end(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE());
-  else payload.on('data', read).on('end', end).on('error', end);
+  // A preParsing hook may give a paused stream.
+  else payload.on('data', read).on('end', end).on('error', end).resume();
 }

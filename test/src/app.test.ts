@@ -122,6 +122,14 @@ test('A file in routes/ that cannot be loaded is an error', async (t) => {
   await t.rejects(buildApp({ environment, routes }), /dogs\.js/);
 });
 
+test('A file with a syntax error is named, in plugins/, routes/ and jobs/', async (t) => {
+  const folder = await createSources(t, { 'fine.js': ROUTE, 'twice.js': 'let a = 1; let a = 2;' });
+  for (const part of ['plugins', 'routes', 'jobs'])
+    await t.rejects(buildApp({ environment, [part]: [folder] }), {
+      message: /twice\.js cannot be loaded: Identifier 'a' has already been declared/,
+    });
+});
+
 test('Plugins are loaded in the order of their dependencies, not of their names', async (t) => {
   const plugins = await createSources(t, {
     'a.js': plugin('a', ['c', 'b'], "app.decorate('a', app.b + 'a');"),

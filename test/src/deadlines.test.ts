@@ -116,7 +116,9 @@ async function waitForReader(app: FastifyInstance): Promise<void> {
 }
 
 test('A late handler answers one 503, and its request.signal is aborted', async (t) => {
-  const { url, lines } = await listen(t, { REQUEST_TIMEOUT_MS: '100' });
+  const { app, url, lines } = await listen(t, { REQUEST_TIMEOUT_MS: '100' });
+  t.equal((await app.inject('/late')).statusCode, 503);
+  lines.length = 0;
   const answer = await fetch(`${url}/late`);
   t.equal(answer.status, 503);
   t.match(answer.headers.get('retry-after'), /^\d+$/);

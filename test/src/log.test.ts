@@ -3,6 +3,7 @@ import { pathToFileURL } from 'node:url';
 import { test } from 'tap';
 import manifest from '../../package.json' with { type: 'json' };
 import { readAddress } from '../../src/client-address.ts';
+import { openHttpListener } from '../../src/listener.ts';
 import { addLogFields } from '../../src/logger.ts';
 import { OperatorError } from '../../src/operator-error.ts';
 import { readPath } from '../../src/request-log.ts';
@@ -230,5 +231,39 @@ test('An upgraded connection is one log line with status 101', async (t) => {
       { path: '/socket', status: 101 },
       { path: '/taken', status: 499 },
     ],
+  );
+});
+
+/** @fastify/express changes the meaning of \`headersSent\`, in this way. */
+const REDEFINED = `
+  import { setTimeout as sleep } from 'node:timers/promises';
+  export default async (app) => {
+    app.addHook('onRequest', async (request, reply) => {
+      Object.defineProperty(reply.raw, 'headersSent', { get: () => false });
+    });
+    app.get('/answered', async () => 'answered');
+    app.get('/open', async (request, reply) => {
+      reply.hijack();
+      reply.raw.writeHead(200).write('begun');
+      await sleep(300);
+      reply.raw.end(' and ended');
+    });
+  };
+`;
+
+test('A plugin may give headersSent another meaning', async (t) => {
+  const environment = { REQUEST_TIMEOUT_MS: '100', SHUTDOWN_DELAY_MS: '0' };
+  const { app, lines } = await buildAppWithRoutes(t, REDEFINED, environment);
+  t.equal((await app.inject('/answered')).body, 'answered');
+  t.match(lines, [{ path: '/answered', status: 200 }]);
+  const listener = openHttpListener(app);
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  const answer = await fetch(`${url}/open`);
+  listener.announceClose();
+  t.equal(await answer.text(), 'begun and ended');
+  await listener.close();
+  t.match(
+    lines.find(({ path }) => path === '/open'),
+    { level: 30, status: 200 },
   );
 });

@@ -25,6 +25,12 @@ const FAILING = `
     const fail = (fields) => { throw Object.assign(new Error('hunter2'), fields) };
     app.get('/wrong', async () => fail({ statusCode: 200 }));
     app.get('/library', async () => fail({ statusCode: 404, code: 'E_HUNTER2' }));
+    // As http-errors and @fastify/sensible make them.
+    const expose = (statusCode, expose) =>
+      { throw Object.assign(new Error(\`\${statusCode}\`), { statusCode, expose }) };
+    app.get('/gone', async () => expose(410, true));
+    app.get('/secret', async () => expose(403, false));
+    app.get('/shown', async () => expose(502, true));
     const validation = [{ message: 'hunter2' }];
     app.get('/invalid', async () => fail({ statusCode: 400, validation }));
     app.get('/kept', async (request, reply) => {
@@ -114,6 +120,13 @@ test('An unreadable error, or a header that cannot be sent, answers 500', async 
     errors,
   );
   t.notMatch(JSON.stringify(lines), 'hunter2');
+});
+
+test('An error of http-errors answers its 4xx, if it may be exposed', async (t) => {
+  const { app } = await buildAppWithRoutes(t, FAILING);
+  const gone = { statusCode: 410, code: 'GONE', error: 'Gone', message: '410' };
+  t.strictSame((await app.inject('/gone')).json(), gone);
+  for (const url of ['/secret', '/shown']) t.equal((await app.inject(url)).statusCode, 500, url);
 });
 
 test('A 5xx that a route chose tells the client its code alone', async (t) => {

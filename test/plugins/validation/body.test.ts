@@ -3,6 +3,7 @@ import { type AddressInfo, connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { gzipSync } from 'node:zlib';
 import type { FastifyInstance } from 'fastify';
 import { test } from 'tap';
 import { buildAppWithRoutes, poll } from '../../helper.ts';
@@ -181,4 +182,30 @@ test('A preParsing hook may replace the body by a stream of text', async (t) => 
   const { app } = await buildAppWithRoutes(t, code);
   const answer = await app.inject({ method: 'POST', url: '/replaced', payload: { b: 1 } });
   t.strictSame(answer.json(), { body: { a: 'é' } });
+});
+
+/** Decompresses bodies as @fastify/compress does: the stream is paused, the header stays. */
+const DECOMPRESSING = `
+  import { createGunzip } from 'node:zlib';
+
+  export default async (app) => {
+    app.addHook('preParsing', async (request, reply, payload) => {
+      const unzip = payload.pipe(createGunzip());
+      return unzip.pause();
+    });
+    app.post('/unzipped', async ({ body }) => ({ body }));
+  };
+`;
+
+test('A preParsing hook may decompress the body', async (t) => {
+  const { app } = await buildAppWithRoutes(t, DECOMPRESSING);
+  const send = (payload: Buffer) =>
+    app.inject({
+      method: 'POST',
+      url: '/unzipped',
+      payload,
+      headers: { 'content-type': 'application/json', 'content-encoding': 'gzip' },
+    });
+  t.strictSame((await send(gzipSync('{"a":1}'))).json(), { body: { a: 1 } });
+  t.equal((await send(gzipSync('{"a":'))).statusCode, 400);
 });

@@ -9,6 +9,7 @@ const ROUTES = `
     properties: {
       title: { type: 'string', minLength: 1, maxLength: 5 },
       color: { enum: ['red', 'blue'] },
+      size: { anyOf: [{ const: 'small' }, { const: 2 }] },
       'a/b~c': { type: 'integer' },
       tags: { type: 'array', minItems: 2, items: { type: 'string' } },
       labels: { type: 'object', propertyNames: { pattern: '^[a-z]+$' } },
@@ -88,6 +89,14 @@ test('A 400 of a schema lists each problem', async (t) => {
       [
         { title: 'a', color: 'green' },
         [inBody('/color', 'must be equal to one of the allowed values: red, blue')],
+      ],
+      [
+        { title: 'a', size: 'huge' },
+        [
+          inBody('/size', 'must be equal to constant: small'),
+          inBody('/size', 'must be equal to constant: 2'),
+          inBody('/size', 'must match a schema in anyOf'),
+        ],
       ],
       [{ title: 'a', 'a/b~c': 'x' }, [inBody('/a~1b~0c', 'must be integer')]],
       [
