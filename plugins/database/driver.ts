@@ -12,11 +12,10 @@ export async function pickDriver(
   prepare: (pglite: PGlite) => Promise<string[]>,
 ) {
   const { DATABASE_URL: url, DATABASE_DIRECT_URL: directUrl = url, DATABASE_TLS: tls } = config;
+  if (url.startsWith('pglite:')) return { dialect: createEmbeddedDatabase(url, log, prepare) };
+  const { createPool } = await import('./postgres.ts');
   // Connecting (20 %), a statement (60 %) and its cancelling (10 %) fit into REQUEST_TIMEOUT_MS.
   const connectionTimeoutMillis = Math.min(5_000, config.REQUEST_TIMEOUT_MS * 0.2);
-  if (url.startsWith('pglite:'))
-    return { dialect: createEmbeddedDatabase(url, log, prepare, connectionTimeoutMillis) };
-  const { createPool } = await import('./postgres.ts');
   const timeoutMs = config.REQUEST_TIMEOUT_MS * 0.6;
   const onIdleError = (err: Error) => log.warn({ err }, 'A connection to the database broke');
   const open = (url: string, max: number, query_timeout: number) =>

@@ -2,7 +2,7 @@ import type { PGlite } from '@electric-sql/pglite';
 import type { FastifyBaseLogger } from 'fastify';
 import { type Dialect, Kysely, PGliteDialect } from 'kysely';
 import { OperatorError } from '../../src/operator-error.ts';
-import { EmbeddedDialect } from './embedded-dialect.ts';
+import { createEmbeddedDialect } from './embedded-dialect.ts';
 import { cannotOpen, prepareFolder, RESET, readFolder } from './embedded-folder.ts';
 import { migrateEmbedded } from './embedded-migrations.ts';
 import { MIGRATIONS } from './migration-files.ts';
@@ -16,14 +16,12 @@ type Prepare = (pglite: PGlite) => Promise<string[]>;
  * Creates PostgreSQL inside this process, for development: PGlite, in a folder or in memory. The
  * first query opens, migrates and prepares it.
  *
- * @param connectionTimeoutMs how long a query waits while a transaction holds the connection
  * @throws {OperatorError} if PGlite is not installed
  */
 export function createEmbeddedDatabase(
   url: string,
   log: FastifyBaseLogger,
   prepare: Prepare,
-  connectionTimeoutMs: number,
 ): Dialect {
   const module = resolvePGlite();
   const folder = readFolder(url);
@@ -49,7 +47,7 @@ export function createEmbeddedDatabase(
       throw error;
     }
   };
-  return new EmbeddedDialect({ pglite: open }, connectionTimeoutMs);
+  return createEmbeddedDialect({ pglite: open });
 }
 
 /** Makes PGlite read and write values as pg does in production: its own types differ. */

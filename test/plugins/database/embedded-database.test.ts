@@ -13,7 +13,7 @@ import { holdLock } from './hold-lock.ts';
 
 function openDatabase(t: Test, folder: string) {
   const { logger, lines } = captureLog();
-  const dialect = createEmbeddedDatabase(`pglite:${folder}`, logger, async () => ['prepared'], 1);
+  const dialect = createEmbeddedDatabase(`pglite:${folder}`, logger, async () => ['prepared']);
   const db = new Kysely<unknown>({ dialect });
   t.teardown(() => db.destroy());
   return { db, lines };
@@ -70,7 +70,7 @@ test('A database that cannot be migrated is closed again', async (t) => {
   const folder = await createEmptyDatabase();
   const { logger } = captureLog();
   const prepare = () => Promise.reject(new Error('not prepared'));
-  const dialect = createEmbeddedDatabase(`pglite:${folder}`, logger, prepare, 1);
+  const dialect = createEmbeddedDatabase(`pglite:${folder}`, logger, prepare);
   const db = new Kysely<unknown>({ dialect });
   t.teardown(() => db.destroy());
   t.notOk(isSqlError(new Error()));
@@ -157,7 +157,7 @@ test('Without PGlite, a pglite: URL is refused with the way to fix it', (t) => {
   });
   const { logger } = captureLog();
   const message = /is not installed here\. Set DATABASE_URL to a postgres:\/\/ URL, or run npm ci/;
-  t.throws(() => createEmbeddedDatabase('pglite:memory', logger, async () => [], 1), {
+  t.throws(() => createEmbeddedDatabase('pglite:memory', logger, async () => []), {
     message,
     name: 'OperatorError',
   });
