@@ -1,16 +1,13 @@
-import type { PGlite } from '@electric-sql/pglite';
 import type { FastifyInstance } from 'fastify';
 import { PostgresDialect } from 'kysely';
 import { createEmbeddedDatabase } from './embedded-database.ts';
+import type { PrepareStep } from './index.ts';
 
 /**
  * Loads only the driver for the scheme of DATABASE_URL. A server has pools, and all but the first
  * one bypass a pooler.
  */
-export async function pickDriver(
-  { config, log }: FastifyInstance,
-  prepare: (pglite: PGlite) => Promise<string[]>,
-) {
+export async function pickDriver({ config, log }: FastifyInstance, prepare: PrepareStep) {
   const { DATABASE_URL: url, DATABASE_DIRECT_URL: directUrl = url, DATABASE_TLS: tls } = config;
   if (url.startsWith('pglite:')) return { dialect: createEmbeddedDatabase(url, log, prepare) };
   const { createPool } = await import('./postgres.ts');

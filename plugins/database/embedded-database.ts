@@ -5,12 +5,11 @@ import { OperatorError } from '../../src/operator-error.ts';
 import { createEmbeddedDialect } from './embedded-dialect.ts';
 import { cannotOpen, prepareFolder, RESET, readFolder } from './embedded-folder.ts';
 import { migrateEmbedded } from './embedded-migrations.ts';
+import type { PrepareStep } from './index.ts';
 import { MIGRATIONS } from './migration-files.ts';
 
 /** PostgreSQL's default is 128 MB. To clear that would take half of the time until it is open. */
 export const SHARED_BUFFERS = ['-c', 'shared_buffers=16MB'];
-
-type Prepare = (pglite: PGlite) => Promise<string[]>;
 
 /**
  * Creates PostgreSQL inside this process, for development: PGlite, in a folder or in memory. The
@@ -21,7 +20,7 @@ type Prepare = (pglite: PGlite) => Promise<string[]>;
 export function createEmbeddedDatabase(
   url: string,
   log: FastifyBaseLogger,
-  prepare: Prepare,
+  prepare: PrepareStep,
 ): Dialect {
   const module = resolvePGlite();
   const folder = readFolder(url);
@@ -38,7 +37,10 @@ export function createEmbeddedDatabase(
     try {
       await convertLikePg(pglite);
       const db = new Kysely<unknown>({ dialect: new PGliteDialect({ pglite }) });
-      const applied = [...(await migrateEmbedded(db, MIGRATIONS, log)), ...(await prepare(pglite))];
+      const applied = [
+        ...(await migrateEmbedded(db, MIGRATIONS, log)),
+        ...(await prepare({ pglite })),
+      ];
       log.info({ applied }, `The embedded database is open in ${folder}`);
       return pglite;
     } catch (error) {

@@ -88,13 +88,12 @@ export type PrepareStep = (driver: DatabaseDriver) => Promise<string[]>;
 export default fp(
   async (app, { migrations = MIGRATIONS }: { migrations?: string }) => {
     const steps: PrepareStep[] = [];
-    const prepare = async (driver: DatabaseDriver) => {
+    const prepare: PrepareStep = async (driver) => {
       const names: string[] = [];
       for (const step of steps) names.push(...(await step(driver)));
       return names;
     };
-    const driver = await pickDriver(app, (pglite) => prepare({ pglite }));
-    const { dialect, pool, spare, openReleasePool } = driver;
+    const { dialect, pool, spare, openReleasePool } = await pickDriver(app, prepare);
     const db = new Kysely<Tables>({ dialect, log: (event) => QUERIES.publish(event) });
     const check = createCheck(db, migrations, pool, spare);
     app.decorate('db', db);
@@ -103,7 +102,7 @@ export default fp(
     app.answerErrors(translateError);
     const release = () =>
       openReleasePool
-        ? releaseDatabase(openReleasePool(), migrations, app.log, (pool) => prepare({ pool }))
+        ? releaseDatabase(openReleasePool(), migrations, app.log, prepare)
         : check().then(() => []);
     app.readiness.attach({ name: 'database', required: true, check, release });
     connectAtStart(app, check);

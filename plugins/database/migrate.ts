@@ -3,6 +3,7 @@ import { Kysely, PostgresDialect, sql } from 'kysely';
 import type { Pool } from 'pg';
 import { OperatorError } from '../../src/operator-error.ts';
 import type { SqlError } from './database-errors.ts';
+import type { PrepareStep } from './index.ts';
 import { type AppMigration, listMigrations, loadMigration } from './migration-files.ts';
 import { LOCK_TIMEOUT_MS, runLocked } from './release-lock.ts';
 
@@ -17,12 +18,12 @@ export async function releaseDatabase(
   pool: Pool,
   migrations: string,
   log: FastifyBaseLogger,
-  prepare: (pool: Pool) => Promise<string[]>,
+  prepare: PrepareStep,
 ): Promise<string[]> {
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
   const run = async () => [
     ...(await applyMigrations(db, migrations, log)),
-    ...(await runLocked(db, log, () => prepare(pool))),
+    ...(await runLocked(db, log, () => prepare({ pool }))),
   ];
   return run()
     .catch(rejectPooler)
