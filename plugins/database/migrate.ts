@@ -11,7 +11,12 @@ import { LOCK_TIMEOUT_MS, runLocked } from './release-lock.ts';
 // biome-ignore lint/suspicious/noExplicitAny: a Kysely of other tables is not a Kysely<unknown>.
 export type Database = Kysely<any>;
 
-type Migrations = Map<string, AppMigration>;
+interface Release {
+  migrations: Map<string, AppMigration>;
+  /** The names of those that it has applied. */
+  applied: string[];
+  log: FastifyBaseLogger;
+}
 
 /** Applies the migrations, then runs `prepare` for libraries. Resolves with what was done. */
 export async function releaseDatabase(
@@ -44,14 +49,13 @@ export async function applyMigrations(
   folder: string,
   log: FastifyBaseLogger,
 ): Promise<string[]> {
-  const migrations: Migrations = new Map();
+  const release: Release = { migrations: new Map(), applied: [], log };
   for (const [name, file] of await listMigrations(folder))
-    migrations.set(name, await loadMigration(file));
-  const applied: string[] = [];
+    release.migrations.set(name, await loadMigration(file));
   for (;;) {
-    const names = await applyNext(db, migrations, log, applied);
-    if (names.length === 0) return applied;
-    applied.push(...names);
+    const names = await applyNext(db, release);
+    if (names.length === 0) return release.applied;
+    release.applied.push(...names);
   }
 }
 
@@ -69,37 +73,29 @@ export async function findPending(
 }
 
 /** Applies the next migrations that belong together. The result is empty if none is left. */
-async function applyNext(
-  db: Database,
-  migrations: Migrations,
-  log: FastifyBaseLogger,
-  applied: string[],
-): Promise<string[]> {
+async function applyNext(db: Database, release: Release): Promise<string[]> {
+  const { migrations, log } = release;
   const isAlone = (name: string) => migrations.get(name)?.transaction === false;
   const [next] = await findPending(db, migrations);
   if (next === undefined) return [];
   const { supportsMultipleConnections } = db.getExecutor().adapter;
   // The embedded database has one connection and one process, so it needs no lock.
-  if (isAlone(next) && !supportsMultipleConnections) return run(db, migrations, [next], applied);
+  if (isAlone(next) && !supportsMultipleConnections) return run(db, [next], release);
   return runLocked(db, log, async (transaction) => {
     const pending = await findPending(transaction, migrations);
     const alone = pending.findIndex(isAlone);
     if (alone !== 0)
-      return run(transaction, migrations, pending.slice(0, alone < 0 ? undefined : alone), applied);
+      return run(transaction, pending.slice(0, alone < 0 ? undefined : alone), release);
     // With a limit, `create index concurrently` could fail behind a longer transaction and leave an
     // invalid index. Its wait blocks no traffic.
     const consequence = 'it waits for locks without a limit';
     log.info(`Migration ${pending[0]} runs without a transaction: ${consequence}`);
-    return run(db, migrations, pending.slice(0, 1), applied);
+    return run(db, pending.slice(0, 1), release);
   });
 }
 
-async function run(
-  db: Database,
-  migrations: Migrations,
-  names: string[],
-  applied: string[],
-): Promise<string[]> {
+async function run(db: Database, names: string[], release: Release): Promise<string[]> {
+  const { migrations, applied } = release;
   await createTable(db);
   for (const name of names) {
     try {
