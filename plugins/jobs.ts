@@ -46,30 +46,28 @@ export interface JobRun<Payload> {
   attempt: number;
 }
 
-interface JobOptions {
+/** A job with any payload, as the queue uses it. */
+export interface Job {
+  schema: TSchema;
   /** A cron expression of five fields, in UTC. Scheduled runs have the payload {}. */
   schedule?: string;
   /** How many times a failed job is tried again; 5 by default. */
-  retries?: number;
+  retries: number;
   /**
    * Milliseconds until the first retry; 1,000 by default. Each retry doubles it. The time is up to
    * twice as long, at random.
    */
-  retryDelayMs?: number;
+  retryDelayMs: number;
   /** How long one run may take, in milliseconds; 60,000 by default. */
-  timeoutMs?: number;
-}
-
-/** A job with any payload, as the queue uses it. */
-export interface Job extends Required<Omit<JobOptions, 'schedule'>> {
-  schema: TSchema;
-  schedule?: string;
+  timeoutMs: number;
   run(run: JobRun<unknown>): Promise<unknown>;
 }
 
+type Options = Partial<Omit<Job, 'schema' | 'run'>>;
+
 /** Defines a job. It is the default export of a file in jobs/, and has the name of that file. */
 export function defineJob<Schema extends TSchema>(
-  job: JobOptions & { schema: Schema; run(run: JobRun<Static<Schema>>): Promise<unknown> },
+  job: Options & { schema: Schema; run(run: JobRun<Static<Schema>>): Promise<unknown> },
 ): Job {
   return { retries: 5, retryDelayMs: 1_000, timeoutMs: 60_000, ...job } as Job;
 }
