@@ -39,7 +39,8 @@ export default fp(
       return void app.decorate('backingApp', { get: () => Promise.reject(new NotAttached()) });
 
     const { BackingAppClient } = await import('./client.ts');
-    const client = new BackingAppClient(new URL(BACKING_APP_URL), REQUEST_TIMEOUT_MS * 0.8);
+    const timeoutMs = Math.ceil(REQUEST_TIMEOUT_MS * 0.8);
+    const client = new BackingAppClient(new URL(BACKING_APP_URL), timeoutMs);
     app.decorate('backingApp', client);
     app.readiness.attach({
       name: 'backing-app',

@@ -68,8 +68,9 @@ class ShortQueuePool extends pg.Pool {
   }
 
   /** For libraries with their own SQL. pg's own method skips the errors of ImpatientClient. */
-  // biome-ignore lint/suspicious/noExplicitAny: the overloads of pg that return a promise.
+  // biome-ignore lint/suspicious/noExplicitAny: query has many overloads, and all are passed on.
   override async query(...args: any[]): Promise<any> {
+    if (typeof args.at(-1) === 'function') return Reflect.apply(super.query, this, args);
     const client = await this.connect();
     try {
       return await client.query(...args);

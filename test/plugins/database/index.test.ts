@@ -98,6 +98,18 @@ test('On a PostgreSQL server', async (t) => {
     t.equal((await app.inject('/fixture/database')).statusCode, 200);
   });
 
+  await t.test('A query with a callback holds its connection until it is answered', async (t) => {
+    const pool = app.databasePool!;
+    const { promise, resolve } = Promise.withResolvers<unknown>();
+    server.pause();
+    pool.query('select 1', (error) => resolve(error));
+    await poll(() => server.countPending() > 0);
+    t.equal(pool.idleCount, pool.totalCount - 1);
+    server.resume();
+    t.notOk(await promise);
+    t.equal(pool.idleCount, pool.totalCount);
+  });
+
   await t.test('A wrong query keeps its connection and readiness', async (t) => {
     const error = await sql`select nothing`.execute(app.db).catch((error) => error);
     t.ok(isSqlError(error));
