@@ -25,7 +25,7 @@ export async function loadFolder(
   const dir = fileURLToPath(folder);
   const files: URL[] = [];
   const matchFilter = (name: string) => {
-    refuseName(dir, name, options);
+    refuseName(dir, name);
     // readConfig has already loaded plugins/env.
     const isEnv = options.maxDepth && name.startsWith('/env/');
     const isLoaded = name.startsWith(only) && !isEnv;
@@ -47,12 +47,8 @@ async function checkExport(file: URL, dir: string): Promise<void> {
   throw new Error(`${fileURLToPath(file)} exports no plugin: ${remedy}`);
 }
 
-function refuseName(dir: string, name: string, { maxDepth }: LoadOptions): void {
-  const file = path.join(dir, name);
+function refuseName(dir: string, name: string): void {
   // Such a folder in routes/ would be a part of the URL, and the router finds no such path.
   if (/[#?]/.test(path.dirname(name)))
-    throw new Error(`${file} has no URL: rename its folder, without # and ?`);
-  // plugins/env reads the settings of files in plugins/ and of index files one folder below.
-  if (maxDepth && /^\/[^/]+\/(?!index\.)/.test(name))
-    throw new Error(`${file} is not loaded: add an index.ts to its folder, or move it to ${dir}`);
+    throw new Error(`${path.join(dir, name)} has no URL: rename its folder, without # and ?`);
 }

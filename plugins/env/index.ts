@@ -60,14 +60,25 @@ export async function gatherSettings(folders: URL[]): Promise<TProperties> {
   return all;
 }
 
-/** Lists plugins or jobs: each is a file in the folder, or the index file of a subfolder. */
+/**
+ * Lists plugins or jobs: each is a file in the folder, or the index file of a subfolder. Throws if a
+ * subfolder has other files and no index file, because nothing would load them.
+ */
 export async function listFiles(folder: URL): Promise<URL[]> {
+  const dir = fileURLToPath(folder);
   // The folder may be missing: Git does not keep it after its last file is removed.
   const names = existsSync(folder) ? await readdir(folder, { recursive: true }) : [];
-  const files = names.map((name) => name.replaceAll('\\', '/'));
-  return files
-    .filter((name) => /^[^./][^/]*(\/index)?(?<!\.d)\.[jt]s$/.test(name))
-    .map((name) => pathToFileURL(path.join(fileURLToPath(folder), name)));
+  const files = names
+    .map((name) => name.replaceAll('\\', '/'))
+    .filter((name) => /^[^.].*(?<!\.d)\.[jt]s$/.test(name));
+  const loaded = files.filter((name) => /^[^/]+(\/index\.[jt]s)?$/.test(name));
+  const places = new Set(loaded.map((name) => path.dirname(name)));
+  const lost = files.find((name) => !places.has(name.split('/')[0]!) && name.includes('/'));
+  if (lost)
+    throw new Error(
+      `${path.join(dir, lost)} is not loaded: add an index.ts to its folder, or move it to ${dir}`,
+    );
+  return loaded.map((name) => pathToFileURL(path.join(dir, name)));
 }
 
 /** Converts the values to the types of the schema. ajv would also convert 5e3 to an integer. */

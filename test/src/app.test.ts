@@ -97,7 +97,7 @@ test('A file in plugins/ without a default export fails and is named', async (t)
   );
 });
 
-test('Of a folder in plugins/ its index file alone is loaded', async (t) => {
+test('Of a folder in plugins/ or jobs/ its index file alone is loaded', async (t) => {
   const ours = new URL('../../plugins/', import.meta.url);
   const broken = "throw new Error('loaded');";
   const files = { 'stripe.js': broken, 'banks/index.js': broken, 'public/app.js': broken };
@@ -110,6 +110,10 @@ test('Of a folder in plugins/ its index file alone is loaded', async (t) => {
   await t.rejects(
     buildApp({ environment, plugins: [ours, part] }),
     /payments\/stripe\.js is not loaded: add an index\.ts to its folder/,
+  );
+  await t.rejects(
+    buildApp({ environment, jobs: [await createSources(t, { 'mail/welcome.js': broken })] }),
+    /mail\/welcome\.js is not loaded: add an index\.ts to its folder, or move it to .*/,
   );
 });
 
