@@ -34,10 +34,12 @@ export async function loadFolder(
   };
   try {
     await app.register(autoload, { dir, matchFilter, forceESM: true, ...options });
-  } finally {
-    // After a failure too: the error of a file that cannot be loaded must name it.
-    for (const file of files) await checkExport(file, dir);
+  } catch (error) {
+    // If a file cannot be loaded, this error names it.
+    for (const file of files) await importFile(file);
+    throw error;
   }
+  for (const file of files) await checkExport(file, dir);
 }
 
 async function checkExport(file: URL, dir: string): Promise<void> {

@@ -44,9 +44,9 @@ export class RequestLog extends LogController {
 
   override requestCompleted(): void {}
 
-  /** The error is logged in the request's own line. A hook may fail after the handler. */
+  /** The error is logged in the request's own line. */
   override defaultErrorLog(error: Error, _request: FastifyRequest, reply: FastifyReply): void {
-    reply.failure ??= toError(error);
+    reply.failure = toError(error);
   }
 
   /** The status was already sent, so the error has its own line. */

@@ -25,8 +25,11 @@ export const NODE = process.env.TEST_NODE || process.execPath;
 
 export type Environment = Record<string, string>;
 
-/** The settings that have no default. Add those of your own plugins. */
-export const REQUIRED: Environment = { DATABASE_URL: DOWN };
+/** Settings of your own plugins that have no default. Every app of a test gets them. */
+const OWN: Environment = {};
+
+/** All settings that have no default. */
+export const REQUIRED: Environment = { ...OWN, DATABASE_URL: DOWN };
 
 /** A log line: pino's own fields, and the logged ones. */
 export interface LogLine extends Record<string, unknown> {
@@ -46,7 +49,7 @@ export async function buildTestApp(
 ): Promise<FastifyInstance> {
   // A busy machine needs long to create a database, so requests get a long time-out.
   const defaults = {
-    ...REQUIRED,
+    ...OWN,
     DATABASE_URL: 'pglite:memory',
     LOG_LEVEL: options.logger ? 'info' : 'silent',
     REQUEST_TIMEOUT_MS: '600000',
@@ -116,7 +119,7 @@ export interface ProcessOptions {
   mode?: string;
   /** Command line arguments. */
   args?: string[];
-  /** More than REQUIRED, PORT=0 and HOST=127.0.0.1. An empty string means not set. */
+  /** Added to PORT=0, HOST=127.0.0.1 and OWN. An empty string means not set. */
   environment: Environment;
   /** `dist` (default) is the built app, with no other variables; `src` is measured for coverage. */
   source?: 'dist' | 'src';
@@ -175,7 +178,7 @@ export async function runProcess(t: Test, options: ProcessOptions, input = '') {
 /** Starts a process and does not wait for anything. */
 export function spawnProcess(t: Test, options: ProcessOptions): TestProcess {
   const { environment, source = 'dist', folder = ROOT } = options;
-  const variables = { ...REQUIRED, PORT: '0', HOST: '127.0.0.1', ...environment };
+  const variables = { ...OWN, PORT: '0', HOST: '127.0.0.1', ...environment };
   const node = options.node ?? [source === 'dist' ? NODE : process.execPath];
   const command = [...node, ...findEntry(options), ...(options.args ?? [])];
   // tap adds variables to each child to measure coverage: `env -i` removes them.

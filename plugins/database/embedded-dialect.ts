@@ -7,7 +7,7 @@ import {
 } from 'kysely';
 import { DatabaseUnavailable } from './database-errors.ts';
 
-/** How long a query waits for the one connection, in milliseconds, as it does in pg's pool. */
+/** How long a query waits for the one connection, in milliseconds. */
 const CONNECTION_TIMEOUT_MS = 5_000;
 
 const REASON =

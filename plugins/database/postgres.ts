@@ -64,13 +64,16 @@ class ShortQueuePool extends pg.Pool {
   }
 
   override async end(): Promise<void> {
+    if (this.ending) return;
     await Promise.race([super.end(), sleep(END_TIMEOUT_MS, undefined, { ref: false })]);
   }
 
   /** For libraries with their own SQL. pg's own method skips the errors of ImpatientClient. */
   // biome-ignore lint/suspicious/noExplicitAny: query has many overloads, and all are passed on.
   override async query(...args: any[]): Promise<any> {
-    if (typeof args.at(-1) === 'function') return Reflect.apply(super.query, this, args);
+    const callback = typeof args.at(-1) === 'function' && args.pop();
+    if (callback)
+      return void this.query(...args).then((result) => callback(undefined, result), callback);
     const client = await this.connect();
     try {
       return await client.query(...args);

@@ -1,7 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import type { Static } from 'typebox';
 import { hasBegun, http } from '../../src/node-http.ts';
-import { findOpenRequest } from '../../src/open-request.ts';
 import type { ClientError, ErrorAnswer } from './index.ts';
 
 export const JSON_TYPE = 'application/json; charset=utf-8';
@@ -26,9 +25,9 @@ export function describeError(statusCode: number, cause: Partial<ClientError> = 
 }
 
 /**
- * Sends an error without the route's serializers and schemas, which are for other answers. If an
- * onSend hook throws, a 5xx is sent without the others. For a 4xx, `describeFailure` gives the body
- * that is sent instead. A late answer waits for no onSend hook.
+ * Sends an error without the route's serializers and schemas, which are for other answers. A 5xx
+ * also skips the onSend hooks, because one of them may have failed. If an onSend hook throws for a
+ * 4xx, `describeFailure` gives the body that is sent instead.
  */
 export function sendError(
   reply: FastifyReply,
@@ -38,19 +37,16 @@ export function sendError(
   if (hasBegun(reply.raw)) return void reply.raw.destroy();
   for (const [name, value] of Object.entries(reply.getHeaders()))
     if (CONTENT_HEADERS.test(name) || !isValid(name, value)) reply.removeHeader(name);
-  const isServerError = body.statusCode >= 500;
   // The header was meant for the failed answer.
-  if (isServerError || reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');
+  if (reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');
   reply.code(body.statusCode).type(JSON_TYPE).serializer(String);
   const headers = reply.getHeaders();
-  if (findOpenRequest(reply.request.raw)?.isLate)
-    return void sendWithoutHooks(reply, body, headers);
+  if (body.statusCode >= 500) return void sendWithoutHooks(reply, body, headers);
   const { send } = reply;
   // If an onSend hook throws, Fastify sends that in its own format, or ends the process.
   reply.send = (thrown) => {
     if (reply.sent) return send.call(reply, thrown);
-    reply.code(500);
-    sendWithoutHooks(reply, isServerError ? body : describeFailure(thrown), headers);
+    sendWithoutHooks(reply.code(500), describeFailure(thrown), headers);
     return reply;
   };
   send.call(reply, JSON.stringify(body));

@@ -93,10 +93,10 @@ function findClientError(
     // Node's error if the client breaks off. A handler's pipeline leaves its own error here.
     if (error === raw.errored && error.message === 'aborted') return new BodyIncomplete();
     // Fastify sets validationContext. `validation` alone may come from another library.
-    const isClientError = error instanceof MadeError || error.validationContext || isExposed(error);
+    const isClientError = error instanceof MadeError || error.validationContext;
     const clientError = isClientError
       ? error
-      : translations.map((translate) => translate(error)).find(Boolean);
+      : (translations.map((translate) => translate(error)).find(Boolean) ?? readExposed(error));
     if (isErrorStatus(clientError?.statusCode)) return clientError;
     // The route may have chosen the status, but the error is not for the client.
     return error.statusCode === undefined && isErrorStatus(statusCode) ? { statusCode } : undefined;
@@ -106,9 +106,10 @@ function findClientError(
   }
 }
 
-/** The convention of http-errors, and so of @fastify/sensible and @fastify/static. */
-function isExposed(error: { expose?: boolean; statusCode?: number }): boolean {
-  return error.expose === true && Number(error.statusCode) < 500;
+/** By the convention of http-errors, `expose` says that the message is for the client. */
+function readExposed(error: Error & { expose?: boolean; statusCode?: number }) {
+  const { expose, statusCode = 500, message } = error;
+  return expose === true && statusCode < 500 ? { statusCode, message } : undefined;
 }
 
 function isErrorStatus(status: unknown): boolean {

@@ -8,9 +8,6 @@ type Factory = NonNullable<
   NonNullable<FastifyServerOptions['schemaController']>['compilersFactory']
 >;
 
-/** Bodies whose fields are texts, as in a query. The schema of a body names them in `content`. */
-const FORMS = ['application/x-www-form-urlencoded', 'multipart/form-data'];
-
 /** Compiles route schemas on first use. Compiling all of them at boot took a fifth of the start. */
 export class LazyCompilers {
   readonly #pending = new Set<() => unknown>();
@@ -47,12 +44,12 @@ export class LazyCompilers {
     // A field that a PATCH leaves out stays as it is.
     const getPatch = create({ useDefaults: false, validateSchema });
     const getThorough = create({ allErrors: true, validateSchema });
-    return ({ schema, method, url, httpPart, contentType = '' }) => {
+    return ({ schema, method, url, httpPart }) => {
       const check = this.#delay(() => {
         const getAjv = method === 'PATCH' ? getPatch : getFast;
         return explainFailure(`of ${method} ${url}, ${httpPart},`, () => {
           getFast().validateSchema(schema, true);
-          return httpPart === 'body' && !FORMS.includes(contentType)
+          return httpPart === 'body'
             ? compileBody(getAjv(), getThorough, schema)
             : compileText(getThorough(), schema);
         });

@@ -8,7 +8,7 @@ const MAX_CHUNKS = 1_000;
  * 1 MiB could take 350 MB.
  */
 export function readBody(
-  { headers, routeOptions: { bodyLimit } }: FastifyRequest,
+  { headers, raw, routeOptions: { bodyLimit } }: FastifyRequest,
   payload: NodeJS.ReadableStream,
   fail: (error: Error) => void,
   use: (body: Buffer) => void,
@@ -25,6 +25,8 @@ export function readBody(
   };
   const end = (error?: Error) => {
     payload.off('data', read).off('end', end).off('error', end);
+    // The stream of a preParsing hook may still fail, which would end the process.
+    if (payload !== raw) payload.on('error', () => undefined);
     if (error) fail(error);
     else use(Buffer.concat(chunks));
   };

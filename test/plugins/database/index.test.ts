@@ -108,6 +108,8 @@ test('On a PostgreSQL server', async (t) => {
     server.resume();
     t.notOk(await promise);
     t.equal(pool.idleCount, pool.totalCount);
+    const failed = new Promise((resolve) => pool.query('select nothing', resolve));
+    t.ok(isSqlError((await failed) as Error));
   });
 
   await t.test('A wrong query keeps its connection and readiness', async (t) => {
@@ -136,6 +138,12 @@ test('Closing the app ends a pool that only a library has used', async (t) => {
   await app.close();
   t.equal(app.databasePool!.totalCount, 0);
   await t.rejects(app.databasePool!.query('select 1'), /after calling end/);
+});
+
+test('Closing the app does not fail if a library has ended the pool', async (t) => {
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN });
+  await app.databasePool!.end();
+  await t.resolves(app.close());
 });
 
 test('Without a database server, the app starts, answers 503 and logs why', async (t) => {

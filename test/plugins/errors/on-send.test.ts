@@ -77,33 +77,3 @@ test('What a handler sends after a 4xx is not sent, and is logged', async (t) =>
     { err: { code: 'FST_ERR_REP_ALREADY_SENT' } },
   );
 });
-
-test('A 5xx passes the onSend hooks, and is sent without them if one throws', async (t) => {
-  const { app, lines } = await buildAppWithRoutes(
-    t,
-    `import createError from '${import.meta.resolve('@fastify/error')}';
-     const Away = createError('AWAY', 'hunter2', 503);
-     const fail = async () => { throw new Away() };
-     const change = async (request, reply) => void reply.header('x-mine', '1');
-     const refuse = async () => { throw new Error('refused') };
-     export default async (app) => {
-       app.get('/changed', { onSend: change }, fail);
-       app.get('/refused', { onSend: [change, refuse] }, fail);
-       app.get('/first', { onSend: refuse }, async () => ({}));
-     };`,
-  );
-  const away = { statusCode: 503, code: 'AWAY', message: 'Service Unavailable' };
-  for (const url of ['/changed', '/refused']) {
-    const answer = await app.inject(url);
-    t.match(answer.json(), away, url);
-    t.match(answer.headers, { 'cache-control': 'no-store', 'retry-after': /^\d+$/ }, url);
-  }
-  t.equal((await app.inject('/changed')).headers['x-mine'], '1');
-  t.match((await app.inject('/first')).json(), { statusCode: 500 });
-  const messages = ['hunter2', 'hunter2', 'hunter2', 'refused'];
-  t.match(
-    lines,
-    messages.map((message) => ({ level: 50, msg: 'request failed', err: { message } })),
-  );
-  t.equal(lines.length, 4);
-});

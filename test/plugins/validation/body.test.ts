@@ -184,7 +184,7 @@ test('A preParsing hook may replace the body by a stream of text', async (t) => 
   t.strictSame(answer.json(), { body: { a: 'é' } });
 });
 
-/** Decompresses bodies as @fastify/compress does: the stream is paused, the header stays. */
+/** Decompresses bodies. As with @fastify/compress, the stream is paused, and the header stays. */
 const DECOMPRESSING = `
   import { createGunzip } from 'node:zlib';
 
@@ -208,4 +208,7 @@ test('A preParsing hook may decompress the body', async (t) => {
     });
   t.strictSame((await send(gzipSync('{"a":1}'))).json(), { body: { a: 1 } });
   t.equal((await send(gzipSync('{"a":'))).statusCode, 400);
+  // The stream fails after the limit was reached, at the checksum of the last bytes.
+  const large = gzipSync(' '.repeat(2 * 1024 * 1024));
+  t.equal((await send(large.fill(0, large.length - 8))).statusCode, 413);
 });

@@ -110,33 +110,3 @@ test('Schemas can refer to schemas added to the app', async (t) => {
   t.strictSame((await post({ size: 1 })).json(), { size: 2 });
   t.equal((await post({ size: 'large' })).statusCode, 400);
 });
-
-test('The texts of a form are converted, if the schema names its type in content', async (t) => {
-  const { app } = createApp(t);
-  const properties = {
-    age: { type: 'integer' },
-    is: { type: 'array', items: { type: 'boolean' } },
-  };
-  const schema = { type: 'object', properties };
-  const types = ['application/x-www-form-urlencoded', 'multipart/form-data', 'application/json'];
-  for (const type of types.slice(0, 2))
-    app.addContentTypeParser(
-      type,
-      { parseAs: 'string' },
-      async (_request: unknown, text: unknown) => JSON.parse(`${text}`),
-    );
-  const content = Object.fromEntries(types.map((type) => [type, { schema }]));
-  app.post('/', { schema: { body: { content } } }, async ({ body }) => body);
-  const send = (type: string, body: object) =>
-    app.inject({
-      method: 'POST',
-      url: '/',
-      payload: JSON.stringify(body),
-      headers: { 'content-type': type },
-    });
-  for (const type of types.slice(0, 2)) {
-    t.strictSame((await send(type, { age: '3', is: 'true' })).json(), { age: 3, is: [true] }, type);
-    t.equal((await send(type, { age: 'old' })).statusCode, 400, type);
-  }
-  t.equal((await send('application/json', { age: '3' })).statusCode, 400);
-});
