@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { PgBoss } from 'pg-boss';
+import type { PgBoss, QueueResult } from 'pg-boss';
 import type { Job } from '../plugins/jobs.ts';
 import { CLOCK, HEARTBEAT_S, listQueues, RETRY_LIMIT } from './job-storage.ts';
 import { OperatorError } from './operator-error.ts';
@@ -29,13 +29,19 @@ export async function checkSchedules(jobs: Map<string, Job>): Promise<void> {
  */
 export async function prepareQueues(boss: PgBoss, jobs: Map<string, Job>): Promise<string[]> {
   await finishBuilds(boss);
-  const found = (await boss.getQueues()).map(({ name }) => name);
+  const queues = await boss.getQueues();
+  // Other programs may have queues in the same tables. No other has this limit.
+  const found = queues.filter(isOwn).map(({ name }) => name);
   for (const [name, job] of jobs) await saveJob(boss, name, job);
   const wanted = listQueues(jobs);
-  const gone = found.filter((name) => !wanted.includes(name) && !name.startsWith('__'));
+  const gone = found.filter((name) => !wanted.includes(name));
   for (const name of gone) await boss.deleteQueue(name);
   const made = wanted.filter((name) => !found.includes(name));
   return [...made.map((name) => `queue ${name}`), ...gone.map((name) => `no queue ${name}`)];
+}
+
+function isOwn({ retryLimit }: QueueResult): boolean {
+  return retryLimit === RETRY_LIMIT;
 }
 
 /** Waits until pg-boss has built its large indexes. Only a process with OWNER may build them. */

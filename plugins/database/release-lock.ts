@@ -24,6 +24,8 @@ export async function runLocked(
   for (let polls = 1; ; polls++) {
     const done = await db
       .transaction()
+      // At a higher level, `create index concurrently` would wait for the end of this transaction.
+      .setIsolationLevel('read committed')
       .execute(async (transaction) => ((await lock(transaction)) ? work(transaction) : undefined));
     if (done) return done;
     if (polls === POLLS_UNTIL_LOGGED) {

@@ -62,8 +62,11 @@ test('release creates the queues of the jobs, and deletes those of removed jobs'
   t.strictSame(rows, [{ status: 'completed' }]);
 
   const { app: later } = await buildApp(t, url, []);
+  await sql`select pgboss.create_queue('other', '{"policy": "standard"}')`.execute(app.db);
   const gone = steps.map((step) => `no ${step}`);
   t.strictSame(await later.readiness.release(), gone);
+  const left = await sql`select name from pgboss.queue where name not like '\\_%'`.execute(app.db);
+  t.strictSame(left.rows, [{ name: 'other' }], 'the queue of another program stays');
 
   const folder = await createFolder(t);
   const job =
