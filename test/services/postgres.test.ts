@@ -177,6 +177,17 @@ test('contract 26: release migrates the database', async (t) => {
     },
   );
 
+  await t.test('An index is created concurrently at any default isolation level', async (t) => {
+    const url = await createDatabase(server, 'isolated');
+    const session = await server.connect();
+    await session.query(
+      "alter database isolated set default_transaction_isolation = 'serializable'",
+    );
+    const copy = await copyWithMigrations(t, { '9998-whole.js': CREATING, '9999-index.js': INDEX });
+    const names = [...listMigrations(), '9998-whole', '9999-index'];
+    t.strictSame(await readApplied(t, release(t, url, copy)), names);
+  });
+
   await t.test('A step of a release may use two connections, such as pg-boss', async (t) => {
     const app = await buildTestApp(t, { DATABASE_URL: server.url });
     app.prepareDatabase(async (driver) => {
