@@ -60,6 +60,8 @@ export default fp(
       // If Redis stops answering, the connection is closed, and the waiting commands fail.
       socketTimeout: ANSWER_TIMEOUT_MS,
       connectTimeout: CONNECT_TIMEOUT_MS,
+      // The address may lead to the new primary by now.
+      reconnectOnError: ({ message }) => message.startsWith('READONLY'),
       ...(REDIS_URL.startsWith('rediss:') && {
         tls: { rejectUnauthorized: REDIS_TLS !== 'no-verify' },
       }),

@@ -131,6 +131,21 @@ test('When Redis is back, one line is logged and readiness is up', async (t) => 
   t.match(findWords(lines), [{ msg: /^Redis is away/ }, { level: 30, msg: 'Redis is back' }]);
 });
 
+test('A connection to a Redis that became a replica is replaced', async (t) => {
+  let connections = 0;
+  const { port } = await listen(t, (socket) => {
+    connections += 1;
+    const isReplica = connections === 1;
+    socket.on('data', (data) => {
+      const isWrite = isReplica && String(data).toLowerCase().includes('readiness');
+      socket.write(isWrite ? '-READONLY a replica\r\n' : answerOk(String(data)));
+    });
+  });
+  const { app } = await build(t, `redis://127.0.0.1:${port}`);
+  await poll(async () => (await readStatus(app)) === 'up');
+  t.equal(connections, 2);
+});
+
 test('A Redis that is up from the start logs nothing', async (t) => {
   const { port } = await listen(
     t,
