@@ -28,7 +28,7 @@ export class Keys {
    * and waits for the issuer only if no keys are known. Rejects while the issuer cannot be reached.
    */
   readonly check = async (): Promise<void> => {
-    const refreshed = this.#refresh(this.#nextCheckAt, true);
+    const refreshed = this.#refresh(true);
     if (!Number.isFinite(this.#staleAt)) await refreshed;
     if (this.#failure) throw this.#failure;
   };
@@ -38,13 +38,13 @@ export class Keys {
    * with a 503 if newer keys are needed and the issuer is down.
    */
   async try<Result>(check: (find: JWTVerifyGetKey) => Promise<Result>): Promise<Result> {
-    if (performance.now() > this.#staleAt) this.#refresh(this.#nextAt);
+    if (performance.now() > this.#staleAt) this.#refresh();
     const known = this.#known;
     try {
       return await check(known);
     } catch (error) {
       if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
-      await this.#refresh(this.#nextAt);
+      await this.#refresh();
       if (this.#failure) throw this.#failure;
       if (this.#known === known) throw error;
     }
@@ -52,7 +52,8 @@ export class Keys {
   }
 
   /** Sends at most one request at a time. Never rejects. */
-  #refresh(nextAt: number, isCheck = false): Promise<void> | undefined {
+  #refresh(isCheck = false): Promise<void> | undefined {
+    const nextAt = isCheck ? this.#nextCheckAt : this.#nextAt;
     if (performance.now() > nextAt) this.#fetching ??= this.#fetch(isCheck);
     return this.#fetching;
   }

@@ -21,5 +21,6 @@ export async function listMigrations(folder: string): Promise<Map<string, string
   return new Map(own.map((file) => [path.parse(file).name, path.join(folder, file)]));
 }
 
+/** Imports a migration. Throws an error that names the file if it cannot be loaded. */
 export const loadMigration = (file: string): Promise<AppMigration> =>
   importFile(pathToFileURL(file));

@@ -73,7 +73,7 @@ export async function listFiles(folder: URL): Promise<URL[]> {
     .filter((name) => /^[^.].*(?<!\.d)\.[jt]s$/.test(name));
   const loaded = files.filter((name) => /^[^/]+(\/index\.[jt]s)?$/.test(name));
   const places = new Set(loaded.map((name) => path.dirname(name)));
-  const lost = files.find((name) => !places.has(name.split('/')[0]!) && name.includes('/'));
+  const lost = files.find((name) => name.includes('/') && !places.has(name.split('/')[0]!));
   if (lost)
     throw new Error(
       `${path.join(dir, lost)} is not loaded: add an index.ts to its folder, or move it to ${dir}`,

@@ -234,7 +234,7 @@ test('An upgraded connection is one log line with status 101', async (t) => {
   );
 });
 
-/** @fastify/express changes the meaning of \`headersSent\`, in this way. */
+/** @fastify/express changes the meaning of `headersSent`, in this way. */
 const REDEFINED = `
   import { setTimeout as sleep } from 'node:timers/promises';
   export default async (app) => {

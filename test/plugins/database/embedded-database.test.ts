@@ -74,6 +74,7 @@ test('A database that cannot be migrated is closed again', async (t) => {
   const dialect = createEmbeddedDatabase(`pglite:${folder}`, logger, prepare);
   const db = new Kysely<unknown>({ dialect });
   t.teardown(() => db.destroy());
+  t.notOk(isSqlError(new Error()));
   for (let time = 0; time < 2; time++) {
     const error = await ask(db).catch((error) => error);
     t.match(error, { message: 'not prepared' });
