@@ -35,9 +35,15 @@ export async function prepareQueues(boss: PgBoss, jobs: Map<string, Job>): Promi
   for (const [name, job] of jobs) await saveJob(boss, name, job);
   const wanted = listQueues(jobs);
   const gone = found.filter((name) => !wanted.includes(name));
-  for (const name of gone) await boss.deleteQueue(name);
-  const made = wanted.filter((name) => !found.includes(name));
-  return [...made.map((name) => `queue ${name}`), ...gone.map((name) => `no queue ${name}`)];
+  const steps = wanted.filter((name) => !found.includes(name)).map((name) => `queue ${name}`);
+  for (const name of gone) steps.push(...(await deleteQueue(boss, name)));
+  return steps;
+}
+
+async function deleteQueue(boss: PgBoss, name: string): Promise<string[]> {
+  const jobs = await boss.deleteQueuedJobs(name);
+  await boss.deleteQueue(name);
+  return [`no queue ${name}`, ...(jobs ? [`no waiting job of ${name} (there were ${jobs})`] : [])];
 }
 
 function isOwn({ retryLimit }: QueueResult): boolean {

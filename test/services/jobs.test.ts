@@ -188,9 +188,11 @@ test('release deletes the queues of removed jobs, also while others run it', asy
   const { app, postgres, lines } = await setScene(t);
   const { logger, lines: later } = captureLog();
   const other = await buildTestApp(t, { DATABASE_URL: postgres.url }, { logger });
+  for (let i = 0; i < 3; i++) await app.jobs.send('work', { how: 'end' }, { after: 60_000 });
   await Promise.all([other.readiness.release(), other.readiness.release()]);
   const applied = [...lines, ...later].flatMap((line) => (line.applied ?? []) as string[]);
   for (const name of ['work', 'tick', 'tick/clock'])
     for (const step of [`queue ${name}`, `no queue ${name}`]) t.ok(applied.includes(step), step);
+  t.ok(applied.includes('no waiting job of work (there were 3)'));
   await t.rejects(app.jobs.send('work', { how: 'end' }), { message: /Queue work does not exist/ });
 });

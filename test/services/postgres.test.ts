@@ -35,6 +35,11 @@ const FAILING = `
   }
 `;
 
+const SLEEPING = `
+  import { sql } from 'kysely';
+  export const up = (db) => sql\`select pg_sleep(SECONDS)\`.execute(db);
+`;
+
 /** Copies the built app, with additional migrations after its own. */
 async function copyWithMigrations(t: Test, migrations: Record<string, string>): Promise<string> {
   const folder = await copyBuild(t);
@@ -186,6 +191,34 @@ test('contract 26: release migrates the database', async (t) => {
     const copy = await copyWithMigrations(t, { '9998-whole.js': CREATING, '9999-index.js': INDEX });
     const names = [...listMigrations(), '9998-whole', '9999-index'];
     t.strictSame(await readApplied(t, release(t, url, copy)), names);
+  });
+
+  await t.test('The limits of a role do not apply to a release', async (t) => {
+    const url = await createDatabase(server, 'limited');
+    const session = await server.connect();
+    for (const name of ['statement', 'lock', 'idle_in_transaction_session'])
+      await session.query(`alter database limited set ${name}_timeout = 400`);
+    const sleeping = SLEEPING.replace('SECONDS', '1');
+    const alone = `export const transaction = false;\n${sleeping}`;
+    const copy = await copyWithMigrations(t, { '9998-slow.js': sleeping, '9999-alone.js': alone });
+    const names = [...listMigrations(), '9998-slow', '9999-alone'];
+    t.strictSame(await readApplied(t, release(t, url, copy)), names);
+  });
+
+  await t.test('The server ends the statement of a killed release', async (t) => {
+    const sleeping = SLEEPING.replace('SECONDS', '600');
+    const alone = `export const transaction = false;\n${sleeping}`;
+    const session = await server.connect();
+    for (const [index, source] of [sleeping, alone].entries()) {
+      const url = await createDatabase(server, `killed${index}`);
+      const killed = release(t, url, await copyWithMigrations(t, { '9999-slow.js': source }));
+      await killed.waitForLine('Applying migration 9999-slow');
+      const sessions = `select from pg_stat_activity
+        where datname = 'killed${index}' and query ~ 'sleep.600' and state = 'active'`;
+      await poll(async () => (await session.query(sessions)).rowCount === 1);
+      killed.signal('SIGKILL');
+      await poll(async () => (await session.query(sessions)).rowCount === 0);
+    }
   });
 
   await t.test('A step of a release may use two connections, such as pg-boss', async (t) => {
