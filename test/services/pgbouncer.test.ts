@@ -109,6 +109,19 @@ test('PgBouncer as a transaction pooler', async (t) => {
     t.equal((await app.inject('/health/ready')).statusCode, 200);
     await slow;
   });
+
+  await t.test('Readiness is up while other clients keep the pooler busy', async (t) => {
+    const environment = { DATABASE_URL: url, DATABASE_DIRECT_URL: server.url };
+    const other = await buildTestApp(t, { DATABASE_URL: url });
+    const app = await buildTestApp(t, environment);
+    const slow = Promise.all([1, 2].map(() => sql`select pg_sleep(4)`.execute(other.db)));
+    const sleeping = "select from pg_stat_activity where query ~ 'sleep.4' and state = 'active'";
+    await poll(
+      async () => (await admin.query(`${sleeping} and pid <> pg_backend_pid()`)).rowCount === 2,
+    );
+    t.equal((await app.inject('/health/ready')).statusCode, 200);
+    await slow;
+  });
 });
 
 test('A release through a pooler without transactions names DATABASE_DIRECT_URL', async (t) => {

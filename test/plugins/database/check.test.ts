@@ -27,7 +27,8 @@ test('An embedded database that is busy is up', async (t) => {
 test('A server that refuses more connections is up while this process has one', async (t) => {
   const folder = await createFolder(t);
   let code = '53300';
-  const refuse = async () => Promise.reject(Object.assign(new Error('refused'), { code }));
+  let message = 'refused';
+  const refuse = async () => Promise.reject(Object.assign(new Error(message), { code }));
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool: refuse }) });
   const pool = Object.assign(new EventEmitter(), { options: { max: 2 } });
   const check = createCheck(db, folder, pool as unknown as Pool);
@@ -36,7 +37,24 @@ test('A server that refuses more connections is up while this process has one', 
   await t.resolves(check());
   code = '57P03';
   await t.rejects(check(), { code });
+  message = 'no more connections allowed (max_client_conn)';
+  await t.resolves(check(), 'the words of PgBouncer, which has one code for all its refusals');
   pool.emit('release');
+  await t.rejects(check(), { code });
   code = '53300';
   await t.rejects(check(), { code });
+});
+
+test('A pooler that is late is up if the server itself answers', async (t) => {
+  const late = Promise.withResolvers<never>();
+  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool: () => late.promise }) });
+  const pool = Object.assign(new EventEmitter(), { options: { max: 2 } }) as unknown as Pool;
+  const query = async () => ({ command: 'SELECT', rows: [{ found: null }] });
+  const server = { connect: async () => ({ query, release: () => undefined }) };
+  const folder = await createFolder(t);
+  await t.resolves(createCheck(db, folder, pool, server as unknown as Pool)());
+  const check = createCheck(db, folder, pool, { connect: () => late.promise } as unknown as Pool);
+  const checked = check();
+  late.reject(new Error('down'));
+  await t.rejects(checked, { message: 'down' });
 });
