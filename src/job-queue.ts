@@ -116,7 +116,7 @@ export class JobQueue {
     await this.checkAll();
     const { log } = this.#app;
     const boss = await startBoss(driver, (err) => log.error({ err }, err.message), OWNER);
-    const steps = await prepareQueues(boss, this.#jobs).finally(() => stopBoss(boss));
+    const steps = await prepareQueues(boss, this.#jobs, log).finally(() => stopBoss(boss));
     if ('pglite' in driver) this.#driver = driver;
     return steps;
   }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { FastifyBaseLogger } from 'fastify';
 import type { PgBoss, QueueResult } from 'pg-boss';
 import type { Job } from '../plugins/jobs.ts';
 import { CLOCK, HEARTBEAT_S, listQueues, RETRY_LIMIT } from './job-storage.ts';
@@ -27,7 +28,11 @@ export async function checkSchedules(jobs: Map<string, Job>): Promise<void> {
  * Creates the queues and schedules, and removes those of jobs that no longer exist. Returns the
  * names of these steps. Several processes may run this at the same time.
  */
-export async function prepareQueues(boss: PgBoss, jobs: Map<string, Job>): Promise<string[]> {
+export async function prepareQueues(
+  boss: PgBoss,
+  jobs: Map<string, Job>,
+  log: FastifyBaseLogger,
+): Promise<string[]> {
   await finishBuilds(boss);
   const queues = await boss.getQueues();
   // Other programs may have queues in the same tables. No other has this limit.
@@ -35,15 +40,14 @@ export async function prepareQueues(boss: PgBoss, jobs: Map<string, Job>): Promi
   for (const [name, job] of jobs) await saveJob(boss, name, job);
   const wanted = listQueues(jobs);
   const gone = found.filter((name) => !wanted.includes(name));
-  const steps = wanted.filter((name) => !found.includes(name)).map((name) => `queue ${name}`);
-  for (const name of gone) steps.push(...(await deleteQueue(boss, name)));
-  return steps;
-}
-
-async function deleteQueue(boss: PgBoss, name: string): Promise<string[]> {
-  const jobs = await boss.deleteQueuedJobs(name);
-  await boss.deleteQueue(name);
-  return [`no queue ${name}`, ...(jobs ? [`no waiting job of ${name} (there were ${jobs})`] : [])];
+  for (const name of gone) {
+    const deleted = await boss.deleteQueuedJobs(name);
+    if (deleted > 0)
+      log.warn({ job: name, deleted }, 'Jobs that waited are deleted: their file is gone');
+    await boss.deleteQueue(name);
+  }
+  const made = wanted.filter((name) => !found.includes(name));
+  return [...made.map((name) => `queue ${name}`), ...gone.map((name) => `no queue ${name}`)];
 }
 
 function isOwn({ retryLimit }: QueueResult): boolean {

@@ -37,40 +37,56 @@ export class Output {
       this.#lost += lines.split('\n').length - 1;
       return;
     }
-    if (this.#lines === '' && this.#waiting.length === 0) setImmediate(() => this.#flush());
+    if (this.#isEmpty()) setImmediate(() => this.#flush());
     this.#lines += lines;
   }
 
   #flush(): void {
-    const before = this.#waiting.length;
-    if (this.#tryToWrite()) {
+    const written = this.#tryToWrite();
+    if (this.#isEmpty()) {
       this.#pauseMs = PAUSE_MS;
       if (this.#lost > 0) this.#onLoss(this.#lost);
       this.#lost = 0;
       return;
     }
-    const isStuck = this.#waiting.length >= before;
-    this.#pauseMs = isStuck ? Math.min(this.#pauseMs * 2, MAX_PAUSE_MS) : PAUSE_MS;
+    this.#pauseMs = written > 0 ? PAUSE_MS : Math.min(this.#pauseMs * 2, MAX_PAUSE_MS);
     setTimeout(() => this.#flush(), this.#pauseMs).unref();
   }
 
-  #tryToWrite(): boolean {
-    const lines = Buffer.from(this.#lines);
-    this.#lines = '';
-    this.#waiting = this.#waiting.length > 0 ? Buffer.concat([this.#waiting, lines]) : lines;
+  #isEmpty(): boolean {
+    return this.#lines === '' && this.#waiting.length === 0;
+  }
+
+  /** @returns the number of written bytes */
+  #tryToWrite(): number {
+    let written = 0;
     try {
-      while (this.#waiting.length > 0)
-        this.#waiting = this.#waiting.subarray(writeSync(process.stdout.fd, this.#waiting));
+      while (!this.#isEmpty()) {
+        if (this.#waiting.length === 0) this.#takeLines();
+        const length = writeSync(process.stdout.fd, this.#waiting);
+        this.#waiting = this.#waiting.subarray(length);
+        written += length;
+      }
     } catch {
       // The reader is slow or gone, or the disk is full: try again later.
     }
-    return this.#waiting.length === 0;
+    return written;
+  }
+
+  #takeLines(): void {
+    this.#waiting = Buffer.concat([this.#waiting, Buffer.from(this.#lines)]);
+    this.#lines = '';
   }
 
   #end(): void {
     const deadline = performance.now() + EXIT_WAIT_MS;
-    while (!this.#tryToWrite() && performance.now() < deadline) sleep(MAX_PAUSE_MS);
-    if (this.#waiting.length === 0) return;
+    this.#tryToWrite();
+    while (!this.#isEmpty() && performance.now() < deadline) {
+      sleep(MAX_PAUSE_MS);
+      this.#tryToWrite();
+    }
+    if (this.#isEmpty()) return;
+    this.#takeLines();
     try {
       writeSync(process.stderr.fd, this.#waiting.subarray(-MAX_ON_STDERR));
     } catch {

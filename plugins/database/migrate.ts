@@ -26,10 +26,12 @@ export async function releaseDatabase(
   prepare: PrepareStep,
 ): Promise<string[]> {
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
-  const run = async () => [
-    ...(await applyMigrations(db, migrations, log)),
-    ...(await runLocked(db, log, () => prepare({ pool }))),
-  ];
+  const run = async () => {
+    const pending = await findPending(db, await listMigrations(migrations));
+    if (pending.length > 0) log.info(`Applying ${pending.join(', ')}`);
+    const applied = await applyMigrations(db, migrations, log);
+    return [...applied, ...(await runLocked(db, log, () => prepare({ pool })))];
+  };
   return run()
     .catch(rejectPooler)
     .finally(() => db.destroy());
@@ -95,10 +97,9 @@ async function applyNext(db: Database, release: Release): Promise<string[]> {
 }
 
 async function run(db: Database, names: string[], release: Release): Promise<string[]> {
-  const { migrations, applied, log } = release;
+  const { migrations, applied } = release;
   await createTable(db);
   for (const name of names) {
-    log.info(`Applying migration ${name}`);
     try {
       await migrations.get(name)!.up(db);
     } catch (cause) {
