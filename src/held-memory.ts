@@ -4,6 +4,12 @@ import type { OpenRequests } from './open-requests.ts';
 /** The most bytes of unread answers in memory, for all clients together. */
 const MAX_UNREAD = 40 * 1024 * 1024;
 
+/**
+ * What an open request takes at least, in bytes. A client may send thousands of requests for small
+ * answers behind one answer that it does not read.
+ */
+const REQUEST_BYTES = 8 * 1024;
+
 /** The most bytes of incomplete bodies in memory, for all clients together. */
 const MAX_INCOMPLETE = 96 * 1024 * 1024;
 
@@ -28,7 +34,7 @@ interface Client {
 
 /** Counts the bytes of an answer, and cuts off the slowest readers if too many are held. */
 export function countAnswer(openRequests: OpenRequests, bytes: number, isLarge: boolean): void {
-  openRequests.sentSince += bytes;
+  openRequests.sentSince += Math.max(bytes, REQUEST_BYTES);
   const { heldBefore, sentSince } = openRequests;
   if (heldBefore + sentSince <= MAX_UNREAD || (!isLarge && sentSince <= COUNT_AFTER)) return;
   const entries = openRequests.list();
@@ -68,7 +74,17 @@ export function cutOffSlowestReaders(entries: OpenRequest[]): number {
 }
 
 function countUnread({ size, waiting }: OpenRequest): number {
-  return Math.max(size, waiting);
+  return Math.max(size, waiting, REQUEST_BYTES);
+}
+
+/** Counts received bytes of a body, and cuts off the slowest senders if too many are held. */
+export function countReceived(openRequests: OpenRequests, bytes: number): void {
+  openRequests.receivedSince += bytes;
+  if (openRequests.receivedSince <= COUNT_AFTER) return;
+  openRequests.receivedSince = 0;
+  const entries = openRequests.list();
+  entries.forEach(observe);
+  cutOffSlowestSenders(entries);
 }
 
 /**

@@ -24,6 +24,8 @@ export class OpenRequests {
   /** A maximum of the bytes of unread answers at the last count, and the bytes sent since. */
   heldBefore = 0;
   sentSince = 0;
+  /** The bytes of bodies received since the last count. */
+  receivedSince = 0;
   readonly #open: OpenRequest[] = [];
   readonly #events = new EventEmitter();
 

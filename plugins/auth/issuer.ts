@@ -1,4 +1,5 @@
 import type { JSONWebKeySet } from 'jose';
+import { readJson } from '../../src/json-limits.ts';
 
 const TIMEOUT_MS = 2_000;
 const MAX_BYTES = 512 * 1024;
@@ -26,13 +27,8 @@ function isSafe(keys: string, url: string): boolean {
 async function fetchJson(url: string): Promise<Record<string, unknown>> {
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   const { status, body } = await fetch(url, { redirect: 'error', signal });
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of body ?? []) {
-    chunks.push(chunk);
-    length += chunk.length;
-    if (length > MAX_BYTES) throw new Error(`${url} is longer than ${MAX_BYTES} bytes`);
-  }
-  if (status !== 200) throw new Error(`${url} answered ${status}`);
-  return JSON.parse(Buffer.concat(chunks).toString());
+  if (status === 200 && body)
+    return (await readJson(url, body, MAX_BYTES)) as Record<string, unknown>;
+  await body?.cancel();
+  throw new Error(`${url} answered ${status}`);
 }

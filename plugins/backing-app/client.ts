@@ -4,6 +4,7 @@ import type { FastifyRequest } from 'fastify';
 import type { Static, TSchema } from 'typebox';
 import { type Dispatcher, Pool } from 'undici';
 import manifest from '../../package.json' with { type: 'json' };
+import { readJson } from '../../src/json-limits.ts';
 import { readPath } from '../../src/request-log.ts';
 
 /** The most bytes of an answer. A page of a hundred notes has at most five million. */
@@ -81,7 +82,7 @@ export class BackingAppClient {
       if (!DISCONNECTED.includes(error.code)) throw error;
       return this.pool.request(options);
     });
-    if (statusCode === 200) return body.json();
+    if (statusCode === 200) return readJson('its answer', body, MAX_ANSWER_BYTES);
     await body.dump();
     throw new Error(`it answered ${statusCode} to GET ${readPath(path)}`);
   }

@@ -1,4 +1,5 @@
-import { createReadStream, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger';
 import type { FastifyContextConfig, FastifyInstance, FastifySchema } from 'fastify';
 import fp from 'fastify-plugin';
@@ -83,9 +84,12 @@ function servePage(app: FastifyInstance): void {
   });
   for (const [name, file] of Object.entries(FILES)) {
     const type = name.endsWith('.css') ? 'text/css' : 'text/javascript';
+    // Read once: with a stream for each request, one client could open all files of the process.
+    let content: Promise<Buffer> | undefined;
     app.get(`/docs/${name}`, HIDDEN, async (_request, reply) => {
       reply.header('cache-control', 'public, max-age=86400');
-      return reply.type(`${type}; charset=utf-8`).send(createReadStream(file));
+      content ??= readFile(file);
+      return reply.type(`${type}; charset=utf-8`).send(await content);
     });
   }
 }

@@ -7,6 +7,7 @@ import {
   trace,
 } from '@opentelemetry/api';
 import type { FastifyInstance } from 'fastify';
+import { hideSecrets } from '../../src/redaction.ts';
 import { readPath, SWITCHING_PROTOCOLS } from '../../src/request-log.ts';
 import { describeMethod, describeServer, getTracer, recordError } from './conventions.ts';
 import { listen } from './listen.ts';
@@ -57,7 +58,7 @@ function startCall(request: Call['request']): Span {
   const { protocol, hostname, port, origin } = new URL(request.origin);
   const attributes = {
     'http.request.method': attribute,
-    'url.full': origin + readPath(request.path),
+    'url.full': origin + hideSecrets(readPath(request.path)),
     ...describeServer(hostname, port || (protocol === 'https:' ? 443 : 80)),
   };
   const span = getTracer().startSpan(name, { kind: SpanKind.CLIENT, attributes });

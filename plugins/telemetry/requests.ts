@@ -11,6 +11,7 @@ import {
   trace,
 } from '@opentelemetry/api';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { hideSecrets } from '../../src/redaction.ts';
 import {
   CLIENT_CLOSED_REQUEST,
   readPath,
@@ -104,10 +105,10 @@ function describeClient(request: FastifyRequest): Attributes {
   const agent = headers['user-agent'];
   return {
     // A request to a proxy has the whole URL.
-    'url.path': readPath(originalUrl).replace(/^https?:\/\/[^/]*/i, ''),
+    'url.path': hideSecrets(readPath(originalUrl).replace(/^https?:\/\/[^/]*/i, '')),
     'client.address': request.clientAddress,
     ...(hostname && describeServer(hostname, port ?? (protocol === 'https' ? 443 : 80))),
-    ...(agent && { 'user_agent.original': agent }),
+    ...(agent && { 'user_agent.original': hideSecrets(agent) }),
     ...(name === 'HTTP' && { 'http.request.method_original': method }),
   };
 }

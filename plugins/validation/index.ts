@@ -4,6 +4,7 @@ import { MIMEType } from 'node:util';
 import createError from '@fastify/error';
 import type { FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
+import { isTooDeep, MAX_DEPTH } from '../../src/json-limits.ts';
 import { InvalidRequest } from './problems.ts';
 import { readBody } from './read-body.ts';
 
@@ -11,6 +12,7 @@ import { readBody } from './read-body.ts';
 const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+[ \t]*(;|$)/;
 
 const NotUtf8 = createError('NOT_UTF8', 'JSON must be UTF-8 (RFC 8259, 8.1).', 400);
+const TooDeep = createError('TOO_DEEP', `JSON may have ${MAX_DEPTH} levels at most.`, 400);
 const UnsupportedType = createError(
   'FST_ERR_CTP_INVALID_MEDIA_TYPE',
   'A body must be application/json in UTF-8.',
@@ -42,6 +44,7 @@ export default fp(
         else if (!isReadable) done(new UnsupportedType());
         // Otherwise invalid bytes would be decoded, and stored, as replacement characters.
         else if (!isUtf8(body)) done(new NotUtf8());
+        else if (isTooDeep(body)) done(new TooDeep());
         else parseJson(request, body.toString(), done);
       });
     });

@@ -1,37 +1,38 @@
 import { errorCodes, type FastifyRequest } from 'fastify';
-
-/** A chunk may have one byte, and each takes 350 bytes of memory. So this many are joined. */
-const MAX_CHUNKS = 1_000;
+import { countReceived } from '../../src/held-memory.ts';
 
 /**
- * Reads a body as Fastify's `parseAs: 'buffer'` does. But that keeps each chunk, so that a body of
- * 1 MiB could take 350 MB.
+ * Reads a body as Fastify's `parseAs: 'buffer'` does. But that keeps each chunk: one may have one
+ * byte and takes 350 bytes of memory. So they are copied into one buffer, whose size doubles.
  */
 export function readBody(
-  { headers, raw, routeOptions: { bodyLimit } }: FastifyRequest,
+  { headers, raw, routeOptions: { bodyLimit }, server }: FastifyRequest,
   payload: NodeJS.ReadableStream,
   fail: (error: Error) => void,
   use: (body: Buffer) => void,
 ): void {
-  let chunks: Buffer[] = [];
+  const expected = Number(headers['content-length'] ?? 0);
+  // Pages that are not written to take no memory.
+  let buffer = Buffer.allocUnsafe(Math.min(expected, bodyLimit));
   let size = 0;
   const read = (chunk: Buffer | string) => {
     // A preParsing hook of the owner may give text.
-    const bytes = Buffer.from(chunk as string);
-    size += bytes.length;
-    chunks.push(bytes);
-    if (size > bodyLimit) return end(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE());
-    if (chunks.length > MAX_CHUNKS) chunks = [Buffer.concat(chunks)];
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
+    const length = size + bytes.length;
+    if (length > bodyLimit) return end(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE());
+    if (length > buffer.length) buffer = Buffer.concat([buffer], 2 * length);
+    bytes.copy(buffer, size);
+    size = length;
+    countReceived(server.openRequests, bytes.length);
   };
   const end = (error?: Error) => {
     payload.off('data', read).off('end', end).off('error', end);
     // The stream of a preParsing hook may still fail, which would end the process.
     if (payload !== raw) payload.on('error', () => undefined);
     if (error) fail(error);
-    else use(Buffer.concat(chunks));
+    else use(buffer.subarray(0, size));
   };
-  if (Number(headers['content-length']) > bodyLimit)
-    end(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE());
+  if (expected > bodyLimit) end(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE());
   // A preParsing hook may give a paused stream.
   else payload.on('data', read).on('end', end).on('error', end).resume();
 }

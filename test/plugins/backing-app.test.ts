@@ -131,6 +131,8 @@ const FAILURES: Record<string, [RequestListener, RegExp]> = {
   ],
   'a 204': [(_request, response) => void response.writeHead(204).end(), /it answered 204/],
   'a body over the limit': [answerTooMuch, /maxResponseSize|max size/i],
+  'a body in pieces of one byte': [answerInPieces, /more than 20000 pieces/],
+  'lists in lists': [(_request, response) => void response.end('['.repeat(2_000)), /1000 levels/],
   'a connection that breaks within the answer': [
     breakInAnswer,
     /terminated|other side closed|aborted|socket/i,
@@ -321,6 +323,11 @@ function answerTooMuch(_request: IncomingMessage, response: ServerResponse): voi
   };
   response.on('drain', fill);
   fill();
+}
+
+function answerInPieces({ socket }: IncomingMessage, response: ServerResponse): void {
+  response.writeHead(200);
+  response.write(' ', () => socket.write('1\r\n \r\n'.repeat(100_000)));
 }
 
 function breakInAnswer({ socket }: IncomingMessage, response: ServerResponse): void {

@@ -45,6 +45,17 @@ test('Only as many clients as needed are disconnected, those idle for longest fi
   t.end();
 });
 
+test('Small answers count as much as their requests take', (t) => {
+  const few = Array.from({ length: 5_000 }, () => createEntry(100, 10));
+  cutOffSlowestReaders(few);
+  t.notOk(few.some(({ socket }) => socket.destroyed));
+  const many = Array.from({ length: 8_000 }, () => createEntry(100, 10));
+  cutOffSlowestReaders(many);
+  const left = many.filter(({ socket }) => !socket.destroyed);
+  t.equal(left.length, (40 * MIB) / (8 * 1024));
+  t.end();
+});
+
 test('A client may have more unread answers than a function can have arguments', (t) => {
   const entries = Array.from({ length: 200_000 }, () => createEntry(MIB, 10));
   const { socket } = entries[0]!;

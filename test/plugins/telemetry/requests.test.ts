@@ -75,6 +75,12 @@ const REQUESTS: [string, number, string, Record<string, unknown>?][] = [
     { 'url.scheme': 'http' },
   ],
   ['GET http://u:hunter2@a/ok/1 HTTP/1.1\r\nhost: a', 200, 'GET /ok/:id', { 'url.path': '/ok/1' }],
+  [
+    'GET /reset;token=hunter2 HTTP/1.1\r\nhost: a\r\nuser-agent: x (password=hunter2)',
+    404,
+    'GET',
+    { 'url.path': '/reset;token=***', 'user_agent.original': 'x (password=***' },
+  ],
   ['GET /nowhere HTTP/1.1\r\nhost: a', 404, 'GET', { 'http.route': undefined }],
   ['DELETE /ok/1 HTTP/1.1\r\nhost: a', 405, 'DELETE', { 'http.route': undefined }],
   [

@@ -197,6 +197,21 @@ const DECOMPRESSING = `
   };
 `;
 
+test('JSON with too many levels is refused before it is parsed', async (t) => {
+  const { app } = await buildAppWithRoutes(t, ROUTES);
+  const send = (payload: string) =>
+    app.inject({
+      method: 'POST',
+      url: '/free',
+      payload,
+      headers: { 'content-type': 'application/json' },
+    });
+  const nest = (levels: number) => '['.repeat(levels) + ']'.repeat(levels);
+  t.equal((await send(nest(1_000))).statusCode, 200);
+  for (const json of [nest(1_001), '['.repeat(1_000_000), `{"a":${nest(1_000)}}`])
+    t.match((await send(json)).json(), { statusCode: 400, code: 'TOO_DEEP' });
+});
+
 test('A preParsing hook may decompress the body', async (t) => {
   const { app } = await buildAppWithRoutes(t, DECOMPRESSING);
   const send = (payload: Buffer) =>
