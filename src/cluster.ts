@@ -43,6 +43,7 @@ export class Primary {
   readonly #crashed = new WeakSet<Worker>();
   #hasListened = false;
   #stopping = false;
+  #hasKilled = false;
   #exitCode = 0;
   #deaths = 0;
 
@@ -95,6 +96,9 @@ export class Primary {
     // A signal can come before the worker has a handler for it.
     const isFailure = signal ? !STOP_SIGNALS.some((name) => name === signal) : code !== 0;
     if (isFinal && isFailure) this.#exitCode = 1;
+    // A worker that exits has logged why, and so has this process if it kills one.
+    if (isFinal && isFailure && signal && !this.#hasKilled)
+      this.#log.error({ worker: worker.process.pid, signal }, 'A worker was killed');
     if (isFinal) this.#stop();
     else if (!this.#crashed.has(worker)) this.#replace(worker, { code, signal });
     // Its last lines may not have arrived yet. Another process may hold its stdout open.
@@ -137,6 +141,7 @@ export class Primary {
     const stuck = Array.from(this.#startedAt.keys(), (worker) => worker.process);
     const workers = stuck.map(({ pid }) => pid);
     this.#log.error({ workers }, 'Workers that do not stop are killed');
+    this.#hasKilled = true;
     for (const worker of stuck) worker.kill('SIGKILL');
   }
 

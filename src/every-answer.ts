@@ -16,6 +16,8 @@ declare module 'fastify' {
     pageHeaders: Record<string, string>;
     /** The rate limit, if there is one: throws or rejects when a client exceeds it. */
     countRequest?: (caller: Caller, reply: AnswerHeaders) => Promise<void> | undefined;
+    /** Runs the rest of a request in a context of its own, if a plugin needs that. */
+    enterRequest?: (request: FastifyRequest, next: () => void) => void;
     /** Sets the headers of every answer, and counts the request for the rate limit. */
     beginAnswer(caller: Caller, reply: AnswerHeaders): Promise<void> | undefined;
   }
@@ -33,8 +35,9 @@ export function beginAnswers(app: FastifyInstance): void {
   });
   app.addHook('onRequest', (request, reply, done) => {
     const counted = app.beginAnswer(request, reply);
-    if (counted) counted.then(() => done(), done);
-    else done();
+    const next = () => (app.enterRequest ? app.enterRequest(request, done) : done());
+    if (counted) counted.then(next, done);
+    else next();
   });
 }
 

@@ -2,11 +2,13 @@ import type { FastifyBaseLogger } from 'fastify';
 
 const HOUR_MS = 60 * 60 * 1_000;
 
-/** Logs each problem of the job queue once, and logs its end when no part has a problem. */
+/** Logs each problem of an outage of the job queue once, and logs when no part has a problem. */
 export class OutageLog {
   readonly #log: FastifyBaseLogger;
-  /** The problem of each part: the start, a queue, or a running job. */
-  readonly #problems = new Map<string, string>();
+  /** The parts that have a problem: the start, a queue, its heartbeat, or the end of a job. */
+  readonly #failing = new Set<string>();
+  /** The problems of this outage that are logged. */
+  readonly #known = new Set<string>();
   /** Problems that pg-boss reported of its own work in the last hour. */
   readonly #logged = new Set<string>();
 
@@ -22,18 +24,19 @@ export class OutageLog {
       return answer;
     } catch (error) {
       const err = error as Error;
-      const isLogged = [...this.#problems.values()].includes(err.message);
-      this.#problems.set(part, err.message);
       const away =
         'The job queue is away, or release has not run yet: trying again until it answers';
-      if (!isLogged) this.#log.warn({ err }, away);
+      if (!this.#known.has(err.message)) this.#log.warn({ err }, away);
+      this.#known.add(err.message);
+      this.#failing.add(part);
       return undefined;
     }
   }
 
   /** Notes that a part got its answer, or has ended. */
   end(part: string): void {
-    if (!this.#problems.delete(part) || this.#problems.size > 0) return;
+    if (!this.#failing.delete(part) || this.#failing.size > 0) return;
+    this.#known.clear();
     this.#log.info('The job queue is back');
   }
 

@@ -48,7 +48,7 @@ export class JobQueue {
     checkOptions(name, after, key);
     const options = {
       singletonKey: key,
-      startAfter: after instanceof Date ? after : after / 1_000,
+      startAfter: after instanceof Date ? after : Math.ceil(after) / 1_000,
     };
     return this.#observer.send(name, async (headers) => {
       const driver = await this.#openDatabase(transaction);

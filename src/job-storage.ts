@@ -4,6 +4,7 @@ import type { Tables } from '../plugins/database/index.ts';
 import type { Job } from '../plugins/jobs.ts';
 import { transactions } from './job-boss.ts';
 import type { Headers, Result } from './job-run.ts';
+import { shorten } from './redaction.ts';
 
 /** The suffix of a job's queue for its schedule. It has no keys, so it keeps each scheduled run. */
 export const CLOCK = '/clock';
@@ -59,7 +60,8 @@ export async function settle(
   { attempt, outcome, err, retryInMs = 0 }: Result & { attempt: number },
 ): Promise<object> {
   const attempted = { id, retryCount };
-  const output = { error: err?.name };
+  // A text with these characters could not be stored.
+  const output = { error: err && shorten(`${err.name}`).replaceAll('\0', '') };
   const update = (changes: UpdateOptions) => boss.update(name, undefined, { id, ...changes });
   const giveBack = async () => {
     const retry = await boss.fail(name, attempted, output);

@@ -18,7 +18,7 @@ export class JobTaker {
   readonly #app: FastifyInstance;
   readonly #jobs: Map<string, Job>;
   readonly #observe: JobObserver['run'];
-  readonly #runs = new Set<Run>();
+  readonly #runs = new Map<Run, JobWithMetadata>();
   readonly #events = new EventEmitter();
   readonly #stop = new AbortController();
   readonly #outage: OutageLog;
@@ -41,7 +41,7 @@ export class JobTaker {
 
   /** The running jobs. */
   list(): object[] {
-    return Array.from(this.#runs, ({ name, id }) => ({ job: name, id }));
+    return Array.from(this.#runs.keys(), ({ name, id }) => ({ job: name, id }));
   }
 
   /** Takes no more jobs. After `withinMs` it gives the running ones back. */
@@ -49,7 +49,7 @@ export class JobTaker {
     this.#stop.abort();
     const timer = setTimeout(() => {
       this.#isLate = true;
-      for (const { controller } of this.#runs) controller.abort(RETURNED);
+      for (const { controller } of this.#runs.keys()) controller.abort(RETURNED);
     }, withinMs);
     this.#ended.finally(() => clearTimeout(timer));
   }
@@ -67,8 +67,10 @@ export class JobTaker {
     const onError = (error: Error) => this.#outage.noteOwn(error);
     const start = async () => startBoss(await openDatabase(), onError, TAKER);
     const boss = await this.#persist('start', start);
+    const beat = setInterval(() => boss && this.#beat(boss), HEARTBEAT_S * 1_000);
     while (boss && !this.#isStopping()) await this.#takeAll(boss);
     while (this.#runs.size > 0) await once(this.#events, 'ended');
+    clearInterval(beat);
     await stopBoss(boss);
   }
 
@@ -98,22 +100,31 @@ export class JobTaker {
     const { attempt } = run;
     // The answer of the database may have come after the deadline.
     if (this.#isLate) run.controller.abort(RETURNED);
-    this.#runs.add(run);
-    let touched: Promise<unknown> = Promise.resolve();
-    const beat = setInterval(() => {
-      touched = this.#outage.watch(run.id, boss.touch(queued.name, queued));
-    }, HEARTBEAT_S * 1_000);
-    const save = (result: Result) =>
-      this.#persist(`${run.id} end`, () =>
-        settle(boss, this.#app.db, queued, { ...result, attempt }),
-      );
+    this.#runs.set(run, queued);
+    const save = async (result: Result) => {
+      const store = () => settle(boss, this.#app.db, queued, { ...result, attempt });
+      const stored = await this.#persist(`${run.id} end`, store);
+      const line = { job: run.name, id: run.id };
+      if (!stored) this.#app.log.error(line, 'The result could not be stored: the job runs again');
+    };
     const { outcome } = await this.#observe(run, () => runJob(this.#app, run, save));
-    clearInterval(beat);
-    // A heartbeat that fails after the end of the run is never sent again, so its problem ends too.
-    touched.then(() => this.#outage.end(run.id));
     if (outcome === 'returned') this.#returned += 1;
     this.#runs.delete(run);
     this.#events.emit('ended');
+  }
+
+  /** Without heartbeats, another worker takes the running jobs. They may hold the whole pool. */
+  #beat(boss: PgBoss): void {
+    const { databaseSpare: spare } = this.#app;
+    const db = spare && {
+      executeSql: (text: string, values: unknown[]) => spare.query(text, values),
+    };
+    for (const queue of listQueues(this.#jobs)) {
+      const running = [...this.#runs.values()].filter(({ name }) => name === queue);
+      const part = `${queue} heartbeat`;
+      if (running.length === 0) this.#outage.end(part);
+      else void this.#outage.watch(part, boss.touch(queue, running, db && { db }));
+    }
   }
 
   /** Tries until it succeeds or until nobody waits for the result, which is then undefined. */

@@ -54,7 +54,7 @@ export const settings = Type.Object({
     maximum: 10_000,
     default: 10,
     description:
-      'The most connections of one process to the database, without one more that readiness may open',
+      'The most connections of one process to the database, without one more for checks and heartbeats',
   }),
 });
 
@@ -71,6 +71,8 @@ declare module 'fastify' {
     db: Kysely<Tables>;
     /** The pool of `db`, for a library with its own SQL. Undefined for the embedded database. */
     databasePool: Pool | undefined;
+    /** One more connection, for checks and heartbeats: they must not wait while the pool is full. */
+    databaseSpare: Pool | undefined;
     /** Adds a step that runs after the migrations. It resolves with the names of its changes. */
     prepareDatabase(step: PrepareStep): void;
   }
@@ -98,6 +100,7 @@ export default fp(
     const check = createCheck(db, migrations, pool, spare);
     app.decorate('db', db);
     app.decorate('databasePool', pool);
+    app.decorate('databaseSpare', spare);
     app.decorate('prepareDatabase', (step) => void steps.push(step));
     app.answerErrors(translateError);
     const release = () =>

@@ -98,8 +98,8 @@ function createPropagator({ OTEL_PROPAGATORS }: TelemetrySettings): CompositePro
 
 /** Sends the remaining data, and removes the SDK so that another app in this process can start. */
 function flushAtClose(app: FastifyInstance, providers: (TracerProvider | MeterProvider)[]): void {
-  // Send now, because open requests may take longer than the process may live.
-  app.addHook('preClose', async () => {
+  // Send now, because open requests and jobs may take longer than the process may live.
+  app.stopping.addEventListener('abort', () => {
     for (const provider of providers) provider.forceFlush().catch(() => undefined);
   });
   app.addHook('onClose', async () => {

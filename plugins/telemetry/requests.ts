@@ -36,14 +36,9 @@ export function recordRequests(app: FastifyInstance): void {
     if ('raw' in caller && caller.routeOptions.config.telemetry !== false)
       scopes.set(caller as FastifyRequest, startRequest(reply as FastifyReply, duration));
   });
-  const enter = (request: FastifyRequest, _reply: FastifyReply, next: () => void) =>
-    context.with(scopes.get(request) ?? context.active(), next);
-  app.addHook('onRequest', enter);
-  // Node reads a body outside of this context, so enter it again for the handler.
-  app.addHook('preValidation', (request, reply, next) => {
-    if (request.body === undefined) next();
-    else enter(request, reply, next);
-  });
+  app.decorate('enterRequest', (request, next) =>
+    context.with(scopes.get(request) ?? context.active(), next),
+  );
 }
 
 /** @returns the context of a span. The span ends with the answer. */

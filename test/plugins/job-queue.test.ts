@@ -180,6 +180,37 @@ test('A result is dropped if its queue was deleted, or if another worker has the
   await t.rejects(settled, { message: /does not exist/ }, 'any other error is not dropped');
 });
 
+test('An error with a name that cannot be stored ends its attempt', async (t) => {
+  const { url } = await openPostgresPort(t);
+  const { app } = await buildApp(t, url, [FIXTURE]);
+  await app.readiness.release();
+  const boss = await startBoss({ pool: app.databasePool as Pool }, () => undefined);
+  endAfter(t, () => stopBoss(boss));
+  await app.jobs.send('work', { how: 'end' });
+  const [queued] = await boss.fetch<object>('work', { includeMetadata: true });
+  const err = Object.assign(new Error(), { name: 'a\0b\ud800' });
+  await settle(boss, app.db, queued!, { ...FIRST, outcome: 'failed', err });
+  const { rows } = await sql`select state, output from pgboss.job`.execute(app.db);
+  t.strictSame(rows, [{ state: 'failed', output: { error: 'ab\ufffd' } }]);
+});
+
+test('A result that cannot be stored is logged, and the worker stops', async (t) => {
+  const { url } = await openPostgresPort(t);
+  const environment = { SHUTDOWN_TIMEOUT_MS: '1000', SHUTDOWN_DELAY_MS: '0' };
+  const { app, lines } = await buildApp(t, url, [FIXTURE], environment);
+  await app.readiness.release();
+  app.jobs.take();
+  const id = await app.jobs.send('work', { how: 'hang' });
+  await poll(() => lines.some(({ msg }) => msg === 'hang begins'));
+  await sql`alter schema pgboss rename to hidden`.execute(app.db);
+  app.stop();
+  await t.rejects(app.jobs.close(), { message: /^Jobs given back/ });
+  t.match(
+    lines.filter(({ msg }) => msg.startsWith('The result could not be stored')),
+    [{ level: 50, job: 'work', id }],
+  );
+});
+
 test('A failing queue leaves others working; running jobs are returned', async (t) => {
   const { url } = await openPostgresPort(t);
   const environment = {

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { type Test, test } from 'tap';
+import { startCollector } from '../fixture/collector.ts';
 import {
   buildTestApp,
   captureLog,
@@ -182,6 +183,38 @@ test('Two workers whose user owns no table run each scheduled job once', async (
   const slots = "select distinct singleton_on from pgboss.job where name = '__pgboss__send-it'";
   t.equal(ticks().length, (await owner.query(slots)).rowCount, 'one for each tick');
   for (const { lines } of workers) t.notOk(lines.find(({ level }) => level > 30));
+});
+
+test('A job that holds all connections keeps its heartbeat', async (t) => {
+  const { app, postgres, startWorker } = await setScene(t);
+  const worker = await startWorker({ DATABASE_POOL_MAX: '1' });
+  const { payload, end } = await createWait(t);
+  const id = await app.jobs.send('work', { ...payload, how: 'hold' });
+  await worker.waitForLine('hold begins');
+  const session = await postgres.connect();
+  const beats = new Set<string>();
+  await poll(async () => {
+    const query = 'select heartbeat_on::text as at from pgboss.job where id = $1';
+    beats.add((await session.query(query, [id])).rows[0].at);
+    return beats.size > 2;
+  });
+  end();
+  await poll(() => listOutcomes([worker], id).length > 0);
+  t.match(listOutcomes([worker], id), [{ outcome: 'done', attempt: 1 }]);
+});
+
+test('A worker that crashes sends the spans of the jobs that have ended', async (t) => {
+  const { app, startWorker } = await setScene(t);
+  const collector = await startCollector(t);
+  const worker = await startWorker({
+    OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+    OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
+  });
+  await app.jobs.send('work', { how: 'end' });
+  await worker.waitForLine('job done');
+  await app.jobs.send('work', { how: 'crash' });
+  t.equal(await worker.exited, 1);
+  t.ok(collector.spans.some(({ name }) => name === 'process work'));
 });
 
 test('release deletes the queues of removed jobs, also while others run it', async (t) => {

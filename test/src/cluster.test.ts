@@ -46,6 +46,17 @@ test('A worker that fails while stopping makes the exit code 1', async (t) => {
   t.equal(listWorkers(primary).length, 2, 'no worker is replaced');
 });
 
+test('A worker that another program kills while stopping is logged', async (t) => {
+  const primary = startPrimary(t, 'stuck');
+  await poll(() => listWorkers(primary).length === 2);
+  primary.signal('SIGTERM');
+  const workers = listWorkers(primary) as number[];
+  for (const worker of workers) process.kill(worker, 'SIGKILL');
+  t.equal(await primary.exited, 1);
+  const killed = primary.lines.filter(({ msg }) => msg === 'A worker was killed');
+  t.same(new Set(killed.map(({ worker }) => worker)), new Set(workers));
+});
+
 test('Blocked workers are killed when the time to stop is over', async (t) => {
   const primary = startPrimary(t, 'stuck');
   await poll(() => listWorkers(primary).length === 2);

@@ -42,6 +42,17 @@ test('Two parts with different problems are logged once each', async (t) => {
   ]);
 });
 
+test('A part that fails in two ways in turn is logged twice, and again in the next outage', async (t) => {
+  const { fail, answer, read } = createOutageLog();
+  const outage = [[WARN, 'late'], [WARN, 'reset'], BACK];
+  for (const _outage of [1, 2]) {
+    for (const _pass of [1, 2, 3])
+      for (const problem of ['late', 'reset']) await fail('a', problem);
+    await answer('a');
+  }
+  t.strictSame(read(), [...outage, ...outage]);
+});
+
 test("An error of pg-boss's own work is logged once an hour", async (t) => {
   const { outage, read } = createOutageLog();
   const setTimeout = t.capture(globalThis, 'setTimeout', () => ({ unref: () => undefined }));

@@ -1,7 +1,16 @@
 import { type AddressInfo, connect } from 'node:net';
+import { pathToFileURL } from 'node:url';
 import { test } from 'tap';
 import { startCollector } from '../../fixture/collector.ts';
-import { buildAppWithRoutes, poll } from '../../helper.ts';
+import {
+  buildAppWithRoutes,
+  buildTestApp,
+  captureLog,
+  createFolder,
+  DOWN,
+  poll,
+  writeFiles,
+} from '../../helper.ts';
 import { attach, closeAfterSpans } from './attach.ts';
 
 const ROUTES = `
@@ -151,6 +160,27 @@ const OTHERS = `
       return new Promise(() => undefined);
     });
   };`;
+
+test('A hook of a plugin that is loaded before all others has its request as parent', async (t) => {
+  const collector = await startCollector(t);
+  const folder = await createFolder(t);
+  const hook = 'async (app) => app.addHook("onRequest", async ({ log }) => log.info("audited"))';
+  const code = `export default Object.assign(${hook}, { [Symbol.for('skip-override')]: true });`;
+  await writeFiles(folder, { 'audit.js': code });
+  const { logger, lines } = captureLog();
+  const plugins = [pathToFileURL(`${folder}/`), new URL('../../../plugins/', import.meta.url)];
+  const app = await buildTestApp(
+    t,
+    { DATABASE_URL: DOWN, ...attach(collector) },
+    { logger, plugins },
+  );
+  await app.inject('/');
+  const [span] = await closeAfterSpans(app, collector, 1);
+  t.match(
+    lines.filter(({ msg }) => msg === 'audited'),
+    [{ traceId: span?.traceId, spanId: span?.spanId }],
+  );
+});
 
 test('A client that disconnects has a span; a route with telemetry: false has none', async (t) => {
   const collector = await startCollector(t);
