@@ -63,7 +63,8 @@ function findProblem(name: string, job: Job): string | undefined {
 
 /** @throws an error that names the job and what is wrong with its schema */
 export function compileJob(name: string, { schema }: Job): void {
-  explainFailure(`of the job ${name}`, () => ajv.compile(schema));
+  const remedy = 'write out what it refers to: a job does not know the schemas of app.addSchema';
+  explainFailure(`of the job ${name}`, () => ajv.compile(schema), remedy);
 }
 
 /** The payload as the queue stores it. Throws if it is not a JSON object or does not fit. */
@@ -80,8 +81,9 @@ export function readPayload(name: string, job: Job, payload: unknown): object {
 }
 
 /** @throws if the payload does not fit the job's schema */
-export function checkPayload(name: string, { schema }: Job, payload: unknown): void {
-  const misfit = findMisfit(schema, payload, 'payload');
+export function checkPayload(name: string, job: Job, payload: unknown): void {
+  compileJob(name, job);
+  const misfit = findMisfit(job.schema, payload, 'payload');
   if (misfit) throw new BadPayload(name, misfit);
 }
 

@@ -18,8 +18,8 @@ const SCOPES = /^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$/;
 
 /**
  * Collects the routes that are added from now on. The function that it returns protects those that
- * need a token: after the hooks of the app, and before their own hooks. It throws if plugins/auth
- * is missing, because these routes would be public.
+ * need a token: after the hooks of the app and of their file, and before the hooks in their own
+ * options. It throws if plugins/auth is missing, because these routes would be public.
  */
 export function collectRoutes(app: FastifyInstance): () => void {
   const routes: RouteOptions[] = [];

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import os from 'node:os';
@@ -74,9 +75,10 @@ export function endAfter(t: Test, end: () => unknown): void {
 }
 
 /**
- * Builds the app with one more route file.
+ * Builds the app with the routes of `code`, `/` and `/health/`. Your other routes are left out,
+ * because they may have the same paths.
  *
- * @param code the code of that file
+ * @param code the code of a route file
  * @returns the app, and the lines that it logs from now on
  */
 export async function buildAppWithRoutes(
@@ -84,13 +86,25 @@ export async function buildAppWithRoutes(
   code: string,
   environment: Environment = {},
 ): Promise<{ app: FastifyInstance; lines: LogLine[] }> {
-  const folder = await createFolder(t);
-  await writeFiles(folder, { 'index.js': code });
   const { logger, lines } = captureLog();
-  const routes = [new URL('../routes/', import.meta.url), pathToFileURL(`${folder}/`)];
+  const routes = [await writeRoutes(t, code)];
   const app = await buildTestApp(t, { DATABASE_URL: DOWN, ...environment }, { logger, routes });
   lines.length = 0;
   return { app, lines };
+}
+
+/** Creates a folder with the routes of `code`, `/`, `/health/` and others of routes/. */
+export async function writeRoutes(t: Test, code: string, others: string[] = []): Promise<URL> {
+  const folder = await createFolder(t);
+  const files: Record<string, string> = { 'index.js': code };
+  for (const name of ['welcome', 'health', ...others].filter((name) =>
+    existsSync(`${ROOT}/routes/${name}`),
+  )) {
+    const url = new URL(`../routes/${name}/index.ts`, import.meta.url);
+    files[`${name}/index.js`] = `export * from '${url}'; export { default } from '${url}';`;
+  }
+  await writeFiles(folder, files);
+  return pathToFileURL(`${folder}/`);
 }
 
 /** Creates the app's logger, and keeps its lines. */

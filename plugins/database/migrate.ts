@@ -102,11 +102,11 @@ async function run(db: Database, names: string[], release: Release): Promise<str
   for (const name of names) {
     try {
       await migrations.get(name)!.up(db);
+      const row = sql`${name}, ${new Date().toISOString()}`;
+      await sql`insert into kysely_migration values (${row})`.execute(db);
     } catch (cause) {
       throw describeFailure(name, cause, db.isTransaction, applied);
     }
-    const row = sql`${name}, ${new Date().toISOString()}`;
-    await sql`insert into kysely_migration values (${row})`.execute(db);
   }
   return names;
 }

@@ -32,7 +32,7 @@ declare module 'fastify' {
   interface FastifyInstance {
     /**
      * Adds a translation of a backing service's errors into errors for clients. `translate`
-     * returns undefined for an error that the service did not throw.
+     * returns undefined for an error that the service did not throw. The last one is asked first.
      */
     answerErrors(translate: Translate): void;
   }
@@ -51,7 +51,7 @@ const MethodNotAllowed = createError('METHOD_NOT_ALLOWED', '%s is not allowed on
 export default fp(
   async (app) => {
     const translations: Translate[] = [];
-    app.decorate('answerErrors', (translate) => void translations.push(translate));
+    app.decorate('answerErrors', (translate) => void translations.unshift(translate));
     app.decorateRequest('logFields');
     app.decorateReply('failure');
     app.addHook('onRequest', (request, reply, done) => {

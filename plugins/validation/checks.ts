@@ -50,12 +50,16 @@ function refuseSchema(warning: string): never {
 }
 
 /** @throws an error that says which schema is wrong, why, and what to do */
-export function explainFailure<Result>(which: string, compile: () => Result): Result {
+export function explainFailure<Result>(
+  which: string,
+  compile: () => Result,
+  remedy = 'add what it refers to by app.addSchema',
+): Result {
   try {
     return compile();
   } catch (cause) {
     const reason = `The schema ${which} cannot be compiled: ${(cause as Error).message}`;
-    throw new Error(`${reason}. Correct it, or add what it refers to by app.addSchema.`, { cause });
+    throw new Error(`${reason}. Correct it, or ${remedy}.`, { cause });
   }
 }
 

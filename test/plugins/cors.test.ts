@@ -1,7 +1,6 @@
-import { pathToFileURL } from 'node:url';
 import type { FastifyInstance } from 'fastify';
 import { test } from 'tap';
-import { buildTestApp, createFolder, writeFiles } from '../helper.ts';
+import { buildAppWithRoutes, buildTestApp } from '../helper.ts';
 
 const ORIGIN = 'https://example.com';
 
@@ -95,10 +94,7 @@ test('With CORS_ORIGIN=*, pages of every origin are allowed', async (t) => {
 });
 
 test('A page of another origin can read an error, its X-Request-ID and Retry-After', async (t) => {
-  const folder = await createFolder(t);
-  await writeFiles(folder, { 'index.js': FAILING });
-  const routes = [new URL('../../routes/', import.meta.url), pathToFileURL(`${folder}/`)];
-  const app = await buildTestApp(t, { CORS_ORIGIN: ORIGIN }, { routes });
+  const { app } = await buildAppWithRoutes(t, FAILING, { CORS_ORIGIN: ORIGIN });
   for (const [url, status] of Object.entries({ '/nowhere': 404, '/refused': 400, '/away': 503 })) {
     const { statusCode, headers } = await ask(app, ORIGIN, url);
     t.equal(statusCode, status);

@@ -174,6 +174,18 @@ test('A database is not prepared for a job whose schema has an unknown format', 
   await t.rejects(app.jobs.prepare({ pool: app.databasePool! }), { message });
 });
 
+test('A job whose schema refers to a shared schema says that it cannot', async (t) => {
+  const code = `export default {
+    schema: { type: 'object', properties: { price: { $ref: 'Money' } } },
+    run() {}, retries: 0, retryDelayMs: 0, timeoutMs: 1,
+  };`;
+  const { app } = await buildAppWithJob(t, 'bill.js', code);
+  const message =
+    /^The schema of the job bill cannot be compiled: can't resolve reference Money .* a job does not/;
+  await t.rejects(app.jobs.run('bill' as never, {} as never), { message });
+  await t.rejects(app.jobs.send('bill' as never, {} as never), { message });
+});
+
 test('An embedded database that cannot be prepared leaves nothing running', async (t) => {
   const folder = await createFolder(t);
   await writeFiles(folder, {

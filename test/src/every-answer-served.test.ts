@@ -14,6 +14,7 @@ import {
   poll,
   ROOT,
   writeFiles,
+  writeRoutes,
 } from '../helper.ts';
 
 const ORIGIN = 'https://example.com';
@@ -127,19 +128,19 @@ for (const [folder, name, line] of OPTIONAL)
 /** Requests that the parser refuses, so that their path and origin are unknown. */
 const UNREADABLE = ['malformed HTTP', 'headers over the limit', 'a tunnel'];
 
-/** Plugins that the app or other files need: a protected route is never open. */
-const NEEDED = [
-  'env',
-  'errors',
-  'validation',
-  'request-id',
-  'readiness',
-  'database',
-  'redis',
-  'auth',
-];
+/** The config is read without plugins/env. Your own plugins are left out: they may need others. */
+const TEMPLATE =
+  'auth backing-app cors database docs errors jobs overload rate-limit readiness redis ' +
+  'request-id security telemetry validation';
 
-const PLUGINS = readdirSync(path.join(ROOT, 'plugins')).map((file) => path.parse(file).name);
+const ENTRIES = readdirSync(path.join(ROOT, 'plugins')).filter((entry) =>
+  TEMPLATE.split(' ').includes(path.parse(entry).name),
+);
+
+const PLUGINS = ENTRIES.map((entry) => path.parse(entry).name);
+
+/** Plugins that the app or other files need: a protected route is never open. */
+const NEEDED = ['errors', 'validation', 'request-id', 'readiness', 'database', 'redis', 'auth'];
 
 const REMOVABLE = PLUGINS.filter((name) => !NEEDED.includes(name));
 
@@ -299,8 +300,11 @@ async function startApp(
   environment: Record<string, string> = {},
 ): Promise<{ app: FastifyInstance; lines: LogLine[] }> {
   const { logger, lines } = captureLog();
-  const routes = await createFolder(t);
-  await writeFiles(routes, { 'index.js': ROUTES });
+  const routes = await writeRoutes(
+    t,
+    ROUTES,
+    OPTIONAL.map(([name]) => name),
+  );
   const app = await buildTestApp(
     t,
     {
@@ -313,11 +317,7 @@ async function startApp(
     },
     {
       logger,
-      routes: [
-        new URL('../../routes/', import.meta.url),
-        new URL('../fixture/routes/', import.meta.url),
-        pathToFileURL(`${routes}/`),
-      ],
+      routes: [new URL('../fixture/routes/', import.meta.url), routes],
       ...(removed.length > 0 && { plugins: [await linkPlugins(t, removed)] }),
     },
   );
@@ -330,11 +330,10 @@ async function startApp(
 /** Writes a folder with a file for each other plugin, which re-exports it. */
 async function linkPlugins(t: Test, removed: string[]): Promise<URL> {
   const folder = await createFolder(t);
-  for (const entry of readdirSync(path.join(ROOT, 'plugins'))) {
+  for (const entry of ENTRIES) {
     const { name, ext } = path.parse(entry);
     const file = pathToFileURL(path.join(ROOT, 'plugins', ext ? entry : `${entry}/index.ts`));
-    // The config is read without plugins/env.
-    if (removed.includes(name) || name === 'env') continue;
+    if (removed.includes(name)) continue;
     await writeFiles(folder, {
       [`${name}.js`]: `export * from '${file}';\nexport { default } from '${file}';\n`,
     });

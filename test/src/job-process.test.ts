@@ -4,6 +4,7 @@ import { type Test, test } from 'tap';
 import manifest from '../../package.json' with { type: 'json' };
 import {
   DOWN,
+  type LogLine,
   type ProcessOptions,
   runProcess,
   spawnProcess,
@@ -75,8 +76,13 @@ test('A worker takes jobs only when its port is bound', async (t) => {
 
 test('job runs one job in the foreground, and ends with 1 if it fails or is unknown', async (t) => {
   const job = (...args: string[]) => run(t, { entry: 'job-command', args });
-  t.match(await job('work', '{"how":"end"}'), { code: 0, last: { job: 'work', outcome: 'done' } });
-  t.match(await job('work', '{"how":"throw"}'), { code: 1, last: { outcome: 'failed' } });
+  const findEnd = (lines: LogLine[]) => lines.findLast(({ outcome }) => outcome);
+  const done = await job('work', '{"how":"end"}');
+  t.equal(done.code, 0);
+  t.match(findEnd(done.lines), { job: 'work', outcome: 'done' });
+  const failed = await job('work', '{"how":"throw"}');
+  t.equal(failed.code, 1);
+  t.match(findEnd(failed.lines), { outcome: 'failed' });
   const usage = { code: 1, last: { level: 60, msg: /^Give a job's name and its/ } };
   t.match(await run(t, { entry: 'job', args: ['work', '{'] }), usage);
 });

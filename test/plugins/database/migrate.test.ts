@@ -160,6 +160,10 @@ test('Migrations', async (t) => {
         "export const up = () => { throw Object.assign(new Error('no'), { code: '55P03' }) };",
         /^Migration 0001-wrong waited \d+ ms for a lock of another session; .*Run it again$/,
       ],
+      [
+        "export const up = (db) => db.schema.dropTable('none').execute().catch(() => undefined);",
+        /^Migration 0001-wrong failed: current transaction is aborted.*; the schema is unchanged$/,
+      ],
       ["export const up = () => { throw 'a text' };", /^Migration 0001-wrong failed: a text;/],
     ];
     for (const [code, message] of rows) {

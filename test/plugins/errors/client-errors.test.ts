@@ -46,10 +46,7 @@ function readAnswer(answer: string) {
 }
 
 test('Malformed HTTP', async (t) => {
-  const folder = await createFolder(t);
-  await writeFiles(folder, { 'index.js': ROUTES });
-  const routes = [new URL('../../../routes/', import.meta.url), pathToFileURL(`${folder}/`)];
-  const app = await buildTestApp(t, { DATABASE_URL: DOWN }, { routes });
+  const { app } = await buildAppWithRoutes(t, ROUTES);
   await app.listen({ host: '127.0.0.1', port: 0 });
 
   const requests: [string, number, string][] = [

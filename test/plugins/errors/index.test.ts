@@ -49,6 +49,7 @@ const FAILING = `
     app.answerErrors(({ message }) => {
       if (message === 'away') return Object.assign(new Away(), { retryAfter: 7 });
     });
+    app.answerErrors(({ message }) => message === 'taken' ? new Down() : undefined);
     app.answerErrors(({ message }) => message === 'taken' ? new Taken() : undefined);
   };
 `;
@@ -273,8 +274,8 @@ async function send(app: FastifyInstance, bytes: string): Promise<string> {
 test('An answer that fails after its headers were sent ends the connection', async (t) => {
   const { app, lines } = await buildAppWithRoutes(
     t,
-    `export default async (app) => app.get('/begun', async (request, reply) => {
-      reply.raw.writeHead(200).write('begun');
+    `export default async (app) => app.get('/begun', async (request, { raw }) => {
+      await new Promise((resolve) => raw.writeHead(200).write('begun', resolve));
       throw new Error('too late');
     });`,
   );
