@@ -88,6 +88,7 @@ export class Primary {
   #killSilent(worker: Worker): void {
     const { pid } = worker.process;
     this.#log.error({ worker: pid }, 'A worker whose event loop is blocked is killed');
+    this.#hasKilled = true;
     worker.process.kill('SIGKILL');
   }
 

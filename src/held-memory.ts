@@ -65,7 +65,7 @@ export function cutOffSlowestReaders(entries: OpenRequest[]): number {
   const readers = Array.from(connections.values(), (open) => ({
     open,
     held: sum(open.map(countUnread)),
-    waiting: sum(open.map(({ waiting }) => waiting)),
+    waiting: sum(open.map(({ waiting }) => Math.max(waiting, REQUEST_BYTES))),
     // A connection can have more open requests than a function can have arguments.
     progressAt: open.reduce((latest, entry) => Math.max(latest, entry.progressAt), 0),
   }));
@@ -97,15 +97,15 @@ export function cutOffSlowestSenders(entries: OpenRequest[]): void {
     .map((entry) => {
       const held = countIncomplete(entry);
       return { open: [entry], held, waiting: held, progressAt: entry.receivedAt };
-    });
+    })
+    .filter(({ held }) => held > 0);
   cutOffSlowest(senders, MAX_INCOMPLETE, INCOMPLETE);
 }
 
-/** `bytesRead` includes earlier requests of the connection, so the body's length is the limit. */
-function countIncomplete({ request, socket, reply }: OpenRequest): number {
+function countIncomplete({ request, socket, reply, receivedBefore }: OpenRequest): number {
   const length = Number(request.headers['content-length'] ?? Number.POSITIVE_INFINITY);
   const limit = reply?.request.routeOptions.bodyLimit ?? 0;
-  return Math.min(socket.bytesRead, length, limit);
+  return Math.min(socket.bytesRead - receivedBefore, length, limit);
 }
 
 /**

@@ -2,6 +2,7 @@ import { EventEmitter, once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { JobWithMetadata, PgBoss } from 'pg-boss';
+import { isFull } from '../plugins/database/check.ts';
 import type { DatabaseDriver } from '../plugins/database/index.ts';
 import type { Job } from '../plugins/jobs.ts';
 import { startBoss, stopBoss, TAKER } from './job-boss.ts';
@@ -105,7 +106,7 @@ export class JobTaker {
       const store = () => settle(boss, this.#app.db, queued, { ...result, attempt });
       const stored = await this.#persist(`${run.id} end`, store);
       const line = { job: run.name, id: run.id };
-      if (!stored) this.#app.log.error(line, 'The result could not be stored: the job runs again');
+      if (!stored) this.#app.log.error(line, 'The result of the job could not be stored');
     };
     const { outcome } = await this.#observe(run, () => runJob(this.#app, run, save));
     if (outcome === 'returned') this.#returned += 1;
@@ -115,15 +116,14 @@ export class JobTaker {
 
   /** Without heartbeats, another worker takes the running jobs. They may hold the whole pool. */
   #beat(boss: PgBoss): void {
-    const { databaseSpare: spare } = this.#app;
-    const db = spare && {
-      executeSql: (text: string, values: unknown[]) => spare.query(text, values),
-    };
+    const { databasePool: pool, databaseSpare: spare } = this.#app;
+    const executeSql = (text: string, values: unknown[]) => spare!.query(text, values);
+    const options = pool && isFull(pool) ? { db: { executeSql } } : {};
     for (const queue of listQueues(this.#jobs)) {
       const running = [...this.#runs.values()].filter(({ name }) => name === queue);
       const part = `${queue} heartbeat`;
       if (running.length === 0) this.#outage.end(part);
-      else void this.#outage.watch(part, boss.touch(queue, running, db && { db }));
+      else void this.#outage.watch(part, boss.touch(queue, running, options));
     }
   }
 

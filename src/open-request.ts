@@ -14,6 +14,9 @@ const COUNT = Symbol('open requests');
  */
 const MAX_OPEN = 5_000;
 
+/** Node reads from a connection in pieces of this many bytes. */
+const PIECE = 64 * 1024;
+
 type Connection = Socket & { [COUNT]?: number };
 
 type Tracked = IncomingMessage & { [ENTRY]?: OpenRequest | undefined; socket: Connection };
@@ -45,6 +48,8 @@ export class OpenRequest {
   sent = 0;
   /** Bytes of the answer that are not sent yet. */
   waiting = 0;
+  /** Bytes received on the connection before this request, which came in a piece of 64 KiB. */
+  readonly receivedBefore: number;
   /** Bytes received on the connection, and when this number last changed. */
   received = 0;
   receivedAt = this.startedAt;
@@ -59,6 +64,7 @@ export class OpenRequest {
     this.index = index;
     request[ENTRY] = this;
     this.socket = request.socket;
+    this.receivedBefore = Math.max(0, this.socket.bytesRead - PIECE);
     this.socket[COUNT] = (this.socket[COUNT] ?? 0) + 1;
   }
 

@@ -5,14 +5,14 @@ import type { SqlError } from './database-errors.ts';
 import { type Database, findPending } from './migrate.ts';
 import { listMigrations } from './migration-files.ts';
 
-/** How long a pooler may take before the server itself is asked, in milliseconds. */
-const POOLER_TIMEOUT_MS = 300;
+/** In milliseconds. A check that takes longer looks whether other queries got an answer. */
+const LATE_MS = 500;
 
 /**
  * Creates a check that rejects if the database is down or lacks a migration. A full pool, pooler or
- * server does not count as down. If the pool is full or the pooler is late, the check uses `spare`.
- * The embedded database has no pool. It is a part of this process, so it stays up once it is open,
- * also while it is busy.
+ * server does not count as down. If the pool is full, the check uses `spare`. If a pooler is busy,
+ * the answers to other queries count. The embedded database has no pool. It is a part of this
+ * process, so it stays up once it is open, also while it is busy.
  */
 export function createCheck(
   db: Database,
@@ -22,37 +22,33 @@ export function createCheck(
 ): () => Promise<void> {
   let used = 0;
   let isOpen = false;
-  pool?.on('acquire', () => used++).on('release', () => used--);
+  let answeredAt = Number.NEGATIVE_INFINITY;
+  pool?.on('acquire', () => used++);
+  pool?.on('release', (error, client) => {
+    used--;
+    const isBroken = Reflect.get(Object(client), 'isBroken');
+    if (!error && !isBroken) answeredAt = performance.now();
+  });
   const spareDb = spare && new Kysely<unknown>({ dialect: new PostgresDialect({ pool: spare }) });
   return async () => {
     if (isOpen) return;
-    const names = await listMigrations(migrations);
-    const isFull = pool && pool.idleCount === 0 && pool.totalCount >= pool.options.max;
-    const find = (database: Database) => findPending(database, names);
-    const found = isFull && spareDb ? find(spareDb) : askEither(find, db, spareDb);
-    const pending = await found.catch((error) =>
+    const startedAt = performance.now();
+    const checked = (pool && isFull(pool) && spareDb) || db;
+    const found = findPending(checked, await listMigrations(migrations)).catch((error) =>
       used > 0 && isServerFull(error) ? [] : Promise.reject(error),
     );
+    const isLate = sleep(LATE_MS, undefined, { ref: false });
+    const pending =
+      (await Promise.race([found, isLate])) ?? (answeredAt > startedAt ? [] : await found);
     if (pending.length > 0)
       throw new Error(`Migrations are pending: ${pending.join(', ')}. Run npm run release.`);
     isOpen = pool === undefined;
   };
 }
 
-/** Asks `spare` too if `db` is late. The first answer counts. */
-async function askEither<Answer>(
-  ask: (db: Database) => Promise<Answer>,
-  db: Database,
-  spare: Database | undefined,
-): Promise<Answer> {
-  const asked = ask(db);
-  const isLate = sleep(POOLER_TIMEOUT_MS, true);
-  const isDone = asked.then(
-    () => false,
-    () => false,
-  );
-  if (!spare || !(await Promise.race([isDone, isLate]))) return asked;
-  return Promise.race([asked, ask(spare)]);
+/** Whether all connections of a pool are in use. */
+export function isFull({ idleCount, totalCount, options }: Pool): boolean {
+  return idleCount === 0 && totalCount >= options.max;
 }
 
 /** PostgreSQL or PgBouncer answers, but admits no more connections. PgBouncer has no own code. */

@@ -1,7 +1,9 @@
 import type { FastifyInstance } from 'fastify';
 import { PostgresDialect } from 'kysely';
+import type { PoolConfig } from 'pg';
 import { createEmbeddedDatabase } from './embedded-database.ts';
 import type { PrepareStep } from './index.ts';
+import { liftLimits } from './release-session.ts';
 
 /**
  * Loads only the driver for the scheme of DATABASE_URL. A server has pools, and all but the first
@@ -15,14 +17,14 @@ export async function pickDriver({ config, log }: FastifyInstance, prepare: Prep
   const connectionTimeoutMillis = Math.min(5_000, config.REQUEST_TIMEOUT_MS * 0.2);
   const timeoutMs = config.REQUEST_TIMEOUT_MS * 0.6;
   const onIdleError = (err: Error) => log.warn({ err }, 'A connection to the database broke');
-  const open = (url: string, max: number, query_timeout: number) =>
-    createPool(url, tls, { max, connectionTimeoutMillis, query_timeout }, onIdleError);
-  const pool = open(url, config.DATABASE_POOL_MAX, timeoutMs);
+  const open = (url: string, max: number, options: PoolConfig = { query_timeout: timeoutMs }) =>
+    createPool(url, tls, { max, connectionTimeoutMillis, ...options }, onIdleError);
+  const pool = open(url, config.DATABASE_POOL_MAX);
   return {
     dialect: new PostgresDialect({ pool }),
     pool,
-    spare: open(directUrl, 1, timeoutMs),
+    spare: open(directUrl, 1),
     // One connection has the lock, and a step may use two: pg-boss builds indexes while it works.
-    openReleasePool: () => open(directUrl, 3, 0),
+    openReleasePool: () => open(directUrl, 3, { onConnect: liftLimits }),
   };
 }

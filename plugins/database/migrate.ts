@@ -5,7 +5,7 @@ import { OperatorError } from '../../src/operator-error.ts';
 import type { SqlError } from './database-errors.ts';
 import type { PrepareStep } from './index.ts';
 import { type AppMigration, listMigrations, loadMigration } from './migration-files.ts';
-import { LOCK_TIMEOUT_MS, runLocked, runUnlimited } from './release-lock.ts';
+import { LOCK_TIMEOUT_MS, runLocked } from './release-lock.ts';
 
 /** A database with any tables. */
 // biome-ignore lint/suspicious/noExplicitAny: a Kysely of other tables is not a Kysely<unknown>.
@@ -92,7 +92,7 @@ async function applyNext(db: Database, release: Release): Promise<string[]> {
     // invalid index. Its wait blocks no traffic.
     const consequence = 'it waits for locks without a limit';
     log.info(`Migration ${pending[0]} runs without a transaction: ${consequence}`);
-    return runUnlimited(db, (session) => run(session, pending.slice(0, 1), release));
+    return run(db, pending.slice(0, 1), release);
   });
 }
 

@@ -98,14 +98,15 @@ class ImpatientClient extends pg.Client {
   declare processID: number;
   declare secretKey: number;
   readonly #cancelTimeoutMs: number;
-  #broken = false;
+  /** Whether the pool drops it. */
+  isBroken = false;
 
   constructor(config: pg.PoolConfig = {}) {
     super(config);
     this.#cancelTimeoutMs = Number(config.connectionTimeoutMillis) / 2;
     // The pool listens only to idle connections. Otherwise the event would end the process.
     this.on('error', () => {
-      this.#broken = true;
+      this.isBroken = true;
     });
   }
 
@@ -119,8 +120,8 @@ class ImpatientClient extends pg.Client {
   async #reject(error: Error & { code?: string | undefined }): Promise<never> {
     const isSql = isSqlError(error);
     if (error.message === TIMEOUT_MESSAGE) await this.#cancel();
-    else if (isSql ? error.code && !CONNECTION_LOST.test(error.code) : !this.#broken) throw error;
-    this.#broken = true;
+    else if (isSql ? error.code && !CONNECTION_LOST.test(error.code) : !this.isBroken) throw error;
+    this.isBroken = true;
     this.end();
     throw isSql ? error : new DatabaseUnavailable(error);
   }

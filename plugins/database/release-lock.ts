@@ -6,9 +6,6 @@ import type { Database } from './migrate.ts';
 /** How long a migration waits for a lock, in milliseconds. Other traffic waits behind it. */
 export const LOCK_TIMEOUT_MS = 5_000;
 
-/** How often the server checks whether a busy release still lives, in milliseconds. */
-const CONNECTION_CHECK_MS = 1_000;
-
 /** Milliseconds between tries. A waiting query blocks another's `create index concurrently`. */
 const POLL_MS = 250;
 
@@ -53,41 +50,9 @@ async function findHolder(db: Database): Promise<object> {
 /** Tries to lock. The settings end with the transaction, because a pooler shares sessions. */
 async function lock(transaction: Database): Promise<boolean> {
   const { rows } = await sql<{ locked: boolean }>`
-    select pg_try_advisory_xact_lock(${sql.lit(LOCK_ID)}) as locked`.execute(transaction);
-  await configure(transaction, LOCK_TIMEOUT_MS, true);
+    select pg_try_advisory_xact_lock(${sql.lit(LOCK_ID)}) as locked,
+      set_config('lock_timeout', ${String(LOCK_TIMEOUT_MS)}, true),
+      set_config('statement_timeout', '0', true),
+      set_config('idle_in_transaction_session_timeout', '0', true)`.execute(transaction);
   return rows[0]?.locked === true;
-}
-
-/** Runs work on one connection, with the settings of a release but no limit for locks. */
-export function runUnlimited<Result>(
-  db: Database,
-  work: (session: Database) => Promise<Result>,
-): Promise<Result> {
-  return db.connection().execute(async (session) => {
-    await configure(session, 0, false);
-    try {
-      return await work(session);
-    } finally {
-      // A lost connection has lost its settings too.
-      await sql`reset all`.execute(session).catch(() => undefined);
-    }
-  });
-}
-
-/** Overrides the limits of the role. A server that lacks one of these settings ignores it. */
-async function configure(db: Database, lockTimeout: number, isLocal: boolean): Promise<void> {
-  const settings = {
-    lock_timeout: lockTimeout,
-    statement_timeout: 0,
-    transaction_timeout: 0,
-    idle_in_transaction_session_timeout: 0,
-    // The server ends the statements of a release that was killed. Their lock is gone by then.
-    client_connection_check_interval: CONNECTION_CHECK_MS,
-  };
-  // A server on another system may refuse to check the connection.
-  await sql`
-    select set_config(name, value, ${isLocal})
-    from json_each_text(${JSON.stringify(settings)}::json) as given (name, value)
-    join pg_settings using (name)
-    where name <> 'client_connection_check_interval' or version() like '%linux%'`.execute(db);
 }

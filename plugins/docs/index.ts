@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { Readable } from 'node:stream';
 import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger';
 import type { FastifyContextConfig, FastifyInstance, FastifySchema } from 'fastify';
 import fp from 'fastify-plugin';
@@ -30,6 +31,9 @@ const FILES = {
 const CONTENT_SECURITY_POLICY =
   "default-src 'none';script-src 'self';style-src 'self';img-src 'self' data:;" +
   "connect-src 'self';base-uri 'none';form-action 'none';frame-ancestors 'none'";
+
+/** The bytes of a piece. A slow reader then holds a piece, not the whole file. */
+const PIECE = 64 * 1024;
 
 /** Adds the "Authorize" button to the page, which asks for a token. */
 const BEARER = { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } as const;
@@ -84,12 +88,19 @@ function servePage(app: FastifyInstance): void {
   });
   for (const [name, file] of Object.entries(FILES)) {
     const type = name.endsWith('.css') ? 'text/css' : 'text/javascript';
-    // Read once: with a stream for each request, one client could open all files of the process.
-    let content: Promise<Buffer> | undefined;
+    // Read once: with a file for each request, one client could use all descriptors of the process.
+    let pieces: Buffer[] | undefined;
     app.get(`/docs/${name}`, HIDDEN, async (_request, reply) => {
       reply.header('cache-control', 'public, max-age=86400');
-      content ??= readFile(file);
-      return reply.type(`${type}; charset=utf-8`).send(await content);
+      pieces ??= cut(await readFile(file));
+      return reply.type(`${type}; charset=utf-8`).send(Readable.from(pieces));
     });
   }
+}
+
+function cut(content: Buffer): Buffer[] {
+  const count = Math.ceil(content.length / PIECE);
+  return Array.from({ length: count }, (_, index) =>
+    content.subarray(index * PIECE, (index + 1) * PIECE),
+  );
 }

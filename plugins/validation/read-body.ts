@@ -16,11 +16,11 @@ export function readBody(
   let buffer = Buffer.allocUnsafe(Math.min(expected, bodyLimit));
   let size = 0;
   const read = (chunk: Buffer | string) => {
-    // A preParsing hook of the owner may give text.
-    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
+    // A preParsing hook of the owner may give text or a Uint8Array.
+    const bytes = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk);
     const length = size + bytes.length;
     if (length > bodyLimit) return end(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE());
-    if (length > buffer.length) buffer = Buffer.concat([buffer], 2 * length);
+    if (length > buffer.length) buffer = Buffer.concat([buffer], Math.min(2 * length, bodyLimit));
     bytes.copy(buffer, size);
     size = length;
     countReceived(server.openRequests, bytes.length);

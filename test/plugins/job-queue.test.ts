@@ -206,7 +206,7 @@ test('A result that cannot be stored is logged, and the worker stops', async (t)
   app.stop();
   await t.rejects(app.jobs.close(), { message: /^Jobs given back/ });
   t.match(
-    lines.filter(({ msg }) => msg.startsWith('The result could not be stored')),
+    lines.filter(({ msg }) => msg.startsWith('The result of the job could not be stored')),
     [{ level: 50, job: 'work', id }],
   );
 });

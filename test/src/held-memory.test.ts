@@ -111,6 +111,22 @@ test('Too many half-sent bodies disconnect the clients that stopped', async (t) 
   t.ok(countCut() > 0 && countCut() < 100, `${countCut()} are disconnected`);
 });
 
+test('A body counts without the earlier requests of its connection', (t) => {
+  const createSender = (receivedBefore: number) => {
+    const socket = { bytesRead: 200 * MIB, destroyed: false, destroy: () => undefined };
+    const destroy = t.capture(socket, 'destroy');
+    const request = { complete: false, headers: {} };
+    const reply = { request: { routeOptions: { bodyLimit: 100 * MIB } }, log: { warn() {} } };
+    const entry = { request, socket, reply, receivedBefore, receivedAt: 0 };
+    return { entry: entry as unknown as OpenRequest, destroy };
+  };
+  const [late, fresh] = [createSender(200 * MIB - 1), createSender(0)];
+  cutOffSlowestSenders([late.entry, fresh.entry]);
+  t.equal(late.destroy().length, 0);
+  t.equal(fresh.destroy().length, 1);
+  t.end();
+});
+
 test('An upgraded connection is never disconnected because of its body', (t) => {
   const socket = { bytesRead: 1_000_000_000, destroyed: false };
   const request = { complete: false, headers: {} };

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Kysely, PostgresDialect } from 'kysely';
 import type { Pool } from 'pg';
 import { test } from 'tap';
@@ -45,16 +46,27 @@ test('A server that refuses more connections is up while this process has one', 
   await t.rejects(check(), { code });
 });
 
-test('A pooler that is late is up if the server itself answers', async (t) => {
-  const late = Promise.withResolvers<never>();
-  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool: () => late.promise }) });
-  const pool = Object.assign(new EventEmitter(), { options: { max: 2 } }) as unknown as Pool;
-  const query = async () => ({ command: 'SELECT', rows: [{ found: null }] });
-  const server = { connect: async () => ({ query, release: () => undefined }) };
-  const folder = await createFolder(t);
-  await t.resolves(createCheck(db, folder, pool, server as unknown as Pool)());
-  const check = createCheck(db, folder, pool, { connect: () => late.promise } as unknown as Pool);
+test('A database that is late is up only if other queries got an answer', async (t) => {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool: () => late }) });
+  const pool = Object.assign(new EventEmitter(), { options: { max: 2 } });
+  const check = createCheck(db, await createFolder(t), pool as unknown as Pool);
+  const answers: [Error | undefined, object][] = [
+    [new Error('gone'), {}],
+    [undefined, { isBroken: true }],
+  ];
   const checked = check();
-  late.reject(new Error('down'));
+  for (const answer of answers) pool.emit('release', ...answer);
+  setTimeout(reject, 600, new Error('down'));
   await t.rejects(checked, { message: 'down' });
+
+  const never = createCheck(
+    new Kysely<unknown>({ dialect: new PostgresDialect({ pool: () => new Promise(() => {}) }) }),
+    await createFolder(t),
+    pool as unknown as Pool,
+  );
+  const others = never();
+  pool.emit('release', undefined, {});
+  // The check's own timer does not keep the process running.
+  await t.resolves(Promise.all([others, sleep(600)]));
 });

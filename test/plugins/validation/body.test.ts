@@ -197,6 +197,28 @@ const DECOMPRESSING = `
   };
 `;
 
+test('A preParsing hook may give a stream of Uint8Array', async (t) => {
+  const { app } = await buildAppWithRoutes(
+    t,
+    `import { Readable } from 'node:stream';
+    export default async (app) => {
+      app.addHook('preParsing', async (request, reply, payload) => {
+        delete request.headers['content-encoding'];
+        const unzipped = Readable.toWeb(payload).pipeThrough(new DecompressionStream('gzip'));
+        return Readable.from(unzipped);
+      });
+      app.post('/unzipped', async ({ body }) => ({ body }));
+    };`,
+  );
+  const answer = await app.inject({
+    method: 'POST',
+    url: '/unzipped',
+    payload: gzipSync('{"a":1}'),
+    headers: { 'content-type': 'application/json' },
+  });
+  t.strictSame(answer.json(), { body: { a: 1 } });
+});
+
 test('JSON with too many levels is refused before it is parsed', async (t) => {
   const { app } = await buildAppWithRoutes(t, ROUTES);
   const send = (payload: string) =>
