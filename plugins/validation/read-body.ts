@@ -11,7 +11,7 @@ export function readBody(
   fail: (error: Error) => void,
   use: (body: Buffer) => void,
 ): void {
-  const expected = Number(headers['content-length'] ?? 0);
+  const expected = Number(headers['content-length']) || 0;
   // Pages that are not written to take no memory.
   let buffer = Buffer.allocUnsafe(Math.min(expected, bodyLimit));
   let size = 0;
