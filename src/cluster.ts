@@ -41,9 +41,10 @@ export class Primary {
   readonly #stopTimeoutMs: number;
   readonly #startedAt = new Map<Worker, number>();
   readonly #crashed = new WeakSet<Worker>();
+  /** Those that this process has killed. */
+  readonly #killed = new WeakSet<Worker>();
   #hasListened = false;
   #stopping = false;
-  #hasKilled = false;
   #exitCode = 0;
   #deaths = 0;
 
@@ -88,7 +89,7 @@ export class Primary {
   #killSilent(worker: Worker): void {
     const { pid } = worker.process;
     this.#log.error({ worker: pid }, 'A worker whose event loop is blocked is killed');
-    this.#hasKilled = true;
+    this.#killed.add(worker);
     worker.process.kill('SIGKILL');
   }
 
@@ -98,7 +99,7 @@ export class Primary {
     const isFailure = signal ? !STOP_SIGNALS.some((name) => name === signal) : code !== 0;
     if (isFinal && isFailure) this.#exitCode = 1;
     // A worker that exits has logged why, and so has this process if it kills one.
-    if (isFinal && isFailure && signal && !this.#hasKilled)
+    if (isFinal && isFailure && signal && !this.#killed.has(worker))
       this.#log.error({ worker: worker.process.pid, signal }, 'A worker was killed');
     if (isFinal) this.#stop();
     else if (!this.#crashed.has(worker)) this.#replace(worker, { code, signal });
@@ -139,11 +140,13 @@ export class Primary {
 
   /** If the event loop of a worker is blocked, its signal handlers and timers do not run. */
   #kill(): void {
-    const stuck = Array.from(this.#startedAt.keys(), (worker) => worker.process);
-    const workers = stuck.map(({ pid }) => pid);
+    const stuck = [...this.#startedAt.keys()];
+    const workers = stuck.map(({ process: { pid } }) => pid);
     this.#log.error({ workers }, 'Workers that do not stop are killed');
-    this.#hasKilled = true;
-    for (const worker of stuck) worker.kill('SIGKILL');
+    for (const worker of stuck) {
+      this.#killed.add(worker);
+      worker.process.kill('SIGKILL');
+    }
   }
 
   #exitAfterLast(): void {

@@ -5,9 +5,9 @@ const HOUR_MS = 60 * 60 * 1_000;
 /** Logs each problem of an outage of the job queue once, and logs when no part has a problem. */
 export class OutageLog {
   readonly #log: FastifyBaseLogger;
-  /** The parts that have a problem: the start, a queue, its heartbeat, or the end of a job. */
-  readonly #failing = new Set<string>();
-  /** The problems of this outage that are logged. */
+  /** The last problem of each part: the start, a queue, its heartbeat, or the end of a job. */
+  readonly #problems = new Map<string, string>();
+  /** The problems that are logged and have not ended. */
   readonly #known = new Set<string>();
   /** Problems that pg-boss reported of its own work in the last hour. */
   readonly #logged = new Set<string>();
@@ -28,15 +28,17 @@ export class OutageLog {
         'The job queue is away, or release has not run yet: trying again until it answers';
       if (!this.#known.has(err.message)) this.#log.warn({ err }, away);
       this.#known.add(err.message);
-      this.#failing.add(part);
+      this.#problems.set(part, err.message);
       return undefined;
     }
   }
 
   /** Notes that a part got its answer, or has ended. */
   end(part: string): void {
-    if (!this.#failing.delete(part) || this.#failing.size > 0) return;
-    this.#known.clear();
+    if (!this.#problems.delete(part)) return;
+    const left = [...this.#problems.values()];
+    for (const problem of this.#known) if (!left.includes(problem)) this.#known.delete(problem);
+    if (left.length > 0) return;
     this.#log.info('The job queue is back');
   }
 

@@ -68,7 +68,7 @@ export class JobTaker {
     const onError = (error: Error) => this.#outage.noteOwn(error);
     const start = async () => startBoss(await openDatabase(), onError, TAKER);
     const boss = await this.#persist('start', start);
-    const beat = setInterval(() => boss && this.#beat(boss), HEARTBEAT_S * 1_000);
+    const beat = setInterval(() => void (boss && this.#beat(boss)), HEARTBEAT_S * 1_000);
     while (boss && !this.#isStopping()) await this.#takeAll(boss);
     while (this.#runs.size > 0) await once(this.#events, 'ended');
     clearInterval(beat);
@@ -115,15 +115,18 @@ export class JobTaker {
   }
 
   /** Without heartbeats, another worker takes the running jobs. They may hold the whole pool. */
-  #beat(boss: PgBoss): void {
+  async #beat(boss: PgBoss): Promise<void> {
     const { databasePool: pool, databaseSpare: spare } = this.#app;
-    const executeSql = (text: string, values: unknown[]) => spare!.query(text, values);
+    // The server may refuse one more connection.
+    const executeSql = (text: string, values: unknown[]) =>
+      spare!.query(text, values).catch(() => pool!.query(text, values));
     const options = pool && isFull(pool) ? { db: { executeSql } } : {};
+    // One after the other, because few queries may wait for the spare connection.
     for (const queue of listQueues(this.#jobs)) {
       const running = [...this.#runs.values()].filter(({ name }) => name === queue);
       const part = `${queue} heartbeat`;
       if (running.length === 0) this.#outage.end(part);
-      else void this.#outage.watch(part, boss.touch(queue, running, options));
+      else await this.#outage.watch(part, boss.touch(queue, running, options));
     }
   }
 

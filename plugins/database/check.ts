@@ -22,6 +22,7 @@ export function createCheck(
 ): () => Promise<void> {
   let used = 0;
   let isOpen = false;
+  let isMigrated = false;
   let answeredAt = Number.NEGATIVE_INFINITY;
   pool?.on('acquire', () => used++);
   pool?.on('release', (error, client) => {
@@ -34,12 +35,18 @@ export function createCheck(
     if (isOpen) return;
     const startedAt = performance.now();
     const checked = (pool && isFull(pool) && spareDb) || db;
-    const found = findPending(checked, await listMigrations(migrations)).catch((error) =>
+    const names = await listMigrations(migrations);
+    const find = async () => {
+      const found = await findPending(checked, names);
+      isMigrated = found.length === 0;
+      return found;
+    };
+    const found = find().catch((error) =>
       used > 0 && isServerFull(error) ? [] : Promise.reject(error),
     );
-    const isLate = sleep(LATE_MS, undefined, { ref: false });
-    const pending =
-      (await Promise.race([found, isLate])) ?? (answeredAt > startedAt ? [] : await found);
+    const early = await Promise.race([found, sleep(LATE_MS, undefined, { ref: false })]);
+    const isBusy = isMigrated && answeredAt > startedAt;
+    const pending = early ?? (isBusy ? [] : await found);
     if (pending.length > 0)
       throw new Error(`Migrations are pending: ${pending.join(', ')}. Run npm run release.`);
     isOpen = pool === undefined;

@@ -15,12 +15,17 @@ export function readBody(
   // Pages that are not written to take no memory.
   let buffer = Buffer.allocUnsafe(Math.min(expected, bodyLimit));
   let size = 0;
+  const grow = (length: number) => {
+    const larger = Buffer.allocUnsafe(Math.min(2 * length, bodyLimit));
+    buffer.copy(larger, 0, 0, size);
+    buffer = larger;
+  };
   const read = (chunk: Buffer | string) => {
     // A preParsing hook of the owner may give text or a Uint8Array.
     const bytes = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk);
     const length = size + bytes.length;
     if (length > bodyLimit) return end(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE());
-    if (length > buffer.length) buffer = Buffer.concat([buffer], Math.min(2 * length, bodyLimit));
+    if (length > buffer.length) grow(length);
     bytes.copy(buffer, size);
     size = length;
     countReceived(server.openRequests, bytes.length);

@@ -211,6 +211,29 @@ test('A result that cannot be stored is logged, and the worker stops', async (t)
   );
 });
 
+test('A heartbeat waits for the pool if the spare connection is refused', async (t) => {
+  const { url } = await openPostgresPort(t);
+  const environment = { SHUTDOWN_TIMEOUT_MS: '3000', SHUTDOWN_DELAY_MS: '0' };
+  const { app, lines } = await buildApp(t, url, [FIXTURE], environment);
+  await app.readiness.release();
+  app.jobs.take();
+  const id = await app.jobs.send('work', { how: 'hang' });
+  await poll(() => lines.some(({ msg }) => msg === 'hang begins'));
+  const { promise: asked, resolve } = Promise.withResolvers<void>();
+  t.capture(app.databaseSpare!, 'query', async () => {
+    resolve();
+    throw new Error('refused');
+  });
+  const client = await app.databasePool!.connect();
+  await asked;
+  const text = 'select heartbeat_on::text as at from pgboss.job where id = $1';
+  const { rows } = await client.query(text, [id]);
+  client.release();
+  await poll(async () => (await app.databasePool!.query(text, [id])).rows[0].at !== rows[0].at);
+  app.stop();
+  await t.rejects(app.jobs.close(), { message: /^Jobs given back/ });
+});
+
 test('A failing queue leaves others working; running jobs are returned', async (t) => {
   const { url } = await openPostgresPort(t);
   const environment = {

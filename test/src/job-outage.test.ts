@@ -53,6 +53,21 @@ test('A part that fails in two ways in turn is logged twice, and again in the ne
   t.strictSame(read(), [...outage, ...outage]);
 });
 
+test('While one part fails for good, each outage of another part is logged', async (t) => {
+  const { fail, answer, read } = createOutageLog();
+  await fail('a', 'not made');
+  for (const _outage of [1, 2]) {
+    for (const _pass of [1, 2]) await fail('b', 'gone');
+    await answer('b');
+    await fail('a', 'not made');
+  }
+  t.strictSame(read(), [
+    [WARN, 'not made'],
+    [WARN, 'gone'],
+    [WARN, 'gone'],
+  ]);
+});
+
 test("An error of pg-boss's own work is logged once an hour", async (t) => {
   const { outage, read } = createOutageLog();
   const setTimeout = t.capture(globalThis, 'setTimeout', () => ({ unref: () => undefined }));

@@ -60,13 +60,27 @@ test('A database that is late is up only if other queries got an answer', async 
   setTimeout(reject, 600, new Error('down'));
   await t.rejects(checked, { message: 'down' });
 
-  const never = createCheck(
-    new Kysely<unknown>({ dialect: new PostgresDialect({ pool: () => new Promise(() => {}) }) }),
+  const client = {
+    query: async () => ({ command: 'SELECT', rows: [{ found: null }] }),
+    release: () => undefined,
+  };
+  let connect: () => Promise<unknown>;
+  const changing = { connect: () => connect() } as unknown as Pool;
+  const busy = createCheck(
+    new Kysely<unknown>({ dialect: new PostgresDialect({ pool: changing }) }),
     await createFolder(t),
     pool as unknown as Pool,
   );
-  const others = never();
-  pool.emit('release', undefined, {});
+  t.comment('before a check has found all migrations, the answers of others do not count');
+  connect = () => sleep(600).then(() => Promise.reject(new Error('late')));
+  const first = busy();
+  setTimeout(() => pool.emit('release', undefined, {}), 100);
+  await t.rejects(first, { message: 'late' });
+  connect = async () => client;
+  await busy();
+  connect = () => new Promise(() => undefined);
+  const others = busy();
+  setTimeout(() => pool.emit('release', undefined, {}), 100);
   // The check's own timer does not keep the process running.
   await t.resolves(Promise.all([others, sleep(600)]));
 });
