@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger';
 import type { FastifyContextConfig, FastifyInstance, FastifySchema } from 'fastify';
@@ -8,6 +7,7 @@ import manifest from '../../package.json' with { type: 'json' };
 import { readRoute } from '../../src/location.ts';
 import { describeError } from '../errors/answer.ts';
 import { ErrorAnswer } from '../errors/index.ts';
+import { readOnce } from './read-once.ts';
 
 type OpenApi = NonNullable<FastifyDynamicSwaggerOptions['openapi']>;
 
@@ -31,9 +31,6 @@ const FILES = {
 const CONTENT_SECURITY_POLICY =
   "default-src 'none';script-src 'self';style-src 'self';img-src 'self' data:;" +
   "connect-src 'self';base-uri 'none';form-action 'none';frame-ancestors 'none'";
-
-/** The bytes of a piece. A slow reader then holds a piece, not the whole file. */
-const PIECE = 64 * 1024;
 
 /** Adds the "Authorize" button to the page, which asks for a token. */
 const BEARER = { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } as const;
@@ -88,19 +85,12 @@ function servePage(app: FastifyInstance): void {
   });
   for (const [name, file] of Object.entries(FILES)) {
     const type = name.endsWith('.css') ? 'text/css' : 'text/javascript';
-    // Read once: with a file for each request, one client could use all descriptors of the process.
-    let pieces: Buffer[] | undefined;
+    // With a file for each request, one client could use all descriptors of the process.
+    const read = readOnce(file);
     app.get(`/docs/${name}`, HIDDEN, async (_request, reply) => {
       reply.header('cache-control', 'public, max-age=86400');
-      pieces ??= cut(await readFile(file));
-      return reply.type(`${type}; charset=utf-8`).send(Readable.from(pieces));
+      // A slow reader holds a piece, not the whole file.
+      return reply.type(`${type}; charset=utf-8`).send(Readable.from(await read()));
     });
   }
-}
-
-function cut(content: Buffer): Buffer[] {
-  const count = Math.ceil(content.length / PIECE);
-  return Array.from({ length: count }, (_, index) =>
-    content.subarray(index * PIECE, (index + 1) * PIECE),
-  );
 }
