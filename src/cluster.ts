@@ -89,6 +89,10 @@ export class Primary {
   #killSilent(worker: Worker): void {
     const { pid } = worker.process;
     this.#log.error({ worker: pid }, 'A worker whose event loop is blocked is killed');
+    this.#kill(worker);
+  }
+
+  #kill(worker: Worker): void {
     this.#killed.add(worker);
     worker.process.kill('SIGKILL');
   }
@@ -132,21 +136,18 @@ export class Primary {
 
   /** Heroku also signals the workers themselves, which ignore the second signal. */
   #stop(): void {
-    if (!this.#stopping) setTimeout(() => this.#kill(), this.#stopTimeoutMs);
+    if (!this.#stopping) setTimeout(() => this.#killStuck(), this.#stopTimeoutMs);
     this.#stopping = true;
     for (const worker of this.#startedAt.keys()) worker.process.kill('SIGTERM');
     this.#exitAfterLast();
   }
 
   /** If the event loop of a worker is blocked, its signal handlers and timers do not run. */
-  #kill(): void {
+  #killStuck(): void {
     const stuck = [...this.#startedAt.keys()];
     const workers = stuck.map(({ process: { pid } }) => pid);
     this.#log.error({ workers }, 'Workers that do not stop are killed');
-    for (const worker of stuck) {
-      this.#killed.add(worker);
-      worker.process.kill('SIGKILL');
-    }
+    for (const worker of stuck) this.#kill(worker);
   }
 
   #exitAfterLast(): void {

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { errorCodes, type FastifyInstance, type FastifyReply } from 'fastify';
 import { answerOrClose } from '../plugins/errors/answer.ts';
-import { cutOff, cutOffSlowestReaders, cutOffSlowestSenders, observe } from './held-memory.ts';
+import { cutOff, cutOffSlowestReaders, cutOffSlowestSenders, observeAll } from './held-memory.ts';
 import { hasBegun } from './node-http.ts';
 import type { OpenRequest } from './open-request.ts';
 
@@ -26,8 +26,7 @@ const STALL_MS = 45_000;
 export function watchDeadlines(app: FastifyInstance): void {
   const { REQUEST_TIMEOUT_MS } = app.config;
   const sweep = () => {
-    const entries = app.openRequests.list();
-    entries.forEach(observe);
+    const entries = observeAll(app.openRequests);
     for (const entry of entries) {
       if (isLate(entry, REQUEST_TIMEOUT_MS)) answerLate(entry, entry.reply!, REQUEST_TIMEOUT_MS);
       else if (performance.now() - entry.progressAt > STALL_MS) cutOff([entry]);

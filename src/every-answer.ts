@@ -16,8 +16,8 @@ declare module 'fastify' {
     pageHeaders: Record<string, string>;
     /** The rate limit, if there is one: throws or rejects when a client exceeds it. */
     countRequest?: (caller: Caller, reply: AnswerHeaders) => Promise<void> | undefined;
-    /** Runs the rest of a request in a context of its own, if a plugin needs that. */
-    enterRequest?: (request: FastifyRequest, next: () => void) => void;
+    /** Runs the rest of a request. A plugin may replace it, to do that in a context of its own. */
+    enterRequest(request: FastifyRequest, next: () => void): void;
     /** Sets the headers of every answer, and counts the request for the rate limit. */
     beginAnswer(caller: Caller, reply: AnswerHeaders): Promise<void> | undefined;
   }
@@ -28,6 +28,7 @@ export function beginAnswers(app: FastifyInstance): void {
   const setters: Parameters<FastifyInstance['addHeaders']>[0][] = [];
   app.decorate('addHeaders', (set) => void setters.push(set));
   app.decorate('pageHeaders', {});
+  app.decorate('enterRequest', (_request, next) => next());
   app.decorateRequest('clientAddress', '');
   app.decorate('beginAnswer', (caller, reply) => {
     for (const set of setters) set(reply, caller);
@@ -35,9 +36,8 @@ export function beginAnswers(app: FastifyInstance): void {
   });
   app.addHook('onRequest', (request, reply, done) => {
     const counted = app.beginAnswer(request, reply);
-    const next = () => (app.enterRequest ? app.enterRequest(request, done) : done());
-    if (counted) counted.then(next, done);
-    else next();
+    if (counted) counted.then(() => app.enterRequest(request, done), done);
+    else app.enterRequest(request, done);
   });
 }
 

@@ -37,10 +37,14 @@ export function countAnswer(openRequests: OpenRequests, bytes: number, isLarge: 
   openRequests.sentSince += Math.max(bytes, REQUEST_BYTES);
   const { heldBefore, sentSince } = openRequests;
   if (heldBefore + sentSince <= MAX_UNREAD || (!isLarge && sentSince <= COUNT_AFTER)) return;
+  openRequests.heldBefore = cutOffSlowestReaders(observeAll(openRequests));
+  openRequests.sentSince = 0;
+}
+
+export function observeAll(openRequests: OpenRequests): OpenRequest[] {
   const entries = openRequests.list();
   entries.forEach(observe);
-  openRequests.heldBefore = cutOffSlowestReaders(entries);
-  openRequests.sentSince = 0;
+  return entries;
 }
 
 /** Records what waits for the client, and when it last read, sent, or had nothing to read. */
@@ -82,9 +86,7 @@ export function countReceived(openRequests: OpenRequests, bytes: number): void {
   openRequests.receivedSince += bytes;
   if (openRequests.receivedSince <= COUNT_AFTER) return;
   openRequests.receivedSince = 0;
-  const entries = openRequests.list();
-  entries.forEach(observe);
-  cutOffSlowestSenders(entries);
+  cutOffSlowestSenders(observeAll(openRequests));
 }
 
 /**

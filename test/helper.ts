@@ -97,14 +97,18 @@ export async function buildAppWithRoutes(
 export async function writeRoutes(t: Test, code: string, others: string[] = []): Promise<URL> {
   const folder = await createFolder(t);
   const files: Record<string, string> = { 'index.js': code };
-  for (const name of ['welcome', 'health', ...others].filter((name) =>
-    existsSync(`${ROOT}/routes/${name}`),
-  )) {
-    const url = new URL(`../routes/${name}/index.ts`, import.meta.url);
-    files[`${name}/index.js`] = `export * from '${url}'; export { default } from '${url}';`;
+  for (const name of ['welcome', 'health', ...others]) {
+    const file = path.join(ROOT, 'routes', name, 'index.ts');
+    if (existsSync(file)) files[`${name}/index.js`] = exportFrom(file);
   }
   await writeFiles(folder, files);
   return pathToFileURL(`${folder}/`);
+}
+
+/** The code of a file that exports what another file exports. */
+export function exportFrom(file: string): string {
+  const url = pathToFileURL(file);
+  return `export * from '${url}';\nexport { default } from '${url}';\n`;
 }
 
 /** Creates the app's logger, and keeps its lines. */

@@ -20,37 +20,41 @@ export function createCheck(
   pool?: Pool,
   spare?: Pool,
 ): () => Promise<void> {
-  let used = 0;
   let isOpen = false;
   let isMigrated = false;
-  let answeredAt = Number.NEGATIVE_INFINITY;
-  pool?.on('acquire', () => used++);
-  pool?.on('release', (error, client) => {
-    used--;
-    const isBroken = Reflect.get(Object(client), 'isBroken');
-    if (!error && !isBroken) answeredAt = performance.now();
-  });
+  const use = watchUse(pool);
   const spareDb = spare && new Kysely<unknown>({ dialect: new PostgresDialect({ pool: spare }) });
+  const findNow = async () => {
+    const checked = (pool && isFull(pool) && spareDb) || db;
+    const pending = await findPending(checked, await listMigrations(migrations));
+    isMigrated = pending.length === 0;
+    return pending;
+  };
   return async () => {
     if (isOpen) return;
     const startedAt = performance.now();
-    const checked = (pool && isFull(pool) && spareDb) || db;
-    const names = await listMigrations(migrations);
-    const find = async () => {
-      const found = await findPending(checked, names);
-      isMigrated = found.length === 0;
-      return found;
-    };
-    const found = find().catch((error) =>
-      used > 0 && isServerFull(error) ? [] : Promise.reject(error),
+    const found = findNow().catch((error) =>
+      use.connections > 0 && isServerFull(error) ? [] : Promise.reject(error),
     );
     const early = await Promise.race([found, sleep(LATE_MS, undefined, { ref: false })]);
-    const isBusy = isMigrated && answeredAt > startedAt;
+    const isBusy = isMigrated && use.answeredAt > startedAt;
     const pending = early ?? (isBusy ? [] : await found);
     if (pending.length > 0)
       throw new Error(`Migrations are pending: ${pending.join(', ')}. Run npm run release.`);
     isOpen = pool === undefined;
   };
+}
+
+/** Counts the connections in use, and notes when one of them came back with an answer. */
+function watchUse(pool: Pool | undefined): { connections: number; answeredAt: number } {
+  const use = { connections: 0, answeredAt: Number.NEGATIVE_INFINITY };
+  pool?.on('acquire', () => void use.connections++);
+  pool?.on('release', (error, client) => {
+    use.connections--;
+    const isBroken = Reflect.get(Object(client), 'isBroken');
+    if (!error && !isBroken) use.answeredAt = performance.now();
+  });
+  return use;
 }
 
 /** Whether all connections of a pool are in use. */

@@ -36,9 +36,7 @@ export function recordRequests(app: FastifyInstance): void {
     if ('raw' in caller && caller.routeOptions.config.telemetry !== false)
       scopes.set(caller as FastifyRequest, startRequest(reply as FastifyReply, duration));
   });
-  app.decorate('enterRequest', (request, next) =>
-    context.with(scopes.get(request) ?? context.active(), next),
-  );
+  app.enterRequest = (request, next) => context.with(scopes.get(request) ?? context.active(), next);
 }
 
 /** @returns the context of a span. The span ends with the answer. */

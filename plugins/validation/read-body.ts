@@ -12,8 +12,9 @@ export function readBody(
   use: (body: Buffer) => void,
 ): void {
   const expected = Number(headers['content-length']) || 0;
+  const isTooLarge = expected > bodyLimit;
   // Pages that are not written to take no memory.
-  let buffer = Buffer.allocUnsafe(Math.min(expected, bodyLimit));
+  let buffer = Buffer.allocUnsafe(isTooLarge ? 0 : expected);
   let size = 0;
   const grow = (length: number) => {
     const larger = Buffer.allocUnsafe(Math.min(2 * length, bodyLimit));
@@ -37,7 +38,7 @@ export function readBody(
     if (error) fail(error);
     else use(buffer.subarray(0, size));
   };
-  if (expected > bodyLimit) end(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE());
+  if (isTooLarge) end(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE());
   // A preParsing hook may give a paused stream.
   else payload.on('data', read).on('end', end).on('error', end).resume();
 }

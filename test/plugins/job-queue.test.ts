@@ -32,6 +32,18 @@ async function buildApp(t: Test, url: string, jobs: URL[], environment = {}) {
   return { app: await buildTestApp(t, settings, { logger, jobs }), lines };
 }
 
+/** Starts an app that runs a job without an end. */
+async function startHanging(t: Test, SHUTDOWN_TIMEOUT_MS: string) {
+  const { url } = await openPostgresPort(t);
+  const environment = { SHUTDOWN_TIMEOUT_MS, SHUTDOWN_DELAY_MS: '0' };
+  const { app, lines } = await buildApp(t, url, [FIXTURE], environment);
+  await app.readiness.release();
+  app.jobs.take();
+  const id = await app.jobs.send('work', { how: 'hang' });
+  await poll(() => lines.some(({ msg }) => msg === 'hang begins'));
+  return { app, lines, id };
+}
+
 test('While the database is down, send rejects and can be retried', async (t) => {
   const { app } = await buildApp(t, DOWN, [FIXTURE]);
   for (const _try of [1, 2])
@@ -195,13 +207,7 @@ test('An error with a name that cannot be stored ends its attempt', async (t) =>
 });
 
 test('A result that cannot be stored is logged, and the worker stops', async (t) => {
-  const { url } = await openPostgresPort(t);
-  const environment = { SHUTDOWN_TIMEOUT_MS: '1000', SHUTDOWN_DELAY_MS: '0' };
-  const { app, lines } = await buildApp(t, url, [FIXTURE], environment);
-  await app.readiness.release();
-  app.jobs.take();
-  const id = await app.jobs.send('work', { how: 'hang' });
-  await poll(() => lines.some(({ msg }) => msg === 'hang begins'));
+  const { app, lines, id } = await startHanging(t, '1000');
   await sql`alter schema pgboss rename to hidden`.execute(app.db);
   app.stop();
   await t.rejects(app.jobs.close(), { message: /^Jobs given back/ });
@@ -212,13 +218,7 @@ test('A result that cannot be stored is logged, and the worker stops', async (t)
 });
 
 test('A heartbeat waits for the pool if the spare connection is refused', async (t) => {
-  const { url } = await openPostgresPort(t);
-  const environment = { SHUTDOWN_TIMEOUT_MS: '3000', SHUTDOWN_DELAY_MS: '0' };
-  const { app, lines } = await buildApp(t, url, [FIXTURE], environment);
-  await app.readiness.release();
-  app.jobs.take();
-  const id = await app.jobs.send('work', { how: 'hang' });
-  await poll(() => lines.some(({ msg }) => msg === 'hang begins'));
+  const { app, id } = await startHanging(t, '3000');
   const { promise: asked, resolve } = Promise.withResolvers<void>();
   t.capture(app.databaseSpare!, 'query', async () => {
     resolve();

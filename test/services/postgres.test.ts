@@ -36,10 +36,13 @@ const FAILING = `
   }
 `;
 
-const SLEEPING = `
-  import { sql } from 'kysely';
-  export const up = (db) => sql\`select pg_sleep(SECONDS)\`.execute(db);
-`;
+/** The code of a migration that sleeps, with and without a transaction. */
+function sleepFor(seconds: number): [whole: string, alone: string] {
+  const code = `
+    import { sql } from 'kysely';
+    export const up = (db) => sql\`select pg_sleep(${seconds})\`.execute(db);`;
+  return [code, `export const transaction = false;\n${code}`];
+}
 
 /** Copies the built app, with additional migrations after its own. */
 async function copyWithMigrations(t: Test, migrations: Record<string, string>): Promise<string> {
@@ -202,18 +205,15 @@ test('contract 26: release migrates the database', async (t) => {
     const session = await server.connect();
     for (const name of ['statement', 'lock', 'idle_in_transaction_session'])
       await session.query(`alter database limited set ${name}_timeout = 400`);
-    const sleeping = SLEEPING.replace('SECONDS', '1');
-    const alone = `export const transaction = false;\n${sleeping}`;
-    const copy = await copyWithMigrations(t, { '9998-slow.js': sleeping, '9999-alone.js': alone });
+    const [slow, alone] = sleepFor(1);
+    const copy = await copyWithMigrations(t, { '9998-slow.js': slow, '9999-alone.js': alone });
     const names = [...listMigrations(), '9998-slow', '9999-alone'];
     t.strictSame(await readApplied(t, release(t, url, copy)), names);
   });
 
   await t.test('The server ends the statement of a killed release', async (t) => {
-    const sleeping = SLEEPING.replace('SECONDS', '600');
-    const alone = `export const transaction = false;\n${sleeping}`;
     const session = await server.connect();
-    for (const [index, source] of [sleeping, alone].entries()) {
+    for (const [index, source] of sleepFor(600).entries()) {
       const url = await createDatabase(server, `killed${index}`);
       const killed = release(t, url, await copyWithMigrations(t, { '9999-slow.js': source }));
       await killed.waitForLine('Applying');

@@ -10,6 +10,7 @@ import {
   captureLog,
   createFolder,
   DOWN,
+  exportFrom,
   type LogLine,
   poll,
   ROOT,
@@ -332,11 +333,8 @@ async function linkPlugins(t: Test, removed: string[]): Promise<URL> {
   const folder = await createFolder(t);
   for (const entry of ENTRIES) {
     const { name, ext } = path.parse(entry);
-    const file = pathToFileURL(path.join(ROOT, 'plugins', ext ? entry : `${entry}/index.ts`));
-    if (removed.includes(name)) continue;
-    await writeFiles(folder, {
-      [`${name}.js`]: `export * from '${file}';\nexport { default } from '${file}';\n`,
-    });
+    const file = path.join(ROOT, 'plugins', ext ? entry : `${entry}/index.ts`);
+    if (!removed.includes(name)) await writeFiles(folder, { [`${name}.js`]: exportFrom(file) });
   }
   return pathToFileURL(`${folder}/`);
 }

@@ -50,6 +50,11 @@ const FRAMINGS = {
   'an empty chunked body': ['Transfer-Encoding: chunked\r\n', '0\r\n\r\n'],
 } as const;
 
+function postJson(app: FastifyInstance, url: string, payload: string | Buffer, headers = {}) {
+  const type = { 'content-type': 'application/json' };
+  return app.inject({ method: 'POST', url, payload, headers: { ...type, ...headers } });
+}
+
 async function ask(app: FastifyInstance, request: string): Promise<number> {
   const { port } = app.server.address() as AddressInfo;
   const socket = connect(port, '127.0.0.1');
@@ -210,24 +215,13 @@ test('A preParsing hook may give a stream of Uint8Array', async (t) => {
       app.post('/unzipped', async ({ body }) => ({ body }));
     };`,
   );
-  const answer = await app.inject({
-    method: 'POST',
-    url: '/unzipped',
-    payload: gzipSync('{"a":1}'),
-    headers: { 'content-type': 'application/json' },
-  });
+  const answer = await postJson(app, '/unzipped', gzipSync('{"a":1}'));
   t.strictSame(answer.json(), { body: { a: 1 } });
 });
 
 test('JSON with too many levels is refused before it is parsed', async (t) => {
   const { app } = await buildAppWithRoutes(t, ROUTES);
-  const send = (payload: string) =>
-    app.inject({
-      method: 'POST',
-      url: '/free',
-      payload,
-      headers: { 'content-type': 'application/json' },
-    });
+  const send = (payload: string) => postJson(app, '/free', payload);
   const nest = (levels: number) => '['.repeat(levels) + ']'.repeat(levels);
   t.equal((await send(nest(1_000))).statusCode, 200);
   for (const json of [nest(1_001), '['.repeat(1_000_000), `{"a":${nest(1_000)}}`])
@@ -237,12 +231,7 @@ test('JSON with too many levels is refused before it is parsed', async (t) => {
 test('A preParsing hook may decompress the body', async (t) => {
   const { app } = await buildAppWithRoutes(t, DECOMPRESSING);
   const send = (payload: Buffer) =>
-    app.inject({
-      method: 'POST',
-      url: '/unzipped',
-      payload,
-      headers: { 'content-type': 'application/json', 'content-encoding': 'gzip' },
-    });
+    postJson(app, '/unzipped', payload, { 'content-encoding': 'gzip' });
   t.strictSame((await send(gzipSync('{"a":1}'))).json(), { body: { a: 1 } });
   t.equal((await send(gzipSync('{"a":'))).statusCode, 400);
   // The stream fails after the limit was reached, at the checksum of the last bytes.
