@@ -262,7 +262,7 @@ function readLog(stdout: Readable, exited: Promise<unknown>) {
 
 /** Finds a free port below 32768: systems give those above to sockets without a port. */
 export async function findFreePort(): Promise<number> {
-  const port = randomInt(10_000, 32_768);
+  const port = randomInt(20_000, 32_768);
   const server = createServer().listen(port, '127.0.0.1');
   const isFree = await once(server, 'listening').then(
     () => true,
