@@ -6,20 +6,11 @@ import type { Config } from '../plugins/env/index.ts';
 import { watchBeats } from './heartbeat.ts';
 import { readLines } from './lines.ts';
 import { writeLines } from './logger.ts';
+import { Restarts, TOO_MANY } from './restarts.ts';
 import { onStop, STOP_SIGNALS } from './signals.ts';
 
 /** The message to the primary from a worker that has crashed and takes no new requests. */
 export const CRASHED = 'crashed';
-
-/** A worker that lived for less than this, in milliseconds, counts as a failed start. */
-const STABLE_MS = 5_000;
-
-/** After this many failed starts in a row, the process exits. The platform restarts it. */
-const MAX_DEATHS = 8;
-
-/** The pause before the next worker, in milliseconds. It doubles with each failed start. */
-const PAUSE_MS = 100;
-const MAX_PAUSE_MS = 10_000;
 
 /** How long to wait for a dead worker's last log lines, in milliseconds. */
 const OUTPUT_TIMEOUT_MS = 1_000;
@@ -39,6 +30,7 @@ export function countWorkers({ WEB_CONCURRENCY }: Readonly<Config>): number {
 export class Primary {
   readonly #log: FastifyBaseLogger;
   readonly #stopTimeoutMs: number;
+  readonly #restarts = new Restarts();
   readonly #startedAt = new Map<Worker, number>();
   readonly #crashed = new WeakSet<Worker>();
   /** Those that this process has killed. */
@@ -46,7 +38,6 @@ export class Primary {
   #hasListened = false;
   #stopping = false;
   #exitCode = 0;
-  #deaths = 0;
 
   constructor(log: FastifyBaseLogger, { SHUTDOWN_TIMEOUT_MS }: Readonly<Config>) {
     this.#log = log;
@@ -118,9 +109,8 @@ export class Primary {
 
   async #replace(worker: Worker, reason: object): Promise<void> {
     const livedMs = performance.now() - this.#startedAt.get(worker)!;
-    this.#deaths = livedMs < STABLE_MS ? this.#deaths + 1 : 0;
-    if (this.#deaths >= MAX_DEATHS) return this.#giveUp();
-    const pauseMs = this.#deaths === 0 ? 0 : Math.min(PAUSE_MS * 2 ** this.#deaths, MAX_PAUSE_MS);
+    const pauseMs = this.#restarts.pauseAfter(livedMs);
+    if (pauseMs === undefined) return this.#giveUp();
     const line = { worker: worker.process.pid, ...reason, pauseMs };
     this.#log.warn(line, 'A worker ended: another one takes its place');
     await sleep(pauseMs);
@@ -128,8 +118,7 @@ export class Primary {
   }
 
   #giveUp(): void {
-    const reason = `${MAX_DEATHS} workers in a row ended within ${STABLE_MS / 1_000} s`;
-    this.#log.fatal(`${reason}: the process gives up`);
+    this.#log.fatal(`${TOO_MANY}: the process gives up`);
     this.#exitCode = 1;
     this.#stop();
   }
