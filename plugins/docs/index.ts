@@ -48,6 +48,7 @@ export default fp(
     await app.register(swagger, {
       openapi: app.openapi,
       stripBasePath: false,
+      refResolver: { buildLocalReference: nameSchema },
       transform: ({ schema, url, route: { config } }) => ({
         schema: { ...addErrors(schema), ...describeSecurity(config) },
         url,
@@ -63,6 +64,11 @@ export default fp(
   },
   { name: 'docs' },
 );
+
+/** A schema of app.addSchema has its $id as name, which generated clients use, if it can be one. */
+function nameSchema({ $id }: { $id?: string }, _uri: unknown, _part: unknown, index: number) {
+  return $id && /^[\w.-]+$/.test($id) ? $id : `def-${index}`;
+}
 
 function addErrors(schema: FastifySchema): FastifySchema {
   const ServerError = { ...ErrorAnswer, examples: [describeError(503)] };

@@ -115,7 +115,8 @@ test('GET /openapi.json answers after a failure, and has what plugins add', asyn
         app.get('/failing', { schema: { querystring: schema } }, async () => ({}));
         const shared = { $id: 'shared', type: 'object', properties: { size: { type: 'integer' } } };
         app.addSchema(shared);
-        const response = { 200: { $ref: 'shared#' } };
+        app.addSchema({ $id: 'https://example.com/a.json', type: 'integer' });
+        const response = { 200: { $ref: 'shared#' }, 201: { $ref: 'https://example.com/a.json#' } };
         app.get('/shared', { schema: { response } }, async () => ({}));
       };
     `,
@@ -126,7 +127,8 @@ test('GET /openapi.json answers after a failure, and has what plugins add', asyn
     [500, 200],
   );
   const { components, paths } = answers[1]!.json();
-  t.match(components, { securitySchemes: { token: {} }, schemas: { 'def-0': { type: 'object' } } });
+  const schemas = { shared: { type: 'object' }, 'def-1': { type: 'integer' } };
+  t.match(components, { securitySchemes: { token: {} }, schemas });
   t.ok(paths['/shared']);
 });
 
