@@ -6,6 +6,7 @@ import { RouteNotFound } from '../plugins/errors/index.ts';
 import { LazyCompilers } from '../plugins/validation/compilers.ts';
 import { watchDeadlines } from './deadlines.ts';
 import { beginAnswers } from './every-answer.ts';
+import { lingerAtClose } from './lingering-close.ts';
 import { loadFolder } from './load-folder.ts';
 import { createLogger } from './logger.ts';
 import { OpenRequests } from './open-requests.ts';
@@ -86,7 +87,7 @@ function createApp(config: Readonly<Config>, loggerInstance: FastifyBaseLogger):
   app.addHook('onListen', async () => void setTimeout(() => warmUp(app), WARM_UP_MS).unref());
   beginAnswers(app);
   answerExpectAndConnect(app);
-  readAddresses(app);
+  watchConnections(app);
   app.decorate('openRequests', new OpenRequests());
   app.openRequests.watchHandlers(app);
   watchDeadlines(app);
@@ -106,10 +107,11 @@ function answerExpectAndConnect(app: FastifyInstance): void {
   });
 }
 
-/** Node keeps an address that was read. After a reset, it cannot read the address. */
-function readAddresses(app: FastifyInstance): void {
+function watchConnections(app: FastifyInstance): void {
   app.server.on('connection', (socket) => {
+    // Node keeps an address that was read. After a reset, it cannot read the address.
     if (!socket.remoteAddress) socket.destroy();
+    lingerAtClose(socket);
   });
 }
 
