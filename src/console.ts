@@ -20,10 +20,11 @@ async function openConsole(): Promise<void> {
   const app = await buildApp({ logger });
   const { isTTY } = process.stdin;
   const output = new Writable({ write: writeOutput });
+  const terminal = { prompt: `${manifest.name}> ` };
   const piped = { prompt: '', input: new PassThrough(), output };
-  const server = repl.start(isTTY ? `${manifest.name}> ` : piped);
-  // The REPL's own console writes to `output`, and a line may begin with "Uncaught".
-  Object.assign(server.context, { app, console, db: app.db, jobs: app.jobs, sql });
+  // With globals of its own, a Date in the console would not be a Date of the app.
+  const server = repl.start({ ...(isTTY ? terminal : piped), useGlobal: true });
+  Object.assign(server.context, { app, db: app.db, jobs: app.jobs, sql });
   await (isTTY ? once(server, 'exit') : runLines(server));
   await app.close();
   process.exit();

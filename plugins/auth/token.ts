@@ -77,6 +77,7 @@ function skipKey(error: { claim?: string }): void {
 /** The claim is `scope` in RFC 9068, `scp` at Entra and Okta, `permissions` at Auth0. */
 function readScopes({ scope, scp, permissions }: JWTPayload): string[] {
   const lists = [scope, scp].map((value) => (typeof value === 'string' ? value.split(' ') : []));
-  for (const value of [scp, permissions]) if (Array.isArray(value)) lists.push(value);
+  // IdentityServer writes `scope` as a list.
+  for (const value of [scope, scp, permissions]) if (Array.isArray(value)) lists.push(value);
   return [...new Set(lists.flat())].filter((name) => typeof name === 'string' && name !== '');
 }

@@ -1,4 +1,4 @@
-// Rolling restarts behind HAProxy, nginx, Apache and Caddy: no request lost or done twice
+// Rolling restarts and refused uploads behind HAProxy, nginx, Apache and Caddy: no request lost
 import assert from 'node:assert/strict';
 import { parseArgs } from 'node:util';
 import { buildApp } from '../build.ts';
@@ -10,6 +10,7 @@ import { type Balance, settle } from './ledger.ts';
 import type { Attempt } from './load.ts';
 import { type Outcome, restartInTurn } from './rolling-restart.ts';
 import { ROUTER_NAMES, type RouterName } from './router.ts';
+import { proveRefusedUploads } from './uploads.ts';
 import { type Program, release } from './web.ts';
 
 interface Variant {
@@ -51,6 +52,9 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
     (name) => positionals.length === 0 || positionals.includes(name),
   );
   for (const router of routers) {
+    await tally.check(`Refused uploads behind ${router} get the answer of the app`, async () =>
+      proveRefusedUploads(router, await preparePrograms(postgres, VARIANTS[0]!)),
+    );
     for (const variant of VARIANTS) {
       await tally.check(
         `contract 15: Rolling restarts behind ${router} lose no request, ${variant.name}`,

@@ -164,7 +164,8 @@ test('Scopes are read from each claim that issuers use, each once', async (t) =>
     [{ scope: 'a  b a' }, ['a', 'b']],
     [{ scp: 'a b', permissions: ['b', 'c'] }, ['a', 'b', 'c']],
     [{ scope: 'a', scp: ['b', 'a'] }, ['a', 'b']],
-    [{ scope: ['a'], scp: 7, permissions: 'b' }, []],
+    [{ scope: ['a', 'b'], scp: 'b c' }, ['b', 'c', 'a']],
+    [{ scope: { a: 'a' }, scp: 7, permissions: 'b' }, []],
     [{ permissions: ['a', 7, null, ''] }, ['a']],
   ];
   for (const [claims, scopes] of expected) {
