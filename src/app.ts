@@ -104,6 +104,8 @@ function answerExpectAndConnect(app: FastifyInstance): void {
   app.server.on('connect', ({ socket }) => {
     app.openRequests.takeOver(socket);
     answerClientError.call(app, {}, socket);
+    // Node has forgotten this connection, so the drain could not close it.
+    socket.once('finish', () => socket.destroy());
   });
 }
 

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
+import { hasOpenRequests } from './open-request.ts';
 
-/** How long a client may take to read its last answer and to close, in milliseconds, as in nginx. */
+/** How long a client may take to read its last answer and to close: nginx's `lingering_time`. */
 const LINGER_MS = 30_000;
 
 /**
@@ -9,16 +10,23 @@ const LINGER_MS = 30_000;
  * is lost (RFC 9112, 9.6). Here, only the app's side closes at first, as in nginx and Apache.
  */
 export function lingerAtClose(socket: Socket): void {
-  // Node calls this after the last answer of a connection.
-  socket.destroySoon = () => {
-    if (socket.writableEnded) return;
-    socket.end();
-    // Reading may have stopped, if a handler did not read its body.
-    socket.once('resume', () => ignoreData(socket));
-    socket.pause().resume();
-    const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref();
-    socket.once('close', () => clearTimeout(timer));
-  };
+  const closeNow = socket.destroySoon.bind(socket);
+  // Node calls this after the last answer of a connection, before that answer counts as complete.
+  socket.destroySoon = () =>
+    process.nextTick(() => {
+      // Requests behind the last answer get none, and end only when the connection closes.
+      if (socket.destroyed || hasOpenRequests(socket)) closeNow();
+      else linger(socket);
+    });
+}
+
+function linger(socket: Socket): void {
+  socket.end();
+  // Reading may have stopped, if a handler did not read its body.
+  socket.once('resume', () => ignoreData(socket));
+  socket.pause().resume();
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref();
+  socket.once('close', () => clearTimeout(timer));
 }
 
 /** Without this, Node would parse the next requests of the client, and the app would run them. */

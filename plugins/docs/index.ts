@@ -9,6 +9,9 @@ import { describeError } from '../errors/answer.ts';
 import { ErrorAnswer } from '../errors/index.ts';
 import { readOnce } from './read-once.ts';
 
+/** A schema of app.addSchema. */
+type Shared = { $id?: string; title?: string };
+
 type OpenApi = NonNullable<FastifyDynamicSwaggerOptions['openapi']>;
 
 declare module 'fastify' {
@@ -65,9 +68,12 @@ export default fp(
   { name: 'docs' },
 );
 
-/** A schema of app.addSchema has its $id as name, which generated clients use, if it can be one. */
-function nameSchema({ $id }: { $id?: string }, _uri: unknown, _part: unknown, index: number) {
-  return $id && /^[\w.-]+$/.test($id) ? $id : `def-${index}`;
+/** Generated clients use the names of schemas. A shared schema has its $id, if it can be one. */
+function nameSchema(schema: Shared, _uri: unknown, _part: unknown, index: number): string {
+  const { $id = '' } = schema;
+  if (/^[\w.-]+$/.test($id)) return $id;
+  schema.title ??= $id;
+  return `def-${index}`;
 }
 
 function addErrors(schema: FastifySchema): FastifySchema {

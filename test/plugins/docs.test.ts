@@ -115,8 +115,8 @@ test('GET /openapi.json answers after a failure, and has what plugins add', asyn
         app.get('/failing', { schema: { querystring: schema } }, async () => ({}));
         const shared = { $id: 'shared', type: 'object', properties: { size: { type: 'integer' } } };
         app.addSchema(shared);
-        app.addSchema({ $id: 'https://example.com/a.json', type: 'integer' });
-        const response = { 200: { $ref: 'shared#' }, 201: { $ref: 'https://example.com/a.json#' } };
+        app.addSchema({ $id: 'https://a/b', type: 'integer' });
+        const response = { 200: { $ref: 'shared#' }, 201: { $ref: 'https://a/b#' } };
         app.get('/shared', { schema: { response } }, async () => ({}));
       };
     `,
@@ -127,7 +127,10 @@ test('GET /openapi.json answers after a failure, and has what plugins add', asyn
     [500, 200],
   );
   const { components, paths } = answers[1]!.json();
-  const schemas = { shared: { type: 'object' }, 'def-1': { type: 'integer' } };
+  const schemas = {
+    shared: { type: 'object' },
+    'def-1': { title: 'https://a/b', type: 'integer' },
+  };
   t.match(components, { securitySchemes: { token: {} }, schemas });
   t.ok(paths['/shared']);
 });

@@ -1,10 +1,12 @@
 import { once } from 'node:events';
-import { connect, createServer, type Socket } from 'node:net';
+import type { IncomingMessage } from 'node:http';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { mock } from 'node:test';
 import { type Test, test } from 'tap';
 import { lingerAtClose } from '../../src/lingering-close.ts';
 import { openHttpListener } from '../../src/listener.ts';
+import { OpenRequest } from '../../src/open-request.ts';
 import { buildAppWithRoutes } from '../helper.ts';
 
 const ROUTES = `
@@ -38,7 +40,6 @@ const REFUSED: Record<string, number> = {
   [`POST / HTTP/1.1\r\nHost: a\r\nno header\r\n${JSON_LENGTH}`]: 400,
   'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nno length\r\n': 400,
   'GET / HTTP/1.1\r\nHost: a\r\nX-Long: ': 431,
-  'CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n': 400,
 };
 
 async function listen(t: Test) {
@@ -93,21 +94,33 @@ test('A request after the last answer of its connection is not handled', async (
   t.equal(requests.length, 1);
 });
 
-test('A client that does not close its side is disconnected after 30 s', async (t) => {
+/** A connection to a server that lingers; no time passes. */
+async function accept(t: Test): Promise<{ client: Socket; socket: Socket }> {
   mock.timers.enable({ apis: ['setTimeout'] });
   t.teardown(() => mock.timers.reset());
   const server = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1');
   t.teardown(() => server.close());
   await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  const client = openConnection(t, port).resume();
+  const client = openConnection(t, (server.address() as AddressInfo).port).resume();
   const [socket] = await once(server, 'connection');
   lingerAtClose(socket);
-  socket.destroySoon();
+  return { client, socket };
+}
+
+test('A client that does not close its side is disconnected after 30 s', async (t) => {
+  const { client, socket } = await accept(t);
   socket.destroySoon();
   await once(client, 'end');
   mock.timers.tick(29_999);
   t.notOk(socket.destroyed);
   mock.timers.tick(1);
+  t.ok(socket.destroyed);
+});
+
+test('A connection with further requests is closed at once, because they end with it', async (t) => {
+  const { socket } = await accept(t);
+  new OpenRequest({ socket } as IncomingMessage, 0);
+  socket.destroySoon();
+  await once(socket, 'close');
   t.ok(socket.destroyed);
 });

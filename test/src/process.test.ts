@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { Agent, get, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { type Test, test } from 'tap';
@@ -47,6 +48,31 @@ test('An answer that began before the signal is completed', async (t) => {
   await waitForClosedPort(web.url);
   web.write('end');
   t.equal(await text(response!), 'begin');
+  t.equal(await web.exited, 0);
+});
+
+test('Clients that never close their side do not delay the end', async (t) => {
+  const web = await start(t, 'web', { SHUTDOWN_TIMEOUT_MS: '20000' }, 'dist');
+  const refused = 'GET / HTTP/1.1\r\n\r\n';
+  const sent = [
+    refused,
+    `${refused}GET / HTTP/1.1\r\nHost: a\r\n\r\n`,
+    'CONNECT a:1 HTTP/1.1\r\n\r\n',
+  ];
+  for (const bytes of sent) {
+    const socket = connect({
+      port: Number(new URL(web.url).port),
+      host: '127.0.0.1',
+      allowHalfOpen: true,
+    });
+    t.teardown(() => socket.destroy());
+    socket
+      .on('error', () => undefined)
+      .resume()
+      .write(bytes);
+    await once(socket, 'end');
+  }
+  web.signal('SIGTERM');
   t.equal(await web.exited, 0);
 });
 
