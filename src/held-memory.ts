@@ -41,6 +41,7 @@ export function countAnswer(openRequests: OpenRequests, bytes: number, isLarge: 
   openRequests.sentSince = 0;
 }
 
+/** Observes all open requests, and returns them. */
 export function observeAll(openRequests: OpenRequests): OpenRequest[] {
   const entries = openRequests.list();
   entries.forEach(observe);

@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { PostgresServer } from '../postgres.ts';
 import { HEALTH_INTERVAL_MS } from '../routing/rolling-restart.ts';
 import { ROUTER_NAMES, type RouterName, startRouter } from '../routing/router.ts';
-import { type Program, startProgram } from '../routing/web.ts';
+import { type Program, readPorts, startProgram } from '../routing/web.ts';
 import type { Tally } from '../tally.ts';
 import { proveBrowser } from './browser.ts';
 import { proveCrowd, proveStoppedReader } from './crowd.ts';
@@ -60,12 +60,15 @@ async function proveRouter(
   postgres: PostgresServer,
 ): Promise<string> {
   await using stack = new AsyncDisposableStack();
-  const programs = [await prepareProgram(postgres), await prepareProgram(postgres)];
+  const programs: [Program, Program] = [
+    await prepareProgram(postgres),
+    await prepareProgram(postgres),
+  ];
   const running = await Promise.all(programs.map(startProgram));
   stack.defer(
     async () => void (await Promise.all(running.map((one) => one[Symbol.asyncDispose]()))),
   );
-  const apps = programs.map(({ environment }) => Number(environment.PORT)) as [number, number];
+  const apps = readPorts(programs);
   const { port } = stack.use(
     await startRouter(router, { apps, healthIntervalMs: HEALTH_INTERVAL_MS }),
   );

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunningProcess } from '../processes.ts';
 import { type Attempt, Load, Monitor } from './load.ts';
 import { type RouterName, type RouterOptions, startRouter } from './router.ts';
-import { type Program, startProgram } from './web.ts';
+import { type Program, readPorts, startProgram } from './web.ts';
 
 /**
  * The interval of a router's readiness checks, in milliseconds. Platforms use a second, and a
@@ -32,7 +32,7 @@ export interface Outcome {
 /** Restarts two processes behind a router in turn, while clients send requests. */
 export async function restartInTurn(options: RollingRestart): Promise<Outcome> {
   const { programs, restarts, signalsAtMs, prefix } = options;
-  const apps = programs.map(({ environment }) => Number(environment.PORT)) as [number, number];
+  const apps = readPorts(programs);
   const appLines: string[] = [];
   await using stack = new AsyncDisposableStack();
   const running: RunningProcess[] = [];

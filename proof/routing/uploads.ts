@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { HEALTH_INTERVAL_MS } from './rolling-restart.ts';
 import { type RouterName, startRouter } from './router.ts';
-import { type Program, startProgram } from './web.ts';
+import { type Program, readPorts, startProgram } from './web.ts';
 
 /** Uploads that the app refuses before it has read them. */
 const UPLOADS = [
@@ -19,16 +19,17 @@ export async function proveRefusedUploads(
   programs: [Program, Program],
 ): Promise<string> {
   await using stack = new AsyncDisposableStack();
-  const apps = programs.map(({ environment }) => Number(environment.PORT)) as [number, number];
+  const apps = readPorts(programs);
   for (const program of programs) stack.use(await startProgram(program));
   const options = { apps, healthIntervalMs: HEALTH_INTERVAL_MS };
   const { port } = stack.use(await startRouter(router, options));
   for (const { type, bytes, status } of UPLOADS) {
+    const body = Buffer.alloc(bytes, ' ');
     for (let count = 0; count < TIMES; count++) {
       const answer = await fetch(`http://127.0.0.1:${port}/notes`, {
         method: 'POST',
         headers: { 'content-type': type },
-        body: Buffer.alloc(bytes, ' '),
+        body,
       });
       const { statusCode } = (await answer.json()) as { statusCode: number };
       assert.deepEqual([answer.status, statusCode], [status, status], `${bytes} bytes of ${type}`);

@@ -15,6 +15,11 @@ export interface Program {
   environment: NodeJS.ProcessEnv & { PORT: string };
 }
 
+/** The ports of the two programs behind a router. */
+export function readPorts([one, other]: [Program, Program]): [number, number] {
+  return [Number(one.environment.PORT), Number(other.environment.PORT)];
+}
+
 /** Starts a program and waits until it is ready, without a router. */
 export async function startProgram({
   args,

@@ -117,7 +117,7 @@ test('A client that does not close its side is disconnected after 30 s', async (
   t.ok(socket.destroyed);
 });
 
-test('A connection with further requests is closed at once, because they end with it', async (t) => {
+test('A connection with further requests is closed at once: they end with it', async (t) => {
   const { socket } = await accept(t);
   new OpenRequest({ socket } as IncomingMessage, 0);
   socket.destroySoon();

@@ -59,12 +59,9 @@ test('Clients that never close their side do not delay the end', async (t) => {
     `${refused}GET / HTTP/1.1\r\nHost: a\r\n\r\n`,
     'CONNECT a:1 HTTP/1.1\r\n\r\n',
   ];
+  const port = Number(new URL(web.url).port);
   for (const bytes of sent) {
-    const socket = connect({
-      port: Number(new URL(web.url).port),
-      host: '127.0.0.1',
-      allowHalfOpen: true,
-    });
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
     t.teardown(() => socket.destroy());
     socket
       .on('error', () => undefined)
