@@ -6,6 +6,7 @@ import { RouteNotFound } from '../plugins/errors/index.ts';
 import { LazyCompilers } from '../plugins/validation/compilers.ts';
 import { watchDeadlines } from './deadlines.ts';
 import { beginAnswers } from './every-answer.ts';
+import { watchHandlers } from './failed-answers.ts';
 import { lingerAtClose } from './lingering-close.ts';
 import { loadFolder } from './load-folder.ts';
 import { createLogger } from './logger.ts';
@@ -13,6 +14,7 @@ import { OpenRequests } from './open-requests.ts';
 import { collectRoutes } from './protected-routes.ts';
 import { readPath } from './request-log.ts';
 import { PLUGIN_TIMEOUT_MS, serverOptions } from './server-options.ts';
+import { endSources } from './stream-sources.ts';
 
 const PLUGINS = new URL('../plugins/', import.meta.url);
 const ROUTES = new URL('../routes/', import.meta.url);
@@ -79,8 +81,11 @@ export async function buildApp({
 function createApp(config: Readonly<Config>, loggerInstance: FastifyBaseLogger): FastifyInstance {
   const compilers = new LazyCompilers();
   const schemaController = { compilersFactory: compilers.factory };
-  const app = Fastify({ ...serverOptions(config), schemaController, loggerInstance });
+  const openRequests = new OpenRequests();
+  const options = serverOptions(config, openRequests);
+  const app = Fastify({ ...options, schemaController, loggerInstance });
   app.decorate('config', config);
+  app.decorate('openRequests', openRequests);
   // readConfig has run plugins/env in another app. Here, plugins can name it as a dependency.
   app.register(fp(async () => undefined, { name: 'env' }));
   app.decorate('compileSchemas', () => compilers.compilePending());
@@ -88,9 +93,9 @@ function createApp(config: Readonly<Config>, loggerInstance: FastifyBaseLogger):
   beginAnswers(app);
   answerExpectAndConnect(app);
   watchConnections(app);
-  app.decorate('openRequests', new OpenRequests());
-  app.openRequests.watchHandlers(app);
+  watchHandlers(app);
   watchDeadlines(app);
+  endSources(app);
   const stopping = new AbortController();
   app.decorate('stopping', stopping.signal);
   app.decorate('stop', () => stopping.abort());

@@ -1,4 +1,3 @@
-import { Readable } from 'node:stream';
 import { errorCodes, type FastifyInstance, type FastifyReply } from 'fastify';
 import { answerOrClose } from '../plugins/errors/answer.ts';
 import { cutOff, cutOffSlowestReaders, cutOffSlowestSenders, observeAll } from './held-memory.ts';
@@ -36,12 +35,6 @@ export function watchDeadlines(app: FastifyInstance): void {
   };
   const timer = setInterval(sweep, Math.min(SWEEP_MS, REQUEST_TIMEOUT_MS / 4)).unref();
   app.addHook('onClose', async () => clearInterval(timer));
-  app.addHook('onSend', (request, reply, payload, done) => {
-    // Fastify reads a stream to its end even for HEAD, but a stream of events never ends.
-    if (request.method === 'HEAD' && payload instanceof Readable)
-      reply.raw.once('close', () => payload.destroy());
-    done(null, payload);
-  });
 }
 
 function isLate(entry: OpenRequest, timeoutMs: number): boolean {

@@ -29,7 +29,6 @@ export class HttpListener implements Listener {
     this.app = app;
     // app.close() would end connections whose answers still wait for the client to read them.
     app.server.closeIdleConnections = () => undefined;
-    app.openRequests.trackUpgrades(app.server);
   }
 
   async listen({ host, port }: { host: string; port: number }): Promise<void> {

@@ -1,7 +1,7 @@
 import { EventEmitter, once } from 'node:events';
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyReply } from 'fastify';
 import { cutOff } from './held-memory.ts';
 import { findOpenRequest, hasOpenRequests, OpenRequest } from './open-request.ts';
 import { readPath } from './request-log.ts';
@@ -40,36 +40,23 @@ export class OpenRequests {
       onClose();
       if (!upgraded) this.#end(entry);
     });
+    // An answer is a refusal: an accepted upgrade has none.
+    if (upgraded) reply.raw.once('finish', () => upgraded.socket.destroySoon());
   }
 
-  /** Ends an answer that a handler hijacked before it failed: nothing else would. */
-  watchHandlers(app: FastifyInstance): void {
-    app.addHook('onRoute', (route) => {
-      const { handler } = route;
-      route.handler = function (request, reply) {
-        try {
-          const result: unknown = handler.call(this, request, reply);
-          if (result instanceof Promise) result.catch(() => endHijacked(reply));
-          return result;
-        } catch (error) {
-          endHijacked(reply);
-          throw error;
-        }
-      };
-    });
-  }
-
-  /** Tracks connections that become WebSockets. Without a plugin for them, Node answers. */
-  trackUpgrades(server: Server): void {
-    if (server.listenerCount('upgrade') === 0) return;
-    server.prependListener('upgrade', (request, socket) => {
-      this.takeOver(request.socket);
-      const entry = this.#add(request);
-      entry.isUpgraded = true;
-      socket.once('close', () => this.#end(entry));
-      // The plugin has closed and removed its listener.
-      if (server.listenerCount('upgrade') === 1) socket.destroy();
-    });
+  /**
+   * Tells Node whether a request with Upgrade is for a plugin. If so, tracks its connection.
+   * Otherwise Node answers it like any other request (RFC 9110, 7.8).
+   */
+  acceptUpgrade(server: Server, request: IncomingMessage): boolean {
+    const { method, headers, socket } = request;
+    const isWebSocket = method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket';
+    if (!isWebSocket || server.listenerCount('upgrade') === 0) return false;
+    this.takeOver(socket);
+    const entry = this.#add(request);
+    entry.isUpgraded = true;
+    socket.once('close', () => this.#end(entry));
+    return true;
   }
 
   /**
@@ -115,8 +102,4 @@ export class OpenRequests {
     entry.end();
     if (this.#open.length === 0) this.#events.emit('answered');
   }
-}
-
-function endHijacked(reply: FastifyReply): void {
-  if (reply.sent && !reply.raw.writableEnded) reply.raw.destroy();
 }

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { failAnswer } from './failed-answers.ts';
 import { countAnswer } from './held-memory.ts';
 import { hasBegun, http } from './node-http.ts';
 import { findOpenRequest, type OpenRequest } from './open-request.ts';
@@ -35,8 +36,16 @@ export class PiecewiseResponse<
 
   /** Ignores data after `end`: it would be sent between two pieces. */
   override write(...args: unknown[]): boolean {
-    if (findOpenRequest(this.req)?.payload) return false;
-    return super.write(...(args as [unknown]));
+    const entry = findOpenRequest(this.req);
+    if (entry?.payload) return false;
+    try {
+      return super.write(...(args as [unknown]));
+    } catch (error) {
+      // A stream's chunk is neither text nor bytes. Its other errors are Fastify's concern.
+      if (!entry?.reply) throw error;
+      failAnswer(entry.reply, error);
+      return false;
+    }
   }
 
   protected sendPieces(entry: OpenRequest, start = 0): this {

@@ -7,6 +7,7 @@ import {
 import { readAddress } from './client-address.ts';
 import { toError } from './error-log.ts';
 import type { Caller } from './every-answer.ts';
+import { interrupt } from './failed-answers.ts';
 import { hasBegun } from './node-http.ts';
 import { findOpenRequest } from './open-request.ts';
 import { hideSecrets } from './redaction.ts';
@@ -17,10 +18,6 @@ declare module 'fastify' {
     clientAddress: string;
     /** Additional fields of the request's log line, such as the user. */
     logFields?: Record<string, string>;
-  }
-  interface FastifyReply {
-    /** The error behind a 5xx answer. It is logged, but not sent to the client. */
-    failure?: Error;
   }
 }
 
@@ -42,20 +39,17 @@ export class RequestLog extends LogController {
     request.server.openRequests.begin(reply, () => logRequest(request, reply));
   }
 
-  override requestCompleted(): void {}
+  override requestCompleted(err: unknown, request: FastifyRequest): void {
+    if (err) request.log.error({ err }, 'A hook failed after the answer');
+  }
 
   /** The error is logged in the request's own line. */
   override defaultErrorLog(error: Error, _request: FastifyRequest, reply: FastifyReply): void {
     reply.failure = toError(error);
   }
 
-  /** The status was already sent, so the error has its own line. */
-  override streamError(error: Error, request: FastifyRequest, reply: FastifyReply): void {
-    // A late stream has already been answered with 503.
-    if (reply.raw.writableEnded) return;
-    const hasClientGone = reply.raw.destroyed;
-    if (!hasClientGone) reply.failure = toError(error);
-    request.log[hasClientGone ? 'info' : 'error']({ err: error }, 'An answer was interrupted');
+  override streamError(error: Error, _request: FastifyRequest, reply: FastifyReply): void {
+    interrupt(reply, error);
   }
 }
 

@@ -1,9 +1,11 @@
+import type { Server } from 'node:http';
 import type { FastifyHttpOptions, RawServerDefault } from 'fastify';
 import type { Config } from '../plugins/env/index.ts';
 import { answerClientError } from '../plugins/errors/client-errors.ts';
 import { MAX_PATH_PART, rewriteUrl } from '../plugins/errors/refuse-request.ts';
 import { readRequestId } from '../plugins/request-id.ts';
 import { createHeaderReader, trustProxies } from './client-address.ts';
+import type { OpenRequests } from './open-requests.ts';
 import { PiecewiseResponse } from './piecewise-response.ts';
 import { RequestLog } from './request-log.ts';
 
@@ -11,7 +13,10 @@ import { RequestLog } from './request-log.ts';
 export const PLUGIN_TIMEOUT_MS = 60_000;
 
 /** All options of Fastify and its server that the environment or this template sets. */
-export function serverOptions(config: Readonly<Config>): FastifyHttpOptions<RawServerDefault> {
+export function serverOptions(
+  config: Readonly<Config>,
+  openRequests: OpenRequests,
+): FastifyHttpOptions<RawServerDefault> {
   const readClientHeader = createHeaderReader(config);
   return {
     pluginTimeout: PLUGIN_TIMEOUT_MS,
@@ -31,6 +36,9 @@ export function serverOptions(config: Readonly<Config>): FastifyHttpOptions<RawS
       // plugins/errors/ refuses a request with no host, or with two hosts (joined here).
       requireHostHeader: false,
       joinDuplicateHeaders: true,
+      shouldUpgradeCallback(this: Server, request) {
+        return openRequests.acceptUpgrade(this, request);
+      },
     },
     clientErrorHandler: answerClientError,
     // Fastify calls this before it creates the request: the last moment to set X-Forwarded-For.

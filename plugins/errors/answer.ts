@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import type { Static } from 'typebox';
-import { hasBegun, http } from '../../src/node-http.ts';
+import { http } from '../../src/node-http.ts';
 import type { ClientError, ErrorAnswer } from './index.ts';
 
 export const JSON_TYPE = 'application/json; charset=utf-8';
@@ -34,7 +34,6 @@ export function sendError(
   body: Body,
   describeFailure: (thrown: unknown) => Body,
 ): void {
-  if (hasBegun(reply.raw)) return void reply.raw.destroy();
   for (const [name, value] of Object.entries(reply.getHeaders()))
     if (CONTENT_HEADERS.test(name) || !isValid(name, value)) reply.removeHeader(name);
   // The header was meant for the failed answer.

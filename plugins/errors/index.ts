@@ -3,6 +3,8 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { Type } from 'typebox';
 import { toError } from '../../src/error-log.ts';
+import { interrupt } from '../../src/failed-answers.ts';
+import { hasBegun } from '../../src/node-http.ts';
 import { readPath } from '../../src/request-log.ts';
 import { type InvalidRequest, Problems } from '../validation/problems.ts';
 import { describeError, sendError } from './answer.ts';
@@ -72,7 +74,8 @@ export default fp(
           reply.header('retry-after', clientError?.retryAfter ?? RETRY_AFTER_S);
         return describeError(statusCode, clientError);
       };
-      sendError(reply, describe(thrown), describe);
+      if (hasBegun(reply.raw)) interrupt(reply, thrown);
+      else sendError(reply, describe(thrown), describe);
     });
     app.setNotFoundHandler(rejectRoute);
   },

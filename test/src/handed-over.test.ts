@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { type Test, test } from 'tap';
 import { openHttpListener } from '../../src/listener.ts';
-import { buildAppWithRoutes, poll } from '../helper.ts';
+import { buildAppWithRoutes, type Environment, poll } from '../helper.ts';
 
 /*
  * At CONNECT and Upgrade, Node hands over the connection and removes its listeners: for errors, and
@@ -17,6 +18,8 @@ const ROUTES = `
     app.get('/late', () => new Promise((resolve) => setTimeout(resolve, 100, 'late')));
     app.get('/large', () => Buffer.alloc(64 * 1024 * 1024));
     app.get('/socket', { websocket: true }, () => undefined);
+    const preValidation = async () => { throw new Error('failed'); };
+    app.get('/failing-socket', { websocket: true, preValidation }, () => undefined);
   };
 `;
 
@@ -30,10 +33,11 @@ const UPGRADE =
 
 const UPGRADE_WITH_BODY = UPGRADE.replace('\r\n\r\n', '\r\nContent-Length: 5\r\n\r\n');
 
-async function listen(t: Test) {
+async function listen(t: Test, environment: Environment = {}) {
   const { app, lines } = await buildAppWithRoutes(t, ROUTES, {
     RATE_LIMIT_MAX: '0',
     SHUTDOWN_DELAY_MS: '0',
+    ...environment,
   });
   const listener = openHttpListener(app);
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
@@ -75,3 +79,70 @@ for (const [name, last] of Object.entries({ CONNECT, UPGRADE, UPGRADE_WITH_BODY 
     await listener.close();
   });
 }
+
+/** Handshakes for which the app answers, and its status. */
+const REFUSED: [status: number, handshake: string][] = [
+  [400, UPGRADE.replace('Host: a', 'Host: a b')],
+  [400, UPGRADE.replace('/socket', '/%zz')],
+  [417, UPGRADE.replace('Host: a', 'Host: a\r\nExpect: other')],
+  [404, UPGRADE.replace('/socket', '/nowhere')],
+  [404, UPGRADE_WITH_BODY.replace('/socket', '/nowhere')],
+  [500, UPGRADE.replace('/socket', '/failing-socket')],
+];
+
+for (const [status, handshake] of REFUSED)
+  test(`A handshake refused with ${status} is answered, closed and logged`, async (t) => {
+    const { app, lines, listener, port } = await listen(t);
+    await checkRefusal(t, await send(t, port, handshake), status);
+    t.match(
+      lines.filter(({ path }) => path),
+      [{ status }],
+    );
+    t.equal(app.openRequests.list().length, 0);
+    await listener.close();
+  });
+
+test('A handshake over the rate limit is answered and closed', async (t) => {
+  const { listener, port } = await listen(t, { RATE_LIMIT_MAX: '1' });
+  await send(t, port, get('/'));
+  await checkRefusal(t, await send(t, port, UPGRADE), 429);
+  await listener.close();
+});
+
+async function checkRefusal(t: Test, socket: Socket, status: number): Promise<void> {
+  const answer = await text(socket);
+  t.match(answer, `HTTP/1.1 ${status} `);
+  t.match(answer, /x-request-id/i);
+  t.match(answer, `"statusCode":${status}`);
+}
+
+test('Only a handshake of a WebSocket is an upgrade', async (t) => {
+  const { lines, listener, port } = await listen(t);
+  const others = [
+    UPGRADE.replace('/socket', '/late').replace('websocket', 'h2c'),
+    UPGRADE.replace('GET /socket', 'OPTIONS /late'),
+  ];
+  for (const other of others) await once(await send(t, port, other), 'data');
+  t.match(
+    lines.filter(({ path }) => path),
+    [{ status: 200 }, { status: 405 }],
+  );
+  await listener.close();
+});
+
+test('Without a plugin for WebSockets, a handshake is an ordinary request', async (t) => {
+  const { app, lines } = await buildAppWithRoutes(t, 'export default async () => undefined;');
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  await once(await send(t, Number(new URL(url).port), UPGRADE), 'data');
+  t.match(
+    lines.filter(({ path }) => path),
+    [{ status: 404 }],
+  );
+});
+
+test('A plugin sees no listener for upgrades but its own', async (t) => {
+  // @fastify/http-proxy answers handshakes of other paths only then.
+  const { app, listener } = await listen(t);
+  t.equal(app.server.listenerCount('upgrade'), 1);
+  await listener.close();
+});

@@ -220,7 +220,6 @@ test('An upgraded connection is one log line with status 101', async (t) => {
     };`,
   );
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
-  app.openRequests.trackUpgrades(app.server);
   await once(new WebSocket(`${url}/socket`), 'close');
   await poll(() => lines.some(({ path }) => path === '/socket'));
   await app.inject({ url: '/taken', headers: { upgrade: 'other' } }).catch(() => undefined);

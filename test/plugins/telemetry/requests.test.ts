@@ -121,8 +121,6 @@ const REQUESTS: [string, number, string, Record<string, unknown>?][] = [
 test('Each request has a span, whose ids are in its log lines', async (t) => {
   const collector = await startCollector(t);
   const { app, lines } = await buildAppWithRoutes(t, ROUTES, attach(collector));
-  // As the process does, so that upgraded requests end with their connection.
-  app.openRequests.trackUpgrades(app.server);
   await app.listen({ host: '127.0.0.1', port: 0 });
   const { port } = app.server.address() as AddressInfo;
   const ofRequests: (typeof lines)[] = [];

@@ -1,0 +1,56 @@
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import { toError } from './error-log.ts';
+import { hasBegun } from './node-http.ts';
+
+declare module 'fastify' {
+  interface FastifyReply {
+    /** The error behind a 5xx answer, or an interrupted one. It is logged, not sent. */
+    failure?: Error;
+  }
+}
+
+/** Answers an error of an answer's content. If the answer has begun, ends it. */
+export function failAnswer(reply: FastifyReply, error: unknown): void {
+  if (reply.sent || hasBegun(reply.raw)) interrupt(reply, error);
+  else reply.send(error);
+}
+
+/**
+ * Logs why an answer ends after its status was sent, and closes the connection: so its client sees
+ * that the answer is not complete.
+ */
+export function interrupt(reply: FastifyReply, thrown: unknown): void {
+  const { raw } = reply;
+  const hasClientGone = raw.destroyed;
+  // Fastify reports the close too that follows an error. A late stream got its 503 before.
+  if (raw.writableEnded || (hasClientGone && reply.failure)) return;
+  const err = toError(thrown);
+  if (!hasClientGone) reply.failure = err;
+  reply.log[hasClientGone ? 'info' : 'error']({ err }, 'An answer was interrupted');
+  raw.destroy();
+}
+
+/** Ends an answer that a handler hijacked before it failed: nothing else would. */
+export function watchHandlers(app: FastifyInstance): void {
+  app.addHook('onRoute', (route) => {
+    const { handler } = route;
+    route.handler = function (request, reply) {
+      try {
+        const result: unknown = handler.call(this, request, reply);
+        if (result instanceof Promise) result.catch((error) => endHijacked(reply, error));
+        return result;
+      } catch (error) {
+        if (!reply.sent) throw error;
+        endHijacked(reply, error);
+        // After an answer, Fastify logs only the error of a promise.
+        return Promise.reject(error);
+      }
+    };
+  });
+}
+
+function endHijacked(reply: FastifyReply, error: unknown): void {
+  if (!reply.sent || reply.raw.writableEnded) return;
+  reply.failure = toError(error);
+  reply.raw.destroy();
+}

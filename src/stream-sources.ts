@@ -1,0 +1,30 @@
+import type { FastifyInstance, FastifyReply } from 'fastify';
+
+/** A stream of Node or of the web, as far as it is used here. */
+type Source = { destroy?: () => void; cancel?: () => Promise<void> } | null | undefined;
+
+/**
+ * Ends the source of each stream with its answer. Fastify leaves it open if the answer has no body,
+ * as for HEAD and 204: it reads a stream of events forever.
+ */
+export function endSources(app: FastifyInstance): void {
+  app.addHook('onSend', (request, reply, payload: unknown, done) => {
+    const response = isResponse(payload) ? payload : undefined;
+    const source = (response ? response.body : payload) as Source;
+    if (source?.destroy) reply.raw.once('close', () => source.destroy?.());
+    if (source?.cancel) reply.raw.once('close', () => source.cancel?.().catch(() => undefined));
+    if (!response || request.method !== 'HEAD') return done(null, payload);
+    // For HEAD, Fastify would fail to compute the length of a Response.
+    copyHead(response, reply);
+    done(null, source ?? '');
+  });
+}
+
+/** As Fastify does. With `instanceof`, Node would load all of fetch. */
+function isResponse(payload: unknown): payload is Response {
+  return Object.prototype.toString.call(payload) === '[object Response]';
+}
+
+function copyHead({ status, headers }: Response, reply: FastifyReply): void {
+  reply.code(status).headers(Object.fromEntries(headers));
+}

@@ -1,0 +1,143 @@
+import { type Test, test } from 'tap';
+import { buildAppWithRoutes, poll } from '../helper.ts';
+
+const ROUTES = `
+  import { Readable } from 'node:stream';
+  import { setTimeout as sleep } from 'node:timers/promises';
+
+  const fail = () => { throw new Error('failed'); };
+
+  /** Sends some chunks, then waits. The kind of the stream is the path. */
+  const STREAMS = {
+    web: (chunks) => new ReadableStream({
+      async pull(stream) {
+        await sleep(20);
+        if (chunks.length > 0) stream.enqueue(chunks.shift());
+      },
+    }),
+    response: (chunks) => new Response(STREAMS.web(chunks)),
+    generator: (chunks) => Readable.from(wait(chunks)),
+    objects: (chunks) => {
+      const stream = new Readable({ objectMode: true, read() {} });
+      chunks.forEach((chunk, index) => setTimeout(() => stream.push(chunk), 20 * (index + 1)));
+      return stream;
+    },
+  };
+
+  async function* wait(chunks) {
+    for (const chunk of chunks) {
+      yield chunk;
+      await sleep(20);
+    }
+    await sleep(600_000, undefined, { ref: false });
+  }
+
+  const HANDLERS = {
+    'thrown-behind-stream': async (_request, reply) => {
+      reply.send(STREAMS.generator(['half']));
+      await sleep(50);
+      fail();
+    },
+    'sent-behind-stream': async (_request, reply) => {
+      reply.send(STREAMS.generator(['half']));
+      await sleep(50);
+      return reply.send(new Error('failed'));
+    },
+    'thrown-behind-raw': async ({ raw }, reply) => {
+      reply.raw.writeHead(200).write('half');
+      fail();
+    },
+    'thrown-at-once-behind-raw': (_request, reply) => {
+      reply.raw.writeHead(200).write('half');
+      fail();
+    },
+    'hijacked': async (_request, reply) => {
+      await sleep(1);
+      reply.hijack();
+      reply.raw.writeHead(200).write('half');
+      fail();
+    },
+    'hijacked-at-once': (_request, reply) => {
+      reply.hijack();
+      reply.raw.writeHead(200).write('half');
+      fail();
+    },
+    'written-later': (_request, reply) => {
+      reply.hijack();
+      reply.raw.writeHead(200).write('half');
+      setTimeout(() => reply.raw.write({ failed: true }), 20);
+    },
+  };
+
+  export default async (app) => {
+    for (const [kind, create] of Object.entries(STREAMS)) {
+      app.get('/first/' + kind, async () => create([{ wrong: 'failed' }]));
+      app.get('/second/' + kind, async () => create(['half', { wrong: 'failed' }]));
+    }
+    for (const [name, handler] of Object.entries(HANDLERS)) app.get('/' + name, handler);
+    app.get('/answered', (_request, reply) => { reply.send('whole'); fail(); });
+    app.get('/answered-later', async (_request, reply) => { reply.send('whole'); fail(); });
+    app.get('/hook', { onResponse: async () => fail() }, async () => 'whole');
+  };
+`;
+
+const KINDS = ['web', 'response', 'generator', 'objects'];
+
+const BROKEN = [
+  'thrown-behind-stream',
+  'sent-behind-stream',
+  'thrown-behind-raw',
+  'thrown-at-once-behind-raw',
+  'hijacked',
+  'hijacked-at-once',
+  'written-later',
+];
+
+async function listen(t: Test) {
+  const { app, lines } = await buildAppWithRoutes(t, ROUTES);
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  /** Returns the errors in the log after a request. */
+  const findErrors = async (path: string) => {
+    await poll(() => lines.some((line) => line.path === path));
+    const find = () => lines.filter(({ err, requestId }) => err && requestId);
+    await poll(() => find().length > 0);
+    return find();
+  };
+  return { url, findErrors };
+}
+
+for (const kind of KINDS) {
+  test(`A first chunk that is neither text nor bytes is a 500: ${kind}`, async (t) => {
+    const { url, findErrors } = await listen(t);
+    const answer = await fetch(`${url}/first/${kind}`);
+    t.equal(answer.status, 500);
+    t.match(await answer.json(), { code: 'INTERNAL_SERVER_ERROR' });
+    const errors = await findErrors(`/first/${kind}`);
+    t.match(errors, [{ level: 50, status: 500, err: { code: 'ERR_INVALID_ARG_TYPE' } }]);
+    t.equal(errors.length, 1);
+  });
+
+  test(`A later such chunk breaks off the answer: ${kind}`, async (t) => {
+    const { url, findErrors } = await listen(t);
+    await t.rejects(fetch(`${url}/second/${kind}`).then((answer) => answer.text()));
+    const errors = await findErrors(`/second/${kind}`);
+    t.match(errors, [{ level: 50, msg: 'An answer was interrupted', err: { code: /ARG_TYPE/ } }]);
+    t.equal(errors.length, 1);
+  });
+}
+
+for (const name of BROKEN)
+  test(`An error after the status breaks off the answer, and is logged once: ${name}`, async (t) => {
+    const { url, findErrors } = await listen(t);
+    await t.rejects(fetch(`${url}/${name}`).then((answer) => answer.text()));
+    const errors = await findErrors(`/${name}`);
+    t.match(errors, [{ level: 50, requestId: String, err: { message: /failed|chunk/ } }]);
+    t.equal(errors.length, 1);
+  });
+
+for (const name of ['answered', 'answered-later', 'hook'])
+  test(`An error after a whole answer is logged: ${name}`, async (t) => {
+    const { url, findErrors } = await listen(t);
+    t.equal(await (await fetch(`${url}/${name}`)).text(), 'whole');
+    t.match(await findErrors(`/${name}`), [{ level: 50, err: { message: 'failed' } }]);
+  });
