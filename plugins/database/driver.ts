@@ -1,8 +1,8 @@
 import type { FastifyInstance } from 'fastify';
-import { PostgresDialect } from 'kysely';
 import type { PoolConfig } from 'pg';
 import { createEmbeddedDatabase } from './embedded-database.ts';
 import type { PrepareStep } from './index.ts';
+import { createDialect } from './postgres-dialect.ts';
 import { liftLimits } from './release-session.ts';
 
 /**
@@ -21,7 +21,7 @@ export async function pickDriver({ config, log }: FastifyInstance, prepare: Prep
     createPool(url, tls, { max, connectionTimeoutMillis, ...options }, onIdleError);
   const pool = open(url, config.DATABASE_POOL_MAX);
   return {
-    dialect: new PostgresDialect({ pool }),
+    dialect: createDialect(pool),
     pool,
     spare: open(directUrl, 1),
     // One connection has the lock, and a step may use two: pg-boss builds indexes while it works.

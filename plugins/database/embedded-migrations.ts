@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { FastifyBaseLogger } from 'fastify';
 import { type Kysely, sql } from 'kysely';
@@ -6,6 +5,9 @@ import { OperatorError } from '../../src/operator-error.ts';
 import { RESET } from './embedded-folder.ts';
 import { applyMigrations, createTable } from './migrate.ts';
 import { listMigrations, loadMigration } from './migration-files.ts';
+
+/** How esbuild writes code without its format and comments. */
+const MINIFIED = { loader: 'ts', minifyWhitespace: true, legalComments: 'none' } as const;
 
 /**
  * Migrates the embedded database as a release does. A migration that was changed runs again if no
@@ -20,13 +22,14 @@ export async function migrateEmbedded(
   log: FastifyBaseLogger,
 ): Promise<string[]> {
   const files = await listMigrations(folder);
-  const sources = await hashSources(files);
-  const stored = await readHashes(db);
+  const sources = await readSources(files);
+  const stored = await readStoredSources(db);
   const names = [...stored.keys()].sort();
   const unknown = names.filter((name) => !files.has(name)).join(', ');
   const hint = unknown && `The embedded database has migrations of other code: ${unknown}. `;
   const differs = (name: string) => stored.get(name) !== sources.get(name);
-  const changed = names.filter((name) => stored.get(name) && sources.has(name) && differs(name));
+  const edited = names.filter((name) => stored.get(name) && sources.has(name) && differs(name));
+  const changed = await findChanged(edited, stored as Map<string, string>, sources);
   // Later migrations build on a changed one, so they run again too.
   const rerun = names.filter((name) => files.has(name) && name >= changed[0]!);
   try {
@@ -34,7 +37,7 @@ export async function migrateEmbedded(
     const applied = await applyMigrations(db, folder, log);
     for (const [name, source] of sources)
       if (differs(name) || rerun.includes(name))
-        await sql`update kysely_migration set source = ${source} where name = ${name}`.execute(db);
+        await sql`update kysely_migration set code = ${source} where name = ${name}`.execute(db);
     if (hint) log.warn(`${hint}If they cause trouble: ${RESET}`);
     return [...new Set([...changed, ...applied])];
   } catch (error) {
@@ -43,26 +46,41 @@ export async function migrateEmbedded(
   }
 }
 
-/** The hash of each migration that the database has; null if it was stored without one. */
-async function readHashes(db: Kysely<unknown>): Promise<Map<string, string | null>> {
+/** The source of each migration that the database has; null if it was stored without one. */
+async function readStoredSources(db: Kysely<unknown>): Promise<Map<string, string | null>> {
   await createTable(db);
-  await sql`alter table kysely_migration add column if not exists source text`.execute(db);
-  const { rows } = await sql<{ name: string; source: string | null }>`
-    select name, source from kysely_migration`.execute(db);
-  return new Map(rows.map(({ name, source }) => [name, source]));
+  await sql`alter table kysely_migration add column if not exists code text`.execute(db);
+  const { rows } = await sql<{ name: string; code: string | null }>`
+    select name, code from kysely_migration`.execute(db);
+  return new Map(rows.map(({ name, code }) => [name, code]));
 }
 
-/**
- * The hash of each migration by its name. White space does not count. Compiled code (.js) has no
- * hash, because it differs from its source even without a change.
- */
-async function hashSources(files: Map<string, string>): Promise<Map<string, string>> {
-  const own = [...files].filter(([, file]) => !file.endsWith('.js'));
-  const hashes = own.map(async ([name, file]): Promise<[string, string]> => {
-    const code = await readFile(file, 'utf8');
-    return [name, hash('sha256', code.replaceAll(/\s/g, ''))];
+/** The source of each migration by its name. Compiled code (.js) is none. */
+async function readSources(files: Map<string, string>): Promise<Map<string, string>> {
+  const sources = new Map<string, string>();
+  for (const [name, file] of files)
+    if (!file.endsWith('.js')) sources.set(name, await readFile(file, 'utf8'));
+  return sources;
+}
+
+/** The names of those whose code differs, not only its format or its comments. */
+async function findChanged(
+  names: string[],
+  before: Map<string, string>,
+  after: Map<string, string>,
+): Promise<string[]> {
+  if (names.length === 0) return [];
+  // biome-ignore lint/correctness/noUndeclaredDependencies: it is for development only.
+  const { transformSync } = await import('esbuild');
+  const minify = (code: string) => transformSync(code, MINIFIED).code;
+  return names.filter((name) => {
+    try {
+      return minify(before.get(name)!) !== minify(after.get(name)!);
+    } catch {
+      // To load it gives an error that names it.
+      return true;
+    }
   });
-  return new Map(await Promise.all(hashes));
 }
 
 /**

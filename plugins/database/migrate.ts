@@ -1,10 +1,11 @@
 import type { FastifyBaseLogger } from 'fastify';
-import { Kysely, PostgresDialect, sql } from 'kysely';
+import { Kysely, sql } from 'kysely';
 import type { Pool } from 'pg';
 import { OperatorError } from '../../src/operator-error.ts';
 import type { SqlError } from './database-errors.ts';
 import type { PrepareStep } from './index.ts';
 import { type AppMigration, listMigrations, loadMigration } from './migration-files.ts';
+import { createDialect } from './postgres-dialect.ts';
 import { LOCK_TIMEOUT_MS, runLocked } from './release-lock.ts';
 
 /** A database with any tables. */
@@ -25,7 +26,7 @@ export async function releaseDatabase(
   log: FastifyBaseLogger,
   prepare: PrepareStep,
 ): Promise<string[]> {
-  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
+  const db = new Kysely<unknown>({ dialect: createDialect(pool) });
   const run = async () => {
     const pending = await findPending(db, await listMigrations(migrations));
     if (pending.length > 0) log.info(`Applying ${pending.join(', ')}`);

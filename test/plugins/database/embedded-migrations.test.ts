@@ -11,6 +11,19 @@ const create = (table: string, column: string) => `
   export const down = (db) => db.schema.dropTable('${table}').execute();
 `;
 
+/** Other formats of the same code, such as `npm run format` writes. */
+const FORMATS: Record<string, (code: string) => string> = {
+  lines: (code) => `\n\n${code.replaceAll('.', '\n.')}\n`,
+  quotes: (code) => code.replaceAll("'", '"'),
+  semicolons: (code) => code.replaceAll(';', ''),
+  commas: (code) => code.replaceAll("'text')", "'text',)"),
+  parentheses: (code) => code.replaceAll('(db)', 'db'),
+  comments: (code) => `/** Added. */\n${code}// And here.\n`,
+};
+
+/** Code that does nothing. */
+const CHANGE = '\nexport const changed = true;';
+
 /** Each state of the code has a new folder, because a module is imported once. */
 async function migrate(t: Test, db: Kysely<unknown>, files: Record<string, string>) {
   const folder = await createFolder(t);
@@ -49,9 +62,9 @@ test('Migrations in development', async (t) => {
     const before = updates();
     t.strictSame((await migrate(t, db, edited)).applied, []);
     t.equal(updates(), before);
-    await sql`update kysely_migration set source = null where name = '1-cats'`.execute(db);
+    await sql`update kysely_migration set code = null where name = '1-cats'`.execute(db);
     t.strictSame((await migrate(t, db, edited)).applied, []);
-    t.equal(updates(), before + 2, 'except one that has no hash yet');
+    t.equal(updates(), before + 2, 'except one that has no source yet');
   });
 
   await t.test('Compiled migrations of the built app are no change', async (t) => {
@@ -61,9 +74,21 @@ test('Migrations in development', async (t) => {
     t.strictSame((await migrate(t, db, edited)).applied, []);
   });
 
-  await t.test('A reformatted migration is no change', async (t) => {
-    const formatted = { ...edited, '2-books.mjs': `\n\n${create('books', 'author')}\n` };
-    t.strictSame((await migrate(t, db, formatted)).applied, []);
+  for (const [name, format] of Object.entries(FORMATS))
+    await t.test(`Another format is no change: ${name}`, async (t) => {
+      const formatted = { ...edited, '2-books.mjs': format(create('books', 'author')) };
+      t.not(formatted['2-books.mjs'], edited['2-books.mjs']);
+      t.strictSame((await migrate(t, db, formatted)).applied, []);
+      t.strictSame((await migrate(t, db, edited)).applied, []);
+    });
+
+  await t.test('A changed text is a change, and so is code that cannot be read', async (t) => {
+    const spaced = { ...edited, '2-books.mjs': create('books', 'a uthor') };
+    t.strictSame((await migrate(t, db, spaced)).applied, ['2-books']);
+    t.strictSame((await migrate(t, db, edited)).applied, ['2-books']);
+    await t.rejects(migrate(t, db, { ...edited, '2-books.mjs': 'export const up = (' }), {
+      message: /2-books.*Fix it, or: .*db:reset/s,
+    });
   });
 
   await t.test('A changed migration is refused if applying it again would lose rows', async (t) => {
@@ -118,10 +143,10 @@ test('Migrations in development', async (t) => {
       (await sql`select from pg_indexes where indexname = 'by_name'`.execute(db)).rows.length;
     await migrate(t, db, hens);
     t.equal(await countIndexes(), 1);
-    const changedHens = { ...later, '6-hens.mjs': `${create('hens', 'name')} // changed` };
+    const changedHens = { ...later, '6-hens.mjs': `${create('hens', 'name')}${CHANGE}` };
     t.strictSame((await migrate(t, db, changedHens)).applied, ['6-hens', '7-index', '8-ducks']);
     t.equal(await countIndexes(), 1);
-    const changedIndex = { ...changedHens, '7-index.mjs': `${index} // changed` };
+    const changedIndex = { ...changedHens, '7-index.mjs': `${index}${CHANGE}` };
     t.strictSame((await migrate(t, db, changedIndex)).applied, ['7-index', '8-ducks']);
     t.equal(await countIndexes(), 1);
     t.strictSame((await migrate(t, db, changedIndex)).applied, []);

@@ -1,11 +1,12 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import path from 'node:path';
-import { CompiledQuery, Kysely, PostgresDialect } from 'kysely';
+import { CompiledQuery, Kysely } from 'kysely';
 import type pg from 'pg';
 import { type Test, test } from 'tap';
 import { DatabaseUnavailable } from '../../../plugins/database/database-errors.ts';
 import { createPool } from '../../../plugins/database/postgres.ts';
+import { createDialect } from '../../../plugins/database/postgres-dialect.ts';
 import { createFolder, poll } from '../../helper.ts';
 
 /** Codes of a client's first message, in its second four bytes (PostgreSQL, 55.2.1 and 55.2.10). */
@@ -54,7 +55,7 @@ function connect(
 ): Kysely<unknown> {
   const limits = { max: 1, connectionTimeoutMillis: 600_000, query_timeout: 600_000 };
   const pool = createPool(url, tls, { ...limits, ...options }, () => undefined);
-  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
+  const db = new Kysely<unknown>({ dialect: createDialect(pool) });
   t.teardown(() => db.destroy());
   return db;
 }

@@ -1,0 +1,17 @@
+import { PostgresDialect, PostgresDriver } from 'kysely';
+import type { Pool } from 'pg';
+
+/**
+ * Kysely's dialect for a pool. A rollback that fails, because the connection was lost, does not
+ * replace the error that it follows: without a connection, PostgreSQL rolls back by itself.
+ */
+export function createDialect(pool: Pool): PostgresDialect {
+  const dialect = new PostgresDialect({ pool });
+  dialect.createDriver = () => {
+    const driver = new PostgresDriver({ pool });
+    const rollBack = driver.rollbackTransaction.bind(driver);
+    driver.rollbackTransaction = (connection) => rollBack(connection).catch(() => undefined);
+    return driver;
+  };
+  return dialect;
+}
