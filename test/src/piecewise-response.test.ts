@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { get, type IncomingMessage } from 'node:http';
+import { createServer, get, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { type Test, test } from 'tap';
+import { PiecewiseResponse } from '../../src/piecewise-response.ts';
 import { buildAppWithRoutes } from '../helper.ts';
 
 const SMALL = 10_000;
@@ -105,4 +107,15 @@ test('A large answer is sent whole, whatever its handler does afterwards', async
     lines.filter(({ msg }) => msg === 'request'),
     Array(4).fill({ status: 200 }),
   );
+});
+
+test('Outside Fastify, a chunk that is neither text nor bytes is refused as by Node', async (t) => {
+  const server = createServer({ ServerResponse: PiecewiseResponse }, (_request, response) => {
+    t.throws(() => response.write({}), { code: 'ERR_INVALID_ARG_TYPE' });
+    response.end('answered');
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  t.teardown(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  t.equal(await (await fetch(`http://127.0.0.1:${port}`)).text(), 'answered');
 });
