@@ -5,6 +5,7 @@ import { sql } from 'kysely';
 import manifest from '../package.json' with { type: 'json' };
 import { readLines } from './lines.ts';
 import { createLogger } from './logger.ts';
+import { finishOutput } from './one-off.ts';
 import { exitWith, OperatorError } from './operator-error.ts';
 import './source-maps.ts';
 
@@ -13,7 +14,10 @@ const { buildApp } = await import('./app.ts');
 // Results go to stdout, the log to stderr.
 const logger = createLogger({ write: (line) => void process.stderr.write(line) });
 
-openConsole().catch((error) => exitWith(error, logger));
+openConsole().catch(async (error) => {
+  await finishOutput();
+  exitWith(error, logger);
+});
 
 /** Opens a REPL with the app, which does not listen. Without a terminal, it runs stdin's lines. */
 async function openConsole(): Promise<void> {
@@ -27,6 +31,7 @@ async function openConsole(): Promise<void> {
   Object.assign(server.context, { app, db: app.db, jobs: app.jobs, sql });
   await (isTTY ? once(server, 'exit') : runLines(server));
   await app.close();
+  await finishOutput();
   process.exit();
 }
 

@@ -34,7 +34,8 @@ export function serializeError(error: unknown, depth = 0): unknown {
 export function toError(thrown: unknown): Error {
   if (typeof thrown !== 'object' || thrown === null) return new Error(String(thrown));
   try {
-    for (const name of ['name', 'message', 'stack']) String(Reflect.get(thrown, name));
+    // A template does not convert a symbol, unlike String(): code that reads the error may use one.
+    for (const name of ['name', 'message', 'stack']) void `${Reflect.get(thrown, name)}`;
     for (const name of ['code', 'cause']) Reflect.get(thrown, name);
     if (thrown instanceof Error) return thrown;
     if ('message' in thrown) return new Error(String(thrown.message));

@@ -1,7 +1,7 @@
 import type { Jobs } from '../plugins/jobs.ts';
 import { type AppOptions, buildApp } from './app.ts';
 import { createLogger } from './logger.ts';
-import { endOnFailure } from './one-off.ts';
+import { endOnFailure, finishOutput } from './one-off.ts';
 import { exitWith, OperatorError } from './operator-error.ts';
 
 const USAGE =
@@ -28,6 +28,7 @@ export async function runJobCommand(
     const run = app.jobs.run(name as keyof Jobs, payload as never);
     const code = await run.then(() => 0).catch(() => 1);
     await app.close();
+    await finishOutput();
     process.exit(code);
   } catch (error) {
     exitWith(error as Error, logger);

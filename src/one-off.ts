@@ -4,6 +4,14 @@ import { exitWith, OperatorError } from './operator-error.ts';
 import { onStop } from './signals.ts';
 
 /**
+ * Resolves when stdout has taken what was printed with console.log. An exit would drop what the
+ * reader of a pipe has not read. Node does not wait for it if process.exit() is called.
+ */
+export async function finishOutput(): Promise<void> {
+  await new Promise((resolve) => process.stdout.write('', resolve));
+}
+
+/**
  * For a process that does one thing: an uncaught exception or a signal to stop ends it with exit
  * code 1, and the reason is the last line of the log. Node alone would print errors with their
  * secrets, and as process 1 of a container it ignores signals.

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { writeSync } from 'node:fs';
 
 /** The most that is kept for a slow reader, in bytes or characters. */
@@ -15,62 +16,76 @@ const MAX_ON_STDERR = 16 * 1024;
  * Writes lines to stdout, together after each turn of the event loop: a write for each line would
  * be a third of a request's cost. A reader that stops, or a full disk, does not block the process:
  * lines wait, then new ones are dropped and counted. At exit, what waits is written to stdout, or
- * the end of it to stderr.
+ * the end of it to stderr. The last line is never dropped.
  */
 export class Output {
   readonly #onLoss: (lost: number) => void;
   #lines = '';
   #waiting: Buffer = Buffer.alloc(0);
+  #maxWaiting = MAX_WAITING;
+  #isScheduled = false;
   #pauseMs = PAUSE_MS;
+  #triedAt = 0;
   #lost = 0;
+  /** The last lines that were dropped, if none was accepted after them. */
+  #dropped = '';
 
   /** @param onLoss called with the number of lost lines, when lines can be written again */
   constructor(onLoss: (lost: number) => void) {
-    this.#onLoss = onLoss;
+    // Not in the context of the request or job that wrote a line.
+    this.#onLoss = AsyncLocalStorage.bind(onLoss);
     // Node makes pipes non-blocking when it opens these. Otherwise a write waits for the reader.
     void [process.stdout, process.stderr];
     process.on('exit', () => this.#end());
   }
 
   write(lines: string): void {
-    if (this.#lines.length + this.#waiting.length > MAX_WAITING) {
-      this.#lost += lines.split('\n').length - 1;
+    // Code that never yields to the event loop may write this much.
+    if (this.#isFull() && performance.now() - this.#triedAt > PAUSE_MS) this.#tryToWrite();
+    if (this.#isFull()) {
+      this.#lost += countLines(lines);
+      this.#dropped = lines;
       return;
     }
-    if (this.#isEmpty()) setImmediate(() => this.#flush());
+    if (!this.#isScheduled) setImmediate(() => this.#flush());
+    this.#isScheduled = true;
     this.#lines += lines;
+    this.#dropped = '';
   }
 
   #flush(): void {
-    const written = this.#tryToWrite();
-    if (this.#isEmpty()) {
-      this.#pauseMs = PAUSE_MS;
-      if (this.#lost > 0) this.#onLoss(this.#lost);
-      this.#lost = 0;
-      return;
-    }
-    this.#pauseMs = written > 0 ? PAUSE_MS : Math.min(this.#pauseMs * 2, MAX_PAUSE_MS);
-    setTimeout(() => this.#flush(), this.#pauseMs).unref();
+    this.#tryToWrite();
+    this.#isScheduled = !this.#isEmpty();
+    if (this.#isScheduled) setTimeout(() => this.#flush(), this.#pauseMs).unref();
+    else this.#reportLoss();
+  }
+
+  #isFull(): boolean {
+    return this.#lines.length + this.#waiting.length > this.#maxWaiting;
   }
 
   #isEmpty(): boolean {
     return this.#lines === '' && this.#waiting.length === 0;
   }
 
-  /** @returns the number of written bytes */
-  #tryToWrite(): number {
-    let written = 0;
+  #reportLoss(): void {
+    if (this.#lost > 0) this.#onLoss(this.#lost);
+    this.#lost = 0;
+  }
+
+  #tryToWrite(): void {
+    this.#triedAt = performance.now();
+    this.#pauseMs = Math.min(this.#pauseMs * 2, MAX_PAUSE_MS);
     try {
       while (!this.#isEmpty()) {
         if (this.#waiting.length === 0) this.#takeLines();
-        const length = writeSync(process.stdout.fd, this.#waiting);
-        this.#waiting = this.#waiting.subarray(length);
-        written += length;
+        const written = writeSync(process.stdout.fd, this.#waiting);
+        this.#waiting = this.#waiting.subarray(written);
+        this.#pauseMs = PAUSE_MS;
       }
     } catch {
       // The reader is slow or gone, or the disk is full: try again later.
     }
-    return written;
   }
 
   #takeLines(): void {
@@ -80,9 +95,14 @@ export class Output {
 
   #end(): void {
     const deadline = performance.now() + EXIT_WAIT_MS;
+    this.#maxWaiting = Number.POSITIVE_INFINITY;
+    const last = this.#dropped;
+    this.#lost -= countLines(last);
+    this.#reportLoss();
+    this.#lines += last;
     this.#tryToWrite();
     while (!this.#isEmpty() && performance.now() < deadline) {
-      sleep(MAX_PAUSE_MS);
+      sleep(this.#pauseMs);
       this.#tryToWrite();
     }
     if (this.#isEmpty()) return;
@@ -93,6 +113,10 @@ export class Output {
       // stderr has no reader either.
     }
   }
+}
+
+function countLines(lines: string): number {
+  return lines.split('\n').length - 1;
 }
 
 /** Blocks the whole thread: there is no other way to wait at exit. */

@@ -4,6 +4,7 @@ import { type AppOptions, buildApp, readConfig } from './app.ts';
 import { bind } from './bind.ts';
 import { CRASHED, countWorkers, Primary } from './cluster.ts';
 import { Drain } from './drain.ts';
+import { toError } from './error-log.ts';
 import { beat } from './heartbeat.ts';
 import { createLogger } from './logger.ts';
 import { exitWith } from './operator-error.ts';
@@ -34,8 +35,8 @@ export async function startProcess(
   options: Omit<AppOptions, 'config' | 'logger'> = {},
 ): Promise<void> {
   const logger = createLogger();
-  process.on('uncaughtException', (err) => {
-    logger.fatal({ err }, 'Uncaught exception: the process stops');
+  process.on('uncaughtException', (thrown) => {
+    logger.fatal({ err: toError(thrown) }, 'Uncaught exception: the process stops');
     crash();
   });
   try {

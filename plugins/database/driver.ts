@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { FastifyInstance } from 'fastify';
 import type { PoolConfig } from 'pg';
 import { createEmbeddedDatabase } from './embedded-database.ts';
@@ -16,7 +17,10 @@ export async function pickDriver({ config, log }: FastifyInstance, prepare: Prep
   // Connecting (20 %), a statement (60 %) and its cancelling (10 %) fit into REQUEST_TIMEOUT_MS.
   const connectionTimeoutMillis = Math.min(5_000, config.REQUEST_TIMEOUT_MS * 0.2);
   const timeoutMs = config.REQUEST_TIMEOUT_MS * 0.6;
-  const onIdleError = (err: Error) => log.warn({ err }, 'A connection to the database broke');
+  // Not in the context of the request that opened the connection.
+  const onIdleError = AsyncLocalStorage.bind((err: Error) =>
+    log.warn({ err }, 'A connection to the database broke'),
+  );
   const open = (url: string, max: number, options: PoolConfig = { query_timeout: timeoutMs }) =>
     createPool(url, tls, { max, connectionTimeoutMillis, ...options }, onIdleError);
   const pool = open(url, config.DATABASE_POOL_MAX);

@@ -57,7 +57,8 @@ class ShortQueuePool extends pg.Pool {
     const { waitingCount, options } = this;
     if (waitingCount >= options.max * QUEUE_PER_CONNECTION) {
       const reason = `${waitingCount} requests wait for a connection already`;
-      throw new DatabaseUnavailable(new Error(reason));
+      const hint = `the pool has ${options.max} (DATABASE_POOL_MAX)`;
+      throw new DatabaseUnavailable(new Error(`${reason}; ${hint}`));
     }
     const connecting = Reflect.apply(super.connect, this, args);
     return connecting?.catch((error: Error) => Promise.reject(new DatabaseUnavailable(error)));

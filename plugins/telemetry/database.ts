@@ -21,11 +21,16 @@ const LITERALS = new RegExp(
     "(?<=\\be)'(?:[^'\\\\]|\\\\.|'')*(?:'|$)",
     "'(?:[^']|'')*(?:'|$)",
     '\\$(?<![\\w$]\\$)((?:[a-z_]\\w*)?)\\$.*?(?:\\$\\2\\$|$)',
-    '--[^\\n]*|/\\*.*?(?:\\*/|$)',
+    // A comment within a comment is rare: then the rest is hidden.
+    '--[^\\n]*|/\\*(?:(?!/\\*).)*?\\*/|/\\*.*',
     '(?<![\\w$])(?:\\d[\\w.]*|\\.\\d\\w*)(?:(?<=e)[+-]\\d+)?',
   ].join('|'),
   'gis',
 );
+
+/** A `from` before no table: in `extract(… from …)` and `is distinct from`, and before a function. */
+const OTHER_FROM =
+  /\b(?:extract|trim|substring|overlay) ?\([^()]* from|distinct from|from [\w.]+\(/gi;
 
 /** Matches the first table: `notes`, `"notes"` or `"public"."notes"`. */
 const COLLECTION = /\b(?:from|into|update) (?:only )?((?:"[^"]+"|[\w.])+)/i;
@@ -96,7 +101,7 @@ export function describeStatement(sql: string): Attributes {
     .slice(0, MAX_VALUE_LENGTH)
     .replace(LITERALS, (_literal, name: string | undefined) => name ?? '?');
   const operation = /^\s*(\w+)/.exec(text)?.[1]?.toUpperCase();
-  const collection = COLLECTION.exec(text)?.[1]?.replaceAll('"', '');
+  const collection = COLLECTION.exec(text.replace(OTHER_FROM, ''))?.[1]?.replaceAll('"', '');
   return {
     'db.query.text': text,
     ...(operation && { 'db.operation.name': operation }),

@@ -142,6 +142,28 @@ test('console ends with 1 at whatever is thrown, but not at a line that looks so
   t.match(printed, { code: 0, said: /^Uncaught$[\s\S]*^'next'$/m });
 });
 
+/** A reader of stdout that begins late. It comes before the command. */
+const LATE_READER = ['sh', '-c', '"$@" | (sleep 2; cat)', 'sh', process.execPath];
+
+/** Prints more than a pipe holds. */
+const PRINT = 'for (let row = 1; row <= 20_000; row++) console.log(JSON.stringify({ row }))';
+
+test('console and job print all to a reader that is late', async (t) => {
+  const options = { node: LATE_READER, environment, source: 'src' } as const;
+  const input = `${PRINT}\n`;
+  const printed = await runProcess(t, { ...options, entry: 'console' }, input);
+  t.equal(printed.lines.at(-1)?.row, 20_000);
+  const failed = await runProcess(t, { ...options, entry: 'console' }, `${input}) + 1\n`);
+  t.equal(failed.lines.at(-1)?.row, 20_000, 'before an error');
+  t.match(failed.said, /Unexpected token/);
+  const args = ['work', '{"how":"print"}'];
+  const done = await runProcess(t, { ...options, entry: 'job-command', args });
+  t.match(
+    done.lines.findLast(({ row }) => row),
+    { row: 20_000 },
+  );
+});
+
 test('console is a REPL in a terminal, and ends when the REPL ends', async (t) => {
   const node = [process.execPath, '--import', 'data:text/javascript,process.stdin.isTTY=true'];
   const repl = await run(t, { entry: 'console', node }, 'await Promise.resolve(6) * 7\n');

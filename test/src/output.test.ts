@@ -1,8 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { openSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { type Test, test } from 'tap';
+import { createFolder } from '../helper.ts';
 
 const OUTPUT = new URL('../../src/output.ts', import.meta.url).href;
 
@@ -21,8 +24,17 @@ const WRITER = `
   process.exit(0);
 `;
 
-function startWriter(t: Test, stdout: 'pipe' | number = 'pipe') {
-  const args = ['--input-type=module', '-e', WRITER];
+/** Writes and ends without a turn of the event loop. */
+const HASTY_WRITER = `
+  import { Output } from '${OUTPUT}';
+  const output = new Output((lost) => output.write('lost ' + lost + '\\n'));
+  for (let line = 0; line < 200_000; line++) output.write('x'.repeat(99) + '\\n');
+  output.write('the last line\\n');
+  process.exit(0);
+`;
+
+function startWriter(t: Test, stdout: 'pipe' | number = 'pipe', code = WRITER) {
+  const args = ['--input-type=module', '-e', code];
   const child = spawn(process.execPath, args, { stdio: ['pipe', stdout, 'pipe'] });
   t.teardown(() => child.kill('SIGKILL'));
   return { child, said: text(child.stderr!), closed: once(child, 'close') };
@@ -54,14 +66,35 @@ test('A process whose stdout is not read still ends, with its last lines on stde
   child.stdout!.pause();
   child.stdin!.write('end\n');
   t.strictSame(await once(child, 'exit'), [0, null]);
-  t.match(await said, /x{99}\nx{99}\n$/);
+  t.match(await said, /x{99}\n(lost \d+\n)?the last line\n$/);
+});
+
+test('Code that never yields loses no lines if stdout takes them', async (t) => {
+  const file = path.join(await createFolder(t), 'log');
+  const { closed, said } = startWriter(t, openSync(file, 'w'), HASTY_WRITER);
+  t.strictSame(await closed, [0, null]);
+  const lines = (await readFile(file, 'utf8')).trimEnd().split('\n');
+  t.equal(lines.length, 200_001);
+  t.equal(lines.at(-1), 'the last line');
+  t.equal(await said, '');
+});
+
+test('Code that never yields loses lines to a slow reader, but not the last one', async (t) => {
+  const { child, closed } = startWriter(t, 'pipe', HASTY_WRITER);
+  const read = await text(child.stdout!);
+  t.strictSame(await closed, [0, null]);
+  const lines = read.trimEnd().split('\n');
+  t.equal(lines.pop(), 'the last line');
+  const lost = Number(lines.at(-1)?.match(/^lost (\d+)$/)?.[1] ?? 0);
+  if (lost > 0) lines.pop();
+  t.equal(lines.length + lost, 200_000);
 });
 
 test('A full disk does not end the process; the last lines go to stderr', FULL_DISK, async (t) => {
   const { child, closed, said } = startWriter(t, openSync('/dev/full', 'w'));
   child.stdin!.write('end\n');
   t.strictSame(await closed, [0, null]);
-  t.match(await said, /x{99}\n$/);
+  t.match(await said, /x{99}\nlost \d+\nthe last line\n$/);
 });
 
 test('A process whose stdout and stderr are full still ends', FULL_DISK, async (t) => {

@@ -85,6 +85,12 @@ test('Secrets in a text are hidden by their context', (t) => {
     'invalid input syntax for type double precision: "hun ter2"':
       'invalid input syntax for type double precision: ***',
     'malformed array literal: "hunter2"': 'malformed array literal: ***',
+    'invalid input syntax for type uuid: "a\n b\r\nhunter2"\n    at run (a.ts:1:2)\n    at b':
+      'invalid input syntax for type uuid: ***\n    at run (a.ts:1:2)\n    at b',
+    'value out of range: "1\nhunter2"': 'value out of range: ***',
+    'AccountName=a;AccountKey=hunter2;EndpointSuffix=b':
+      'AccountName=a;AccountKey=***;EndpointSuffix=b',
+    'password => \'hunter2 two\', :secret=>"hunter2"': 'password => ***, :secret=>***',
     'malformed multirange literal: "hunter2"': 'malformed multirange literal: ***',
     "unknown command 'NO', with args beginning with: 'a' 'hunter2'":
       "unknown command 'NO', with args beginning with: ***",

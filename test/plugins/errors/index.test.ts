@@ -98,6 +98,7 @@ const UNREADABLE = `
     app.get('/null', async () => { throw null });
     app.get('/trap', async () => { throw trap });
     app.get('/status', async () => { throw { get statusCode() { throw trap } } });
+    app.get('/symbol', async () => { throw Object.assign(new Error(), { name: Symbol('a') }) });
     app.get('/object', async () => { throw { message: 'quota' } });
     app.get('/header', async (request, reply) => {
       reply.header('etag', 'a').header('x-broken', 'a\\nb');
@@ -108,14 +109,14 @@ const UNREADABLE = `
 
 test('An unreadable error, or a header that cannot be sent, answers 500', async (t) => {
   const { app, lines } = await buildAppWithRoutes(t, UNREADABLE);
-  for (const url of ['/null', '/trap', '/status', '/object', '/header']) {
+  for (const url of ['/null', '/trap', '/status', '/symbol', '/object', '/header']) {
     const answer = await app.inject(url);
     t.equal(answer.statusCode, 500, url);
     t.equal(answer.json().code, 'INTERNAL_SERVER_ERROR', url);
     t.match(answer.headers, { etag: undefined, 'x-broken': undefined });
   }
   const unreadable = { message: /^The thrown value is not a readable error/ };
-  const errors = [{ message: 'null' }, unreadable, unreadable, { message: 'quota' }];
+  const errors = [{ message: 'null' }, unreadable, unreadable, unreadable, { message: 'quota' }];
   t.match(
     lines.map(({ err }) => err),
     errors,

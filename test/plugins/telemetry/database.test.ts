@@ -1,4 +1,5 @@
 import { test } from 'tap';
+import { describeStatement } from '../../../plugins/telemetry/database.ts';
 import { startCollector } from '../../fixture/collector.ts';
 import { createEmbeddedDatabase } from '../../fixture/embedded-database.ts';
 import { buildAppWithRoutes, buildTestApp, DOWN } from '../../helper.ts';
@@ -39,6 +40,34 @@ test('GET /queried: recorded statements have no values', async (t) => {
   });
   findSpan(collector, 'SELECT pg_catalog.pg_class', CLIENT);
   t.notMatch(JSON.stringify(collector.spans), 'hunter2');
+});
+
+/** Statements, their text without values, and the table in the name of their span. */
+const STATEMENTS: [sql: string, text: string, table: string | undefined][] = [
+  ['select /* a /* hunter2 */ hunter2 */ 1', 'select ?', undefined],
+  ['select /* hunter2 */ a /* b */ from c', 'select ? a ? from c', 'c'],
+  ['select /* hunter2', 'select ?', undefined],
+  [
+    'select extract(epoch from now()) from notes',
+    'select extract(epoch from now()) from notes',
+    'notes',
+  ],
+  ["select trim(both 'x' from a) from b", 'select trim(both ? from a) from b', 'b'],
+  ['select a is distinct from b from c', 'select a is distinct from b from c', 'c'],
+  ['select * from generate_series(1, 2)', 'select * from generate_series(?, ?)', undefined],
+  ['select * from "a"."b" where c', 'select * from "a"."b" where c', 'a.b'],
+  ['delete from only notes', 'delete from only notes', 'notes'],
+  ['insert into notes (a) values (1)', 'insert into notes (a) values (?)', 'notes'],
+  ['insert into notes(a) values (1)', 'insert into notes(a) values (?)', 'notes'],
+];
+
+test('A statement is described by its text without values, and its first table', (t) => {
+  for (const [sql, text, table] of STATEMENTS) {
+    const described = describeStatement(sql);
+    t.equal(described['db.query.text'], text);
+    t.equal(described['db.collection.name'], table, sql);
+  }
+  t.end();
 });
 
 /** A route that publishes log events of Kysely: a successful and a failed query. */
