@@ -89,7 +89,11 @@ function logOutages(redis: Redis, app: FastifyInstance): void {
       app.log.warn({ err: explainTls(error) }, 'Redis is away: trying again until it answers');
     isAway = true;
   };
-  redis.on('error', fail);
+  redis.on('error', (error) => {
+    fail(error);
+    // ioredis would go on with database 0, which may be another app's.
+    if (Reflect.get(error, 'command')?.name === 'select') redis.disconnect(true);
+  });
   redis.on('close', () => {
     clearTimeout(back);
     if (!wasReady) fail(new Error('The connection was closed before Redis was ready'));

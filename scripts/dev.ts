@@ -73,8 +73,8 @@ function endNext(): void {
 
 function createProcess(): ChildProcess {
   const settings = listSettings().map((file) => `--env-file=${file}`);
-  const preload = ['--import', './scripts/dev/app-process.ts'];
-  const child = spawn(process.execPath, [...settings, ...preload, ...nodeArguments, 'src/web.ts'], {
+  const args = [...settings, ...nodeArguments, 'scripts/dev/app-process.ts', 'src/web.ts'];
+  const child = spawn(process.execPath, args, {
     env: { NODE_COMPILE_CACHE, ...process.env },
     stdio: ['inherit', 'pipe', 'inherit', 'ipc'],
   });

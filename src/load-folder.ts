@@ -4,6 +4,12 @@ import autoload from '@fastify/autoload';
 import type { FastifyInstance } from 'fastify';
 import { importFile } from './import-file.ts';
 
+/** How long a file may take that should be loaded already, in milliseconds. */
+const LOADED_MS = 1_000;
+
+/** avvio's error of a plugin that takes too long has the plugin's function. */
+type LoadError = Error & { fn?: unknown };
+
 export interface LoadOptions {
   /** Options of each plugin in the folder. */
   options?: object;
@@ -35,11 +41,19 @@ export async function loadFolder(
   try {
     await app.register(autoload, { dir, matchFilter, forceESM: true, ...options });
   } catch (error) {
-    // If a file cannot be loaded, this error names it.
-    for (const file of files) await importFile(file);
+    await nameFile(files, error as LoadError);
     throw error;
   }
   for (const file of files) await checkExport(file, dir);
+}
+
+/** Throws an error that names the file which cannot be loaded, or whose plugin takes too long. */
+async function nameFile(files: URL[], error: LoadError): Promise<void> {
+  for (const file of files) {
+    const module = await importFile(file, LOADED_MS);
+    if (error.fn && error.fn === module.default)
+      throw new Error(`${fileURLToPath(file)}: ${error.message}`, { cause: error });
+  }
 }
 
 async function checkExport(file: URL, dir: string): Promise<void> {

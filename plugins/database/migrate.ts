@@ -102,7 +102,9 @@ async function run(db: Database, names: string[], release: Release): Promise<str
   await createTable(db);
   for (const name of names) {
     try {
-      await migrations.get(name)!.up(db);
+      const { up } = migrations.get(name)!;
+      if (!up) throw new Error('it exports no migration: its up is not a function');
+      await up(db);
       const row = sql`${name}, ${new Date().toISOString()}`;
       await sql`insert into kysely_migration values (${row})`.execute(db);
     } catch (cause) {

@@ -36,7 +36,8 @@ export function createPool(
 /** Without this check, a mistake in the URL, such as a missing file, would fail each query. */
 function checkUrl(connectionString: string): void {
   try {
-    new pg.Client({ connectionString });
+    const { port } = new pg.Client({ connectionString });
+    if (!(port > 0 && port < 65_536)) throw new Error('its port must be from 1 to 65535');
   } catch (cause) {
     const { message } = cause as Error;
     const reason = `DATABASE_URL or DATABASE_DIRECT_URL cannot be used: ${message}`;

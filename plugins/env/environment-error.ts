@@ -27,7 +27,8 @@ function describeProblem(name: string, value: string | undefined, setting: Setti
   const advice = hasDefault ? `=${setting.default}` : ' to such a value';
   const isOptional = hasDefault || setting['~optional'];
   const remedy = setting.remedy ?? `Set ${name}${advice}${isOptional ? ', or leave it out' : ''}`;
-  if (!value) return `${name} is missing; ${expected}. ${remedy}.`;
+  const absent = hasDefault ? `${setting.default} by default` : 'missing';
+  if (!value) return `${name} is ${absent}; ${expected}. ${remedy}.`;
   if (isQuoted(value)) {
     const unquote = 'Write it without quotes, which "docker run --env-file" keeps.';
     return `${name} is not valid: the value begins with a quote; ${expected}. ${unquote}`;

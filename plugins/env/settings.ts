@@ -89,7 +89,7 @@ export const settings = Type.Object({
     default: 3_000,
     below: 'SHUTDOWN_TIMEOUT_MS',
     description: 'How long requests are still taken after the signal to stop; in milliseconds',
-    remedy: 'Routers need a few seconds to notice it: set SHUTDOWN_DELAY_MS=3000',
+    remedy: 'Routers need about 3000 to notice it; SHUTDOWN_TIMEOUT_MS must be greater',
   }),
   SHUTDOWN_TIMEOUT_MS: Type.Integer({
     minimum: 1,
@@ -111,10 +111,12 @@ export function checkSettings(properties: TProperties): void {
   for (const [name, schema] of Object.entries(properties)) {
     const { type, enum: names, minimum, maximum, description } = schema as unknown as Setting;
     const isInteger = type === 'integer' && minimum !== undefined && maximum !== undefined;
-    if (description && (isInteger || type === 'string' || names)) continue;
+    const isDescribed = description && !description.includes('\n');
+    if (isDescribed && (isInteger || type === 'string' || names)) continue;
     throw new Error(
       `The setting ${name} must have a description, and be a string, an enum, ` +
-        'or an integer with a minimum and a maximum: see plugins/env/settings.ts',
+        'or an integer with a minimum and a maximum. The description is one line: ' +
+        'see plugins/env/settings.ts',
     );
   }
 }

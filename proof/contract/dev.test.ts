@@ -71,6 +71,44 @@ test('npm run dev', async (t) => {
   });
 });
 
+/** A route whose answer comes from a thread, and from a child process that gets two messages. */
+const THREADS = {
+  'routes/threads/index.ts': `
+    import { fork } from 'node:child_process';
+    import { once } from 'node:events';
+    import { Worker } from 'node:worker_threads';
+    export default async (app) => app.get('/', async () => {
+      const worker = new Worker(new URL('thread.ts', import.meta.url));
+      const [thread] = await once(worker, 'message');
+      const child = fork(new URL('child.ts', import.meta.url));
+      const [greeting] = await once(child, 'message');
+      child.send('one');
+      child.send('two');
+      const [answer] = await once(child, 'message');
+      child.disconnect();
+      return [thread, greeting, answer].join(' ');
+    });`,
+  'routes/threads/thread.ts': `
+    import { parentPort } from 'node:worker_threads';
+    parentPort!.postMessage('thread');`,
+  'routes/threads/child.ts': `
+    process.send!('hello');
+    process.once('message', (message) => process.send!(message));`,
+};
+
+for (const WEB_CONCURRENCY of ['1', '2'])
+  test(`npm run dev runs threads and child processes of ${WEB_CONCURRENCY} app`, async (t) => {
+    const folder = await copySources(t);
+    await writeFiles(folder, THREADS);
+    const PORT = String(await findFreePort());
+    startDev(t, folder, { PORT, DATABASE_URL: DOWN, WEB_CONCURRENCY });
+    await pollAnswer(`http://localhost:${PORT}/threads`, 'thread hello one');
+    // Also in the process that was created in advance.
+    await writeFiles(folder, { 'routes/hello/index.ts': createRoute('Hello') });
+    await pollAnswer(`http://localhost:${PORT}/hello`, 'Hello at debug');
+    await pollAnswer(`http://localhost:${PORT}/threads`, 'thread hello one');
+  });
+
 test('WEB_CONCURRENCY=2 npm run dev serves the app and restarts it', async (t) => {
   const folder = await copySources(t);
   const url = `http://localhost:${await findFreePort()}`;

@@ -31,6 +31,20 @@ test('A wrong password makes Redis down, and the log says why', async (t) => {
   t.notMatch(JSON.stringify(app.lines), 'hunter2');
 });
 
+test('A database number that Redis does not have makes it down', async (t) => {
+  const redis = await startRedis(t);
+  const environment = { DATABASE_URL: DOWN, REDIS_URL: `${redis.url}/99`, RATE_LIMIT_MAX: '9' };
+  const app = await startProcess(t, { entry: 'web', environment });
+  await poll(() => findWords(app).length > 0);
+  t.match(findWords(app), [{ err: { message: /DB index is out of range/ } }]);
+  await waitForRedis(app, 'down');
+  t.equal((await fetch(app.url)).status, 200);
+  const client = new Redis(redis.url);
+  t.equal(await client.dbsize(), 0, 'nothing is in another database');
+  client.disconnect();
+  t.equal(findWords(app).length, 1);
+});
+
 /** Outages of a Redis, and how they end. */
 const OUTAGES: Record<
   string,

@@ -63,6 +63,15 @@ test('A bad value is refused with the accepted ones', async (t) => {
     );
 });
 
+for (const port of ['0', '65536', '-1', 'abc'])
+  test(`The port ${port} in a query is refused before the app listens`, async (t) => {
+    const environment = { DATABASE_URL: `${DOWN}?port=${port}` };
+    await t.rejects(buildTestApp(t, environment), {
+      name: 'OperatorError',
+      message: /DATABASE_URL or DATABASE_DIRECT_URL cannot be used: its port must be from 1 to/,
+    });
+  });
+
 test('A missing certificate file is named and ends the process before it listens', async (t) => {
   const wrong = `${DOWN}?sslrootcert=/none.pem`;
   for (const environment of [{ DATABASE_URL: wrong }, { ...REQUIRED, DATABASE_DIRECT_URL: wrong }])

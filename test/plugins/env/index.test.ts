@@ -97,11 +97,12 @@ test('A setting with a wrong schema is an error that says so', async (t) => {
     'b/odd.js': settings.replace('SCHEMA', '{ type: "boolean", description: "a" }'),
     'c/odd.js': settings.replace('SCHEMA', '{ type: "integer", minimum: 1, description: "a" }'),
     'd/odd.js': settings.replace('SCHEMA', '{ type: "string" }'),
+    'e/odd.js': settings.replace('SCHEMA', '{ type: "string", description: "a\\nB=c" }'),
   };
   await writeFiles(folder, { ...files, 'package.json': '{ "type": "module" }' });
   const read = (name: string) => readConfig(REQUIRED, [pathToFileURL(`${folder}/${name}/`)]);
   await t.rejects(read('a'), { message: /unknown keyword: "odd"/ });
-  for (const name of ['b', 'c', 'd'])
+  for (const name of ['b', 'c', 'd', 'e'])
     await t.rejects(read(name), { message: /^The setting ODD must have a description, and be/ });
 });
 
@@ -278,6 +279,10 @@ test('A bad value of any setting names what is expected and what to do', async (
 test('A SHUTDOWN_DELAY_MS that is not below SHUTDOWN_TIMEOUT_MS is refused', async (t) => {
   const message = await readMessage({ SHUTDOWN_DELAY_MS: '5000', SHUTDOWN_TIMEOUT_MS: '5000' });
   t.match(message, /SHUTDOWN_DELAY_MS is "5000"; expected .* less than SHUTDOWN_TIMEOUT_MS/);
+  t.match(
+    await readMessage({ SHUTDOWN_TIMEOUT_MS: '3000' }),
+    /DELAY_MS is 3000 by default; expected/,
+  );
   t.equal(await readMessage({ SHUTDOWN_DELAY_MS: '4999', SHUTDOWN_TIMEOUT_MS: '5000' }), 'valid');
 });
 
