@@ -146,6 +146,24 @@ test('A connection to a Redis that became a replica is replaced', async (t) => {
   t.equal(connections, 2);
 });
 
+test('A Redis without the database of REDIS_URL is down', async (t) => {
+  let connections = 0;
+  // It answers each command alone: `select` comes with others.
+  const refuse = '-ERR DB index is out of range\r\n';
+  const { port } = await listen(t, (socket) => {
+    connections += 1;
+    socket.on('data', (data) => {
+      for (const command of String(data).split(/^(?=\*\d+\r$)/m))
+        socket.write(/select/i.test(command) ? refuse : answerOk(command));
+    });
+  });
+  const { app, lines } = await build(t, `redis://127.0.0.1:${port}/99`);
+  await poll(() => connections > 2);
+  t.equal(await readStatus(app), 'down');
+  t.match(findWords(lines), [{ err: { message: /DB index is out of range/ } }]);
+  t.equal(findWords(lines).length, 1);
+});
+
 test('A Redis that is up from the start logs nothing', async (t) => {
   const { port } = await listen(
     t,
