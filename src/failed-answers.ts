@@ -1,18 +1,11 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { toError } from './error-log.ts';
-import { hasBegun } from './node-http.ts';
 
 declare module 'fastify' {
   interface FastifyReply {
     /** The error behind a 5xx answer, or an interrupted one. It is logged, not sent. */
     failure?: Error;
   }
-}
-
-/** Answers an error of an answer's content. If the answer has begun, ends it. */
-export function failAnswer(reply: FastifyReply, error: unknown): void {
-  if (reply.sent || hasBegun(reply.raw)) interrupt(reply, error);
-  else reply.send(error);
 }
 
 /**
@@ -30,7 +23,10 @@ export function interrupt(reply: FastifyReply, thrown: unknown): void {
   raw.destroy();
 }
 
-/** Ends an answer that a handler hijacked before it failed: nothing else would. */
+/**
+ * Ends an answer that a handler hijacked before it failed: nothing else would. Fastify logs why. It
+ * logs no error that is thrown at once after an answer, so that becomes a rejected promise.
+ */
 export function watchHandlers(app: FastifyInstance): void {
   app.addHook('onRoute', (route) => {
     const { handler } = route;
@@ -42,7 +38,6 @@ export function watchHandlers(app: FastifyInstance): void {
       } catch (error) {
         if (!reply.sent) throw error;
         endHijacked(reply, error);
-        // After an answer, Fastify logs only the error of a promise.
         return Promise.reject(error);
       }
     };

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { toError } from './error-log.ts';
 
@@ -7,15 +6,15 @@ const LOAD_TIMEOUT_MS = 50_000;
 
 /** Imports a file. The error names the file: that of a syntax error does not. */
 export async function importFile(file: URL, timeoutMs = LOAD_TIMEOUT_MS) {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const reason = `it takes more than ${timeoutMs} ms, so an await at its top level may never end`;
+  const timer = setTimeout(() => reject(new Error(reason)), timeoutMs).unref();
   try {
-    return await Promise.race([import(file.href), rejectLate(timeoutMs)]);
+    return await Promise.race([import(file.href), late]);
   } catch (cause) {
     const { message } = toError(cause);
     throw new Error(`${fileURLToPath(file)} cannot be loaded: ${message}`, { cause });
+  } finally {
+    clearTimeout(timer);
   }
-}
-
-async function rejectLate(timeoutMs: number): Promise<never> {
-  await sleep(timeoutMs, undefined, { ref: false });
-  throw new Error('an await at its top level does not end');
 }

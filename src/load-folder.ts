@@ -4,7 +4,7 @@ import autoload from '@fastify/autoload';
 import type { FastifyInstance } from 'fastify';
 import { importFile } from './import-file.ts';
 
-/** How long a file may take that should be loaded already, in milliseconds. */
+/** How long a file may still take to load after avvio's limit, in milliseconds. */
 const LOADED_MS = 1_000;
 
 /** avvio's error of a plugin that takes too long has the plugin's function. */
@@ -48,11 +48,10 @@ export async function loadFolder(
 }
 
 /** Throws an error that names the file which cannot be loaded, or whose plugin takes too long. */
-async function nameFile(files: URL[], error: LoadError): Promise<void> {
+async function nameFile(files: URL[], { fn, message }: LoadError): Promise<void> {
   for (const file of files) {
-    const module = await importFile(file, LOADED_MS);
-    if (error.fn && error.fn === module.default)
-      throw new Error(`${fileURLToPath(file)}: ${error.message}`, { cause: error });
+    const module = await importFile(file, fn ? LOADED_MS : undefined);
+    if (fn && fn === module.default) throw new Error(`${fileURLToPath(file)}: ${message}`);
   }
 }
 

@@ -4,8 +4,8 @@ import { exitWith, OperatorError } from './operator-error.ts';
 import { onStop } from './signals.ts';
 
 /**
- * Resolves when stdout has taken what was printed with console.log. An exit would drop what the
- * reader of a pipe has not read. Node does not wait for it if process.exit() is called.
+ * Resolves when stdout has taken what was printed with console.log: process.exit() would drop what
+ * the reader of a pipe has not read yet. A reader may take its time, as `less` does.
  */
 export async function finishOutput(): Promise<void> {
   await new Promise((resolve) => process.stdout.write('', resolve));

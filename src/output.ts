@@ -41,7 +41,7 @@ export class Output {
 
   write(lines: string): void {
     // Code that never yields to the event loop may write this much.
-    if (this.#isFull() && performance.now() - this.#triedAt > PAUSE_MS) this.#tryToWrite();
+    if (this.#isFull() && performance.now() - this.#triedAt > this.#pauseMs) this.#tryToWrite();
     if (this.#isFull()) {
       this.#lost += countLines(lines);
       this.#dropped = lines;

@@ -1,5 +1,4 @@
 import type { IncomingMessage } from 'node:http';
-import { failAnswer } from './failed-answers.ts';
 import { countAnswer } from './held-memory.ts';
 import { hasBegun, http } from './node-http.ts';
 import { findOpenRequest, type OpenRequest } from './open-request.ts';
@@ -41,9 +40,10 @@ export class PiecewiseResponse<
     try {
       return super.write(...(args as [unknown]));
     } catch (error) {
-      // A stream's chunk is neither text nor bytes. Its other errors are Fastify's concern.
-      if (!entry?.reply) throw error;
-      failAnswer(entry.reply, error);
+      // A handler that hijacked the answer gets the error itself.
+      if (!entry?.reply || entry.reply.sent) throw error;
+      // A stream's chunk is neither text nor bytes. Fastify would end the process, or log nothing.
+      entry.reply.send(error);
       return false;
     }
   }

@@ -24,7 +24,7 @@ const SUSPICIOUS = new RegExp(
 const QUOTED = `\\\\+"[^"]*"|"(?:[^"\\\\]|\\\\.)*"|'[^']*'`;
 
 /** What is between a name and its value. */
-const IS = `\\\\{0,7}["']?\\s{0,4}(?:=>?|:)\\s{0,4}`;
+const IS = `\\\\{0,7}["']?\\s{0,4}(?:[=:](?!>)|=>(?=\\s{0,4}["']))\\s{0,4}`;
 
 /** `password = …`, `"client_secret":"…"`, and the whole line of `Authorization: …`. */
 const NAMED_SECRET = new RegExp(
@@ -40,7 +40,7 @@ const UNNAMED_SECRET = new RegExp(
     '(?<![\\w-])(eyJ)[\\w-]+\\.[\\w.-]+',
     '(BEGIN [A-Z ]{0,20}PRIVATE KEY-----)[^]*?(?=-----END|$)',
     '(args beginning with: |invalid input [\\w ]{1,60}: |malformed \\w{1,20} literal: |' +
-      'out of range: )[^]+?(?=\n {4}at |$)',
+      'out of range: )(?:"[^]*?(?=\n {4}at |$)|.+)',
   ].join('|'),
   'gi',
 );

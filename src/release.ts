@@ -1,5 +1,5 @@
 import { createLogger } from './logger.ts';
-import { endOnFailure, finishOutput } from './one-off.ts';
+import { endOnFailure } from './one-off.ts';
 import { exitWith } from './operator-error.ts';
 import './source-maps.ts';
 
@@ -16,7 +16,6 @@ try {
   await Reflect.get(app, 'jobs')?.checkAll();
   await app.readiness.release();
   await app.close();
-  await finishOutput();
   // Telemetry may still be trying to reach its collector.
   process.exit(0);
 } catch (error) {

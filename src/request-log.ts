@@ -39,8 +39,9 @@ export class RequestLog extends LogController {
     request.server.openRequests.begin(reply, () => logRequest(request, reply));
   }
 
-  override requestCompleted(err: unknown, request: FastifyRequest): void {
-    if (err) request.log.error({ err }, 'A hook failed after the answer');
+  /** The line of the request comes when the answer closes. */
+  override requestCompleted(error: unknown, request: FastifyRequest): void {
+    if (error) request.log.error({ err: toError(error) }, 'A request failed after its answer');
   }
 
   /** The error is logged in the request's own line. */

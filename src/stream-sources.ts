@@ -9,11 +9,13 @@ type Source = { destroy?: () => void; cancel?: () => Promise<void> } | null | un
  */
 export function endSources(app: FastifyInstance): void {
   app.addHook('onSend', (request, reply, payload: unknown, done) => {
+    // Most answers.
+    if (typeof payload === 'string') return done(null, payload);
     const response = isResponse(payload) ? payload : undefined;
     const source = (response ? response.body : payload) as Source;
     if (source?.destroy) reply.raw.once('close', () => source.destroy?.());
     if (source?.cancel) reply.raw.once('close', () => source.cancel?.().catch(() => undefined));
-    if (!response || request.method !== 'HEAD') return done(null, payload);
+    if (!response || response.bodyUsed || request.method !== 'HEAD') return done(null, payload);
     // For HEAD, Fastify would fail to compute the length of a Response.
     copyHead(response, reply);
     done(null, source ?? '');
@@ -26,5 +28,6 @@ function isResponse(payload: unknown): payload is Response {
 }
 
 function copyHead({ status, headers }: Response, reply: FastifyReply): void {
-  reply.code(status).headers(Object.fromEntries(headers));
+  reply.code(status);
+  for (const [name, value] of headers) reply.header(name, value);
 }

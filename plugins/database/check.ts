@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Kysely, PostgresDialect } from 'kysely';
+import { Kysely } from 'kysely';
 import type { Pool } from 'pg';
 import type { SqlError } from './database-errors.ts';
 import { type Database, findPending } from './migrate.ts';
 import { listMigrations } from './migration-files.ts';
+import { createDialect } from './postgres-dialect.ts';
 
 /** In milliseconds. A check that takes longer looks whether other queries got an answer. */
 const LATE_MS = 500;
@@ -23,7 +24,7 @@ export function createCheck(
   let isOpen = false;
   let isMigrated = false;
   const use = watchUse(pool);
-  const spareDb = spare && new Kysely<unknown>({ dialect: new PostgresDialect({ pool: spare }) });
+  const spareDb = spare && new Kysely<unknown>({ dialect: createDialect(spare) });
   const findNow = async () => {
     const checked = (pool && isFull(pool) && spareDb) || db;
     const pending = await findPending(checked, await listMigrations(migrations));

@@ -22,22 +22,22 @@ export async function migrateEmbedded(
   log: FastifyBaseLogger,
 ): Promise<string[]> {
   const files = await listMigrations(folder);
-  const sources = await readSources(files);
-  const stored = await readStoredSources(db);
+  const current = await readCode(files);
+  const stored = await readStoredCode(db);
   const names = [...stored.keys()].sort();
   const unknown = names.filter((name) => !files.has(name)).join(', ');
   const hint = unknown && `The embedded database has migrations of other code: ${unknown}. `;
-  const differs = (name: string) => stored.get(name) !== sources.get(name);
-  const edited = names.filter((name) => stored.get(name) && sources.has(name) && differs(name));
-  const changed = await findChanged(edited, stored as Map<string, string>, sources);
+  const differs = (name: string) => stored.get(name) !== current.get(name);
+  const edited = names.filter((name) => stored.get(name) && current.has(name) && differs(name));
+  const changed = await findChanged(edited, stored, current);
   // Later migrations build on a changed one, so they run again too.
   const rerun = names.filter((name) => files.has(name) && name >= changed[0]!);
   try {
     if (changed.length > 0) await redo(db, files, rerun, changed);
     const applied = await applyMigrations(db, folder, log);
-    for (const [name, source] of sources)
+    for (const [name, code] of current)
       if (differs(name) || rerun.includes(name))
-        await sql`update kysely_migration set code = ${source} where name = ${name}`.execute(db);
+        await sql`update kysely_migration set code = ${code} where name = ${name}`.execute(db);
     if (hint) log.warn(`${hint}If they cause trouble: ${RESET}`);
     return [...new Set([...changed, ...applied])];
   } catch (error) {
@@ -46,21 +46,21 @@ export async function migrateEmbedded(
   }
 }
 
-/** The source of each migration that the database has; null if it was stored without one. */
-async function readStoredSources(db: Kysely<unknown>): Promise<Map<string, string | null>> {
+/** The code of each migration that the database has; empty if it was stored without it. */
+async function readStoredCode(db: Kysely<unknown>): Promise<Map<string, string>> {
   await createTable(db);
   await sql`alter table kysely_migration add column if not exists code text`.execute(db);
   const { rows } = await sql<{ name: string; code: string | null }>`
     select name, code from kysely_migration`.execute(db);
-  return new Map(rows.map(({ name, code }) => [name, code]));
+  return new Map(rows.map(({ name, code }) => [name, code ?? '']));
 }
 
-/** The source of each migration by its name. Compiled code (.js) is none. */
-async function readSources(files: Map<string, string>): Promise<Map<string, string>> {
-  const sources = new Map<string, string>();
+/** The code of each migration by its name, without compiled ones (.js). */
+async function readCode(files: Map<string, string>): Promise<Map<string, string>> {
+  const current = new Map<string, string>();
   for (const [name, file] of files)
-    if (!file.endsWith('.js')) sources.set(name, await readFile(file, 'utf8'));
-  return sources;
+    if (!file.endsWith('.js')) current.set(name, await readFile(file, 'utf8'));
+  return current;
 }
 
 /** The names of those whose code differs, not only its format or its comments. */

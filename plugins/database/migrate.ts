@@ -103,7 +103,8 @@ async function run(db: Database, names: string[], release: Release): Promise<str
   for (const name of names) {
     try {
       const { up } = migrations.get(name)!;
-      if (!up) throw new Error('it exports no migration: its up is not a function');
+      if (typeof up !== 'function')
+        throw new Error('it exports no migration: its up is not a function');
       await up(db);
       const row = sql`${name}, ${new Date().toISOString()}`;
       await sql`insert into kysely_migration values (${row})`.execute(db);

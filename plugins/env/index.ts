@@ -53,7 +53,7 @@ export default fp(
 /** The settings of settings.ts, then those of the files in these folders. */
 export async function gatherSettings(folders: URL[]): Promise<TProperties> {
   const files = await Promise.all(folders.map(listFiles));
-  const modules = await Promise.all(files.flat().map(importFile));
+  const modules = await Promise.all(files.flat().map((file) => importFile(file)));
   const properties = modules.map((module) => module.settings?.properties);
   const all: TProperties = Object.assign({ ...settings.properties }, ...properties);
   checkSettings(all);

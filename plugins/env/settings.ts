@@ -89,7 +89,8 @@ export const settings = Type.Object({
     default: 3_000,
     below: 'SHUTDOWN_TIMEOUT_MS',
     description: 'How long requests are still taken after the signal to stop; in milliseconds',
-    remedy: 'Routers need about 3000 to notice it; SHUTDOWN_TIMEOUT_MS must be greater',
+    remedy:
+      'Set SHUTDOWN_DELAY_MS below SHUTDOWN_TIMEOUT_MS; routers need about 3000 to notice the stop',
   }),
   SHUTDOWN_TIMEOUT_MS: Type.Integer({
     minimum: 1,

@@ -28,9 +28,9 @@ const LITERALS = new RegExp(
   'gis',
 );
 
-/** A `from` before no table: in `extract(… from …)` and `is distinct from`, and before a function. */
+/** The usual uses of `from` before no table: in functions and comparisons, or before a function. */
 const OTHER_FROM =
-  /\b(?:extract|trim|substring|overlay) ?\([^()]* from|distinct from|from [\w.]+\(/gi;
+  /\b(?:extract|trim|substring|overlay) ?\([^()]*\bfrom|distinct from|from (?:"[^"]+"|[\w.])+\(/gi;
 
 /** Matches the first table: `notes`, `"notes"` or `"public"."notes"`. */
 const COLLECTION = /\b(?:from|into|update) (?:only )?((?:"[^"]+"|[\w.])+)/i;

@@ -1,6 +1,7 @@
+import { once } from 'node:events';
 import type { FastifyInstance, InjectOptions } from 'fastify';
 import { test } from 'tap';
-import { buildTestApp, captureLog, DOWN } from '../helper.ts';
+import { buildAppWithRoutes, buildTestApp, captureLog, DOWN, poll } from '../helper.ts';
 
 /** A public address. */
 const CLIENT = '203.0.113.7';
@@ -73,6 +74,21 @@ test('Health routes do not count and are never limited', async (t) => {
   t.equal((await app.inject('/')).statusCode, 200, 'health requests do not count');
   t.equal((await app.inject('/')).statusCode, 429);
   t.not((await app.inject('/health/ready')).statusCode, 429);
+});
+
+test('A WebSocket over the limit is refused, and its connection closed', async (t) => {
+  const routes = `
+    import websocket from '${import.meta.resolve('../fixture/websocket.ts')}';
+    export default async (app) => {
+      await app.register(websocket);
+      app.get('/socket', { websocket: true }, () => undefined);
+    };`;
+  const { app, lines } = await buildAppWithRoutes(t, routes, { RATE_LIMIT_MAX: '1' });
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  await fetch(url);
+  await once(new WebSocket(`${url}/socket`), 'close');
+  await poll(() => lines.some(({ path, status }) => path === '/socket' && status === 429));
+  t.equal(app.openRequests.list().length, 0);
 });
 
 test('RATE_LIMIT_MAX=0 is no limit', async (t) => {

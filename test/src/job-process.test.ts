@@ -1,8 +1,10 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
+import path from 'node:path';
 import { type Test, test } from 'tap';
 import manifest from '../../package.json' with { type: 'json' };
 import {
+  createFolder,
   DOWN,
   type LogLine,
   type ProcessOptions,
@@ -142,26 +144,26 @@ test('console ends with 1 at whatever is thrown, but not at a line that looks so
   t.match(printed, { code: 0, said: /^Uncaught$[\s\S]*^'next'$/m });
 });
 
-/** A reader of stdout that begins late. It comes before the command. */
-const LATE_READER = ['sh', '-c', '"$@" | (sleep 2; cat)', 'sh', process.execPath];
+/** Reads stdout only when the file exists that is written at the end. */
+const LATE_READER = '"$@" | (while [ ! -e "$END" ]; do sleep 0.1; done; sleep 0.5; cat)';
 
-/** Prints more than a pipe holds. */
-const PRINT = 'for (let row = 1; row <= 20_000; row++) console.log(JSON.stringify({ row }))';
+/** Prints more than a pipe holds, then writes the file. */
+const PRINT =
+  'for (let row = 1; row <= 20_000; row++) console.log(JSON.stringify({ row })); ' +
+  "process.getBuiltinModule('node:fs').writeFileSync(process.env.END, '')\n";
 
 test('console and job print all to a reader that is late', async (t) => {
-  const options = { node: LATE_READER, environment, source: 'src' } as const;
-  const input = `${PRINT}\n`;
-  const printed = await runProcess(t, { ...options, entry: 'console' }, input);
-  t.equal(printed.lines.at(-1)?.row, 20_000);
-  const failed = await runProcess(t, { ...options, entry: 'console' }, `${input}) + 1\n`);
-  t.equal(failed.lines.at(-1)?.row, 20_000, 'before an error');
-  t.match(failed.said, /Unexpected token/);
-  const args = ['work', '{"how":"print"}'];
-  const done = await runProcess(t, { ...options, entry: 'job-command', args });
-  t.match(
-    done.lines.findLast(({ row }) => row),
-    { row: 20_000 },
-  );
+  const node = ['sh', '-c', LATE_READER, 'sh', process.execPath];
+  const readLast = async (entry: 'console' | 'job-command', input = '') => {
+    const END = path.join(await createFolder(t), 'end');
+    const args = entry === 'console' ? [] : ['work', JSON.stringify({ how: 'print', file: END })];
+    const options = { entry, node, args, environment: { ...environment, END } };
+    const { lines, said } = await runProcess(t, { source: 'src', ...options }, input);
+    return { row: lines.findLast(({ row }) => row)?.row, said };
+  };
+  t.match(await readLast('console', PRINT), { row: 20_000 });
+  t.match(await readLast('console', `${PRINT}) + 1\n`), { row: 20_000, said: /Unexpected token/ });
+  t.match(await readLast('job-command'), { row: 20_000 });
 });
 
 test('console is a REPL in a terminal, and ends when the REPL ends', async (t) => {

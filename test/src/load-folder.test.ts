@@ -8,7 +8,7 @@ import { createFolder, writeFiles } from '../helper.ts';
 async function load(t: Test, code: string): Promise<Error> {
   const folder = await createFolder(t);
   await writeFiles(folder, { 'good/index.js': GOOD, 'hanging/index.js': code });
-  const app = Fastify({ pluginTimeout: 500 });
+  const app = Fastify({ pluginTimeout: 2_000 });
   // Nothing else keeps the test running.
   const alive = setInterval(() => undefined, 1_000);
   t.teardown(() => clearInterval(alive));
@@ -23,11 +23,11 @@ const GOOD = 'export default async () => undefined;';
 test('A file whose top level never ends is named', async (t) => {
   const code = `await new Promise(() => undefined);\n${GOOD}`;
   t.match(await load(t, code), {
-    message: /hanging\/index\.js cannot be loaded: an await at its top level does not end/,
+    message: /hanging\/index\.js cannot be loaded: it takes .* an await at its top level/,
   });
 });
 
 test('A plugin that never ends is named by its file', async (t) => {
   const error = await load(t, 'export default () => new Promise(() => undefined);');
-  t.match(error, { message: /hanging\/index\.js: Plugin did not start in time/, cause: Error });
+  t.match(error, { message: /hanging\/index\.js: Plugin did not start in time/ });
 });

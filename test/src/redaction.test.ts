@@ -88,6 +88,8 @@ test('Secrets in a text are hidden by their context', (t) => {
     'invalid input syntax for type uuid: "a\n b\r\nhunter2"\n    at run (a.ts:1:2)\n    at b':
       'invalid input syntax for type uuid: ***\n    at run (a.ts:1:2)\n    at b',
     'value out of range: "1\nhunter2"': 'value out of range: ***',
+    'index out of range: 5\nCaused by: Error: a': 'index out of range: ***\nCaused by: Error: a',
+    'tokens.map(token => token.id) failed': 'tokens.map(token => token.id) failed',
     'AccountName=a;AccountKey=hunter2;EndpointSuffix=b':
       'AccountName=a;AccountKey=***;EndpointSuffix=b',
     'password => \'hunter2 two\', :secret=>"hunter2"': 'password => ***, :secret=>***',

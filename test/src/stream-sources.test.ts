@@ -12,9 +12,12 @@ const ROUTES = `
       reply.header('x-kind', params.kind).code(Number(params.status));
       if (params.kind === 'node') return Readable.from(writeForever(release));
       if (params.kind === 'web') return createWebStream(release);
-      const headers = { 'x-kind': 'response' };
+      const headers = [['x-kind', 'response'], ['set-cookie', 'a=1'], ['set-cookie', 'b=2']];
       if (params.kind === 'empty') return new Response(null, { status: 201, headers });
-      return new Response(createWebStream(release), { status: 201, headers });
+      const response = new Response(createWebStream(release), { status: 201, headers });
+      if (params.kind === 'used') response.body.cancel();
+      if (params.kind === 'used') await response.text().catch(() => undefined);
+      return response;
     });
   };
 
@@ -64,9 +67,12 @@ for (const kind of ['node', 'web'])
     await poll(() => lines.some(({ msg }) => msg === 'released'));
   });
 
-test('HEAD of a Response without a body has its status and headers', async (t) => {
-  const { url } = await listen(t);
-  const { status, headers } = await fetch(`${url}/200/empty`, { method: 'HEAD' });
-  t.equal(status, 201);
-  t.equal(headers.get('x-kind'), 'response');
-});
+for (const method of ['HEAD', 'GET'])
+  test(`${method} of a Response has its status and headers`, async (t) => {
+    const { url } = await listen(t);
+    const { status, headers } = await fetch(`${url}/200/empty`, { method });
+    t.equal(status, 201);
+    t.equal(headers.get('x-kind'), 'response');
+    t.strictSame(headers.getSetCookie(), ['a=1', 'b=2']);
+    t.equal((await fetch(`${url}/200/used`, { method })).status, 500);
+  });

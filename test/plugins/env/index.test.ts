@@ -339,7 +339,7 @@ test('Settings are read from each file in a folder, whatever else it holds', asy
     'weather.js': declare('WEATHER_URL'),
     'c# 100%?.js': declare('SHARP'),
     'c#/index.js': declare('FLAT'),
-    'silent.js': 'export default () => {};',
+    'silent.js': 'await new Promise((end) => setTimeout(end, 100)); export default () => {};',
     'weather.js.map': '{}',
     'weather.d.ts': 'export declare const settings: object;',
     '.#weather.ts': 'a backup of an editor',
