@@ -16,11 +16,12 @@ export function watchBeats(onSilence: (worker: Worker) => void): void {
   const missing = new Map<Worker, number>();
   for (const event of ['listening', 'message'])
     cluster.on(event, (worker) => missing.set(worker, 0));
+  cluster.on('exit', (worker) => missing.delete(worker));
   const count = () => {
     for (const [worker, beats] of missing) {
       missing.set(worker, beats + 1);
-      if (worker.isDead()) missing.delete(worker);
-      else if (beats === MAX_MISSING) onSilence(worker);
+      // Its last message may have come after its exit.
+      if (beats === MAX_MISSING && !worker.isDead()) onSilence(worker);
     }
   };
   setInterval(count, BEAT_MS).unref();

@@ -9,12 +9,9 @@ export async function importFile(file: URL, timeoutMs = LOAD_TIMEOUT_MS) {
   const { promise: late, reject } = Promise.withResolvers<never>();
   const reason = `it takes more than ${timeoutMs} ms, so an await at its top level may never end`;
   const timer = setTimeout(() => reject(new Error(reason)), timeoutMs).unref();
-  try {
-    return await Promise.race([import(file.href), late]);
-  } catch (cause) {
+  const loaded = import(file.href).finally(() => clearTimeout(timer));
+  return Promise.race([loaded, late]).catch((cause) => {
     const { message } = toError(cause);
     throw new Error(`${fileURLToPath(file)} cannot be loaded: ${message}`, { cause });
-  } finally {
-    clearTimeout(timer);
-  }
+  });
 }
