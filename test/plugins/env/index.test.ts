@@ -352,6 +352,24 @@ test('Settings are read from each file in a folder, whatever else it holds', asy
   );
 });
 
+test('A setting may be a list of origins, and may be read only with another', async (t) => {
+  const plugins = await addPlugin(
+    t,
+    `const describe = (fields) => {
+      const schema = { type: 'string', description: 'a', ...fields };
+      return Object.defineProperty(schema, '~optional', { value: true });
+    };
+    export const settings = {
+      properties: { SHOPS: describe({ format: 'origins', onlyWith: 'TILL' }), TILL: describe({}) },
+    };`,
+  );
+  const TILL = 'a';
+  for (const SHOPS of ['*', 'https://a.example', 'https://a.example, http://b.example:8080'])
+    t.equal(await readMessage({ SHOPS, TILL }, plugins), 'valid', SHOPS);
+  t.match(await readMessage({ SHOPS: 'https://a.example,b', TILL }, plugins), /SHOPS is not valid/);
+  t.equal(await readMessage({ SHOPS: 'b' }, plugins), 'valid', 'it is not read');
+});
+
 test('A setting that requires another is refused without it, and the other is named', async (t) => {
   const folder = await createFolder(t);
   await writeFiles(folder, {
