@@ -78,7 +78,8 @@ test("A Retry-After longer than an export's time-out is honoured", async (t) => 
       OTEL_EXPORTER_OTLP_TIMEOUT: '1000',
       OTEL_TRACES_SAMPLER: 'always_off',
     };
-    const { app, lines } = await start(t, environment);
+    const { app, lines, url } = await start(t, environment);
+    await fetch(url);
     await flushMetrics();
     await poll(() => lines.some(({ msg }) => msg.startsWith('The collector fails')));
     await flushMetrics();
