@@ -31,15 +31,15 @@ export function watchHandlers(app: FastifyInstance): void {
   app.addHook('onRoute', (route) => {
     const { handler } = route;
     route.handler = function (request, reply) {
+      let result: unknown;
       try {
-        const result: unknown = handler.call(this, request, reply);
-        if (result instanceof Promise) result.catch((error) => endHijacked(reply, error));
-        return result;
+        result = handler.call(this, request, reply);
       } catch (error) {
         if (!reply.sent) throw error;
-        endHijacked(reply, error);
-        return Promise.reject(error);
+        result = Promise.reject(error);
       }
+      if (result instanceof Promise) result.catch((error) => endHijacked(reply, error));
+      return result;
     };
   });
 }

@@ -60,8 +60,8 @@ export class OpenRequests {
   }
 
   /**
-   * Call this first at CONNECT and Upgrade, because Node has removed its listeners. Without them,
-   * an error would end the process, and the connection's open answers would never end.
+   * Call this first at CONNECT and Upgrade, because Node removes its listeners. Without them, an
+   * error would end the process, and the connection's open answers would never end.
    */
   takeOver(socket: Socket): void {
     socket.on('error', () => undefined);

@@ -39,7 +39,7 @@ export class RequestLog extends LogController {
     request.server.openRequests.begin(reply, () => logRequest(request, reply));
   }
 
-  /** The line of the request comes when the answer closes. */
+  /** Fastify calls this after the onResponse hooks. The line of the request has its own time. */
   override requestCompleted(error: unknown, request: FastifyRequest): void {
     if (error) request.log.error({ err: toError(error) }, 'A request failed after its answer');
   }
