@@ -9,6 +9,11 @@ export function listSettings(): string[] {
 }
 
 export function readEnvironment(): NodeJS.ProcessEnv {
-  const files = listSettings().map((file) => parseEnv(readFileSync(file, 'utf8')));
+  const files = listSettings().map((file) => parseEnv(readText(file)));
   return Object.assign({}, ...files, process.env);
+}
+
+/** Reads UTF-8 without a byte order mark, which would become a part of the first name. */
+function readText(file: string): string {
+  return new TextDecoder().decode(readFileSync(file));
 }

@@ -27,4 +27,7 @@ test("A task's settings come from .env.example, then .env, then the environment"
   t.equal(await read(), 'example example real');
   await writeFile(path.join(folder, '.env'), 'B=own\nC=own\n');
   t.equal(await read(), 'example own real');
+  // Editors of Windows begin UTF-8 files with a byte order mark.
+  await writeFile(path.join(folder, '.env'), '\u{FEFF}B=marked\r\nC=marked\r\n');
+  t.equal(await read(), 'example marked real');
 });

@@ -13,6 +13,8 @@ test('An invalid name is refused with the reason', async (t) => {
     ['status', undefined, /"status" is not plural/],
     ['address', undefined, /"address" is not plural/],
     ['series', undefined, /"series" is not plural, or irregular/],
+    ['site-news', undefined, /"site-news" is not plural, or irregular/],
+    ['alias', undefined, /"alias" is not plural, or irregular/],
     ['references', undefined, /"references" is a reserved word of SQL/],
     ['this', 'that', /"this" is a reserved word of JavaScript/],
     ['await', 'wait', /"await" is a reserved word of JavaScript/],
