@@ -21,6 +21,9 @@ declare module './env/index.ts' {
   interface Config extends Static<typeof settings> {}
 }
 
+/** Other methods that the app supports, such as QUERY, are allowed when asked for. */
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'];
+
 const EXPOSED =
   'location, retry-after, www-authenticate, x-request-id, ' +
   'ratelimit-limit, ratelimit-remaining, ratelimit-reset';
@@ -42,13 +45,21 @@ export default fp(
       reply.header('access-control-allow-origin', isOpen ? '*' : origin);
       reply.header('access-control-expose-headers', EXPOSED);
     });
+    // A handler may have set another Vary.
+    if (!isOpen)
+      app.addHook('onSend', (_request, reply, _payload, done) => {
+        addVary(reply, 'origin');
+        done();
+      });
     app.addHook('onRequest', ({ method, headers }, reply, done) => {
-      if (method !== 'OPTIONS' || !headers['access-control-request-method']) return done();
+      const asked = headers['access-control-request-method'];
+      if (method !== 'OPTIONS' || !asked) return done();
       addVary(reply, 'access-control-request-headers');
-      reply.header('access-control-allow-methods', 'GET, HEAD, POST, PUT, PATCH, DELETE');
+      const others = app.supportedMethods.filter((one) => one === asked && !METHODS.includes(one));
+      reply.header('access-control-allow-methods', [...METHODS, ...others].join(', '));
       reply.header('access-control-max-age', `${PREFLIGHT_AGE_S}`);
-      const asked = headers['access-control-request-headers'];
-      if (asked) reply.header('access-control-allow-headers', asked);
+      const fields = headers['access-control-request-headers'];
+      if (fields) reply.header('access-control-allow-headers', fields);
       reply.code(204).send();
     });
   },

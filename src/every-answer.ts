@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { findOpenRequest } from './open-request.ts';
 
 /** What is known about a request. If the parser refused it, only its connection is known. */
 export type Caller = Pick<
@@ -23,7 +24,10 @@ declare module 'fastify' {
   }
 }
 
-/** Adds the hook that begins every answer. Call it before the plugins load: it must run first. */
+/**
+ * Adds the hook that begins every answer, and one that notes that it is being sent. Call it before
+ * the plugins load: they must run first.
+ */
 export function beginAnswers(app: FastifyInstance): void {
   const setters: Parameters<FastifyInstance['addHeaders']>[0][] = [];
   app.decorate('addHeaders', (set) => void setters.push(set));
@@ -39,10 +43,16 @@ export function beginAnswers(app: FastifyInstance): void {
     if (counted) counted.then(() => app.enterRequest(request, done), done);
     else app.enterRequest(request, done);
   });
+  app.addHook('onSend', ({ raw }, _reply, _payload, done) => {
+    Object.assign(findOpenRequest(raw) ?? {}, { isAnswering: true });
+    done();
+  });
 }
 
 /** Adds a field to Vary: caches then keep one answer for each value of that header. */
 export function addVary(reply: FastifyReply | AnswerHeaders, field: string): void {
   const before = 'getHeader' in reply ? reply.getHeader('vary') : undefined;
-  reply.header('vary', before ? `${before}, ${field}` : field);
+  const fields = before === undefined ? [] : `${before}`.split(/\s*,\s*/);
+  if (!fields.some((known) => ['*', field].includes(known.toLowerCase())))
+    reply.header('vary', [...fields, field].join(', '));
 }

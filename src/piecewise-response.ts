@@ -19,10 +19,15 @@ export class PiecewiseResponse<
     return this.finished || Boolean(findOpenRequest(this.req)?.payload);
   }
 
+  /** Ignored after `end`: an onSend hook may keep an answer so long that another one is sent. */
+  override writeHead(...args: unknown[]): this {
+    return this.writableEnded ? this : super.writeHead(...(args as [number]));
+  }
+
   override end(...args: unknown[]): this {
     const [payload, ...others] = args;
     const entry = findOpenRequest(this.req);
-    if (entry?.payload) return this;
+    if (this.writableEnded) return this;
     const isWhole = typeof payload === 'string' || Buffer.isBuffer(payload);
     if (!entry?.reply || !isWhole) return super.end(...(args as []));
     const size = Buffer.byteLength(payload);

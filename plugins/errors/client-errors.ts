@@ -57,12 +57,16 @@ export function answerClientError(
   socket.destroySoon();
 }
 
-/** The body is incomplete: its reader gets the error. If it has no reader yet, the app answers. */
+/**
+ * The body is incomplete: its reader gets the error. If it has no reader yet, the app answers,
+ * unless it already does: an onSend hook may take its time.
+ */
 function refuseBody(app: FastifyInstance, response: ServerResponse, refusal: FastifyError): void {
   const { req } = response;
-  const reply = findOpenRequest(req)?.reply;
+  const { reply, isAnswering } = findOpenRequest(req) ?? {};
   if (req.complete || hasBegun(response) || !reply) return;
   reply.header('connection', 'close');
+  if (isAnswering) return;
   const answer = () => {
     if (req.listenerCount('error') > 0) req.emit('error', refusal);
     else if (req.method !== 'GET' && req.method !== 'HEAD')

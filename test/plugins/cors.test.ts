@@ -9,6 +9,15 @@ const FAILING = `
   import createError from '${import.meta.resolve('@fastify/error')}';
   export default async (app) => {
     app.get('/refused', async () => { throw new (createError('REFUSED', 'no', 400))() });
+    app.get('/translated', async (request, reply) => {
+      reply.header('vary', 'Accept-Language');
+      return {};
+    });
+    app.get('/translated-refusal', async (request, reply) => {
+      reply.header('vary', 'Accept-Language, Origin');
+      throw new (createError('REFUSED', 'nein', 400))();
+    });
+    app.get('/any', async (request, reply) => reply.header('vary', '*').send({}));
     app.get('/away', async () => { throw new (createError('AWAY', 'away', 503))() });
   };
 `;
@@ -83,6 +92,27 @@ test('A preflight is answered and may be cached for two hours', async (t) => {
   });
   const methods = String(headers['access-control-allow-methods']).split(', ').sort();
   t.strictSame(methods, ['DELETE', 'GET', 'HEAD', 'PATCH', 'POST', 'PUT']);
+});
+
+test('A preflight may ask for another method that a route has', async (t) => {
+  const app = await buildTestApp(t, { CORS_ORIGIN: ORIGIN });
+  for (const [method, isAllowed] of [
+    ['QUERY', true],
+    ['BREW', false],
+  ] as const) {
+    const headers = { origin: ORIGIN, 'access-control-request-method': method };
+    const answer = await app.inject({ method: 'OPTIONS', url: '/health/live', headers });
+    t.equal(`${answer.headers['access-control-allow-methods']}`.endsWith(method), isAllowed);
+  }
+});
+
+test('A route may set its own Vary', async (t) => {
+  const { app } = await buildAppWithRoutes(t, FAILING, { CORS_ORIGIN: ORIGIN });
+  for (const url of ['/translated', '/translated-refusal']) {
+    const { headers } = await ask(app, ORIGIN, url);
+    t.match(headers.vary, /^Accept-Language, Origin$/i, url);
+  }
+  t.equal((await ask(app, ORIGIN, '/any')).headers.vary, '*');
 });
 
 test('With CORS_ORIGIN=*, pages of every origin are allowed', async (t) => {

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { type Test, test } from 'tap';
 import { buildAppWithRoutes, type Environment, poll } from '../helper.ts';
@@ -112,6 +113,48 @@ test('A late handler answers one 503, and its request.signal is aborted', async 
     lines.filter(({ requestId }) => requestId),
     [{ msg: 'request failed', status: 503, err: { code: 'FST_ERR_HANDLER_TIMEOUT' } }],
   );
+});
+
+test('An answer that its hooks keep too long is a 503, and not sent later', async (t) => {
+  const routes = `
+    import { Readable } from 'node:stream';
+    import { setTimeout as sleep } from 'node:timers/promises';
+    export default async (app) => {
+      const called = (request, reply, payload, done) => void sleep(400).then(() => done(null, payload));
+      const promised = async (request, reply, payload) => {
+        await sleep(400);
+        return payload;
+      };
+      for (const [name, hook] of Object.entries({ called, promised })) {
+        app.get('/send-' + name, { onSend: hook }, async () => ({}));
+        app.get('/write-' + name, { preSerialization: hook }, async () => ({}));
+        app.get('/error-' + name, { onSend: hook }, async (request, reply) => reply.callNotFound());
+        app.get('/stream-' + name, { onSend: hook }, async (request, reply) => {
+          const stream = Readable.from(['a', 'b']);
+          stream.once('close', () => request.log.info('closed'));
+          return reply.send(stream);
+        });
+      }
+    };
+  `;
+  const { app, url, lines } = await listen(t, { REQUEST_TIMEOUT_MS: '100' }, routes);
+  const paths = ['send', 'write', 'error', 'stream'].flatMap((kind) =>
+    ['called', 'promised'].map((form) => `/${kind}-${form}`),
+  );
+  for (const path of paths) {
+    const answer = await fetch(url + path);
+    t.equal(answer.status, 503, path);
+    t.match(await answer.json(), { code: 'SERVICE_UNAVAILABLE' });
+  }
+  await poll(() => lines.filter(({ msg }) => msg === 'closed').length === 2);
+  await sleep(500);
+  t.strictSame(app.openRequests.list(), []);
+  const failures = lines.filter(({ level, requestId }) => requestId && level > 40);
+  t.match(
+    failures,
+    paths.map((path) => ({ msg: 'request failed', path, status: 503 })),
+  );
+  t.equal(failures.length, paths.length);
 });
 
 test('A route with timeout: false may take longer', async (t) => {

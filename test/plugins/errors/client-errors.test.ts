@@ -186,6 +186,40 @@ test('A malformed body that nothing reads answers 400', async (t) => {
   t.match(readAnswer(await text(socket)), { status: 400, body: { statusCode: 400 } });
 });
 
+for (const form of ['request, reply, payload, done', 'request, reply, payload'])
+  test(`A malformed body does not disturb an answer in onSend hooks (${form})`, async (t) => {
+    const { app, lines } = await buildAppWithRoutes(
+      t,
+      `import { setTimeout as sleep } from 'node:timers/promises';
+      const addRoutes = async (app) => {
+        app.addHook('onSend', (${form}) => {
+          request.log.info('sending');
+          const kept = sleep(100);
+          if (typeof done === 'undefined') return kept;
+          kept.then(() => done());
+        });
+        app.addContentTypeParser('text/plain', (request, payload, done) => done(null, payload));
+        app.post('/early', async () => ({ early: true }));
+        app.post('/refused', async (request, reply) => reply.code(409).send({ refused: true }));
+      };
+      // The hook is for unknown paths too.
+      export default Object.assign(addRoutes, { [Symbol.for('skip-override')]: true });`,
+    );
+    await app.listen({ host: '127.0.0.1', port: 0 });
+    const answers = { '/early': 200, '/refused': 409, '/nowhere': 404 };
+    for (const [path, status] of Object.entries(answers)) {
+      const head = `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\n`;
+      const socket = await send(app, `${head}Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n`);
+      await poll(() => lines.some(({ msg }) => msg === 'sending'));
+      socket.write('nonsense\r\n');
+      const answer = await text(socket);
+      t.match(readAnswer(answer), { status }, path);
+      t.match(answer, /connection: close/i);
+      await poll(() => lines.some((line) => line.status === status));
+      lines.length = 0;
+    }
+  });
+
 test('A malformed body ends its connection although an onError hook never ends', async (t) => {
   const { app, lines } = await buildAppWithRoutes(
     t,
