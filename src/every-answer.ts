@@ -52,7 +52,7 @@ export function beginAnswers(app: FastifyInstance): void {
 /** Adds a field to Vary: caches then keep one answer for each value of that header. */
 export function addVary(reply: FastifyReply | AnswerHeaders, field: string): void {
   const before = 'getHeader' in reply ? reply.getHeader('vary') : undefined;
-  const fields = before === undefined ? [] : `${before}`.split(/\s*,\s*/);
+  const fields = before === undefined ? [] : `${before}`.split(',').map((known) => known.trim());
   if (!fields.some((known) => ['*', field].includes(known.toLowerCase())))
     reply.header('vary', [...fields, field].join(', '));
 }

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { toError } from './error-log.ts';
+import { findOpenRequest } from './open-request.ts';
 
 declare module 'fastify' {
   interface FastifyReply {
@@ -24,14 +25,16 @@ export function interrupt(reply: FastifyReply, thrown: unknown): void {
 }
 
 /**
- * Ends an answer that a handler hijacked before it failed: nothing else would. Fastify logs why. It
- * logs no error that is thrown at once after an answer, so that becomes a rejected promise.
+ * Notes when a handler begins, and ends an answer that it hijacked before it failed: nothing else
+ * would. Fastify logs why. It logs no error that is thrown at once after an answer, so that becomes
+ * a rejected promise.
  */
 export function watchHandlers(app: FastifyInstance): void {
   app.addHook('onRoute', (route) => {
     const { handler } = route;
     route.handler = function (request, reply) {
       let result: unknown;
+      Object.assign(findOpenRequest(request.raw) ?? {}, { isHandled: true });
       try {
         result = handler.call(this, request, reply);
       } catch (error) {

@@ -91,8 +91,8 @@ export function countReceived(openRequests: OpenRequests, bytes: number): void {
 }
 
 /**
- * Cuts off the slowest senders above MAX_INCOMPLETE. A body that a route reads as a stream counts
- * as at most the route's `bodyLimit`.
+ * Cuts off the slowest senders above MAX_INCOMPLETE. Of a body that a handler reads as a stream,
+ * only what it has not read yet counts.
  */
 export function cutOffSlowestSenders(entries: OpenRequest[]): void {
   const senders = entries
@@ -105,7 +105,9 @@ export function cutOffSlowestSenders(entries: OpenRequest[]): void {
   cutOffSlowest(senders, MAX_INCOMPLETE, INCOMPLETE);
 }
 
-function countIncomplete({ request, socket, reply, receivedBefore }: OpenRequest): number {
+function countIncomplete(entry: OpenRequest): number {
+  const { request, socket, reply, receivedBefore } = entry;
+  if (entry.isHandled) return request.readableLength;
   const length = Number(request.headers['content-length'] ?? Number.POSITIVE_INFINITY);
   const limit = reply?.request.routeOptions.bodyLimit ?? 0;
   return Math.min(socket.bytesRead - receivedBefore, length, limit);

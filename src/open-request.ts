@@ -38,6 +38,8 @@ export class OpenRequest {
   /** Undefined if the connection was upgraded without Fastify. */
   reply: FastifyReply | undefined;
   isUpgraded = false;
+  /** True as soon as the handler runs. What it reads of the body, it keeps or not. */
+  isHandled = false;
   /** True as soon as the answer is in its onSend hooks. */
   isAnswering = false;
   /** True if the request was ended by REQUEST_TIMEOUT_MS. */

@@ -34,8 +34,12 @@ export function sendError(
   body: Body,
   describeFailure: (thrown: unknown) => Body,
 ): void {
-  for (const [name, value] of Object.entries(reply.getHeaders()))
-    if (CONTENT_HEADERS.test(name) || !isValid(name, value)) reply.removeHeader(name);
+  for (const [name, value] of Object.entries(reply.getHeaders())) {
+    // In a 416, it has the length of the whole content (RFC 9110, 15.5.17).
+    const isLength = name === 'content-range' && body.statusCode === 416;
+    if ((CONTENT_HEADERS.test(name) && !isLength) || !isValid(name, value))
+      reply.removeHeader(name);
+  }
   // The header was meant for the failed answer.
   if (reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');
   reply.code(body.statusCode).type(JSON_TYPE).serializer(String);
@@ -68,7 +72,8 @@ function sendWithoutHooks(reply: FastifyReply, body: Body, headers: object): voi
   const text = JSON.stringify(body);
   const length = { 'content-length': Buffer.byteLength(text), 'cache-control': 'no-store' };
   reply.hijack();
-  reply.raw.writeHead(body.statusCode, { ...headers, ...length }).end(text);
+  // A head that could not be written leaves its reason phrase, such as OK.
+  reply.raw.writeHead(body.statusCode, body.error, { ...headers, ...length }).end(text);
 }
 
 function isValid(name: string, value: unknown): boolean {

@@ -119,9 +119,15 @@ function isErrorStatus(status: unknown): boolean {
   return Number.isInteger(status) && (status as number) >= 400 && (status as number) <= 599;
 }
 
-function rejectRoute({ server, method, url }: FastifyRequest, reply: FastifyReply): never {
+function rejectRoute(request: FastifyRequest, reply: FastifyReply): never {
+  const { server, method, url, headers } = request;
+  // Those of Fastify's own constraints on routes.
+  const constraints: Record<string, unknown> = {
+    host: headers.host,
+    version: headers['accept-version'],
+  };
   const allowed = server.supportedMethods.filter(
-    (other) => other !== 'OPTIONS' && server.findRoute({ method: other, url }),
+    (other) => other !== 'OPTIONS' && server.findRoute({ method: other, url, constraints }),
   );
   const path = readPath(url);
   // With its own method allowed, a handler has called reply.callNotFound().

@@ -2,7 +2,9 @@ import { setImmediate } from 'node:timers/promises';
 import serializerSelector, { type SerializerCompiler } from '@fastify/fast-json-stringify-compiler';
 import type { Options } from 'ajv';
 import type { FastifySchemaCompiler, FastifyServerOptions } from 'fastify';
-import { compileBody, compileText, createAjv, explainFailure, type Schemas } from './checks.ts';
+import { createAjv, explainFailure, type Schemas } from './ajv.ts';
+import { compileBody } from './checks.ts';
+import { compileText, lowerCaseNames } from './text.ts';
 
 type Factory = NonNullable<
   NonNullable<FastifyServerOptions['schemaController']>['compilersFactory']
@@ -46,12 +48,15 @@ export class LazyCompilers {
     const getThorough = create({ allErrors: true, validateSchema });
     return ({ schema, method, url, httpPart }) => {
       const check = this.#delay(() => {
-        const getAjv = method === 'PATCH' ? getPatch : getFast;
+        // A route may have several methods.
+        const getAjv = [method].flat().includes('PATCH') ? getPatch : getFast;
         return explainFailure(`of ${method} ${url}, ${httpPart},`, () => {
           getFast().validateSchema(schema, true);
-          return httpPart === 'body'
-            ? compileBody(getAjv(), getThorough, schema)
-            : compileText(getThorough(), schema);
+          if (httpPart === 'body') return compileBody(getAjv(), getThorough, schema);
+          return compileText(
+            getThorough(),
+            httpPart === 'headers' ? lowerCaseNames(schema) : schema,
+          );
         });
       });
       const validate: ReturnType<FastifySchemaCompiler<object>> = (value) => {

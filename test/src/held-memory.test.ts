@@ -1,4 +1,5 @@
 import { type AddressInfo, connect, type Socket } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'tap';
 import { cutOffSlowestReaders, cutOffSlowestSenders, observe } from '../../src/held-memory.ts';
@@ -82,11 +83,11 @@ test('Too many half-sent bodies disconnect the clients that stopped', async (t) 
   const { app, lines } = await buildAppWithRoutes(t, ITEMS);
   await app.listen({ host: '127.0.0.1', port: 0 });
   const { port } = app.server.address() as AddressInfo;
-  const open = (text: string): Socket => {
+  const open = (begin: string): Socket => {
     const socket = connect(port, '127.0.0.1')
       .on('error', () => undefined)
       .resume();
-    socket.write(`${HEAD}Content-Length: ${BODY.length}\r\nConnection: close\r\n\r\n${text}`);
+    socket.write(`${HEAD}Content-Length: ${BODY.length}\r\nConnection: close\r\n\r\n${begin}`);
     t.teardown(() => socket.destroy());
     return socket;
   };
@@ -109,6 +110,37 @@ test('Too many half-sent bodies disconnect the clients that stopped', async (t) 
   const countCut = () => lines.filter(isCut).length;
   await poll(() => stopped.filter((socket) => socket.closed).length === countCut());
   t.ok(countCut() > 0 && countCut() < 100, `${countCut()} are disconnected`);
+});
+
+test('A body that a handler reads as a stream does not count', async (t) => {
+  const { app, lines } = await buildAppWithRoutes(
+    t,
+    `export default async (app) => {
+      app.addContentTypeParser('application/octet-stream', (request, body, done) => done(null, body));
+      app.post('/files', { bodyLimit: ${100 * MIB} }, async ({ body }) => {
+        let size = 0;
+        for await (const chunk of body) size += chunk.length;
+        return size;
+      });
+    };`,
+  );
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = app.server.address() as AddressInfo;
+  const head = 'POST /files HTTP/1.1\r\nHost: a\r\nContent-Type: application/octet-stream\r\n';
+  const uploads = Array.from({ length: 3 }, () => {
+    const socket = connect(port, '127.0.0.1');
+    socket.write(`${head}Connection: close\r\nContent-Length: ${40 * MIB}\r\n\r\n`);
+    socket.write(Buffer.alloc(40 * MIB - 1));
+    return { socket, answer: text(socket) };
+  });
+  const hasRead = ({ socket }: OpenRequest) => socket.bytesRead > 40 * MIB;
+  await poll(() => app.openRequests.list().filter(hasRead).length === uploads.length);
+  await sleep(1_500);
+  for (const { socket, answer } of uploads) {
+    socket.write('a');
+    t.match(await answer, `${40 * MIB}`);
+  }
+  t.notOk(lines.some(({ msg }) => msg.includes('cut off')));
 });
 
 test('A body counts without the earlier requests of its connection', (t) => {

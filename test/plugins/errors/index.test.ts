@@ -45,6 +45,13 @@ const FAILING = `
     app.get('/items/:id', async () => ({}));
     app.delete('/items/:id', async () => ({}));
     app.get('/items/:id/:part/words', async () => ({}));
+    app.get('/versions', { constraints: { version: '1.2.0' } }, async () => ({}));
+    app.get('/hosts', { constraints: { host: 'a.example' } }, async () => ({}));
+    app.get('/range', async (request, reply) => {
+      reply.headers({ 'content-range': 'bytes */15', 'content-encoding': 'br' });
+      expose(416, true);
+    });
+    app.get('/broken-head', async (request, reply) => reply.header('x-a', 'a\\nb').send({}));
     app.get('/files/*', (request, reply) => reply.callNotFound());
     app.answerErrors(({ message }) => {
       if (message === 'away') return Object.assign(new Away(), { retryAfter: 7 });
@@ -210,6 +217,31 @@ test('A method that a path does not have answers 405 with those it has', async (
       message: `PUT is not allowed on ${url.split('?')[0]}.`,
     });
   }
+});
+
+test('A method that a route with constraints does not have answers 405', async (t) => {
+  const { app } = await buildAppWithRoutes(t, FAILING);
+  const post = async (url: string, headers: Record<string, string>) =>
+    (await app.inject({ method: 'POST', url, headers })).statusCode;
+  t.equal(await post('/versions', { 'accept-version': '1.x' }), 405);
+  t.equal(await post('/versions', { 'accept-version': '2.x' }), 404);
+  t.equal(await post('/hosts', { host: 'a.example' }), 405);
+  t.equal(await post('/hosts', { host: 'b.example' }), 404);
+});
+
+test('A 416 keeps the length of the content, and no other header of it', async (t) => {
+  const { app } = await buildAppWithRoutes(t, FAILING);
+  const answer = await app.inject('/range');
+  t.match(answer, { statusCode: 416, headers: { 'content-range': 'bytes */15' } });
+  t.notOk(answer.headers['content-encoding']);
+});
+
+test('A head that cannot be sent leaves nothing in the 500', async (t) => {
+  const { app } = await buildAppWithRoutes(t, FAILING);
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const socket = connect((app.server.address() as AddressInfo).port, '127.0.0.1');
+  socket.write('GET /broken-head HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+  t.match(await text(socket), /^HTTP\/1\.1 500 Internal Server Error\r\n/);
 });
 
 test('GET of a file that its route does not find answers 404', async (t) => {

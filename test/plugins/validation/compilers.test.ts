@@ -25,11 +25,14 @@ test('A PATCH gets no defaults, which would overwrite stored values', async (t) 
   const schema = { body: { type: 'object', minProperties: 1, properties } };
   app.post('/', { schema }, async ({ body }) => body);
   app.patch('/', { schema }, async ({ body }) => body);
+  app.route({ method: ['PUT', 'PATCH'], url: '/both', schema, handler: async ({ body }) => body });
   const send = async (method: 'POST' | 'PATCH', payload: object) =>
     (await app.inject({ method, url: '/', payload })).json();
   t.strictSame(await send('POST', { name: 'a' }), { name: 'a', status: 'new' });
   t.strictSame(await send('PATCH', { name: 'a' }), { name: 'a' });
   t.match(await send('PATCH', {}), { statusCode: 400 });
+  const answer = await app.inject({ method: 'PATCH', url: '/both', payload: { name: 'a' } });
+  t.strictSame(answer.json(), { name: 'a' }, 'also of a route with several methods');
 });
 
 test('A schema that no request has used is compiled while idle', async (t) => {
@@ -74,6 +77,93 @@ test('A schema that would accept everything by mistake is named with its mistake
     const reason = `${method} /, ${part}, cannot be compiled: schema is invalid: data/properties/to`;
     await t.rejects(compilers.compilePending(), { message: new RegExp(reason) });
   }
+});
+
+test('A keyword that would check nothing is named', async (t) => {
+  const schemas = {
+    maxLenght: { type: 'object', properties: { to: { type: 'string', maxLenght: 5 } } },
+    prefixItems: { type: 'array', prefixItems: [{ type: 'string' }] },
+  };
+  for (const [keyword, body] of Object.entries(schemas)) {
+    const { app, compilers } = createApp(t);
+    app.post('/a', { schema: { body } }, async () => 'served');
+    await app.ready();
+    const reason = new RegExp(`^The schema of POST /a, body, .*: unknown keyword: "${keyword}"`);
+    await t.rejects(compilers.compilePending(), { message: reason });
+  }
+});
+
+test('Keywords of draft 2019-09 are checked', async (t) => {
+  const { app } = createApp(t);
+  const a = { type: 'object', properties: { a: { type: 'string' } } };
+  const b = { type: 'object', properties: { b: { type: 'string' } } };
+  const schemas = {
+    closed: { allOf: [a, b], unevaluatedProperties: false },
+    together: { type: 'object', dependentRequired: { a: ['b'] } },
+    few: { type: 'array', contains: { const: 'x' }, minContains: 2 },
+  };
+  for (const [name, body] of Object.entries(schemas))
+    app.post(`/${name}`, { schema: { body } }, async ({ body }) => body);
+  const send = async (path: string, payload: object) =>
+    (await app.inject({ method: 'POST', url: path, payload })).statusCode;
+  t.equal(await send('/closed', { a: '', b: '' }), 200);
+  t.equal(await send('/closed', { a: '', b: '', isAdmin: true }), 400);
+  t.equal(await send('/together', { a: '', b: '' }), 200);
+  t.equal(await send('/together', { a: '' }), 400);
+  t.equal(await send('/few', ['x', 'x']), 200);
+  t.equal(await send('/few', ['x', 'y']), 400);
+});
+
+test("OpenAPI's annotations and extensions may stand in a schema", async (t) => {
+  const { app } = createApp(t);
+  app.addSchema({ $id: 'size', type: 'integer', example: 1, 'x-unit': 'cm' });
+  const body = {
+    type: 'object',
+    externalDocs: { url: 'https://example.com' },
+    discriminator: { propertyName: 'kind' },
+    'x-order': ['kind'],
+    properties: { kind: { type: 'string', xml: { attribute: true }, 'x-name': 'Kind' } },
+  };
+  const querystring = {
+    type: 'object',
+    style: 'form',
+    explode: true,
+    properties: { size: { $ref: 'size#' } },
+  };
+  app.post('/', { schema: { body, querystring } }, async ({ query }) => query);
+  const answer = await app.inject({ method: 'POST', url: '/?size=5', payload: { kind: 'a' } });
+  t.strictSame(answer.json(), { size: 5 });
+});
+
+test('A number that is too large for JavaScript is refused', async (t) => {
+  const { app } = createApp(t);
+  const properties = { price: { type: 'number' }, count: { type: 'integer' } };
+  const schema = { type: 'object', properties };
+  app.post('/', { schema: { body: schema, querystring: schema } }, async () => 'served');
+  const headers = { 'content-type': 'application/json' };
+  const send = (payload: string, url = '/') =>
+    app.inject({ method: 'POST', url, headers, payload });
+  for (const name of ['price', 'count']) {
+    t.match((await send(`{"${name}":1e400}`)).json(), { statusCode: 400, message: /must be/ });
+    const large = `/?${name}=${'9'.repeat(400)}`;
+    t.match((await send('{}', large)).json(), { statusCode: 400, message: /must be/ });
+  }
+  t.equal((await send('{"price":1e300,"count":5}')).statusCode, 200);
+});
+
+test('The names of headers have no case', async (t) => {
+  const { app } = createApp(t);
+  const headers = {
+    type: 'object',
+    properties: { 'X-Tenant': { type: 'string', enum: ['A'] }, 'X-Size': { type: 'integer' } },
+    allOf: [{ required: ['X-Tenant'] }],
+  };
+  app.get('/', { schema: { headers } }, async (request) => [request.headers['x-size']]);
+  const get = async (headers: Record<string, string>) =>
+    (await app.inject({ url: '/', headers })).json();
+  t.strictSame(await get({ 'x-tenant': 'A', 'X-SIZE': '5' }), [5]);
+  t.match(await get({ 'x-tenant': 'a' }), { statusCode: 400 });
+  t.match(await get({ 'x-size': '5' }), { statusCode: 400 });
 });
 
 test('A schema with a missing $ref is named with the way to fix it', async (t) => {

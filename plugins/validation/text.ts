@@ -1,0 +1,79 @@
+import type { Ajv, ErrorObject, ValidateFunction } from 'ajv';
+import { compile } from './ajv.ts';
+import type { Check } from './checks.ts';
+import { MAX_PROBLEMS } from './problems.ts';
+
+/** Converts text to another type. ajv's own coercion also accepts 0x10, 1e2, " 5", +5 and 5.0. */
+const READERS: Record<string, (text: string) => unknown> = {
+  integer: (text) => (/^-?\d+$/.test(text) ? Number(text) : undefined),
+  number: (text) => (/^-?\d+(\.\d+)?$/.test(text) ? Number(text) : undefined),
+  boolean: (text) => (/^(true|false)$/.test(text) ? text === 'true' : undefined),
+  null: (text) => (text === '' ? null : undefined),
+  array: (text) => [text],
+};
+
+type Texts = Record<string, unknown>;
+
+/**
+ * Checks paths, queries and headers, which are all text. If the schema wants another type, the text
+ * is converted in place. `ajv` must have `allErrors`.
+ */
+export function compileText(ajv: Ajv, schema: object): Check {
+  const validate = compile<Texts>(ajv, schema);
+  const check = (values: Texts): ErrorObject[] | null => {
+    if (validate(values)) return findBrackets(values, validate);
+    const problems = validate.errors!;
+    const solved = problems.filter((problem) => convertText(values, problem));
+    return solved.length > 0 ? check(values) : problems.slice(0, MAX_PROBLEMS);
+  };
+  return (values) => check(values as Texts);
+}
+
+/** A schema of headers. Their names have no case (RFC 9110, 5.1), and Node gives lower case. */
+export function lowerCaseNames(schema: object): object {
+  const lower = (name: string) => name.toLowerCase();
+  return JSON.parse(JSON.stringify(schema), (key, value) => {
+    if (key === 'required' && Array.isArray(value)) return value.map(lower);
+    if (key !== 'properties') return value;
+    return Object.fromEntries(Object.entries(value).map(([name, one]) => [lower(name), one]));
+  });
+}
+
+/** @returns whether the text was converted to what the schema wants, which solves the problem */
+function convertText(values: Texts, { keyword, params, instancePath }: ErrorObject): boolean {
+  const [, name = '', index] = instancePath
+    .split('/')
+    .map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'));
+  const parent = index === undefined ? values : (values[name] as Texts);
+  const text = parent[index ?? name];
+  if (typeof text !== 'string') return false;
+  const value = keyword === 'type' ? readType(text, params.type) : findAllowed(text, params);
+  if (value !== undefined) parent[index ?? name] = value;
+  return value !== undefined;
+}
+
+function readType(text: string, type: string | string[]): unknown {
+  return [type].flat().reduce((read, one) => read ?? READERS[one]?.(text), undefined as unknown);
+}
+
+/** The value of an `enum` or `const` without a type, such as 20 for the text "20". */
+function findAllowed(text: string, { allowedValues, allowedValue }: Texts): unknown {
+  const allowed = (allowedValues ?? [allowedValue]) as unknown[];
+  return allowed.find((value) => typeof value !== 'string' && `${value}` === text);
+}
+
+/** Refuses `limit[]`, the PHP form of a list. A schema ignores it as an unknown name. */
+function findBrackets(values: Texts, validate: ValidateFunction): ErrorObject[] | null {
+  // What the schema has is checked, and a symbol fits no check. Unknown names stay valid.
+  const isKnown = (name: string) =>
+    !validate({ ...values, [name]: Symbol() }) &&
+    validate.errors!.some(({ instancePath }) => instancePath === `/${name}`);
+  const wrong = Object.keys(values).find((key) => {
+    const [name = '', ...rest] = key.split('[');
+    return rest.length > 0 && isKnown(name) && !isKnown(key);
+  });
+  if (wrong === undefined) return null;
+  const [name] = wrong.split('[', 1);
+  const message = `must have ${name} without brackets, repeated for each value of a list`;
+  return [{ instancePath: '', message, keyword: 'type', schemaPath: '', params: {} }];
+}
