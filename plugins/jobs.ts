@@ -86,7 +86,10 @@ export default fp(
   async (app, { jobs: folders }: { jobs: URL[] }) => {
     const queue = new JobQueue(app, await loadJobs(folders));
     app.decorate('jobs', queue);
-    app.prepareDatabase((driver) => queue.prepare(driver));
+    app.prepareDatabase(
+      (driver) => queue.prepare(driver),
+      (db) => queue.findMissing(db),
+    );
     if (app.config.JOBS_IN_WEB === 'true') app.addHook('onListen', async () => queue.take());
     app.stopping.addEventListener('abort', () => queue.stop());
   },

@@ -4,6 +4,7 @@ import env, { type Config, type EnvironmentOptions } from '../plugins/env/index.
 import { answerClientError } from '../plugins/errors/client-errors.ts';
 import { RouteNotFound } from '../plugins/errors/index.ts';
 import { LazyCompilers } from '../plugins/validation/compilers.ts';
+import { afterListening } from './after-listening.ts';
 import { watchDeadlines } from './deadlines.ts';
 import { beginAnswers } from './every-answer.ts';
 import { watchHandlers } from './failed-answers.ts';
@@ -89,7 +90,7 @@ function createApp(config: Readonly<Config>, loggerInstance: FastifyBaseLogger):
   // readConfig has run plugins/env in another app. Here, plugins can name it as a dependency.
   app.register(fp(async () => undefined, { name: 'env' }));
   app.decorate('compileSchemas', () => compilers.compilePending());
-  app.addHook('onListen', async () => void setTimeout(() => warmUp(app), WARM_UP_MS).unref());
+  afterListening(app, WARM_UP_MS, () => warmUp(app));
   beginAnswers(app);
   answerExpectAndConnect(app);
   watchConnections(app);

@@ -1,7 +1,19 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import createError from '@fastify/error';
 import type { Transaction } from 'kysely';
 import type { ConstructorOptions, PgBoss } from 'pg-boss';
+import manifest from 'pg-boss/package.json' with { type: 'json' };
 import type { DatabaseDriver, Tables } from '../plugins/database/index.ts';
+
+/** The version of the tables that this version of pg-boss needs. */
+export const SCHEMA_VERSION = manifest.pgboss.schema;
+
+/** The tables or the queue of a job are missing. */
+export const NotReleased = createError<[string, ErrorOptions?]>(
+  'JOBS_NOT_RELEASED',
+  '%s. Run npm run release.',
+  503,
+);
 
 /** Options that create the tables, for `release` and the embedded database. */
 export const OWNER: ConstructorOptions = { migrate: true, bamIntervalSeconds: 10 };
@@ -26,7 +38,7 @@ export const transactions = new AsyncLocalStorage<Transaction<Tables> | undefine
 
 /**
  * Starts pg-boss on the app's own connections, with its tables in the schema `pgboss`. Without
- * options it changes no table.
+ * options it changes no table. Rejects with NotReleased if the tables are missing or older.
  */
 export async function startBoss(
   driver: DatabaseDriver,
@@ -42,18 +54,20 @@ export async function startBoss(
     const transaction = transactions.getStore();
     return (transaction ? fromKysely(transaction) : own).executeSql(text, values);
   };
-  const boss = new PgBoss({
-    backend: isEmbedded ? 'pglite' : 'postgres',
-    db: { executeSql },
-    migrate: false,
-    supervise: false,
-    schedule: false,
-    reindex: false,
-    registerInstance: false,
-    monitorVacuum: false,
-    openTelemetry: { enabled: false },
-    ...options,
-  });
+  const create = (migrate: boolean) =>
+    new PgBoss({
+      backend: isEmbedded ? 'pglite' : 'postgres',
+      db: { executeSql },
+      migrate,
+      supervise: false,
+      schedule: false,
+      reindex: false,
+      registerInstance: false,
+      monitorVacuum: false,
+      openTelemetry: { enabled: false },
+      ...options,
+    });
+  const boss = create(!options.migrate && (await isNewer(create(false))));
   // For errors of its workers, pg-boss emits a copy that is not an Error.
   boss.on('error', (error) =>
     onError(error instanceof Error ? error : Object.assign(new Error(), error)),
@@ -62,6 +76,17 @@ export async function startBoss(
     await stopBoss(boss);
     throw error;
   });
+}
+
+/**
+ * Whether a later release has changed the tables. pg-boss works with them if it may migrate them,
+ * although there is nothing to migrate then. So a release can be rolled back.
+ */
+async function isNewer(boss: PgBoss): Promise<boolean> {
+  if (!(await boss.isInstalled())) throw new NotReleased('The job queue is not installed');
+  const version = Number(await boss.schemaVersion());
+  if (version < SCHEMA_VERSION) throw new NotReleased('The job queue has older tables');
+  return version > SCHEMA_VERSION;
 }
 
 /** Opens a pg-boss that only sends jobs. It is stopped, so it sends no queries of its own. */

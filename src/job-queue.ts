@@ -5,11 +5,11 @@ import { type Kysely, sql } from 'kysely';
 import type { PgBoss } from 'pg-boss';
 import type { DatabaseDriver, Tables } from '../plugins/database/index.ts';
 import type { Job, Jobs, SendOptions } from '../plugins/jobs.ts';
-import { OWNER, openSender, startBoss, stopBoss, transactions } from './job-boss.ts';
+import { NotReleased, OWNER, openSender, startBoss, stopBoss, transactions } from './job-boss.ts';
 import { checkOptions, compileJob, readPayload } from './job-catalog.ts';
-import { checkSchedules, prepareQueues } from './job-release.ts';
+import { checkSchedules, findMissing, prepareQueues } from './job-release.ts';
 import { type JobObserver, runJob, UNOBSERVED } from './job-run.ts';
-import { putHeaders } from './job-storage.ts';
+import { putHeaders, QUEUE_NOT_FOUND } from './job-storage.ts';
 import { JobTaker } from './job-taker.ts';
 
 const UnknownJob = createError<[string, string]>(
@@ -25,6 +25,7 @@ export class JobQueue {
   #sender: PgBoss | undefined;
   #taker: JobTaker | undefined;
   #observer = UNOBSERVED;
+  #isPrepared = false;
 
   constructor(app: FastifyInstance, jobs: Map<string, Job>) {
     this.#app = app;
@@ -36,7 +37,8 @@ export class JobQueue {
    * Queues a job for a worker.
    *
    * @returns its id, or null if a job with the same key already waits
-   * @throws before anything is queued, if the name is unknown or the payload or options do not fit
+   * @throws before anything is queued, if the name is unknown or the payload or options do not fit;
+   *   NotReleased, a 503, if release has not made the job's queue yet
    */
   async send<Name extends keyof Jobs>(
     name: Name,
@@ -55,7 +57,7 @@ export class JobQueue {
       return transactions.run(transaction, async () => {
         // Do not share the promise: it may wait for the connection of another transaction.
         this.#sender ??= await openSender(driver);
-        return this.#sender.send(name, putHeaders(data, headers), options);
+        return this.#sender.send(name, putHeaders(data, headers), options).catch(rejectUnknown);
       });
     });
   }
@@ -121,6 +123,16 @@ export class JobQueue {
     return steps;
   }
 
+  /** What `prepare` still has to do. It queries only until that is nothing. */
+  async findMissing(db: Kysely<unknown>): Promise<string[]> {
+    if (!this.#isPrepared) {
+      const missing = await findMissing(db, this.#jobs);
+      if (missing.length > 0) return missing;
+    }
+    this.#isPrepared = true;
+    return [];
+  }
+
   /**
    * The driver of the embedded database is known after the first query. pg-boss would wait without
    * a limit for its one connection, and the query does not.
@@ -129,4 +141,8 @@ export class JobQueue {
     if (!this.#app.databasePool) await sql`select 1`.execute(db);
     return this.#driver as DatabaseDriver;
   }
+}
+
+function rejectUnknown(cause: Error & { code?: string }): never {
+  throw cause.code === QUEUE_NOT_FOUND ? new NotReleased(cause.message, { cause }) : cause;
 }

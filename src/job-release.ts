@@ -1,9 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyBaseLogger } from 'fastify';
+import { type Kysely, sql } from 'kysely';
 import type { PgBoss, QueueResult } from 'pg-boss';
 import type { Job } from '../plugins/jobs.ts';
+import { SCHEMA_VERSION } from './job-boss.ts';
 import { CLOCK, HEARTBEAT_S, listQueues, RETRY_LIMIT } from './job-storage.ts';
 import { OperatorError } from './operator-error.ts';
+
+/** SQLSTATE (PostgreSQL, appendix A). */
+const UNDEFINED_TABLE = '42P01';
 
 const DAY_S = 24 * 60 * 60;
 
@@ -50,6 +55,21 @@ export async function prepareQueues(
   return [...made.map((name) => `queue ${name}`), ...gone.map((name) => `no queue ${name}`)];
 }
 
+/** The queues of jobs that the database lacks; all of them if its tables are missing or older. */
+export async function findMissing(db: Kysely<unknown>, jobs: Map<string, Job>): Promise<string[]> {
+  const found = await sql<{ name: string }>`
+    select name from pgboss.queue where (select version from pgboss.version) >= ${SCHEMA_VERSION}`
+    .execute(db)
+    .catch((error) => {
+      if (error.code === UNDEFINED_TABLE) return { rows: [] };
+      throw error;
+    });
+  const names = found.rows.map(({ name }) => name);
+  return listQueues(jobs)
+    .filter((name) => !names.includes(name))
+    .map((name) => `queue ${name}`);
+}
+
 function isOwn({ retryLimit }: QueueResult): boolean {
   return retryLimit === RETRY_LIMIT;
 }
@@ -65,15 +85,15 @@ async function finishBuilds(boss: PgBoss): Promise<void> {
   }
 }
 
-async function saveJob(boss: PgBoss, name: string, job: Job): Promise<void> {
-  const { schedule, timeoutMs } = job;
+async function saveJob(boss: PgBoss, name: string, { schedule }: Job): Promise<void> {
   const options = {
     retryLimit: RETRY_LIMIT,
     // For jobs of killed workers. The worker itself delays the retries of failed jobs.
     retryDelay: 0,
     retryBackoff: false,
-    // The worker ends a late job itself. This limit is for a worker that cannot.
-    expireInSeconds: Math.ceil(timeoutMs / 1_000) + 60,
+    // pg-boss's maximum. The worker ends a late job itself, and one that cannot sends no heartbeats.
+    // With the job's own time, pg-boss would take a job away that a release gave more.
+    expireInSeconds: DAY_S,
     heartbeatSeconds: 3 * HEARTBEAT_S,
     retentionSeconds: 365 * DAY_S,
     deleteAfterSeconds: DAY_S,

@@ -18,6 +18,9 @@ export const HEARTBEAT_S = 5;
 /** High, so that pg-boss never gives up first: the worker counts attempts, except returned jobs. */
 export const RETRY_LIMIT = 100_000;
 
+/** pg-boss's code of its error that a queue does not exist. */
+export const QUEUE_NOT_FOUND = 'PGBOSS_QUEUE_NOT_FOUND';
+
 /** The queues that jobs are taken from. */
 export function listQueues(jobs: Map<string, Job>): string[] {
   return [...jobs].flatMap(([name, { schedule }]) => (schedule ? [name, name + CLOCK] : [name]));
@@ -52,42 +55,47 @@ function countAttempts({ retryCount, retryLimit }: JobWithMetadata<unknown>, job
 /**
  * Stores the result of a run in the queue, if it still exists. It stores only the name of an error,
  * because the message may contain a secret.
+ *
+ * @returns false if the job was cancelled, or another worker has it: the heartbeats were missing
  */
 export async function settle(
   boss: PgBoss,
   db: Kysely<Tables>,
   { name, id, retryCount }: JobWithMetadata,
   { attempt, outcome, err, retryInMs = 0 }: Result & { attempt: number },
-): Promise<object> {
+): Promise<boolean> {
   const attempted = { id, retryCount };
   // A text with these characters could not be stored.
   const output = { error: err && shorten(`${err.name}`).replaceAll('\0', '') };
   const update = (changes: UpdateOptions) => boss.update(name, undefined, { id, ...changes });
   const giveBack = async () => {
-    const retry = await boss.fail(name, attempted, output);
+    await boss.fail(name, attempted, output);
     const [job] = await boss.findJobs(name, { id });
-    // If the heartbeats failed for too long, another worker has the job now.
-    if (job?.retryCount !== retryCount) return retry;
+    if (job?.retryCount !== retryCount) return false;
     // Its limit was lower than RETRY_LIMIT, see countAttempts.
     if (job.state === 'failed') await boss.retry(name, id);
     // With this limit, countAttempts goes on from this attempt.
     const limit = RETRY_LIMIT + retryCount + 1 - attempt;
-    if (outcome === 'retry') return update({ startAfter: retryInMs / 1_000, retryLimit: limit });
-    if (outcome === 'returned') return update({ startAfter: 0, retryLimit: limit + 1 });
-    const limits = { retryLimit: retryCount, deleteAfterSeconds: FAILED_RETENTION_S };
-    const { updated } = await update(limits);
-    // The job now waits for its retry, so it is found by id only. Another worker may have it.
-    if (updated > 0) await boss.fail(name, id, output);
-    return retry;
+    if (outcome === 'retry') await update({ startAfter: retryInMs / 1_000, retryLimit: limit });
+    else if (outcome === 'returned') await update({ startAfter: 0, retryLimit: limit + 1 });
+    else {
+      const limits = { retryLimit: retryCount, deleteAfterSeconds: FAILED_RETENTION_S };
+      const { updated } = await update(limits);
+      // The job now waits for its retry, so it is found by id only. Another worker may have it.
+      if (updated > 0) await boss.fail(name, id, output);
+    }
+    return true;
   };
   // No other worker may take the job between two of these steps.
   const giveBackAtOnce = () =>
     db.transaction().execute((transaction) => transactions.run(transaction, giveBack));
-  return (outcome === 'done' ? boss.complete(name, attempted) : giveBackAtOnce()).catch(dropResult);
+  // Its type lacks this field.
+  const complete = async () => Reflect.get(await boss.complete(name, attempted), 'affected') > 0;
+  return (outcome === 'done' ? complete() : giveBackAtOnce()).catch(dropResult);
 }
 
 /** A release deletes the queue of a removed job, which an older worker may still run. */
-function dropResult(error: Error & { code?: string }): Error {
-  if (error.code !== 'PGBOSS_QUEUE_NOT_FOUND') throw error;
-  return error;
+function dropResult(error: Error & { code?: string }): true {
+  if (error.code !== QUEUE_NOT_FOUND) throw error;
+  return true;
 }

@@ -14,6 +14,9 @@ import { OperatorError } from './operator-error.ts';
 /** Milliseconds between polls of queues that are empty or fail. */
 const POLL_MS = 1_000;
 
+/** How long a stopped worker without jobs waits for answers of the database, in milliseconds. */
+const END_MS = 1_000;
+
 /** Takes jobs from all queues, runs WORKER_CONCURRENCY at once, and stores their results. */
 export class JobTaker {
   readonly #app: FastifyInstance;
@@ -57,7 +60,7 @@ export class JobTaker {
 
   /** Resolves when it has been stopped and no job runs. Rejects if it gave jobs back. */
   async close(): Promise<void> {
-    await this.#ended;
+    await Promise.race([this.#ended, this.#waitForJobs()]);
     const message = `Jobs given back, not done within SHUTDOWN_TIMEOUT_MS: ${this.#returned}`;
     if (this.#returned === 0) return;
     this.#returned = 0;
@@ -73,6 +76,15 @@ export class JobTaker {
     while (this.#runs.size > 0) await once(this.#events, 'ended');
     clearInterval(beat);
     await stopBoss(boss);
+  }
+
+  /** A database that hangs may answer nothing. Its jobs go to another worker then. */
+  async #waitForJobs(): Promise<void> {
+    if (!this.#stop.signal.aborted) await once(this.#stop.signal, 'abort');
+    do {
+      while (this.#runs.size > 0) await once(this.#events, 'ended');
+      await sleep(END_MS);
+    } while (this.#runs.size > 0);
   }
 
   #isStopping(): boolean {
@@ -104,12 +116,16 @@ export class JobTaker {
     this.#runs.set(run, queued);
     const save = async (result: Result) => {
       const store = () => settle(boss, this.#app.db, queued, { ...result, attempt });
-      const stored = await this.#persist(`${run.id} end`, store);
+      const isStored = await this.#persist(`${run.id} end`, store);
       const line = { job: run.name, id: run.id };
-      if (!stored) this.#app.log.error(line, 'The result of the job could not be stored');
+      if (isStored === undefined)
+        this.#app.log.error(line, 'The result of the job could not be stored');
+      if (isStored === false)
+        this.#app.log.warn(line, 'The job was cancelled, or another worker has it');
+      else if (result.outcome === 'returned' || !isStored) this.#returned += 1;
+      return isStored === true;
     };
-    const { outcome } = await this.#observe(run, () => runJob(this.#app, run, save));
-    if (outcome === 'returned') this.#returned += 1;
+    await this.#observe(run, () => runJob(this.#app, run, save));
     this.#runs.delete(run);
     this.#events.emit('ended');
   }

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Kysely } from 'kysely';
 import type { Pool } from 'pg';
 import type { SqlError } from './database-errors.ts';
+import type { FindMissing } from './index.ts';
 import { type Database, findPending } from './migrate.ts';
 import { listMigrations } from './migration-files.ts';
 import { createDialect } from './postgres-dialect.ts';
@@ -10,25 +11,28 @@ import { createDialect } from './postgres-dialect.ts';
 const LATE_MS = 500;
 
 /**
- * Creates a check that rejects if the database is down or lacks a migration. A full pool, pooler or
- * server does not count as down. If the pool is full, the check uses `spare`. If a pooler is busy,
- * the answers to other queries count. The embedded database has no pool. It is a part of this
- * process, so it stays up once it is open, also while it is busy.
+ * Creates a check that rejects if the database is down, lacks a migration, or lacks what
+ * `findMissing` finds then. A full pool, pooler or server does not count as down. If the pool is
+ * full, the check uses `spare`. If a pooler is busy, the answers to other queries count. The
+ * embedded database has no pool. It is a part of this process, so it stays up once it is open, also
+ * while it is busy.
  */
 export function createCheck(
   db: Database,
   migrations: string,
   pool?: Pool,
   spare?: Pool,
+  findMissing: FindMissing = async () => [],
 ): () => Promise<void> {
   let isOpen = false;
-  let isMigrated = false;
+  let isReleased = false;
   const use = watchUse(pool);
   const spareDb = spare && new Kysely<unknown>({ dialect: createDialect(spare) });
   const findNow = async () => {
     const checked = (pool && isFull(pool) && spareDb) || db;
     const pending = await findPending(checked, await listMigrations(migrations));
-    isMigrated = pending.length === 0;
+    if (pending.length === 0) pending.push(...(await findMissing(checked)));
+    isReleased = pending.length === 0;
     return pending;
   };
   return async () => {
@@ -38,7 +42,7 @@ export function createCheck(
       use.connections > 0 && isServerFull(error) ? [] : Promise.reject(error),
     );
     const early = await Promise.race([found, sleep(LATE_MS, undefined, { ref: false })]);
-    const isBusy = isMigrated && use.answeredAt > startedAt;
+    const isBusy = isReleased && use.answeredAt > startedAt;
     const pending = early ?? (isBusy ? [] : await found);
     if (pending.length > 0)
       throw new Error(`Migrations are pending: ${pending.join(', ')}. Run npm run release.`);

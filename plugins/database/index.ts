@@ -5,6 +5,7 @@ import fp from 'fastify-plugin';
 import { Kysely } from 'kysely';
 import type { Pool } from 'pg';
 import { type Static, Type } from 'typebox';
+import { afterListening } from '../../src/after-listening.ts';
 import { createCheck } from './check.ts';
 import { translateError } from './database-errors.ts';
 import { pickDriver } from './driver.ts';
@@ -73,8 +74,11 @@ declare module 'fastify' {
     databasePool: Pool | undefined;
     /** One more connection, for checks and heartbeats: they must not wait while the pool is full. */
     databaseSpare: Pool | undefined;
-    /** Adds a step that runs after the migrations. It resolves with the names of its changes. */
-    prepareDatabase(step: PrepareStep): void;
+    /**
+     * Adds a step that runs after the migrations. It resolves with the names of its changes. Until
+     * `findMissing` gives none that are left to do, the database is not ready.
+     */
+    prepareDatabase(step: PrepareStep, findMissing?: FindMissing): void;
   }
 }
 
@@ -86,10 +90,13 @@ export type DatabaseDriver = { pool: Pool } | { pglite: PGlite };
 
 export type PrepareStep = (driver: DatabaseDriver) => Promise<string[]>;
 
+export type FindMissing = (db: Kysely<unknown>) => Promise<string[]>;
+
 /** The database at DATABASE_URL as `app.db`. It connects at the first query, and reconnects. */
 export default fp(
   async (app, { migrations = MIGRATIONS }: { migrations?: string }) => {
     const steps: PrepareStep[] = [];
+    const finders: FindMissing[] = [];
     const prepare: PrepareStep = async (driver) => {
       const names: string[] = [];
       for (const step of steps) names.push(...(await step(driver)));
@@ -97,11 +104,16 @@ export default fp(
     };
     const { dialect, pool, spare, openReleasePool } = await pickDriver(app, prepare);
     const db = new Kysely<Tables>({ dialect, log: (event) => QUERIES.publish(event) });
-    const check = createCheck(db, migrations, pool, spare);
+    const findMissing: FindMissing = async (db) =>
+      (await Promise.all(finders.map((find) => find(db)))).flat();
+    const check = createCheck(db, migrations, pool, spare, findMissing);
     app.decorate('db', db);
     app.decorate('databasePool', pool);
     app.decorate('databaseSpare', spare);
-    app.decorate('prepareDatabase', (step) => void steps.push(step));
+    app.decorate('prepareDatabase', (step, findMissing) => {
+      steps.push(step);
+      if (findMissing) finders.push(findMissing);
+    });
     app.answerErrors(translateError);
     const release = () =>
       openReleasePool
@@ -119,7 +131,7 @@ export default fp(
 function connectAtStart(app: FastifyInstance, check: () => Promise<void>): void {
   const connect = () =>
     check().catch(
-      (err) => app.readiness.draining || app.log.warn({ err }, 'The database is not ready'),
+      (err) => app.stopping.aborted || app.log.warn({ err }, 'The database is not ready'),
     );
-  app.addHook('onListen', async () => void setTimeout(connect, CONNECT_DELAY_MS).unref());
+  afterListening(app, CONNECT_DELAY_MS, connect);
 }

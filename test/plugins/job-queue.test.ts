@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import type { FastifyInstance } from 'fastify';
 import { sql } from 'kysely';
@@ -190,6 +191,88 @@ test('A result is dropped if its queue was deleted, or if another worker has the
   await sql`alter schema pgboss rename to hidden`.execute(app.db);
   const settled = settle(later, app.db, queued!, { ...FIRST, outcome: 'done' });
   await t.rejects(settled, { message: /does not exist/ }, 'any other error is not dropped');
+});
+
+test('Before the release of a new job, the app is not ready, and send is a 503', async (t) => {
+  const { url } = await openPostgresPort(t);
+  const folder = await createFolder(t);
+  const { app: before } = await buildApp(t, url, [pathToFileURL(`${folder}/`)]);
+  await before.readiness.release();
+  await before.close();
+  const { app, lines } = await buildApp(t, url, [FIXTURE]);
+  const readStatus = async () => (await app.readiness.report()).services.database?.status;
+  t.equal(await readStatus(), 'down');
+  const message = /^Migrations are pending: queue tick, queue tick\/clock, queue work\. /;
+  t.match(lines.at(-1), { err: { message } });
+  const send = () => app.jobs.send('work', { how: 'end' });
+  const notReleased = { statusCode: 503, code: 'JOBS_NOT_RELEASED' };
+  await t.rejects(send(), { ...notReleased, message: /^Queue work does not exist/ });
+  await app.readiness.release();
+  await poll(async () => (await readStatus()) === 'up');
+  t.type(await send(), 'string');
+});
+
+test('Tables of an earlier pg-boss wait for release; those of a later one work', async (t) => {
+  const { url } = await openPostgresPort(t);
+  const { app } = await buildApp(t, url, [FIXTURE]);
+  await app.readiness.release();
+  const { rows } = await sql<{ version: number }>`select version from pgboss.version`.execute(
+    app.db,
+  );
+  const { version } = rows[0]!;
+  const setVersion = async (version: number) =>
+    void (await sql`update pgboss.version set version = ${version}`.execute(app.db));
+  await setVersion(version - 1);
+  const message = /older tables\. Run npm run release/;
+  await t.rejects(app.jobs.send('work', { how: 'end' }), { statusCode: 503, message });
+  t.equal((await app.readiness.report()).services.database?.status, 'down');
+  await setVersion(version + 1);
+  t.type(await app.jobs.send('work', { how: 'end' }), 'string');
+  await poll(async () => (await app.readiness.report()).services.database?.status === 'up');
+  app.jobs.take();
+  await poll(async () => {
+    const query = sql<{ state: string }>`select state from pgboss.job where name = 'work'`;
+    return (await query.execute(app.db)).rows[0]?.state === 'completed';
+  });
+  await app.readiness.release();
+  app.stop();
+});
+
+test('A release may give a job more time, also to those that wait', async (t) => {
+  const { url } = await openPostgresPort(t);
+  const { app } = await buildApp(t, url, [FIXTURE]);
+  await app.readiness.release();
+  await app.jobs.send('work', { how: 'end' });
+  const query = sql<{ seconds: number }>`select expire_seconds as seconds from pgboss.job`;
+  t.match((await query.execute(app.db)).rows, [{ seconds: 24 * 60 * 60 }]);
+});
+
+test('A run whose job another worker has is not done', async (t) => {
+  const { url } = await openPostgresPort(t);
+  const { app, lines } = await buildApp(t, url, [FIXTURE], { SHUTDOWN_DELAY_MS: '0' });
+  await app.readiness.release();
+  app.jobs.take();
+  const id = await app.jobs.send('work', { how: 'stop' });
+  await poll(() => lines.some(({ msg }) => msg === 'stop begins'));
+  // As another worker would, after heartbeats were missing.
+  await sql`update pgboss.job set retry_count = retry_count + 1`.execute(app.db);
+  app.stop();
+  await app.jobs.close();
+  const ends = lines.filter((line) => line.id === id && (line.outcome || line.level > 30));
+  t.match(ends, [{ level: 40, msg: /another worker has it$/ }, { outcome: 'returned' }]);
+});
+
+test('A worker without jobs stops while its database hangs', async (t) => {
+  const { url, pause } = await openPostgresPort(t);
+  const { app, lines } = await buildApp(t, url, [FIXTURE], { SHUTDOWN_DELAY_MS: '0' });
+  await app.readiness.release();
+  app.jobs.take();
+  await app.jobs.send('work', { how: 'end' });
+  await poll(() => lines.some(({ msg }) => msg === 'job done'));
+  pause();
+  app.stop();
+  const closed = app.jobs.close().then(() => 'closed');
+  t.equal(await Promise.race([closed, sleep(5_000, 'late')]), 'closed');
 });
 
 test('An error with a name that cannot be stored ends its attempt', async (t) => {

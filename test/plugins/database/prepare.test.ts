@@ -1,6 +1,6 @@
 import { test } from 'tap';
 import { openPostgresPort } from '../../fixture/postgres-port.ts';
-import { buildTestApp, captureLog } from '../../helper.ts';
+import { buildTestApp, captureLog, poll } from '../../helper.ts';
 
 test('release prepares the database for libraries after the migrations', async (t) => {
   const { url } = await openPostgresPort(t);
@@ -20,4 +20,23 @@ test('release prepares the database for libraries after the migrations', async (
     );
     await t.rejects(app.readiness.release(), /^no transactions\. .*DATABASE_DIRECT_URL/);
   });
+});
+
+test('The database is not ready while a step has work to do', async (t) => {
+  const { url } = await openPostgresPort(t);
+  const { logger, lines } = captureLog();
+  const app = await buildTestApp(t, { DATABASE_URL: url, DATABASE_POOL_MAX: '1' }, { logger });
+  let missing = ['a table'];
+  app.prepareDatabase(
+    async () => missing.splice(0),
+    async () => missing,
+  );
+  const readStatus = async () => (await app.readiness.report()).services.database?.status;
+  await app.readiness.release();
+  missing = ['a table'];
+  t.equal(await readStatus(), 'down');
+  const message = 'Migrations are pending: a table. Run npm run release.';
+  t.match(lines.at(-1), { level: 40, err: { message } });
+  await app.readiness.release();
+  await poll(async () => (await readStatus()) === 'up');
 });
