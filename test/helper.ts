@@ -105,6 +105,12 @@ export async function writeRoutes(t: Test, code: string, others: string[] = []):
   return pathToFileURL(`${folder}/`);
 }
 
+/** Whether a plugin reads bodies of this type. An owner may have added one. */
+export function hasParser(app: FastifyInstance, type: string): boolean {
+  const [name = ''] = type.split(';');
+  return name.includes('/') && app.hasContentTypeParser(name);
+}
+
 /** The code of a file that exports what another file exports. */
 export function exportFrom(file: string): string {
   const url = pathToFileURL(file);

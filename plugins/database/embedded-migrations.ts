@@ -4,7 +4,9 @@ import { type Kysely, sql } from 'kysely';
 import { OperatorError } from '../../src/operator-error.ts';
 import { RESET } from './embedded-folder.ts';
 import { applyMigrations, createTable } from './migrate.ts';
-import { listMigrations, loadMigration } from './migration-files.ts';
+import { type AppMigration, listMigrations, loadMigration } from './migration-files.ts';
+
+type NamedMigration = AppMigration & { name: string };
 
 /** How esbuild writes code without its format and comments. */
 const MINIFIED = { loader: 'ts', minifyWhitespace: true, legalComments: 'none' } as const;
@@ -94,15 +96,17 @@ async function redo(
   changed: string[],
 ): Promise<void> {
   try {
-    const migrations = await Promise.all(names.map((name) => loadMigration(files.get(name)!)));
-    const alone = migrations.findIndex((migration) => migration.transaction === false);
-    const count = alone < 0 ? names.length : alone;
+    const load = async (name: string) => ({ name, ...(await loadMigration(files.get(name)!)) });
+    const migrations = await Promise.all(names.map(load));
+    const alone = migrations.filter(({ transaction }) => transaction === false);
+    const others = migrations.filter((migration) => !alone.includes(migration));
+    for (const migration of alone.toReversed()) await undoAlone(db, migration);
     await db.transaction().execute(async (transaction) => {
       const before = await hashRows(transaction);
-      for (const { down } of migrations.toReversed()) await down?.(transaction);
-      for (const { up } of migrations.slice(0, count)) await up(transaction);
-      for (const name of names.slice(count))
-        await sql`delete from kysely_migration where name = ${name}`.execute(transaction);
+      for (const { down } of others.toReversed()) await down?.(transaction);
+      for (const { name, up } of others)
+        if (alone.length > 0 && name > alone[0]!.name) await forget(transaction, name);
+        else await up(transaction);
       const after = await hashRows(transaction);
       if ([...before].some(([table, rows]) => after.get(table) !== rows))
         throw new Error('running it again would lose rows');
@@ -111,6 +115,18 @@ async function redo(
     const failure = `Migration ${changed.join(', ')} was changed after it was applied`;
     throw new Error(`${failure}: ${(cause as Error).message}`, { cause });
   }
+}
+
+async function undoAlone(db: Kysely<unknown>, { name, down }: NamedMigration): Promise<void> {
+  await down?.(db).catch((cause) => {
+    throw new Error(`the down of ${name} fails: ${cause.message}`, { cause });
+  });
+  await forget(db, name);
+}
+
+/** Makes a migration pending. */
+async function forget(db: Kysely<unknown>, name: string): Promise<void> {
+  await sql`delete from kysely_migration where name = ${name}`.execute(db);
 }
 
 /** A hash of the rows of each table that has rows. */

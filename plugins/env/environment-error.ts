@@ -13,20 +13,31 @@ export class EnvironmentError extends OperatorError {
       ({ params, instancePath }) => params.missingProperty ?? instancePath.slice(1),
     );
     const variables: string[] = [...new Set(names)];
-    const problems = variables.map((name) =>
-      describeProblem(name, environment[name]?.trim(), properties[name] as Setting),
-    );
+    const problems = variables.map((name) => {
+      const value = environment[name]?.trim();
+      const missing = errors.find(({ params }) => params.missingProperty === name);
+      return describeProblem(name, value, properties[name] as Setting, missing?.params.requiredBy);
+    });
     super(['The environment is not valid:', ...problems].join('\n  '));
     this.variables = variables;
   }
 }
 
-function describeProblem(name: string, value: string | undefined, setting: Setting): string {
+/** @param requiredBy the name of a setting that needs this one */
+function describeProblem(
+  name: string,
+  value: string | undefined,
+  setting: Setting,
+  requiredBy?: string,
+): string {
   const expected = `expected ${setting.expected ?? describeValues(name, setting)}`;
   const hasDefault = setting.default !== undefined;
   const advice = hasDefault ? `=${setting.default}` : ' to such a value';
   const isOptional = hasDefault || setting['~optional'];
-  const remedy = setting.remedy ?? `Set ${name}${advice}${isOptional ? ', or leave it out' : ''}`;
+  const byDefault = requiredBy
+    ? `${requiredBy} needs it: set both, or leave out ${requiredBy}`
+    : `Set ${name}${advice}${isOptional ? ', or leave it out' : ''}`;
+  const { remedy = byDefault } = setting;
   const absent = hasDefault ? `${setting.default} by default` : 'missing';
   if (!value) return `${name} is ${absent}; ${expected}. ${remedy}.`;
   if (isQuoted(value)) {

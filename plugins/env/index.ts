@@ -8,8 +8,9 @@ import fp from 'fastify-plugin';
 import { type Static, type TProperties, Type } from 'typebox';
 import { trustProxies } from '../../src/client-address.ts';
 import { importFile } from '../../src/import-file.ts';
-import { EnvironmentError, isQuoted } from './environment-error.ts';
+import { EnvironmentError } from './environment-error.ts';
 import { checkSettings, settings } from './settings.ts';
+import { readValues } from './values.ts';
 
 const PLUGINS = new URL('..', import.meta.url);
 
@@ -81,22 +82,6 @@ export async function listFiles(folder: URL): Promise<URL[]> {
   return loaded.map((name) => pathToFileURL(path.join(dir, name)));
 }
 
-/** Converts the values to the types of the schema. ajv would also convert 5e3 to an integer. */
-function readValues(environment: NodeJS.ProcessEnv, properties: TProperties) {
-  const values = Object.entries(properties).map(([name, schema]) => {
-    // Empty means not set, because some shells and platforms cannot unset a variable.
-    const read = (name: string) => environment[name]?.trim() || undefined;
-    const isRead = !('onlyWith' in schema) || read(String(schema.onlyWith));
-    const text = isRead && read(name);
-    const value = 'ignoreCase' in schema ? text?.toLowerCase() : text;
-    // Null makes the check fail, because no setting accepts it.
-    if (value && isQuoted(value)) return [name, null];
-    const isInteger = 'type' in schema && schema.type === 'integer';
-    return [name, isInteger && /^-?\d+$/.test(value ?? '') ? Number(value) : value];
-  });
-  return Object.fromEntries(values);
-}
-
 /** Checking the schema itself, or optimizing code that runs once, takes a tenth of the start. */
 function createSettingsAjv(): Ajv {
   return new Ajv({
@@ -142,8 +127,9 @@ const isBelow: SchemaValidateFunction = (other: string, value: number, _schema, 
   return typeof limit !== 'number' || value < limit;
 };
 
-/** `requires` names a setting that must be set too. The error names that setting. */
+/** `requires` names a setting that must be set too. The error names both. */
 const isOtherSet: SchemaValidateFunction = (other: string, _value, _schema, context) => {
-  isOtherSet.errors = [{ params: { missingProperty: other } }];
+  const requiredBy = context?.parentDataProperty;
+  isOtherSet.errors = [{ params: { missingProperty: other, requiredBy } }];
   return context?.parentData[other] !== undefined;
 };

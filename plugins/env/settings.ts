@@ -3,7 +3,7 @@ import { type TProperties, Type } from 'typebox';
 /** The schema of a setting. */
 export interface Setting {
   type?: 'string' | 'integer';
-  enum?: string[];
+  enum?: (string | number)[];
   minimum?: number;
   maximum?: number;
   default?: unknown;

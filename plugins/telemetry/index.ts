@@ -34,7 +34,7 @@ export const settings = Type.Object({
   OTEL_EXPORTER_OTLP_HEADERS: optional('Headers for the collector, such as its key', {
     ...PAIRS,
     secret: true,
-    remedy: 'Set OTEL_EXPORTER_OTLP_HEADERS=api-key=abc, or leave it out',
+    remedy: 'Set OTEL_EXPORTER_OTLP_HEADERS=x-team=blue, or leave it out',
   }),
   OTEL_EXPORTER_OTLP_COMPRESSION: choose(['none', 'gzip'], 'The compression of traces and metrics'),
   // OpenTelemetry's default of 10 s would cut a longer wait that a Retry-After asks for.

@@ -35,7 +35,7 @@ const RECORDER = `
 `;
 
 interface SeenRoute {
-  method: string;
+  method: string | string[];
   url: string;
   schema?: { hide?: boolean; summary?: string; response?: Record<string, object> };
 }
@@ -48,7 +48,9 @@ test('GET /openapi.json lists every route, with every answer', async (t) => {
   const { openapi, paths } = await readDocument(app);
   t.equal(openapi, '3.1.0');
   const { seen } = app as unknown as { seen: SeenRoute[] };
-  const routes = seen.filter(({ method, schema }) => method !== 'HEAD' && !schema?.hide);
+  const routes = seen
+    .flatMap(({ method, ...route }) => [method].flat().map((method) => ({ ...route, method })))
+    .filter(({ method, schema }) => method !== 'HEAD' && !schema?.hide);
   t.ok(routes.length > 0);
   for (const { method, url, schema } of routes) {
     const path = url.replaceAll(/:(\w+)/g, '{$1}');

@@ -166,6 +166,12 @@ test('console and job print all to a reader that is late', async (t) => {
   t.match(await readLast('job-command'), { row: 20_000 });
 });
 
+test('A job that is done ends with 0, also if the disk of its output is full', async (t) => {
+  const node = ['sh', '-c', 'exec "$@" > /dev/full', 'sh', process.execPath];
+  const args = ['work', JSON.stringify({ how: 'end' })];
+  t.match(await run(t, { entry: 'job-command', node, args }), { code: 0 });
+});
+
 test('console is a REPL in a terminal, and ends when the REPL ends', async (t) => {
   const node = [process.execPath, '--import', 'data:text/javascript,process.stdin.isTTY=true'];
   const repl = await run(t, { entry: 'console', node }, 'await Promise.resolve(6) * 7\n');

@@ -73,6 +73,7 @@ for (const method of ['HEAD', 'GET'])
     const { status, headers } = await fetch(`${url}/200/empty`, { method });
     t.equal(status, 201);
     t.equal(headers.get('x-kind'), 'response');
-    t.strictSame(headers.getSetCookie(), ['a=1', 'b=2']);
+    // A plugin may add cookies.
+    t.strictSame(headers.getSetCookie().slice(0, 2), ['a=1', 'b=2']);
     t.equal((await fetch(`${url}/200/used`, { method })).status, 500);
   });

@@ -106,17 +106,29 @@ test('A setting with a wrong schema is an error that says so', async (t) => {
     await t.rejects(read(name), { message: /^The setting ODD must have a description, and be/ });
 });
 
+test('A setting may be one of several numbers', async (t) => {
+  const folders = await addPlugin(
+    t,
+    `const FIXTURE_COUNT = { enum: [1, 2, 'all'], default: 2, description: 'How many' };
+    export const settings = { properties: { FIXTURE_COUNT } };`,
+  );
+  for (const FIXTURE_COUNT of ['1', '2', 'all'])
+    t.equal(await readMessage({ FIXTURE_COUNT }, folders), 'valid');
+  const message = await readMessage({ FIXTURE_COUNT: '3' }, folders);
+  t.match(message, 'FIXTURE_COUNT is "3"; expected 1, 2 or all. Set FIXTURE_COUNT=2, or leave it');
+});
+
 test('A setting of any text names its description when it is missing or quoted', async (t) => {
   const folders = await addPlugin(
     t,
-    `const SESSION_SECRET = { type: 'string', secret: true, description: 'Signs sessions' };
-    export const settings = { properties: { SESSION_SECRET } };`,
+    `const FIXTURE_TEXT = { type: 'string', secret: true, description: 'Signs sessions' };
+    export const settings = { properties: { FIXTURE_TEXT } };`,
   );
   const expected = 'expected a text \\(Signs sessions\\)\\.';
-  const missing = `^  SESSION_SECRET is missing; ${expected} Set SESSION_SECRET to such a value\\.$`;
+  const missing = `^  FIXTURE_TEXT is missing; ${expected} Set FIXTURE_TEXT to such a value\\.$`;
   t.match(await readMessage({}, folders), new RegExp(missing, 'm'));
   const quoted = new RegExp(`begins with a quote; ${expected} Write it`);
-  t.match(await readMessage({ SESSION_SECRET: '"a"' }, folders), quoted);
+  t.match(await readMessage({ FIXTURE_TEXT: '"a"' }, folders), quoted);
 });
 
 test('The error of an optional setting without a default says that it may be left out', async (t) => {
@@ -379,13 +391,24 @@ test('A setting that requires another is refused without it, and the other is na
       };
       const describe = (fields) =>
         Object.defineProperty({ ...explanation, ...fields }, '~optional', { value: true });
+      const plain = { remedy: undefined, expected: undefined, description: 'Eggs' };
       export const settings = {
-        properties: { COOP: describe({ requires: 'HENS' }), HENS: describe({}) },
+        properties: {
+          COOP: describe({ requires: 'HENS' }),
+          HENS: describe({}),
+          RUN: describe({ ...plain, requires: 'EGGS' }),
+          EGGS: describe(plain),
+        },
       };`,
     'package.json': '{ "type": "module" }',
   });
   const plugins = [...PLUGINS, pathToFileURL(`${folder}/`)];
   t.match(await readMessage({ COOP: 'a' }, plugins), /HENS is missing; expected a number of hens/);
+  const needed = await readMessage({ RUN: 'a' }, plugins);
+  t.match(
+    needed,
+    'EGGS is missing; expected a text (Eggs). RUN needs it: set both, or leave out RUN.',
+  );
   t.equal(await readMessage({ COOP: 'a', HENS: '2' }, plugins), 'valid');
   t.equal(await readMessage({ HENS: '2' }, plugins), 'valid');
 });
