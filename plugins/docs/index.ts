@@ -7,6 +7,7 @@ import manifest from '../../package.json' with { type: 'json' };
 import { readRoute } from '../../src/location.ts';
 import { describeError } from '../errors/answer.ts';
 import { ErrorAnswer } from '../errors/index.ts';
+import { Definitions } from './definitions.ts';
 import { readOnce } from './read-once.ts';
 
 /** A schema of app.addSchema. */
@@ -48,14 +49,17 @@ export default fp(
     // Relative to the document, so it works behind a path prefix, and no header can change it.
     const servers = [{ url: './' }];
     app.decorate('openapi', { openapi: '3.1.0', info, servers, components: {} });
+    const definitions = new Definitions();
     await app.register(swagger, {
       openapi: app.openapi,
       stripBasePath: false,
       refResolver: { buildLocalReference: nameSchema },
       transform: ({ schema, url, route: { config } }) => ({
-        schema: { ...addErrors(schema), ...describeSecurity(config) },
-        url,
+        schema: { ...addErrors(definitions.convert(schema ?? {})), ...describeSecurity(config) },
+        // A path of OpenAPI has no optional parameter.
+        url: url.replace(/\?$/, ''),
       }),
+      transformObject: (document) => complete(document, definitions),
     });
     app.addHook('onReady', async () => {
       const { components = {} } = app.openapi;
@@ -74,6 +78,14 @@ function nameSchema(schema: Shared, _uri: unknown, _part: unknown, index: number
   if (/^[\w.-]+$/.test($id)) return $id;
   schema.title ??= $id;
   return `def-${index}`;
+}
+
+function complete(document: object, { schemas }: Definitions): OpenApi {
+  const { openapiObject } = document as { openapiObject: OpenApi };
+  // OpenAPI 3.1 does not know this method.
+  for (const path of Object.values(openapiObject.paths!)) Reflect.deleteProperty(path!, 'query');
+  Object.assign(openapiObject.components!.schemas!, schemas);
+  return openapiObject;
 }
 
 function addErrors(schema: FastifySchema): FastifySchema {

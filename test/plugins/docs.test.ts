@@ -50,7 +50,8 @@ test('GET /openapi.json lists every route, with every answer', async (t) => {
   const { seen } = app as unknown as { seen: SeenRoute[] };
   const routes = seen
     .flatMap(({ method, ...route }) => [method].flat().map((method) => ({ ...route, method })))
-    .filter(({ method, schema }) => method !== 'HEAD' && !schema?.hide);
+    // An owner may add routes without a schema, such as a proxy.
+    .filter(({ method, schema }) => method !== 'HEAD' && schema?.summary && !schema.hide);
   t.ok(routes.length > 0);
   for (const { method, url, schema } of routes) {
     const path = url.replaceAll(/:(\w+)/g, '{$1}');
@@ -62,8 +63,8 @@ test('GET /openapi.json lists every route, with every answer', async (t) => {
       t.match(answer, { required: ['statusCode', 'code', 'error', 'message'] }, kind);
     }
   }
-  const documented = Object.values(paths).flatMap((methods) => Object.keys(methods));
-  t.equal(documented.length, routes.length, 'and no other');
+  const documented = Object.values(paths).flatMap((methods) => Object.values(methods));
+  t.equal(documented.filter(({ summary }) => summary).length, routes.length, 'and no other');
 });
 
 /** Headers of a client or a router about the host. */

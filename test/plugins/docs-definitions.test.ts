@@ -1,0 +1,55 @@
+import { test } from 'tap';
+import { Type } from 'typebox';
+import { Definitions } from '../../plugins/docs/definitions.ts';
+import { buildAppWithRoutes } from '../helper.ts';
+
+const TREE = Type.Cyclic(
+  { Tree: Type.Object({ name: Type.String(), kids: Type.Array(Type.Ref('Tree')) }) },
+  'Tree',
+);
+
+const ROUTES = `
+  const Tree = ${JSON.stringify(TREE)};
+  export default async (app) => {
+    const handler = async () => ({});
+    app.post('/tree', { schema: { body: Tree, response: { 200: Tree } } }, handler);
+    const $defs = { Part: { type: 'object', properties: { x: { type: 'string' } } } };
+    const Whole = { type: 'object', $defs, properties: { part: { $ref: '#/$defs/Part' } } };
+    app.post('/whole', { schema: { body: Whole } }, handler);
+    const open = { type: 'object', additionalProperties: { type: 'string' } };
+    app.get('/open', { schema: { querystring: open } }, handler);
+    app.get('/optional/:a?', { schema: {} }, handler);
+    app.all('/all', { schema: {} }, handler);
+    const pair = { type: 'array', items: [{ type: 'string' }], additionalItems: false };
+    app.post('/pair', { schema: { body: pair } }, handler);
+  };
+`;
+
+test("GET /openapi.json has an owner's definitions, tuples and parameters", async (t) => {
+  const { app } = await buildAppWithRoutes(t, ROUTES);
+  const text = (await app.inject('/openapi.json')).body;
+  const { paths, components } = JSON.parse(text);
+  for (const [, name = ''] of text.matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g))
+    t.ok(components.schemas[name], name);
+  t.notMatch(text, /\$defs|"\$id"/);
+  const read = (path: string) => paths[path].post.requestBody.content['application/json'].schema;
+  t.strictSame(read('/tree'), { $ref: '#/components/schemas/Tree' });
+  t.match(components.schemas.Tree.properties.kids.items, { $ref: '#/components/schemas/Tree' });
+  t.match(read('/whole').properties.part, { $ref: '#/components/schemas/Part' });
+  t.match(read('/pair'), { prefixItems: [{ type: 'string' }], items: false });
+  t.notOk(paths['/open'].get.parameters);
+  t.match(paths['/optional/{a}'].get.parameters, [{ name: 'a', in: 'path' }]);
+  t.ok(paths['/all'].post);
+  t.notOk(paths['/all'].query);
+});
+
+test('Two schemas with one name have two names in the document', (t) => {
+  const definitions = new Definitions();
+  const convert = (type: string) =>
+    definitions.convert({ body: { $defs: { Part: { type } }, $ref: '#/$defs/Part' } });
+  t.strictSame(convert('string'), { body: { $ref: '#/components/schemas/Part' } });
+  t.strictSame(convert('number'), { body: { $ref: '#/components/schemas/Part-2' } });
+  t.strictSame(convert('string'), { body: { $ref: '#/components/schemas/Part' } });
+  t.strictSame(definitions.schemas, { Part: { type: 'string' }, 'Part-2': { type: 'number' } });
+  t.end();
+});
