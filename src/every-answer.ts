@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { findOpenRequest } from './open-request.ts';
+import { noteStage } from './open-request.ts';
 
 /** What is known about a request. If the parser refused it, only its connection is known. */
 export type Caller = Pick<
@@ -44,7 +44,7 @@ export function beginAnswers(app: FastifyInstance): void {
     else app.enterRequest(request, done);
   });
   app.addHook('onSend', ({ raw }, _reply, _payload, done) => {
-    Object.assign(findOpenRequest(raw) ?? {}, { isAnswering: true });
+    noteStage(raw, 'isAnswering');
     done();
   });
 }

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { toError } from './error-log.ts';
-import { findOpenRequest } from './open-request.ts';
+import { noteStage } from './open-request.ts';
 
 declare module 'fastify' {
   interface FastifyReply {
@@ -34,7 +34,7 @@ export function watchHandlers(app: FastifyInstance): void {
     const { handler } = route;
     route.handler = function (request, reply) {
       let result: unknown;
-      Object.assign(findOpenRequest(request.raw) ?? {}, { isHandled: true });
+      noteStage(request.raw, 'isHandled');
       try {
         result = handler.call(this, request, reply);
       } catch (error) {

@@ -2,10 +2,10 @@ import { EventEmitter, once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { JobWithMetadata, PgBoss } from 'pg-boss';
-import { isFull } from '../plugins/database/check.ts';
 import type { DatabaseDriver } from '../plugins/database/index.ts';
 import type { Job } from '../plugins/jobs.ts';
 import { startBoss, stopBoss, TAKER } from './job-boss.ts';
+import { sendHeartbeats } from './job-heartbeat.ts';
 import { OutageLog } from './job-outage.ts';
 import { type JobObserver, RETURNED, type Result, type Run, runJob } from './job-run.ts';
 import { HEARTBEAT_S, listQueues, readQueued, settle } from './job-storage.ts';
@@ -71,10 +71,14 @@ export class JobTaker {
     const onError = (error: Error) => this.#outage.noteOwn(error);
     const start = async () => startBoss(await openDatabase(), onError, TAKER);
     const boss = await this.#persist('start', start);
-    const beat = setInterval(() => void (boss && this.#beat(boss)), HEARTBEAT_S * 1_000);
+    const beat = () => {
+      const running = [...this.#runs.values()];
+      if (boss) void sendHeartbeats(boss, this.#app, listQueues(this.#jobs), running, this.#outage);
+    };
+    const beating = setInterval(beat, HEARTBEAT_S * 1_000);
     while (boss && !this.#isStopping()) await this.#takeAll(boss);
     while (this.#runs.size > 0) await once(this.#events, 'ended');
-    clearInterval(beat);
+    clearInterval(beating);
     await stopBoss(boss);
   }
 
@@ -128,22 +132,6 @@ export class JobTaker {
     await this.#observe(run, () => runJob(this.#app, run, save));
     this.#runs.delete(run);
     this.#events.emit('ended');
-  }
-
-  /** Without heartbeats, another worker takes the running jobs. They may hold the whole pool. */
-  async #beat(boss: PgBoss): Promise<void> {
-    const { databasePool: pool, databaseSpare: spare } = this.#app;
-    // The server may refuse one more connection.
-    const executeSql = (text: string, values: unknown[]) =>
-      spare!.query(text, values).catch(() => pool!.query(text, values));
-    const options = pool && isFull(pool) ? { db: { executeSql } } : {};
-    // One after the other, because few queries may wait for the spare connection.
-    for (const queue of listQueues(this.#jobs)) {
-      const running = [...this.#runs.values()].filter(({ name }) => name === queue);
-      const part = `${queue} heartbeat`;
-      if (running.length === 0) this.#outage.end(part);
-      else await this.#outage.watch(part, boss.touch(queue, running, options));
-    }
   }
 
   /** Tries until it succeeds or until nobody waits for the result, which is then undefined. */

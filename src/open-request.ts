@@ -29,6 +29,12 @@ export function hasOpenRequests(connection: Connection): boolean {
   return Boolean(connection[COUNT]);
 }
 
+/** Notes how far a request has come. */
+export function noteStage(request: Tracked, stage: 'isHandled' | 'isAnswering'): void {
+  const entry = request[ENTRY];
+  if (entry) entry[stage] = true;
+}
+
 /** A request whose answer is not complete, or an upgraded connection. */
 export class OpenRequest {
   index: number;

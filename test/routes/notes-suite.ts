@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { FastifyInstance, InjectOptions } from 'fastify';
 import type { Test } from 'tap';
 import type { Note, NoteList } from '../../routes/notes/schema.ts';
-import { poll } from '../helper.ts';
+import { hasParser, poll } from '../helper.ts';
 
 const UUID_7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const UTC = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
@@ -124,7 +124,8 @@ export async function testNotes(t: Test, app: FastifyInstance): Promise<void> {
         })
       ).statusCode;
     t.equal(await post('{"title":"a"}', 'text/plain'), 415);
-    t.equal(await post('title=a', 'application/x-www-form-urlencoded'), 415);
+    const form = 'application/x-www-form-urlencoded';
+    if (!hasParser(app, form)) t.equal(await post('title=a', form), 415);
     t.equal(await post('{"title":', 'application/json'), 400);
     t.equal(await post('', 'application/json'), 400);
     t.equal(await post('{"title":"a","__proto__":{}}', 'application/json'), 400);
