@@ -29,9 +29,9 @@ export function hasOpenRequests(connection: Connection): boolean {
   return Boolean(connection[COUNT]);
 }
 
-/** Notes how far a request has come. */
-export function noteStage(request: Tracked, stage: 'isHandled' | 'isAnswering'): void {
-  const entry = request[ENTRY];
+/** Notes how far a request has come. A handler of WebSockets gets no request first. */
+export function noteStage(request: Tracked | undefined, stage: 'isHandled' | 'isAnswering'): void {
+  const entry = request?.[ENTRY];
   if (entry) entry[stage] = true;
 }
 

@@ -1,5 +1,17 @@
+import { once } from 'node:events';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { type Test, test } from 'tap';
-import { buildAppWithRoutes, poll } from '../helper.ts';
+import {
+  buildAppWithRoutes,
+  buildTestApp,
+  createFolder,
+  DOWN,
+  exportFrom,
+  poll,
+  ROOT,
+  writeFiles,
+} from '../helper.ts';
 
 const ROUTES = `
   import { Readable } from 'node:stream';
@@ -149,4 +161,28 @@ for (const name of ['answered', 'answered-later', 'hook'])
 test('A handler that hijacked its answer may catch the error of a chunk', async (t) => {
   const { url } = await listen(t);
   t.equal(await (await fetch(`${url}/caught`)).text(), 'whole');
+});
+
+test('A WebSocket of a plugin, whose handler gets the socket first, works', async (t) => {
+  const folder = await createFolder(t);
+  await writeFiles(folder, {
+    'plugins/websocket.js': exportFrom(path.join(ROOT, 'test/fixture/websocket.ts')),
+    'routes/index.js': `export default async (app) => {
+      app.get('/socket', { websocket: true }, (socket) => socket.on('message', (text) => {
+        socket.send(text.toString());
+      }));
+    };`,
+  });
+  const locate = (name: string) => [pathToFileURL(`${folder}/${name}/`)];
+  const plugins = [...locate('plugins'), new URL('../../plugins/', import.meta.url)];
+  const options = { plugins, routes: locate('routes') };
+  const app = await buildTestApp(t, { DATABASE_URL: DOWN }, options);
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  const socket = new WebSocket(`${url}/socket`);
+  await once(socket, 'open');
+  socket.send('sent');
+  const [{ data }] = await once(socket, 'message');
+  t.equal(data, 'sent');
+  socket.close();
+  await once(socket, 'close');
 });

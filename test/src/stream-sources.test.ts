@@ -78,6 +78,7 @@ for (const method of ['HEAD', 'GET'])
     t.equal(status, 201);
     t.equal(headers.get('x-kind'), 'response');
     // A plugin may add cookies.
-    t.strictSame(headers.getSetCookie().slice(0, 2), ['a=1', 'b=2']);
+    const own = headers.getSetCookie().filter((cookie) => /^[ab]=/.test(cookie));
+    t.strictSame(own, ['a=1', 'b=2']);
     t.equal((await ask(`${url}/200/used`, { method })).status, 500);
   });
