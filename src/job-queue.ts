@@ -102,7 +102,7 @@ export class JobQueue {
     this.#taker?.stop(SHUTDOWN_TIMEOUT_MS - SHUTDOWN_DELAY_MS - spareMs);
   }
 
-  /** Waits until `stop` was called and no job runs. Rejects with the number of jobs given back. */
+  /** Call `stop` before. Waits until no job runs. Rejects with the number of jobs given back. */
   async close(): Promise<void> {
     await this.#taker?.close();
   }

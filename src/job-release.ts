@@ -60,10 +60,7 @@ export async function findMissing(db: Kysely<unknown>, jobs: Map<string, Job>): 
   const found = await sql<{ name: string }>`
     select name from pgboss.queue where (select version from pgboss.version) >= ${SCHEMA_VERSION}`
     .execute(db)
-    .catch((error) => {
-      if (error.code === UNDEFINED_TABLE) return { rows: [] };
-      throw error;
-    });
+    .catch((error) => (error.code === UNDEFINED_TABLE ? { rows: [] } : Promise.reject(error)));
   const names = found.rows.map(({ name }) => name);
   return listQueues(jobs)
     .filter((name) => !names.includes(name))

@@ -58,7 +58,7 @@ export class JobTaker {
     this.#ended.finally(() => clearTimeout(timer));
   }
 
-  /** Resolves when it has been stopped and no job runs. Rejects if it gave jobs back. */
+  /** Call `stop` before. Resolves when no job runs. Rejects if it gave jobs back. */
   async close(): Promise<void> {
     await Promise.race([this.#ended, this.#waitForJobs()]);
     const message = `Jobs given back, not done within SHUTDOWN_TIMEOUT_MS: ${this.#returned}`;
@@ -84,7 +84,6 @@ export class JobTaker {
 
   /** A database that hangs may answer nothing. Its jobs go to another worker then. */
   async #waitForJobs(): Promise<void> {
-    if (!this.#stop.signal.aborted) await once(this.#stop.signal, 'abort');
     do {
       while (this.#runs.size > 0) await once(this.#events, 'ended');
       await sleep(END_MS);

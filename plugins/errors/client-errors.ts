@@ -63,8 +63,9 @@ export function answerClientError(
  */
 function refuseBody(app: FastifyInstance, response: ServerResponse, refusal: FastifyError): void {
   const { req } = response;
-  const { reply, isAnswering } = findOpenRequest(req) ?? {};
-  if (req.complete || hasBegun(response) || !reply) return;
+  const entry = findOpenRequest(req);
+  if (req.complete || hasBegun(response) || !entry?.reply) return;
+  const { reply, isAnswering } = entry;
   reply.header('connection', 'close');
   if (isAnswering) return;
   const answer = () => {

@@ -5,7 +5,7 @@ import { sql } from 'kysely';
 import type { Pool } from 'pg';
 import { type Test, test } from 'tap';
 import type { Job } from '../../plugins/jobs.ts';
-import { startBoss, stopBoss } from '../../src/job-boss.ts';
+import { OWNER, startBoss, stopBoss } from '../../src/job-boss.ts';
 import type { Result } from '../../src/job-run.ts';
 import { readQueued, settle } from '../../src/job-storage.ts';
 import { openPostgresPort } from '../fixture/postgres-port.ts';
@@ -49,6 +49,12 @@ test('While the database is down, send rejects and can be retried', async (t) =>
   const { app } = await buildApp(t, DOWN, [FIXTURE]);
   for (const _try of [1, 2])
     await t.rejects(app.jobs.send('work', { how: 'end' }), { code: 'ECONNREFUSED' });
+  await t.rejects(app.jobs.findMissing(app.db as never), { code: 'ECONNREFUSED' });
+  const pool = app.databasePool as Pool;
+  await t.rejects(
+    startBoss({ pool }, () => undefined, OWNER),
+    { code: 'ECONNREFUSED' },
+  );
 });
 
 test('release creates the queues of the jobs, and deletes those of removed jobs', async (t) => {
