@@ -24,7 +24,7 @@ export type Schemas = Record<string, object>;
 export function createAjv(options: Options = {}, schemas: Schemas = {}): Ajv {
   // Draft 2019-09: with Ajv's own class for it, checking schemas takes 6 MiB more.
   const draft = { next: true, unevaluated: true };
-  const strict = { strictTypes: false, strictTuples: false } as const;
+  const strict = { strictTypes: false, strictTuples: false, allowMatchingProperties: true };
   // Optimizing takes a third of the time to compile, and the result is not faster.
   const code = { optimize: false };
   const ajv = new Ajv({ useDefaults: true, code, ...draft, ...strict, ...options });

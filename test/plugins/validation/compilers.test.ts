@@ -123,6 +123,7 @@ test("OpenAPI's annotations and extensions may stand in a schema", async (t) => 
     discriminator: { propertyName: 'kind' },
     'x-order': ['kind'],
     properties: { kind: { type: 'string', xml: { attribute: true }, 'x-name': 'Kind' } },
+    patternProperties: { '^k': { type: 'string' } },
   };
   const querystring = {
     type: 'object',
