@@ -1,5 +1,4 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { noteStage } from './open-request.ts';
 
 /** What is known about a request. If the parser refused it, only its connection is known. */
 export type Caller = Pick<
@@ -24,10 +23,7 @@ declare module 'fastify' {
   }
 }
 
-/**
- * Adds the hook that begins every answer, and one that notes that it is being sent. Call it before
- * the plugins load: they must run first.
- */
+/** Adds the hook that begins every answer. Call it before the plugins load: it must run first. */
 export function beginAnswers(app: FastifyInstance): void {
   const setters: Parameters<FastifyInstance['addHeaders']>[0][] = [];
   app.decorate('addHeaders', (set) => void setters.push(set));
@@ -42,10 +38,6 @@ export function beginAnswers(app: FastifyInstance): void {
     const counted = app.beginAnswer(request, reply);
     if (counted) counted.then(() => app.enterRequest(request, done), done);
     else app.enterRequest(request, done);
-  });
-  app.addHook('onSend', ({ raw }, _reply, _payload, done) => {
-    noteStage(raw, 'isAnswering');
-    done();
   });
 }
 

@@ -1,14 +1,17 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
+import { noteStage } from './open-request.ts';
 
 /** A stream of Node or of the web, as far as it is used here. */
 type Source = { destroy?: () => void; cancel?: () => Promise<void> } | null | undefined;
 
 /**
- * Ends the source of each stream with its answer. Fastify leaves it open if the answer has no body,
- * as for HEAD and 204: it reads a stream of events forever.
+ * Notes that an answer is being sent, and ends the source of a stream with its answer. Fastify
+ * leaves it open if the answer has no body, as for HEAD and 204: it reads a stream of events
+ * forever.
  */
 export function endSources(app: FastifyInstance): void {
   app.addHook('onSend', (request, reply, payload: unknown, done) => {
+    noteStage(request.raw, 'isAnswering');
     // Most answers.
     if (typeof payload === 'string') return done(null, payload);
     const response = isResponse(payload) ? payload : undefined;
