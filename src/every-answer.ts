@@ -41,10 +41,10 @@ export function beginAnswers(app: FastifyInstance): void {
   });
 }
 
-/** Adds a field to Vary: caches then keep one answer for each value of that header. */
+/** Adds a field (in lower case) to Vary: caches keep one answer for each value of that header. */
 export function addVary(reply: FastifyReply | AnswerHeaders, field: string): void {
   const before = 'getHeader' in reply ? reply.getHeader('vary') : undefined;
-  const fields = before === undefined ? [] : `${before}`.split(',').map((known) => known.trim());
-  if (!fields.some((known) => ['*', field].includes(known.toLowerCase())))
-    reply.header('vary', [...fields, field].join(', '));
+  const fields = `${before ?? ''}`.split(',').map((known) => known.trim());
+  const isKnown = fields.some((known) => known === '*' || known.toLowerCase() === field);
+  if (!isKnown) reply.header('vary', [...fields, field].filter(Boolean).join(', '));
 }

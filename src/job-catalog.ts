@@ -4,7 +4,7 @@ import createError from '@fastify/error';
 import { type TSchema, Type } from 'typebox';
 import { listFiles } from '../plugins/env/index.ts';
 import type { Job } from '../plugins/jobs.ts';
-import { compile, createAjv, explainFailure } from '../plugins/validation/ajv.ts';
+import { createAjv, explainFailure } from '../plugins/validation/ajv.ts';
 import { STORABLE, storableText } from '../plugins/validation/schemas.ts';
 import { importFile } from './import-file.ts';
 
@@ -64,7 +64,7 @@ function findProblem(name: string, job: Job): string | undefined {
 /** @throws an error that names the job and what is wrong with its schema */
 export function compileJob(name: string, { schema }: Job): void {
   const remedy = 'write out what it refers to: a job does not know the schemas of app.addSchema';
-  explainFailure(`of the job ${name}`, () => compile(ajv, schema), remedy);
+  explainFailure(`of the job ${name}`, () => ajv.compile(schema), remedy);
 }
 
 /** The payload as the queue stores it. Throws if it is not a JSON object or does not fit. */

@@ -57,6 +57,7 @@ export async function prepareQueues(
 
 /** The queues of jobs that the database lacks; all of them if its tables are missing or older. */
 export async function findMissing(db: Kysely<unknown>, jobs: Map<string, Job>): Promise<string[]> {
+  if (jobs.size === 0) return [];
   const found = await sql<{ name: string }>`
     select name from pgboss.queue where (select version from pgboss.version) >= ${SCHEMA_VERSION}`
     .execute(db)
@@ -88,8 +89,8 @@ async function saveJob(boss: PgBoss, name: string, { schedule }: Job): Promise<v
     // For jobs of killed workers. The worker itself delays the retries of failed jobs.
     retryDelay: 0,
     retryBackoff: false,
-    // pg-boss's maximum. The worker ends a late job itself, and one that cannot sends no heartbeats.
-    // With the job's own time, pg-boss would take a job away that a release gave more.
+    // pg-boss's maximum. The worker ends a late job itself. With the job's own time, pg-boss would
+    // take waiting jobs away, once they run, if a release has given them more time.
     expireInSeconds: DAY_S,
     heartbeatSeconds: 3 * HEARTBEAT_S,
     retentionSeconds: 365 * DAY_S,

@@ -89,8 +89,11 @@ export async function settle(
   // No other worker may take the job between two of these steps.
   const giveBackAtOnce = () =>
     db.transaction().execute((transaction) => transactions.run(transaction, giveBack));
-  // Its type lacks this field.
-  const complete = async () => Reflect.get(await boss.complete(name, attempted), 'affected') > 0;
+  const complete = async () => {
+    await boss.complete(name, attempted);
+    const [job] = await boss.findJobs(name, { id });
+    return job?.retryCount === retryCount && job.state === 'completed';
+  };
   return (outcome === 'done' ? complete() : giveBackAtOnce()).catch(dropResult);
 }
 

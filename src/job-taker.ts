@@ -15,7 +15,7 @@ import { OperatorError } from './operator-error.ts';
 const POLL_MS = 1_000;
 
 /** How long a stopped worker without jobs waits for answers of the database, in milliseconds. */
-const END_MS = 1_000;
+const END_MS = 2_000;
 
 /** Takes jobs from all queues, runs WORKER_CONCURRENCY at once, and stores their results. */
 export class JobTaker {
@@ -29,6 +29,7 @@ export class JobTaker {
   readonly #ended: Promise<void>;
   #returned = 0;
   #isLate = false;
+  #isClosed = false;
 
   constructor(
     app: FastifyInstance,
@@ -61,6 +62,7 @@ export class JobTaker {
   /** Call `stop` before. Resolves when no job runs. Rejects if it gave jobs back. */
   async close(): Promise<void> {
     await Promise.race([this.#ended, this.#waitForJobs()]);
+    this.#isClosed = true;
     const message = `Jobs given back, not done within SHUTDOWN_TIMEOUT_MS: ${this.#returned}`;
     if (this.#returned === 0) return;
     this.#returned = 0;
@@ -104,6 +106,8 @@ export class JobTaker {
       const batchSize = WORKER_CONCURRENCY - this.#runs.size;
       const options = { batchSize, includeMetadata: true } as const;
       const found = await this.#outage.watch(queue, boss.fetch<object>(queue, options));
+      // The process ends. Without heartbeats, another worker takes these jobs.
+      if (this.#isClosed) return;
       taken += found?.length ?? 0;
       for (const queued of found ?? []) void this.#perform(boss, queued);
     }

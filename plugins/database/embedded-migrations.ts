@@ -6,8 +6,6 @@ import { RESET } from './embedded-folder.ts';
 import { applyMigrations, createTable } from './migrate.ts';
 import { type AppMigration, listMigrations, loadMigration } from './migration-files.ts';
 
-type NamedMigration = AppMigration & { name: string };
-
 /** How esbuild writes code without its format and comments. */
 const MINIFIED = { loader: 'ts', minifyWhitespace: true, legalComments: 'none' } as const;
 
@@ -98,15 +96,14 @@ async function redo(
   try {
     const load = async (name: string) => ({ name, ...(await loadMigration(files.get(name)!)) });
     const migrations = await Promise.all(names.map(load));
-    const alone = migrations.filter(({ transaction }) => transaction === false);
-    const others = migrations.filter((migration) => !alone.includes(migration));
-    for (const migration of alone.toReversed()) await undoAlone(db, migration);
+    const alone = migrations.findIndex((migration) => migration.transaction === false);
+    const count = alone < 0 ? names.length : alone;
     await db.transaction().execute(async (transaction) => {
       const before = await hashRows(transaction);
-      for (const { down } of others.toReversed()) await down?.(transaction);
-      for (const { name, up } of others)
-        if (alone.length > 0 && name > alone[0]!.name) await forget(transaction, name);
-        else await up(transaction);
+      for (const migration of migrations.toReversed()) await undo(transaction, migration);
+      for (const { up } of migrations.slice(0, count)) await up(transaction);
+      for (const name of names.slice(count))
+        await sql`delete from kysely_migration where name = ${name}`.execute(transaction);
       const after = await hashRows(transaction);
       if ([...before].some(([table, rows]) => after.get(table) !== rows))
         throw new Error('running it again would lose rows');
@@ -117,16 +114,15 @@ async function redo(
   }
 }
 
-async function undoAlone(db: Kysely<unknown>, { name, down }: NamedMigration): Promise<void> {
-  await down?.(db).catch((cause) => {
-    throw new Error(`the down of ${name} fails: ${cause.message}`, { cause });
-  });
-  await forget(db, name);
-}
-
-/** Makes a migration pending. */
-async function forget(db: Kysely<unknown>, name: string): Promise<void> {
-  await sql`delete from kysely_migration where name = ${name}`.execute(db);
+async function undo(
+  transaction: Kysely<unknown>,
+  { name, down }: AppMigration & { name: string },
+): Promise<void> {
+  try {
+    await down?.(transaction);
+  } catch (cause) {
+    throw new Error(`the down of ${name} failed: ${(cause as Error).message}`, { cause });
+  }
 }
 
 /** A hash of the rows of each table that has rows. */

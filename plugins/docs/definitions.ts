@@ -2,6 +2,15 @@ import type { FastifySchema } from 'fastify';
 
 type Schema = Record<string, unknown>;
 
+/** Keywords with a schema or a list of schemas. */
+const SCHEMAS = (
+  'additionalItems additionalProperties allOf anyOf contains else if items not oneOf ' +
+  'propertyNames then unevaluatedItems unevaluatedProperties'
+).split(' ');
+
+/** Keywords with schemas by name. */
+const NAMED_SCHEMAS = ['dependentSchemas', 'patternProperties', 'properties'];
+
 /** The parts of a request whose fields are parameters in OpenAPI. */
 const PARAMETERS = ['querystring', 'params', 'headers'] as const;
 
@@ -12,35 +21,46 @@ const PARAMETERS = ['querystring', 'params', 'headers'] as const;
  */
 export class Definitions {
   /** The schemas by their names in the document. */
-  readonly schemas: Record<string, unknown> = {};
+  readonly schemas: Schema = {};
   /** The name of each schema by its text. */
   readonly #names = new Map<string, string>();
 
-  convert(schema: FastifySchema): FastifySchema {
-    const names = new Map<string, string>();
-    JSON.stringify(schema, (key, value) => {
-      if (key === '$defs')
-        for (const [name, one] of Object.entries(value))
-          names.set(name, this.#pickName(name, JSON.stringify(one)));
-      return value;
-    });
-    const converted = JSON.parse(JSON.stringify(schema), (key, value) => {
-      if (key === '$ref') return rewrite(value, names);
-      if (key !== '$defs') return Array.isArray(value?.items) ? convertTuple(value) : value;
-      for (const [name, { $id: _, ...one }] of Object.entries<Schema>(value))
-        this.schemas[names.get(name)!] = one;
-      return undefined;
-    });
+  /** @param shared the document's schemas of app.addSchema */
+  convert(schema: FastifySchema, shared: object = {}): FastifySchema {
+    const convert = (one: unknown) => this.#convert(one, new Map(), shared);
+    const converted = { ...schema };
     for (const part of PARAMETERS)
-      if (converted[part]?.additionalProperties) converted[part].properties ??= {};
+      if (schema[part]) converted[part] = listNames(convert(schema[part]) as Schema);
+    if (schema.body) converted.body = convert(schema.body);
+    if (schema.response) converted.response = mapValues(schema.response, convert);
     return converted;
   }
 
+  /** @param outer the names of the `$defs` around the schema */
+  #convert(schema: unknown, outer: Map<string, string>, shared: object): unknown {
+    if (Array.isArray(schema)) return schema.map((one) => this.#convert(one, outer, shared));
+    if (Object(schema) !== schema) return schema;
+    const { $defs, definitions, ...rest } = schema as Schema;
+    const own = Object.entries<Schema>({ ...Object(definitions), ...Object($defs) });
+    const names = new Map(outer);
+    for (const [name, one] of own)
+      names.set(name, this.#pickName(name, JSON.stringify(one), shared));
+    const convert = (one: unknown) => this.#convert(one, names, shared);
+    for (const [name, { $id: _, ...one }] of own) this.schemas[names.get(name)!] = convert(one);
+    const entries = Object.entries(rest).map(([key, value]) => {
+      if (key === '$ref') return [key, rewrite(value as string, names)];
+      if (SCHEMAS.includes(key)) return [key, convert(value)];
+      return [key, NAMED_SCHEMAS.includes(key) ? mapValues(value as Schema, convert) : value];
+    });
+    const converted: Schema = Object.fromEntries(entries);
+    return Array.isArray(converted.items) ? convertTuple(converted) : converted;
+  }
+
   /** Two routes may have different schemas of one name. */
-  #pickName(name: string, text: string): string {
+  #pickName(name: string, text: string, shared: object): string {
     const known = this.#names.get(text);
     if (known) return known;
-    const taken = new Set(this.#names.values());
+    const taken = new Set([...this.#names.values(), ...Object.keys(shared)]);
     let picked = name;
     for (let count = 2; taken.has(picked); count++) picked = `${name}-${count}`;
     this.#names.set(text, picked);
@@ -48,9 +68,18 @@ export class Definitions {
   }
 }
 
+function mapValues(schemas: object, convert: (schema: unknown) => unknown): Schema {
+  return Object.fromEntries(Object.entries(schemas).map(([name, one]) => [name, convert(one)]));
+}
+
+/** Otherwise the keywords of the schema would be listed as parameters. */
+function listNames(schema: Schema): Schema {
+  return schema.additionalProperties ? { properties: {}, ...schema } : schema;
+}
+
 /** @param reference `#/$defs/Tree`, or `Tree` as Type.Cyclic writes it */
 function rewrite(reference: string, names: Map<string, string>): string {
-  const name = names.get(reference.replace(/^#\/\$defs\//, ''));
+  const name = names.get(reference.replace(/^#\/(\$defs|definitions)\//, ''));
   return name ? `#/components/schemas/${name}` : reference;
 }
 

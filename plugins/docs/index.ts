@@ -54,8 +54,11 @@ export default fp(
       openapi: app.openapi,
       stripBasePath: false,
       refResolver: { buildLocalReference: nameSchema },
-      transform: ({ schema, url, route: { config } }) => ({
-        schema: { ...addErrors(definitions.convert(schema ?? {})), ...describeSecurity(config) },
+      transform: ({ schema, url, route: { config }, ...document }) => ({
+        schema: {
+          ...addErrors(definitions.convert(schema ?? {}, readSchemas(document))),
+          ...describeSecurity(config),
+        },
         // A path of OpenAPI has no optional parameter.
         url: url.replace(/\?$/, ''),
       }),
@@ -84,8 +87,13 @@ function complete(document: object, { schemas }: Definitions): OpenApi {
   const { openapiObject } = document as { openapiObject: OpenApi };
   // OpenAPI 3.1 does not know this method.
   for (const path of Object.values(openapiObject.paths!)) Reflect.deleteProperty(path!, 'query');
-  Object.assign(openapiObject.components!.schemas!, schemas);
+  Object.assign(readSchemas(document), schemas);
   return openapiObject;
+}
+
+function readSchemas(document: object): object {
+  const { openapiObject } = document as { openapiObject: OpenApi };
+  return openapiObject.components!.schemas!;
 }
 
 function addErrors(schema: FastifySchema): FastifySchema {

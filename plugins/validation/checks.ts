@@ -1,5 +1,4 @@
 import type { Ajv, ErrorObject, ValidateFunction } from 'ajv';
-import { compile } from './ajv.ts';
 import { MAX_PROBLEMS } from './problems.ts';
 
 /** How many values of a body are searched for problems: about the cost of parsing it. */
@@ -17,10 +16,10 @@ export type Check = (value: unknown) => ErrorObject[] | null;
  * After that, the Ajv with `allErrors` of `getThorough` finds the others.
  */
 export function compileBody(ajv: Ajv, getThorough: () => Ajv, schema: object): Check {
-  const validate = compile(ajv, schema);
+  const validate = ajv.compile(schema);
   return (body) => {
     if (validate(body)) return null;
-    const problems = listProblems(body, compile(getThorough(), schema));
+    const problems = listProblems(body, getThorough().compile(schema));
     return problems.length > 0 ? problems : validate.errors!;
   };
 }

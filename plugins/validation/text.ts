@@ -1,5 +1,4 @@
 import type { Ajv, ErrorObject, ValidateFunction } from 'ajv';
-import { compile } from './ajv.ts';
 import type { Check } from './checks.ts';
 import { MAX_PROBLEMS } from './problems.ts';
 
@@ -19,7 +18,7 @@ type Texts = Record<string, unknown>;
  * is converted in place. `ajv` must have `allErrors`.
  */
 export function compileText(ajv: Ajv, schema: object): Check {
-  const validate = compile<Texts>(ajv, schema);
+  const validate = ajv.compile(schema) as ValidateFunction<Texts>;
   const check = (values: Texts): ErrorObject[] | null => {
     if (validate(values)) return findBrackets(values, validate);
     const problems = validate.errors!;
@@ -29,13 +28,17 @@ export function compileText(ajv: Ajv, schema: object): Check {
   return (values) => check(values as Texts);
 }
 
-/** A schema of headers. Their names have no case (RFC 9110, 5.1), and Node gives lower case. */
+/**
+ * A schema of headers. Their names have no case (RFC 9110, 5.1), and Node gives lower case. A
+ * schema that it refers to must have lower case itself.
+ */
 export function lowerCaseNames(schema: object): object {
   const lower = (name: string) => name.toLowerCase();
   return JSON.parse(JSON.stringify(schema), (key, value) => {
-    if (key === 'required' && Array.isArray(value)) return value.map(lower);
-    if (key !== 'properties') return value;
-    return Object.fromEntries(Object.entries(value).map(([name, one]) => [lower(name), one]));
+    if (Array.isArray(value)) return key === 'required' ? value.map(lower) : value;
+    if (key !== 'properties' && key !== 'dependentRequired') return value;
+    const entries = Object.entries(value).map(([name, one]) => [lower(name), one]);
+    return Object.fromEntries(entries);
   });
 }
 
@@ -53,7 +56,8 @@ function convertText(values: Texts, { keyword, params, instancePath }: ErrorObje
 }
 
 function readType(text: string, type: string | string[]): unknown {
-  return [type].flat().reduce((read, one) => read ?? READERS[one]?.(text), undefined as unknown);
+  const types = [type].flat();
+  return types.map((one) => READERS[one]?.(text)).find((read) => read !== undefined);
 }
 
 /** The value of an `enum` or `const` without a type, such as 20 for the text "20". */
@@ -64,16 +68,15 @@ function findAllowed(text: string, { allowedValues, allowedValue }: Texts): unkn
 
 /** Refuses `limit[]`, the PHP form of a list. A schema ignores it as an unknown name. */
 function findBrackets(values: Texts, validate: ValidateFunction): ErrorObject[] | null {
+  const names = Object.keys(values).filter((name) => name.includes('['));
+  if (names.length === 0) return null;
+  const pairs = names.map((name): [string, string] => [name, name.split('[', 1)[0]!]);
   // What the schema has is checked, and a symbol fits no check. Unknown names stay valid.
-  const isKnown = (name: string) =>
-    !validate({ ...values, [name]: Symbol() }) &&
-    validate.errors!.some(({ instancePath }) => instancePath === `/${name}`);
-  const wrong = Object.keys(values).find((key) => {
-    const [name = '', ...rest] = key.split('[');
-    return rest.length > 0 && isKnown(name) && !isKnown(key);
-  });
-  if (wrong === undefined) return null;
-  const [name] = wrong.split('[', 1);
+  const symbols = Object.fromEntries(pairs.flat().map((name) => [name, Symbol()]));
+  if (validate({ ...values, ...symbols })) return null;
+  const known = new Set(validate.errors!.map(({ instancePath }) => instancePath.slice(1)));
+  const [, name] = pairs.find(([full, name]) => known.has(name) && !known.has(full)) ?? [];
+  if (name === undefined) return null;
   const message = `must have ${name} without brackets, repeated for each value of a list`;
   return [{ instancePath: '', message, keyword: 'type', schemaPath: '', params: {} }];
 }

@@ -14,7 +14,8 @@ const MAX_LENGTH = 58;
  * belong to the word itself.
  */
 const ENDINGS: [RegExp, string?][] = [
-  [/(series|species|news|lens|alias|atlas|bias|canvas|chaos)$/],
+  [/(ser|spec)ies$/],
+  [/(^|-)(news|lens|alias|atlas|bias|canvas|chaos)$/],
   [/(mov|cook|calor)ies$/, '$1ie'],
   [/([^aeiou])ies$/, '$1y'],
   [/(ss|x|sh|[^aeiou]ch|[eo]ach|eech|[^aeo]us)es$/, '$1'],

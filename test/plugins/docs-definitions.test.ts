@@ -22,6 +22,17 @@ const ROUTES = `
     app.all('/all', { schema: {} }, handler);
     const pair = { type: 'array', items: [{ type: 'string' }], additionalItems: false };
     app.post('/pair', { schema: { body: pair } }, handler);
+    app.addSchema({ $id: 'Item', type: 'object', properties: { shared: { type: 'string' } } });
+    app.get('/shared', { schema: { response: { 200: { $ref: 'Item#' } } } }, handler);
+    const examples = [{ items: [1, 2] }];
+    const define = (type) => ({
+      type: 'object',
+      definitions: { Item: { type } },
+      properties: { item: { $ref: '#/definitions/Item' } },
+      examples,
+    });
+    const response = { 200: define('number') };
+    app.post('/items', { schema: { body: define('string'), response } }, handler);
   };
 `;
 
@@ -38,9 +49,27 @@ test("GET /openapi.json has an owner's definitions, tuples and parameters", asyn
   t.match(read('/whole').properties.part, { $ref: '#/components/schemas/Part' });
   t.match(read('/pair'), { prefixItems: [{ type: 'string' }], items: false });
   t.notOk(paths['/open'].get.parameters);
+  const shared = paths['/shared'].get.responses['200'].content['application/json'].schema;
+  t.match(components.schemas[shared.$ref.split('/').at(-1)].properties, { shared: {} });
+  const { requestBody, responses } = paths['/items'].post;
+  for (const [part, type] of [
+    [requestBody, 'string'],
+    [responses['200'], 'number'],
+  ]) {
+    const { schema, example } = part.content['application/json'];
+    t.match(components.schemas[schema.properties.item.$ref.split('/').at(-1)], { type });
+    t.strictSame(example, { items: [1, 2] });
+  }
   t.match(paths['/optional/{a}'].get.parameters, [{ name: 'a', in: 'path' }]);
   t.ok(paths['/all'].post);
   t.notOk(paths['/all'].query);
+});
+
+test('Names of properties are not keywords', (t) => {
+  const properties = { $ref: { type: 'string' }, items: { type: 'array', items: {} }, $defs: {} };
+  const body = { type: 'object', properties };
+  t.strictSame(new Definitions().convert({ body }), { body });
+  t.end();
 });
 
 test('Two schemas with one name have two names in the document', (t) => {

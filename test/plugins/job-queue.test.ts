@@ -244,7 +244,25 @@ test('Tables of an earlier pg-boss wait for release; those of a later one work',
   app.stop();
 });
 
-test('A release may give a job more time, also to those that wait', async (t) => {
+test('A result is stored although the answer of the first try was lost', async (t) => {
+  const { url } = await openPostgresPort(t);
+  const { app } = await buildApp(t, url, [FIXTURE]);
+  await app.readiness.release();
+  const boss = await startBoss({ pool: app.databasePool as Pool }, () => undefined);
+  endAfter(t, () => stopBoss(boss));
+  await app.jobs.send('work', { how: 'end' });
+  const [queued] = await boss.fetch<object>('work', { includeMetadata: true });
+  for (const _try of [1, 2])
+    t.equal(await settle(boss, app.db, queued!, { ...FIRST, outcome: 'done' }), true);
+});
+
+test('An app without jobs needs no tables of the queue', async (t) => {
+  const folder = await createFolder(t);
+  const { app } = await buildApp(t, DOWN, [pathToFileURL(`${folder}/`)]);
+  t.strictSame(await app.jobs.findMissing(app.db as never), []);
+});
+
+test('The time that pg-boss grants a job does not depend on its timeoutMs', async (t) => {
   const { url } = await openPostgresPort(t);
   const { app } = await buildApp(t, url, [FIXTURE]);
   await app.readiness.release();

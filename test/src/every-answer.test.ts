@@ -27,4 +27,10 @@ test('Vary lists each header that an answer depends on', async (t) => {
   const headers = new Headers();
   addVary({ header: (name: string, value: string) => headers.set(name, value) } as never, 'origin');
   t.equal(headers.get('vary'), 'origin');
+  const reply = {
+    getHeader: () => '',
+    header: (_: string, value: string) => headers.set('vary', value),
+  };
+  addVary(reply as never, 'accept');
+  t.equal(headers.get('vary'), 'accept');
 });

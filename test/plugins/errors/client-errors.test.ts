@@ -190,11 +190,12 @@ for (const form of ['request, reply, payload, done', 'request, reply, payload'])
   test(`A malformed body does not disturb an answer in onSend hooks (${form})`, async (t) => {
     const { app, lines } = await buildAppWithRoutes(
       t,
-      `import { setTimeout as sleep } from 'node:timers/promises';
+      `import { once } from 'node:events';
       const addRoutes = async (app) => {
         app.addHook('onSend', (${form}) => {
           request.log.info('sending');
-          const kept = sleep(100);
+          // Until the server has seen the malformed chunk.
+          const kept = once(app.server, 'clientError').then(() => undefined);
           if (typeof done === 'undefined') return kept;
           kept.then(() => done());
         });

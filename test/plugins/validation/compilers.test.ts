@@ -115,7 +115,7 @@ test('Keywords of draft 2019-09 are checked', async (t) => {
 });
 
 test("OpenAPI's annotations and extensions may stand in a schema", async (t) => {
-  const { app } = createApp(t);
+  const { app, compilers } = createApp(t);
   app.addSchema({ $id: 'size', type: 'integer', example: 1, 'x-unit': 'cm' });
   const body = {
     type: 'object',
@@ -131,9 +131,28 @@ test("OpenAPI's annotations and extensions may stand in a schema", async (t) => 
     explode: true,
     properties: { size: { $ref: 'size#' } },
   };
+  const headers = { type: 'object', properties: { 'x-tenant': { type: 'string', 'x-foo.b': 1 } } };
   app.post('/', { schema: { body, querystring } }, async ({ query }) => query);
-  const answer = await app.inject({ method: 'POST', url: '/?size=5', payload: { kind: 'a' } });
-  t.strictSame(answer.json(), { size: 5 });
+  for (const url of ['/a', '/b']) app.get(url, { schema: { headers } }, async () => 'served');
+  const post = (payload: object) => app.inject({ method: 'POST', url: '/?size=5', payload });
+  t.strictSame((await post({ kind: 'a' })).json(), { size: 5 });
+  for (const kind of [1, 2]) t.equal((await post({ kind })).statusCode, 400);
+  await compilers.compilePending();
+});
+
+test('A default that cannot be filled in is ignored', async (t) => {
+  const { app, compilers } = createApp(t);
+  const one = { type: 'object', properties: { size: { type: 'integer', default: 1 } } };
+  const body = { anyOf: [one, { type: 'null' }], default: {} };
+  for (const method of ['POST', 'PATCH'])
+    app.route({ method, url: '/', schema: { body }, handler: async () => 'served' });
+  await app.ready();
+  await compilers.compilePending();
+  for (const method of ['POST', 'PATCH'] as const) {
+    const send = (size: unknown) => app.inject({ method, url: '/', payload: { size } });
+    t.equal((await send(2)).statusCode, 200);
+    t.equal((await send('two')).statusCode, 400);
+  }
 });
 
 test('A number that is too large for JavaScript is refused', async (t) => {
@@ -158,6 +177,7 @@ test('The names of headers have no case', async (t) => {
     type: 'object',
     properties: { 'X-Tenant': { type: 'string', enum: ['A'] }, 'X-Size': { type: 'integer' } },
     allOf: [{ required: ['X-Tenant'] }],
+    dependentRequired: { 'X-A': ['X-B'] },
   };
   app.get('/', { schema: { headers } }, async (request) => [request.headers['x-size']]);
   const get = async (headers: Record<string, string>) =>
@@ -165,6 +185,7 @@ test('The names of headers have no case', async (t) => {
   t.strictSame(await get({ 'x-tenant': 'A', 'X-SIZE': '5' }), [5]);
   t.match(await get({ 'x-tenant': 'a' }), { statusCode: 400 });
   t.match(await get({ 'x-size': '5' }), { statusCode: 400 });
+  t.match(await get({ 'x-tenant': 'A', 'x-a': '1' }), { statusCode: 400 });
 });
 
 test('A schema with a missing $ref is named with the way to fix it', async (t) => {

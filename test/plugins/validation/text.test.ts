@@ -27,6 +27,26 @@ test('A name with brackets is refused only if the schema has the name without th
     t.equal(read({ properties: { page } }, { other: '1', 'page[]': '5' }), refusal);
 });
 
+test('Many names with brackets are searched in a time that is linear', (t) => {
+  const names = Array.from({ length: 3_400 }, (_, index) => [`${index}[`, '']);
+  let checks = 0;
+  const schema = { type: 'object', properties: { a: { type: 'string' } } };
+  const validate = ajv.compile(schema);
+  const counting = (values: unknown) => {
+    checks += 1;
+    return validate(values);
+  };
+  const check = compileText({ compile: () => counting } as never, schema);
+  t.equal(check(Object.fromEntries(names)), null);
+  t.ok(checks < 3, `${checks} checks`);
+  t.end();
+});
+
+test('An empty text is null where the schema allows it', (t) => {
+  t.strictSame(read({ properties: { a: { type: ['null', 'integer'] } } }, { a: '' }), { a: null });
+  t.end();
+});
+
 test('Text becomes a value of an enum or a constant', async (t) => {
   const schema = {
     properties: {
