@@ -62,6 +62,7 @@ test('release creates the queues of the jobs, and deletes those of removed jobs'
   const { app } = await buildApp(t, url, [FIXTURE]);
   await t.rejects(app.jobs.send('work', { how: 'end' }), { message: /not installed/ });
   const steps = ['queue tick', 'queue tick/clock', 'queue work'];
+  t.strictSame((await app.jobs.findMissing(app.db as never)).sort(), steps);
   t.strictSame((await app.readiness.release()).slice(-3), steps);
   t.type(await app.jobs.send('work', { how: 'end' }), 'string');
 
@@ -286,17 +287,29 @@ test('A run whose job another worker has is not done', async (t) => {
   t.match(ends, [{ level: 40, msg: /another worker has it$/ }, { outcome: 'returned' }]);
 });
 
-test('A worker without jobs stops while its database hangs', async (t) => {
-  const { url, pause } = await openPostgresPort(t);
-  const { app, lines } = await buildApp(t, url, [FIXTURE], { SHUTDOWN_DELAY_MS: '0' });
+test('A worker without jobs stops while its database hangs, and runs none later', async (t) => {
+  const { url, pause, resume, countPending } = await openPostgresPort(t);
+  const folder = await createFolder(t);
+  const code = '{ schema: {}, retries: 0, retryDelayMs: 0, timeoutMs: 1, run: async () => {} }';
+  await writeFiles(folder, { 'only.js': `export default ${code};` });
+  const jobs = [pathToFileURL(`${folder}/`)];
+  const { app, lines } = await buildApp(t, url, jobs, { SHUTDOWN_DELAY_MS: '0' });
   await app.readiness.release();
   app.jobs.take();
-  await app.jobs.send('work', { how: 'end' });
+  const send = (after: number) => app.jobs.send('only' as never, {} as never, { after });
+  await send(0);
   await poll(() => lines.some(({ msg }) => msg === 'job done'));
+  await send(1_000);
   pause();
+  // Meanwhile the worker asks for jobs. It gets the second one when the database answers again.
+  await sleep(2_000);
   app.stop();
   const closed = app.jobs.close().then(() => 'closed');
-  t.equal(await Promise.race([closed, sleep(5_000, 'late')]), 'closed');
+  t.equal(await Promise.race([closed, sleep(10_000, 'late')]), 'closed');
+  resume();
+  await poll(() => countPending() === 0);
+  await sleep(200);
+  t.equal(lines.filter(({ outcome }) => outcome).length, 1);
 });
 
 test('An error with a name that cannot be stored ends its attempt', async (t) => {
