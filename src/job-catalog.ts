@@ -4,7 +4,7 @@ import createError from '@fastify/error';
 import { type TSchema, Type } from 'typebox';
 import { listFiles } from '../plugins/env/index.ts';
 import type { Job } from '../plugins/jobs.ts';
-import { createAjv, explainFailure } from '../plugins/validation/ajv.ts';
+import { createAjv, explainFailure } from '../plugins/validation/checks.ts';
 import { STORABLE, storableText } from '../plugins/validation/schemas.ts';
 import { importFile } from './import-file.ts';
 

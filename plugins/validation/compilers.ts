@@ -2,8 +2,8 @@ import { setImmediate } from 'node:timers/promises';
 import serializerSelector, { type SerializerCompiler } from '@fastify/fast-json-stringify-compiler';
 import type { Options } from 'ajv';
 import type { FastifySchemaCompiler, FastifyServerOptions } from 'fastify';
-import { createAjv, explainFailure, type Schemas } from './ajv.ts';
-import { compileBody } from './checks.ts';
+import { compileBody } from './body.ts';
+import { createAjv, explainFailure, type Schemas } from './checks.ts';
 import { compileText, lowerCaseNames } from './text.ts';
 
 type Factory = NonNullable<
