@@ -27,7 +27,7 @@ export class PiecewiseResponse<
   override end(...args: unknown[]): this {
     const [payload, ...others] = args;
     const entry = findOpenRequest(this.req);
-    if (this.writableEnded) return this;
+    if (this.finished || entry?.payload) return this;
     const isWhole = typeof payload === 'string' || Buffer.isBuffer(payload);
     if (!entry?.reply || !isWhole) return super.end(...(args as []));
     const size = Buffer.byteLength(payload);

@@ -45,6 +45,18 @@ async function startHanging(t: Test, SHUTDOWN_TIMEOUT_MS: string) {
   return { app, lines, id };
 }
 
+/** Sends a job and takes it, as a worker does. */
+async function takeOne(t: Test) {
+  const { url } = await openPostgresPort(t);
+  const { app } = await buildApp(t, url, [FIXTURE]);
+  await app.readiness.release();
+  const boss = await startBoss({ pool: app.databasePool as Pool }, () => undefined);
+  endAfter(t, () => stopBoss(boss));
+  await app.jobs.send('work', { how: 'end' });
+  const [queued] = await boss.fetch<object>('work', { includeMetadata: true });
+  return { app, boss, queued: queued! };
+}
+
 test('While the database is down, send rejects and can be retried', async (t) => {
   const { app } = await buildApp(t, DOWN, [FIXTURE]);
   for (const _try of [1, 2])
@@ -246,15 +258,9 @@ test('Tables of an earlier pg-boss wait for release; those of a later one work',
 });
 
 test('A result is stored although the answer of the first try was lost', async (t) => {
-  const { url } = await openPostgresPort(t);
-  const { app } = await buildApp(t, url, [FIXTURE]);
-  await app.readiness.release();
-  const boss = await startBoss({ pool: app.databasePool as Pool }, () => undefined);
-  endAfter(t, () => stopBoss(boss));
-  await app.jobs.send('work', { how: 'end' });
-  const [queued] = await boss.fetch<object>('work', { includeMetadata: true });
+  const { app, boss, queued } = await takeOne(t);
   for (const _try of [1, 2])
-    t.equal(await settle(boss, app.db, queued!, { ...FIRST, outcome: 'done' }), true);
+    t.equal(await settle(boss, app.db, queued, { ...FIRST, outcome: 'done' }), true);
 });
 
 test('An app without jobs needs no tables of the queue', async (t) => {
@@ -313,15 +319,9 @@ test('A worker without jobs stops while its database hangs, and runs none later'
 });
 
 test('An error with a name that cannot be stored ends its attempt', async (t) => {
-  const { url } = await openPostgresPort(t);
-  const { app } = await buildApp(t, url, [FIXTURE]);
-  await app.readiness.release();
-  const boss = await startBoss({ pool: app.databasePool as Pool }, () => undefined);
-  endAfter(t, () => stopBoss(boss));
-  await app.jobs.send('work', { how: 'end' });
-  const [queued] = await boss.fetch<object>('work', { includeMetadata: true });
+  const { app, boss, queued } = await takeOne(t);
   const err = Object.assign(new Error(), { name: 'a\0b\ud800' });
-  await settle(boss, app.db, queued!, { ...FIRST, outcome: 'failed', err });
+  await settle(boss, app.db, queued, { ...FIRST, outcome: 'failed', err });
   const { rows } = await sql`select state, output from pgboss.job`.execute(app.db);
   t.strictSame(rows, [{ state: 'failed', output: { error: 'ab\ufffd' } }]);
 });
