@@ -309,6 +309,11 @@ async function limit<Value>(value: Promise<Value>, describe: () => string): Prom
   return Promise.race([value, late]).finally(() => clearTimeout(timer));
 }
 
+/** As `fetch`, but a plugin such as @fastify/compress leaves the answer as the route sends it. */
+export function fetchUncompressed(url: string, options: RequestInit = {}): Promise<Response> {
+  return fetch(url, { ...options, headers: { 'accept-encoding': 'identity' } });
+}
+
 /** Resolves when the port refuses connections. */
 export async function waitForClosedPort(url: string): Promise<void> {
   const isClosed = (error: Error) =>

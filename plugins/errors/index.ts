@@ -95,9 +95,7 @@ function findClientError(
       return new BodyTooLate();
     // Node's error if the client breaks off. A handler's pipeline leaves its own error here.
     if (error === raw.errored && error.message === 'aborted') return new BodyIncomplete();
-    // Fastify sets validationContext. `validation` alone may come from another library.
-    const isClientError = error instanceof MadeError || error.validationContext;
-    const clientError = isClientError
+    const clientError = isMade(error)
       ? error
       : (translations.map((translate) => translate(error)).find(Boolean) ?? readExposed(error));
     if (isErrorStatus(clientError?.statusCode)) return clientError;
@@ -107,6 +105,13 @@ function findClientError(
     // `thrown` is null, or one of its properties throws.
     return undefined;
   }
+}
+
+function isMade(error: FastifyError): boolean {
+  // Fastify sets validationContext. `validation` alone may come from another library.
+  if (error instanceof MadeError || error.validationContext) return true;
+  // @fastify/compress copies what @fastify/error made into an error of zlib.
+  return /^FST_/.test(error.code);
 }
 
 /** By the convention of http-errors, `expose` says that the message is for the client. */

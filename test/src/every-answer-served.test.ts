@@ -108,7 +108,7 @@ const ANSWERS: Record<string, [number, string]> = {
   'an unsupported content type': [415, post('a', 'Content-Type: text/plain')],
   'a body that is compressed': [
     415,
-    ask('POST /items', [JSON_TYPE, 'Content-Encoding: gzip', 'Content-Length: 2'], '{}'),
+    ask('POST /items', [JSON_TYPE, 'Content-Encoding: compress', 'Content-Length: 2'], '{}'),
   ],
   'an unknown expectation': [417, ask('GET /', ['Expect: a-miracle'])],
   'headers over the limit': [431, ask('GET /', [`X-Long: ${'x'.repeat(20_000)}`])],

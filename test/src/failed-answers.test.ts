@@ -8,6 +8,7 @@ import {
   createFolder,
   DOWN,
   exportFrom,
+  fetchUncompressed,
   poll,
   ROOT,
   writeFiles,
@@ -125,7 +126,7 @@ async function listen(t: Test) {
 for (const kind of KINDS) {
   test(`A first chunk that is neither text nor bytes is a 500: ${kind}`, async (t) => {
     const { url, findErrors } = await listen(t);
-    const answer = await fetch(`${url}/first/${kind}`);
+    const answer = await fetchUncompressed(`${url}/first/${kind}`);
     t.equal(answer.status, 500);
     t.match(await answer.json(), { code: 'INTERNAL_SERVER_ERROR' });
     const errors = await findErrors(`/first/${kind}`);
@@ -135,7 +136,7 @@ for (const kind of KINDS) {
 
   test(`A later such chunk breaks off the answer: ${kind}`, async (t) => {
     const { url, findErrors } = await listen(t);
-    await t.rejects(fetch(`${url}/second/${kind}`).then((answer) => answer.text()));
+    await t.rejects(fetchUncompressed(`${url}/second/${kind}`).then((answer) => answer.text()));
     const errors = await findErrors(`/second/${kind}`);
     t.match(errors, [{ level: 50, msg: 'An answer was interrupted', err: { code: /ARG_TYPE/ } }]);
     t.equal(errors.length, 1);
@@ -145,7 +146,7 @@ for (const kind of KINDS) {
 for (const name of BROKEN)
   test(`An error after the status breaks off the answer, and is logged once: ${name}`, async (t) => {
     const { url, findErrors } = await listen(t);
-    await t.rejects(fetch(`${url}/${name}`).then((answer) => answer.text()));
+    await t.rejects(fetchUncompressed(`${url}/${name}`).then((answer) => answer.text()));
     const errors = await findErrors(`/${name}`);
     t.match(errors, [{ level: 50, requestId: String, err: { message: /failed|chunk/ } }]);
     t.equal(errors.length, 1);

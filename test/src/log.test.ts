@@ -13,6 +13,7 @@ import {
   captureLog,
   createFolder,
   DOWN,
+  fetchUncompressed,
   poll,
   writeFiles,
 } from '../helper.ts';
@@ -152,7 +153,7 @@ test('A stream that breaks adds a log line with the error', async (t) => {
   `;
   const { app, lines } = await buildAppWithRoutes(t, routes);
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
-  await t.rejects(fetch(`${url}/broken`).then((answer) => answer.text()));
+  await t.rejects(fetchUncompressed(`${url}/broken`).then((answer) => answer.text()));
   await poll(() => lines.some(({ msg }) => msg === 'request'));
   t.match(
     lines.find(({ msg }) => msg === 'An answer was interrupted'),

@@ -7,7 +7,9 @@ const ROUTES = `
 
   export default async (app) => {
     const url = '/:status/:kind';
-    app.get(url, { config: { timeout: false } }, async ({ params, log }, reply) => {
+    // @fastify/compress, if an app has it, sends a Response that was read before as an empty one.
+    const options = { compress: false, config: { timeout: false } };
+    app.get(url, options, async ({ params, log }, reply) => {
       const release = () => log.info('released');
       reply.header('x-kind', params.kind).code(Number(params.status));
       if (params.kind === 'node') return Readable.from(writeForever(release));
@@ -46,20 +48,16 @@ async function listen(t: Test) {
   return { lines, url };
 }
 
-/** Asks for an answer that no plugin compresses. */
-const ask = (url: string, init: RequestInit = {}) =>
-  fetch(url, { ...init, headers: { 'accept-encoding': 'identity' } });
-
 for (const kind of ['node', 'web', 'response'])
   test(`The source of a stream ends with its answer: ${kind}`, async (t) => {
     const { lines, url } = await listen(t);
     const path = `${url}/200/${kind}`;
-    const head = await ask(path, { method: 'HEAD' });
+    const head = await fetch(path, { method: 'HEAD' });
     t.equal(head.status, kind === 'response' ? 201 : 200);
     t.equal(head.headers.get('x-kind'), kind);
     await poll(() => lines.filter(({ msg }) => msg === 'released').length === 1);
     const leaving = new AbortController();
-    await ask(path, { signal: leaving.signal });
+    await fetch(path, { signal: leaving.signal });
     leaving.abort();
     await poll(() => lines.filter(({ msg }) => msg === 'released').length === 2);
   });
@@ -67,18 +65,18 @@ for (const kind of ['node', 'web', 'response'])
 for (const kind of ['node', 'web'])
   test(`A status without a body ends the source: ${kind}`, async (t) => {
     const { lines, url } = await listen(t);
-    t.equal((await ask(`${url}/204/${kind}`)).status, 204);
+    t.equal((await fetch(`${url}/204/${kind}`)).status, 204);
     await poll(() => lines.some(({ msg }) => msg === 'released'));
   });
 
 for (const method of ['HEAD', 'GET'])
   test(`${method} of a Response has its status and headers`, async (t) => {
     const { url } = await listen(t);
-    const { status, headers } = await ask(`${url}/200/empty`, { method });
+    const { status, headers } = await fetch(`${url}/200/empty`, { method });
     t.equal(status, 201);
     t.equal(headers.get('x-kind'), 'response');
     // A plugin may add cookies.
     const own = headers.getSetCookie().filter((cookie) => /^[ab]=/.test(cookie));
     t.strictSame(own, ['a=1', 'b=2']);
-    t.equal((await ask(`${url}/200/used`, { method })).status, 500);
+    t.equal((await fetch(`${url}/200/used`, { method })).status, 500);
   });

@@ -24,6 +24,7 @@ const FAILING = `
     app.get('/odd', async () => { throw new Odd() });
     const fail = (fields) => { throw Object.assign(new Error('hunter2'), fields) };
     app.get('/wrong', async () => fail({ statusCode: 200 }));
+    app.get('/copied', async () => fail({ statusCode: 400, code: 'FST_CP_ERR' }));
     app.get('/library', async () => fail({ statusCode: 404, code: 'E_HUNTER2' }));
     // As http-errors and @fastify/sensible make them.
     const expose = (statusCode, expose) =>
@@ -136,6 +137,11 @@ test('An error of http-errors answers its 4xx, if it may be exposed', async (t) 
   const gone = { statusCode: 410, code: 'GONE', error: 'Gone', message: '410' };
   t.strictSame((await app.inject('/gone')).json(), gone);
   for (const url of ['/secret', '/shown']) t.equal((await app.inject(url)).statusCode, 500, url);
+});
+
+test('An error that has a code of Fastify has its own status', async (t) => {
+  const { app } = await buildAppWithRoutes(t, FAILING);
+  t.match((await app.inject('/copied')).json(), { statusCode: 400, code: 'FST_CP_ERR' });
 });
 
 test('A 5xx that a route chose tells the client its code alone', async (t) => {

@@ -197,6 +197,7 @@ const DECOMPRESSING = `
 
   export default async (app) => {
     app.addHook('preParsing', async (request, reply, payload) => {
+      delete request.headers['content-encoding'];
       const unzip = payload.pipe(createGunzip());
       return unzip.pause();
     });
