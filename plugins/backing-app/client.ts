@@ -48,9 +48,11 @@ export class BackingAppClient {
    * Sends GET `path` to the other app, and checks the answer against the schema.
    *
    * @param path below BACKING_APP_URL, with the query
+   * @param schema a constant: what is compiled for each new object is kept
    * @param authorization replaces the credentials of BACKING_APP_URL, which undefined means. To
    * pass on the caller's token: `request.headers.authorization ?? ''`
-   * @throws an error with status code 503 without an attached app, 504 if it is late, or else 502
+   * @throws an error with status code 503 without an attached app, 504 if it is late, or else 502.
+   * Its `cause` has the other app's status code as `status`, if that was not 200
    */
   async get<Schema extends TSchema>(
     path: string,
@@ -59,7 +61,8 @@ export class BackingAppClient {
     authorization?: string,
   ): Promise<Static<Schema>> {
     const answer = await this.ask(path, request, authorization).catch(reject);
-    if (!request.validateInput(answer, schema, 'body'))
+    // validateInput would prefer the schema of the route's own body.
+    if (!request.compileValidationSchema(schema as object, 'body')(answer))
       throw new Failed('its answer does not match the schema');
     return answer as Static<Schema>;
   }
@@ -83,8 +86,10 @@ export class BackingAppClient {
       return this.pool.request(options);
     });
     if (statusCode === 200) return readJson('its answer', body, MAX_ANSWER_BYTES);
-    await body.dump();
-    throw new Error(`it answered ${statusCode} to GET ${readPath(path)}`);
+    // Its rest, if there is one, may take long.
+    body.dump().catch(() => undefined);
+    const message = `it answered ${statusCode} to GET ${readPath(path)}`;
+    throw Object.assign(new Error(message), { status: statusCode });
   }
 }
 

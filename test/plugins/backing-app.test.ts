@@ -17,6 +17,11 @@ const ROUTES = `
   export default async (app) => {
     app.get('/asks', async (request) => app.backingApp.get('/things?page=2', schema, request));
     app.get('/things', async (request) => app.backingApp.get('/things', schema, request));
+    const body = { type: 'object', required: ['title'] };
+    app.post('/asks', { schema: { body } }, (request) =>
+      app.backingApp.get('/things', schema, request));
+    app.get('/finds', (request) =>
+      app.backingApp.get('/things', schema, request).catch(({ cause }) => [cause.status]));
   };
 `;
 
@@ -158,6 +163,26 @@ test('An attached app that fails answers 502; only the log has the details', asy
     t.equal(requests.length, 1, 'the app was asked once');
     t.notMatch(JSON.stringify(lines), 'page=2', 'a query is not logged');
   }
+});
+
+test("Its answer is checked by the given schema, not by that of the route's body", async (t) => {
+  for (const [answer, statusCode] of [
+    [THINGS, 200],
+    ['{"title":"a"}', 502],
+  ] as const) {
+    const { host } = await openOtherApp(t, (_request, response) => void response.end(answer));
+    const { app } = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://${host}` });
+    const options = { method: 'POST', url: '/asks', payload: { title: 'a' } } as const;
+    t.equal((await app.inject(options)).statusCode, statusCode, answer);
+  }
+});
+
+test('A status that is not 200 is known at once, without the rest of its answer', async (t) => {
+  const { host } = await openOtherApp(t, (_request, response) => {
+    response.writeHead(404).write('a');
+  });
+  const { app } = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://${host}` });
+  t.strictSame((await app.inject('/finds')).json(), [404]);
 });
 
 test('An attached app that is not running answers 502', async (t) => {
