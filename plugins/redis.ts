@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Redis } from 'ioredis';
@@ -63,7 +64,10 @@ export default fp(
       // The address may lead to the new primary by now.
       reconnectOnError: ({ message }) => message.startsWith('READONLY'),
       ...(REDIS_URL.startsWith('rediss:') && {
-        tls: { rejectUnauthorized: REDIS_TLS !== 'no-verify' },
+        tls: {
+          rejectUnauthorized: REDIS_TLS !== 'no-verify',
+          servername: findServerName(REDIS_URL),
+        },
       }),
     });
     app.decorate('redis', redis);
@@ -77,6 +81,12 @@ export default fp(
   },
   { name: 'redis', dependencies: ['readiness'] },
 );
+
+/** The name that TLS asks for (SNI), because several servers may share an address. IPs have none. */
+function findServerName(url: string): string {
+  const { hostname } = new URL(url);
+  return hostname.startsWith('[') || isIP(hostname) ? '' : hostname;
+}
 
 /** Logs when Redis goes down and when it is back. A closed idle connection is not an outage. */
 function logOutages(redis: Redis, app: FastifyInstance): void {

@@ -1,5 +1,9 @@
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:tls';
 import { test } from 'tap';
-import { DOWN } from '../helper.ts';
+import { buildTestApp, DOWN } from '../helper.ts';
 import { createCertificate, createSignedCertificate } from './certificate.ts';
 import { checkService, type Outcome } from './check-service.ts';
 import { startRedis } from './redis-server.ts';
@@ -59,4 +63,26 @@ test('Redis with and without TLS, by the URL and REDIS_TLS', async (t) => {
       }
     },
   );
+});
+
+test('TLS names the host of REDIS_URL, because several servers may share an address', async (t) => {
+  const { certificate, key } = await createCertificate(t);
+  const files = { cert: readFileSync(certificate), key: readFileSync(key) };
+  const server = createServer(files).listen(0, 'localhost');
+  t.teardown(() => server.close());
+  await once(server, 'listening');
+  const { address, family, port } = server.address() as AddressInfo;
+  const host = family === 'IPv6' ? `[${address}]` : address;
+  for (const [name, expected] of [
+    ['localhost', 'localhost'],
+    [host, false],
+  ]) {
+    const connected = once(server, 'secureConnection');
+    const environment = { REDIS_URL: `rediss://${name}:${port}/`, REDIS_TLS: 'no-verify' };
+    const app = await buildTestApp(t, environment);
+    const [socket] = await connected;
+    t.equal(socket.servername, expected);
+    await app.close();
+    socket.destroy();
+  }
 });
