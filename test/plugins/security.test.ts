@@ -3,14 +3,14 @@ import type { AddressInfo } from 'node:net';
 import type { InjectOptions } from 'fastify';
 import helmet from 'helmet';
 import { type Test, test } from 'tap';
-import { buildTestApp } from '../helper.ts';
+import { buildAppWithRoutes, buildTestApp } from '../helper.ts';
 
 /** Requests by the status of their answer. */
 const ANSWERS: Record<number, InjectOptions> = {
   200: { url: '/health/live' },
   400: { method: 'POST', url: '/echo', payload: {} },
   404: { url: '/nowhere' },
-  405: { method: 'PUT', url: '/' },
+  405: { method: 'PUT', url: '/echo' },
   415: { method: 'POST', url: '/echo', payload: 'a', headers: { 'content-type': 'text/plain' } },
 };
 
@@ -44,9 +44,16 @@ test('Every answer has the helmet headers that concern it', async (t) => {
 });
 
 test('A page has all helmet headers, and a content security policy of its own', async (t) => {
-  const app = await buildTestApp(t, {}, { routes });
+  const { app } = await buildAppWithRoutes(
+    t,
+    `export default async (app) => app.get('/a-page', async (_request, reply) => {
+      const policy = "style-src 'self'";
+      reply.type('text/html').headers(app.pageHeaders).header('content-security-policy', policy);
+      return '<p>A page</p>';
+    });`,
+  );
   const { 'strict-transport-security': transport, ...helmets } = await askHelmet(t);
-  const { headers } = await app.inject({ url: '/', headers: { accept: 'text/html' } });
+  const { headers } = await app.inject('/a-page');
   t.match(headers['content-type'], 'text/html');
   t.match(headers, { ...helmets, 'content-security-policy': /style-src/ });
   t.notOk(headers['strict-transport-security'], 'a browser ignores it over http');

@@ -6,8 +6,11 @@ import { DOWN, startProcess } from '../helper.ts';
 
 test('The built app starts with its variables, serves, and drains at SIGTERM', async (t) => {
   const web = await startProcess(t, { entry: 'fixture', environment: { DATABASE_URL: DOWN } });
-  t.match(await (await fetch(web.url)).json(), { name: manifest.name });
-  t.match(await web.waitForLine('request'), { level: 30, method: 'GET', path: '/', status: 200 });
+  const headers = { 'content-type': 'application/json' };
+  const echo = await fetch(`${web.url}/echo`, { method: 'POST', headers, body: '{"text":"a"}' });
+  t.strictSame(await echo.json(), { text: 'a' });
+  const line = { level: 30, name: manifest.name, method: 'POST', path: '/echo', status: 200 };
+  t.match(await web.waitForLine('request'), line);
   const held = fetch(`${web.url}/fixture/held`);
   await web.waitForLine('held');
   web.signal('SIGTERM');

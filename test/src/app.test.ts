@@ -47,11 +47,15 @@ test('The name of a file in plugins/ or routes/ may have every character', async
     }),
   ];
   const routes = [
-    await createSources(t, { 'c#?.js': ROUTE, '100%/index.js': ROUTE, 'a b/index.js': ROUTE }),
+    await createSources(t, {
+      'c#?.js': ROUTE.replace('/', '/sharp'),
+      '100%/index.js': ROUTE,
+      'a b/index.js': ROUTE,
+    }),
   ];
   const app = await buildTestApp(t, environment, { plugins, routes });
   t.equal((app as unknown as { share: number }).share, 3);
-  for (const url of ['/', '/100%25', '/a%20b'])
+  for (const url of ['/sharp', '/100%25', '/a%20b'])
     t.strictSame((await app.inject(url)).json(), { here: true }, url);
 });
 

@@ -175,7 +175,7 @@ test('A WebSocket of a plugin, whose handler gets the socket first, works', asyn
     };`,
   });
   const locate = (name: string) => [pathToFileURL(`${folder}/${name}/`)];
-  const plugins = [...locate('plugins'), new URL('../../plugins/', import.meta.url)];
+  const plugins = [new URL('../../plugins/', import.meta.url), ...locate('plugins')];
   const options = { plugins, routes: locate('routes') };
   const app = await buildTestApp(t, { DATABASE_URL: DOWN }, options);
   const url = await app.listen({ host: '127.0.0.1', port: 0 });

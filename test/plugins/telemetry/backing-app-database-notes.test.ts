@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'tap';
+import manifest from '../../../package.json' with { type: 'json' };
 import { startCollector } from '../../fixture/collector.ts';
 import { createEmbeddedDatabase } from '../../fixture/embedded-database.ts';
 import { buildTestApp, captureLog, DOWN, poll } from '../../helper.ts';
@@ -37,7 +38,7 @@ test('A request, its query and its call to another app are one trace', async (t)
   const ofNotes = findSpan(collector, 'GET /notes');
   t.match(ofNotes, {
     parentSpanId: 'b7ad6b7169203331',
-    resource: { 'service.name': 'poort' },
+    resource: { 'service.name': manifest.name },
     attributes: {
       'http.request.method': 'GET',
       'http.route': '/notes',
