@@ -22,7 +22,9 @@ export const settings = Type.Object({
       secret: true,
       description:
         'The URL of Redis, for one rate limit over all processes; not attached when not set',
-      expected: 'a redis:// or rediss:// URL with a host, special characters percent-encoded',
+      expected:
+        'a redis:// or rediss:// URL of one server (no Cluster, no Sentinel), ' +
+        'special characters percent-encoded',
       remedy:
         'On Heroku, run heroku addons:create heroku-redis:mini; ' +
         'leave REDIS_URL out to do without Redis',

@@ -34,6 +34,8 @@ export class OpenRequests {
     const { raw } = reply.request;
     const upgraded = findOpenRequest(raw);
     const entry = upgraded ?? this.#add(raw);
+    // Plugins add listeners too, and more than ten are no leak here.
+    reply.raw.setMaxListeners(0);
     entry.reply = reply;
     if (entry.isExcess) cutOff([entry], EXCESS);
     reply.raw.once('close', () => {

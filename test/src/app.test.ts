@@ -3,7 +3,7 @@ import { text } from 'node:stream/consumers';
 import { pathToFileURL } from 'node:url';
 import { type Test, test } from 'tap';
 import { buildApp, readConfig } from '../../src/app.ts';
-import { buildTestApp, createFolder, REQUIRED, writeFiles } from '../helper.ts';
+import { buildAppWithRoutes, buildTestApp, createFolder, REQUIRED, writeFiles } from '../helper.ts';
 
 const environment = { ...REQUIRED, LOG_LEVEL: 'silent' };
 
@@ -258,4 +258,21 @@ test('With `only`, no other route is served', async (t) => {
       statusCode: 404,
       message: `GET ${url} does not exist.`,
     });
+});
+
+test('Plugins may add many listeners to an answer', async (t) => {
+  const { app } = await buildAppWithRoutes(
+    t,
+    `export default async (app) => app.get('/many', async (_request, reply) => {
+      for (let count = 0; count < 20; count++) reply.raw.once('close', () => undefined);
+      return {};
+    });`,
+  );
+  const warnings: Error[] = [];
+  const add = (warning: Error) => void warnings.push(warning);
+  process.on('warning', add);
+  t.teardown(() => process.off('warning', add));
+  await app.inject('/many');
+  const leaks = warnings.filter(({ name }) => name === 'MaxListenersExceededWarning');
+  t.strictSame(leaks, []);
 });
