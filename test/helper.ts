@@ -24,6 +24,11 @@ export const DOWN = 'postgres://poort:hunter2@127.0.0.1:1/poort';
 /** The Node that runs the built app: that of the tests, or TEST_NODE. */
 export const NODE = process.env.TEST_NODE || process.execPath;
 
+const ROUTES = new URL('../routes/', import.meta.url);
+
+/** An owner may have removed routes/welcome. */
+const START_PAGE = new URL('fixture/start-page/', import.meta.url);
+
 export type Environment = Record<string, string>;
 
 /** Settings of your own plugins that have no default. Every app of a test gets them. */
@@ -46,7 +51,7 @@ export interface LogLine extends Record<string, unknown> {
 export async function buildTestApp(
   t: Test,
   environment: Environment = {},
-  options: Omit<AppOptions, 'environment'> = {},
+  { routes = [ROUTES, START_PAGE], ...options }: Omit<AppOptions, 'environment'> = {},
 ): Promise<FastifyInstance> {
   // A busy machine needs long to create a database, so requests get a long time-out.
   const defaults = {
@@ -55,7 +60,7 @@ export async function buildTestApp(
     LOG_LEVEL: options.logger ? 'info' : 'silent',
     REQUEST_TIMEOUT_MS: '600000',
   };
-  const app = await buildApp({ ...options, environment: { ...defaults, ...environment } });
+  const app = await buildApp({ ...options, routes, environment: { ...defaults, ...environment } });
   endAfter(t, () => app.close());
   return app;
 }
@@ -96,7 +101,10 @@ export async function buildAppWithRoutes(
 /** Creates a folder with the routes of `code`, `/`, `/health/` and others of routes/. */
 export async function writeRoutes(t: Test, code: string, others: string[] = []): Promise<URL> {
   const folder = await createFolder(t);
-  const files: Record<string, string> = { 'index.js': code };
+  const files: Record<string, string> = {
+    'index.js': code,
+    'welcome/index.js': exportFrom(fileURLToPath(new URL('index.ts', START_PAGE))),
+  };
   for (const name of ['welcome', 'health', ...others]) {
     const file = path.join(ROOT, 'routes', name, 'index.ts');
     if (existsSync(file)) files[`${name}/index.js`] = exportFrom(file);

@@ -57,7 +57,11 @@ test('Unknown paths, wrong methods and malformed requests count too', async (t) 
   ];
   const app = await buildTestApp(t, { RATE_LIMIT_MAX: '3' }, { routes });
   const malformed: InjectOptions = { method: 'POST', url: '/echo', payload: {} };
-  const requests: InjectOptions[] = [{ url: '/nowhere' }, { method: 'PUT', url: '/' }, malformed];
+  const requests: InjectOptions[] = [
+    { url: '/nowhere' },
+    { method: 'PUT', url: '/echo' },
+    malformed,
+  ];
   const statuses = [];
   for (const request of [...requests, ...requests])
     statuses.push((await app.inject(request)).statusCode);
