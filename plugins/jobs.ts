@@ -91,7 +91,6 @@ export default fp(
       (db) => queue.findMissing(db),
     );
     if (app.config.JOBS_IN_WEB === 'true') app.addHook('onListen', async () => queue.take());
-    app.stopping.addEventListener('abort', () => queue.stop());
   },
   { name: 'jobs', dependencies: ['database'] },
 );

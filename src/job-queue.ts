@@ -83,7 +83,7 @@ export class JobQueue {
     this.#observer = observer;
   }
 
-  /** Takes jobs from now on, until the app is closed. */
+  /** Takes jobs from now on, until the app stops. */
   take(): void {
     const observe: JobObserver['run'] = (run, next) => this.#observer.run(run, next);
     this.#taker ??= new JobTaker(this.#app, this.#jobs, observe, () => this.#openDatabase());
@@ -94,15 +94,7 @@ export class JobQueue {
     return this.#taker?.list() ?? [];
   }
 
-  /** Takes no more jobs. From now on, the time counts after which it gives back running ones. */
-  stop(): void {
-    const { SHUTDOWN_TIMEOUT_MS, SHUTDOWN_DELAY_MS } = this.#app.config;
-    // A fifth of the time, at most two seconds, remains to give the late jobs back.
-    const spareMs = Math.min(2_000, SHUTDOWN_TIMEOUT_MS / 5);
-    this.#taker?.stop(SHUTDOWN_TIMEOUT_MS - SHUTDOWN_DELAY_MS - spareMs);
-  }
-
-  /** Call `stop` before. Waits until no job runs. Rejects with the number of jobs given back. */
+  /** Call `app.stop` before. Waits until no job runs. Rejects with the number of jobs given back. */
   async close(): Promise<void> {
     await this.#taker?.close();
   }

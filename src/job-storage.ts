@@ -1,8 +1,11 @@
+import type { FastifyInstance } from 'fastify';
 import type { Kysely } from 'kysely';
 import type { JobWithMetadata, PgBoss, UpdateOptions } from 'pg-boss';
+import { isFull } from '../plugins/database/check.ts';
 import type { Tables } from '../plugins/database/index.ts';
 import type { Job } from '../plugins/jobs.ts';
 import { transactions } from './job-boss.ts';
+import type { OutageLog } from './job-outage.ts';
 import type { Headers, Result } from './job-run.ts';
 import { shorten } from './redaction.ts';
 
@@ -50,6 +53,27 @@ function countAttempts({ retryCount, retryLimit }: JobWithMetadata<unknown>, job
   if (retryLimit < RETRY_LIMIT) return Math.min(retryCount, job.retries) + 1;
   // Each return of the job has raised its limit by one.
   return retryCount + 1 - (retryLimit - RETRY_LIMIT);
+}
+
+/** Without heartbeats, another worker takes the running jobs. They may hold the whole pool. */
+export async function sendHeartbeats(
+  boss: PgBoss,
+  { databasePool: pool, databaseSpare: spare }: FastifyInstance,
+  queues: string[],
+  running: JobWithMetadata[],
+  outage: OutageLog,
+): Promise<void> {
+  // The server may refuse one more connection.
+  const executeSql = (text: string, values: unknown[]) =>
+    spare!.query(text, values).catch(() => pool!.query(text, values));
+  const options = pool && isFull(pool) ? { db: { executeSql } } : {};
+  // One after the other, because few queries may wait for the spare connection.
+  for (const queue of queues) {
+    const jobs = running.filter(({ name }) => name === queue);
+    const part = `${queue} heartbeat`;
+    if (jobs.length === 0) outage.end(part);
+    else await outage.watch(part, boss.touch(queue, jobs, options));
+  }
 }
 
 /**

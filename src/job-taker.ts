@@ -5,10 +5,9 @@ import type { JobWithMetadata, PgBoss } from 'pg-boss';
 import type { DatabaseDriver } from '../plugins/database/index.ts';
 import type { Job } from '../plugins/jobs.ts';
 import { startBoss, stopBoss, TAKER } from './job-boss.ts';
-import { sendHeartbeats } from './job-heartbeat.ts';
 import { OutageLog } from './job-outage.ts';
 import { type JobObserver, RETURNED, type Result, type Run, runJob } from './job-run.ts';
-import { HEARTBEAT_S, listQueues, readQueued, settle } from './job-storage.ts';
+import { HEARTBEAT_S, listQueues, readQueued, sendHeartbeats, settle } from './job-storage.ts';
 import { OperatorError } from './operator-error.ts';
 
 /** Milliseconds between polls of queues that are empty or fail. */
@@ -24,7 +23,6 @@ export class JobTaker {
   readonly #observe: JobObserver['run'];
   readonly #runs = new Map<Run, JobWithMetadata>();
   readonly #events = new EventEmitter();
-  readonly #stop = new AbortController();
   readonly #outage: OutageLog;
   readonly #ended: Promise<void>;
   #returned = 0;
@@ -42,6 +40,7 @@ export class JobTaker {
     this.#observe = observe;
     this.#outage = new OutageLog(app.log);
     this.#ended = this.#takeUntilStopped(openDatabase);
+    app.stopping.addEventListener('abort', () => this.#returnLate());
   }
 
   /** The running jobs. */
@@ -49,17 +48,7 @@ export class JobTaker {
     return Array.from(this.#runs.keys(), ({ name, id }) => ({ job: name, id }));
   }
 
-  /** Takes no more jobs. After `withinMs` it gives the running ones back. */
-  stop(withinMs: number): void {
-    this.#stop.abort();
-    const timer = setTimeout(() => {
-      this.#isLate = true;
-      for (const { controller } of this.#runs.keys()) controller.abort(RETURNED);
-    }, withinMs);
-    this.#ended.finally(() => clearTimeout(timer));
-  }
-
-  /** Call `stop` before. Resolves when no job runs. Rejects if it gave jobs back. */
+  /** Call `app.stop` before. Resolves when no job runs. Rejects if it gave jobs back. */
   async close(): Promise<void> {
     await Promise.race([this.#ended, this.#waitForJobs()]);
     this.#isClosed = true;
@@ -92,8 +81,21 @@ export class JobTaker {
     } while (this.#runs.size > 0);
   }
 
+  /** Gives the running jobs back when the process must soon end. */
+  #returnLate(): void {
+    const { SHUTDOWN_TIMEOUT_MS, SHUTDOWN_DELAY_MS } = this.#app.config;
+    // A fifth of the time, at most two seconds, remains to give the late jobs back.
+    const spareMs = Math.min(2_000, SHUTDOWN_TIMEOUT_MS / 5);
+    const returnAll = () => {
+      this.#isLate = true;
+      for (const { controller } of this.#runs.keys()) controller.abort(RETURNED);
+    };
+    const timer = setTimeout(returnAll, SHUTDOWN_TIMEOUT_MS - SHUTDOWN_DELAY_MS - spareMs);
+    this.#ended.finally(() => clearTimeout(timer));
+  }
+
   #isStopping(): boolean {
-    return this.#stop.signal.aborted || this.#app.readiness.draining;
+    return this.#app.stopping.aborted || this.#app.readiness.draining;
   }
 
   /** Goes through the queues once. If all are empty, it waits a moment. */
@@ -111,18 +113,17 @@ export class JobTaker {
       taken += found?.length ?? 0;
       for (const queued of found ?? []) void this.#perform(boss, queued);
     }
-    const { signal } = this.#stop;
+    const signal = this.#app.stopping;
     if (taken === 0) await sleep(POLL_MS, undefined, { signal }).catch(() => undefined);
   }
 
   async #perform(boss: PgBoss, queued: JobWithMetadata<object>): Promise<void> {
     const run = { ...readQueued(queued, this.#jobs), controller: new AbortController() };
-    const { attempt } = run;
     // The answer of the database may have come after the deadline.
     if (this.#isLate) run.controller.abort(RETURNED);
     this.#runs.set(run, queued);
     const save = async (result: Result) => {
-      const store = () => settle(boss, this.#app.db, queued, { ...result, attempt });
+      const store = () => settle(boss, this.#app.db, queued, { ...result, attempt: run.attempt });
       const isStored = await this.#persist(`${run.id} end`, store);
       const line = { job: run.name, id: run.id };
       if (isStored === undefined)
@@ -141,7 +142,7 @@ export class JobTaker {
   async #persist<T>(part: string, attempt: () => Promise<T>): Promise<T | undefined> {
     for (;;) {
       const result = await this.#outage.watch(part, attempt());
-      const isAwaited = this.#runs.size > 0 || !this.#stop.signal.aborted;
+      const isAwaited = this.#runs.size > 0 || !this.#app.stopping.aborted;
       if (result !== undefined || this.#isLate || !isAwaited) return result;
       await sleep(POLL_MS);
     }
