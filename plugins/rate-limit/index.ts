@@ -2,8 +2,7 @@ import createError from '@fastify/error';
 import fp from 'fastify-plugin';
 import { type Static, Type } from 'typebox';
 import type { AnswerHeaders } from '../../src/every-answer.ts';
-import { type Allowance, Counter } from './counter.ts';
-import { readNetworks } from './networks.ts';
+import { type Allowance, Counter, readNetworks } from './counter.ts';
 import { createRedisCounter } from './redis-counter.ts';
 
 export const settings = Type.Object({

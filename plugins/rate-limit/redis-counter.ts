@@ -1,8 +1,7 @@
 import type { FastifyBaseLogger as Log } from 'fastify';
 import type { Redis } from 'ioredis';
 import manifest from '../../package.json' with { type: 'json' };
-import { type Allowance, type Counter, WINDOW_MS } from './counter.ts';
-import type { Network } from './networks.ts';
+import { type Allowance, type Counter, type Network, WINDOW_MS } from './counter.ts';
 
 /** Redis is back after this time without a failure, in milliseconds: it may fail now and then. */
 const BACK_AFTER_MS = 1_000;
