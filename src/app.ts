@@ -81,10 +81,9 @@ export async function buildApp({
 /** Sets up what the plugins rely on. The hooks added here run before theirs. */
 function createApp(config: Readonly<Config>, loggerInstance: FastifyBaseLogger): FastifyInstance {
   const compilers = new LazyCompilers();
-  const schemaController = { compilersFactory: compilers.factory };
   const openRequests = new OpenRequests();
   const options = serverOptions(config, openRequests);
-  const app = Fastify({ ...options, schemaController, loggerInstance });
+  const app = Fastify({ ...options, schemaController: compilers, loggerInstance });
   app.decorate('config', config);
   app.decorate('openRequests', openRequests);
   // readConfig has run plugins/env in another app. Here, plugins can name it as a dependency.
@@ -143,7 +142,7 @@ export async function readConfig(
   jobs: URL[] = [JOBS],
 ): Promise<Readonly<Config>> {
   // Otherwise Fastify loads its own compilers, which are never used here.
-  const schemaController = { compilersFactory: new LazyCompilers().factory };
+  const schemaController = new LazyCompilers();
   const app = Fastify({ pluginTimeout: PLUGIN_TIMEOUT_MS, schemaController });
   await app.register(env, { environment, folders: [...plugins, ...jobs] });
   return app.config;

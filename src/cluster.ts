@@ -110,17 +110,15 @@ export class Primary {
   async #replace(worker: Worker, reason: object): Promise<void> {
     const livedMs = performance.now() - this.#startedAt.get(worker)!;
     const pauseMs = this.#restarts.pauseAfter(livedMs);
-    if (pauseMs === undefined) return this.#giveUp();
+    if (pauseMs === undefined) {
+      this.#log.fatal(`${TOO_MANY}: the process gives up`);
+      this.#exitCode = 1;
+      return this.#stop();
+    }
     const line = { worker: worker.process.pid, ...reason, pauseMs };
     this.#log.warn(line, 'A worker ended: another one takes its place');
     await sleep(pauseMs);
     this.#fork();
-  }
-
-  #giveUp(): void {
-    this.#log.fatal(`${TOO_MANY}: the process gives up`);
-    this.#exitCode = 1;
-    this.#stop();
   }
 
   /** Heroku also signals the workers themselves, which ignore the second signal. */

@@ -38,8 +38,7 @@ export class OutageLog {
     if (!this.#problems.delete(part)) return;
     const left = [...this.#problems.values()];
     for (const problem of this.#known) if (!left.includes(problem)) this.#known.delete(problem);
-    if (left.length > 0) return;
-    this.#log.info('The job queue is back');
+    if (left.length === 0) this.#log.info('The job queue is back');
   }
 
   /** Logs a failure of pg-boss's own work once an hour: pg-boss does not report its end. */

@@ -117,12 +117,10 @@ export class JobQueue {
 
   /** What `prepare` still has to do. It queries only until that is nothing. */
   async findMissing(db: Kysely<unknown>): Promise<string[]> {
-    if (!this.#isPrepared) {
-      const missing = await findMissing(db, this.#jobs);
-      if (missing.length > 0) return missing;
-    }
-    this.#isPrepared = true;
-    return [];
+    if (this.#isPrepared) return [];
+    const missing = await findMissing(db, this.#jobs);
+    this.#isPrepared = missing.length === 0;
+    return missing;
   }
 
   /**

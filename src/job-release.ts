@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyBaseLogger } from 'fastify';
 import { type Kysely, sql } from 'kysely';
-import type { PgBoss, QueueResult } from 'pg-boss';
+import type { PgBoss } from 'pg-boss';
 import type { Job } from '../plugins/jobs.ts';
 import { SCHEMA_VERSION } from './job-boss.ts';
 import { CLOCK, HEARTBEAT_S, listQueues, RETRY_LIMIT } from './job-storage.ts';
@@ -41,7 +41,8 @@ export async function prepareQueues(
   await finishBuilds(boss);
   const queues = await boss.getQueues();
   // Other programs may have queues in the same tables. No other has this limit.
-  const found = queues.filter(isOwn).map(({ name }) => name);
+  const own = queues.filter(({ retryLimit }) => retryLimit === RETRY_LIMIT);
+  const found = own.map(({ name }) => name);
   for (const [name, job] of jobs) await saveJob(boss, name, job);
   const wanted = listQueues(jobs);
   const gone = found.filter((name) => !wanted.includes(name));
@@ -68,10 +69,6 @@ export async function findMissing(db: Kysely<unknown>, jobs: Map<string, Job>): 
     .map((name) => `queue ${name}`);
 }
 
-function isOwn({ retryLimit }: QueueResult): boolean {
-  return retryLimit === RETRY_LIMIT;
-}
-
 /** Waits until pg-boss has built its large indexes. Only a process with OWNER may build them. */
 async function finishBuilds(boss: PgBoss): Promise<void> {
   for (;;) {
@@ -89,8 +86,7 @@ async function saveJob(boss: PgBoss, name: string, { schedule }: Job): Promise<v
     // For jobs of killed workers. The worker itself delays the retries of failed jobs.
     retryDelay: 0,
     retryBackoff: false,
-    // pg-boss's maximum. The worker ends a late job itself. With the job's own time, pg-boss would
-    // take waiting jobs away, once they run, if a release has given them more time.
+    // pg-boss's maximum: the worker ends late jobs, and a release may give waiting ones more time.
     expireInSeconds: DAY_S,
     heartbeatSeconds: 3 * HEARTBEAT_S,
     retentionSeconds: 365 * DAY_S,

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import { noteStage } from './open-request.ts';
 
 /** A stream of Node or of the web, as far as it is used here. */
@@ -20,7 +20,8 @@ export function endSources(app: FastifyInstance): void {
     if (source?.cancel) reply.raw.once('close', () => source.cancel?.().catch(() => undefined));
     if (!response || response.bodyUsed || request.method !== 'HEAD') return done(null, payload);
     // For HEAD, Fastify would fail to compute the length of a Response.
-    copyHead(response, reply);
+    reply.code(response.status);
+    for (const [name, value] of response.headers) reply.header(name, value);
     done(null, source ?? '');
   });
 }
@@ -28,9 +29,4 @@ export function endSources(app: FastifyInstance): void {
 /** As Fastify does. With `instanceof`, Node would load all of fetch. */
 function isResponse(payload: unknown): payload is Response {
   return Object.prototype.toString.call(payload) === '[object Response]';
-}
-
-function copyHead({ status, headers }: Response, reply: FastifyReply): void {
-  reply.code(status);
-  for (const [name, value] of headers) reply.header(name, value);
 }

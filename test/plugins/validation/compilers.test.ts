@@ -5,7 +5,7 @@ import { LazyCompilers } from '../../../plugins/validation/compilers.ts';
 /** Creates an app that compiles schemas on first use. */
 function createApp(t: Test): { app: FastifyInstance; compilers: LazyCompilers } {
   const compilers = new LazyCompilers();
-  const app = Fastify({ schemaController: { compilersFactory: compilers.factory } });
+  const app = Fastify({ schemaController: compilers });
   t.teardown(() => app.close());
   return { app, compilers };
 }
