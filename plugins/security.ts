@@ -15,9 +15,8 @@ const ANY_ANSWER = [
 ];
 
 /**
- * Adds Helmet's security headers: four to every answer, Strict-Transport-Security to every answer
- * over https, the rest to pages, by `app.pageHeaders`. They are computed once. @fastify/helmet
- * computes them for each answer, which halves the throughput.
+ * Adds Helmet's security headers: four to every answer, Strict-Transport-Security over https, the
+ * rest to pages. @fastify/helmet computes them for each answer, which halves the throughput.
  */
 export default fp(
   async (app) => {

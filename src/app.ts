@@ -89,10 +89,11 @@ function createApp(config: Readonly<Config>, loggerInstance: FastifyBaseLogger):
   // readConfig has run plugins/env in another app. Here, plugins can name it as a dependency.
   app.register(fp(async () => undefined, { name: 'env' }));
   app.decorate('compileSchemas', () => compilers.compilePending());
-  afterListening(app, WARM_UP_MS, () => warmUp(app));
+  // An invalid schema makes tests and the release fail. Here, only its route answers 500.
+  const warmUp = () => app.compileSchemas().catch((err) => app.log.error({ err }, err.message));
+  afterListening(app, WARM_UP_MS, warmUp);
   beginAnswers(app);
-  answerExpectAndConnect(app);
-  watchConnections(app);
+  watchServer(app);
   watchHandlers(app);
   watchDeadlines(app);
   endSources(app);
@@ -104,7 +105,12 @@ function createApp(config: Readonly<Config>, loggerInstance: FastifyBaseLogger):
 }
 
 /** Node answers an unknown `Expect` without our headers, and a CONNECT not at all. */
-function answerExpectAndConnect(app: FastifyInstance): void {
+function watchServer(app: FastifyInstance): void {
+  app.server.on('connection', (socket) => {
+    // Node keeps an address that was read. After a reset, it cannot read the address.
+    if (!socket.remoteAddress) socket.destroy();
+    lingerAtClose(socket);
+  });
   app.server.on('checkExpectation', app.routing);
   app.server.on('connect', ({ socket }) => {
     app.openRequests.takeOver(socket);
@@ -112,19 +118,6 @@ function answerExpectAndConnect(app: FastifyInstance): void {
     // Node has forgotten this connection, so the drain could not close it.
     socket.once('finish', () => socket.destroy());
   });
-}
-
-function watchConnections(app: FastifyInstance): void {
-  app.server.on('connection', (socket) => {
-    // Node keeps an address that was read. After a reset, it cannot read the address.
-    if (!socket.remoteAddress) socket.destroy();
-    lingerAtClose(socket);
-  });
-}
-
-/** An invalid schema makes tests and the release fail. Here, only its route answers 500. */
-async function warmUp(app: FastifyInstance): Promise<void> {
-  await app.compileSchemas().catch((err) => app.log.error({ err }, err.message));
 }
 
 /** Answers 404 on other paths, also on those of plugins, after the hooks that set headers. */

@@ -22,14 +22,10 @@ export function lingerAtClose(socket: Socket): void {
 
 function linger(socket: Socket): void {
   socket.end();
+  // Otherwise Node would parse the next requests of the client, and the app would run them.
+  const ignoreData = () => socket.removeAllListeners('data').on('data', () => undefined);
   // Reading may have stopped, if a handler did not read its body.
-  socket.once('resume', () => ignoreData(socket));
-  socket.pause().resume();
+  socket.once('resume', ignoreData).pause().resume();
   const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref();
   socket.once('close', () => clearTimeout(timer));
-}
-
-/** Without this, Node would parse the next requests of the client, and the app would run them. */
-function ignoreData(socket: Socket): void {
-  socket.removeAllListeners('data').on('data', () => undefined);
 }

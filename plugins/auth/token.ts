@@ -60,18 +60,16 @@ async function verifyByAny(token: string, find: JWTVerifyGetKey, options: JWTVer
     if (error instanceof errors.JWKSMultipleMatchingKeys) {
       let tries = 0;
       for await (const key of error) {
-        const result = await jwtVerify(token, key, options).catch(skipKey);
+        const result = await jwtVerify(token, key, options).catch((failure) => {
+          // An error about a claim means that this key is the right one: do not try others.
+          if (failure.claim) throw failure;
+        });
         if (result) return result;
         if (++tries === MAX_TRIES) break;
       }
     } else if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw error;
     throw decodeProtectedHeader(token).kid === undefined ? new errors.JWKSNoMatchingKey() : error;
   }
-}
-
-/** An error about a claim means that this key is the right one: do not try others. */
-function skipKey(error: { claim?: string }): void {
-  if (error.claim) throw error;
 }
 
 /** The claim is `scope` in RFC 9068, `scp` at Entra and Okta, `permissions` at Auth0. */

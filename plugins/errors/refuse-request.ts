@@ -26,8 +26,7 @@ const METHODS = new Set(http.METHODS);
  */
 export function rewriteUrl(request: IncomingMessage): string {
   const { url = '', method = '' } = request;
-  // Node also reads RTSP, whose methods no route can have: Fastify would answer before all hooks.
-  // As a GET of another version, refuseRequest sees it.
+  // Node reads RTSP's methods too. As a GET of another version, refuseRequest sees them.
   if (!METHODS.has(method)) {
     Object.assign(request, { method: 'GET', httpVersionMajor: 0 });
     return '/';
