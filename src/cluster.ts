@@ -5,7 +5,7 @@ import type { FastifyBaseLogger } from 'fastify';
 import type { Config } from '../plugins/env/index.ts';
 import { watchBeats } from './heartbeat.ts';
 import { readLines } from './lines.ts';
-import { writeLines } from './logger.ts';
+import { output } from './logger.ts';
 import { Restarts, TOO_MANY } from './restarts.ts';
 import { onStop, STOP_SIGNALS } from './signals.ts';
 
@@ -65,7 +65,7 @@ export class Primary {
     if (this.#stopping) return;
     const worker = cluster.fork();
     this.#startedAt.set(worker, performance.now());
-    readLines(worker.process.stdout!, (line) => writeLines(`${line}\n`));
+    readLines(worker.process.stdout!, (line) => output.write(`${line}\n`));
   }
 
   /** The worker still answers its open requests. Another one takes the new ones. */

@@ -52,7 +52,7 @@ export class HttpListener implements Listener {
     const { server } = this.app;
     const ended = once(server, 'close');
     await acceptWaiting(server);
-    // The close() of http.Server would close idle connections too.
+    // The close() of http.Server would also end its time limits of requests.
     net.Server.prototype.close.call(server);
     this.#localhost?.close();
     await this.#linger(ended);

@@ -4,14 +4,10 @@ import { serializeError } from './error-log.ts';
 import { Output } from './output.ts';
 import { hideSecretsInLine } from './redaction.ts';
 
-const output = new Output((lost) =>
+/** Takes complete lines of the log, such as those of a worker. */
+export const output = new Output((lost) =>
   createLogger().warn({ lost }, 'Lines of the log were lost: stdout did not take them in time'),
 );
-
-/** Writes complete lines to the log unchanged, such as those of a worker. */
-export function writeLines(lines: string): void {
-  output.write(lines);
-}
 
 let readFields = (): object | undefined => undefined;
 
@@ -21,7 +17,7 @@ export function addLogFields(read: () => object | undefined): void {
 }
 
 /** Creates the logger of the process: JSON lines on stdout (twelve-factor XI). */
-export function createLogger(destination: DestinationStream = { write: writeLines }): Logger {
+export function createLogger(destination: DestinationStream = output): Logger {
   return pino(
     {
       base: { name: manifest.name, pid: process.pid },

@@ -30,10 +30,6 @@ const MAX_PATH = 500;
 
 /** Logs one line for each request, at its end, instead of Fastify's two. */
 export class RequestLog extends LogController {
-  constructor() {
-    super({ requestIdLogLabel: 'requestId' });
-  }
-
   override incomingRequest(request: FastifyRequest, reply: FastifyReply): void {
     request.clientAddress = readAddress(request);
     request.server.openRequests.begin(reply, () => logRequest(request, reply));

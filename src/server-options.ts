@@ -20,7 +20,7 @@ export function serverOptions(
   const readClientHeader = createHeaderReader(config);
   return {
     pluginTimeout: PLUGIN_TIMEOUT_MS,
-    logController: new RequestLog(),
+    logController: new RequestLog({ requestIdLogLabel: 'requestId' }),
     genReqId: readRequestId,
     trustProxy: trustProxies(config.TRUST_PROXY),
     // Otherwise /notes and /notes/ would be two routes, which costs time and memory.
