@@ -1,4 +1,3 @@
-import type { Config } from '../plugins/env/index.ts';
 import { OperatorError } from './operator-error.ts';
 import type { Listener } from './process.ts';
 
@@ -8,17 +7,13 @@ const WITHOUT_IPV6 = ['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL'];
 const AIR_PLAY =
   ' (on macOS that is often the AirPlay Receiver: System Settings, General, AirDrop & Handoff)';
 
-/** Binds HOST and PORT, or throws an OperatorError. Without IPv6, `::` falls back to 0.0.0.0. */
-export async function bind(
-  listener: Listener,
-  { HOST: host, PORT: port }: Readonly<Config>,
-): Promise<void> {
+/** Binds a host and a port, or throws an OperatorError. Without IPv6, `::` falls back to 0.0.0.0. */
+export async function bind(listener: Listener, host: string, port: number): Promise<void> {
   try {
     await listener.listen({ host, port });
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException;
-    if (host === '::' && WITHOUT_IPV6.includes(code))
-      return bind(listener, { HOST: '0.0.0.0', PORT: port } as Config);
+    if (host === '::' && WITHOUT_IPV6.includes(code)) return bind(listener, '0.0.0.0', port);
     throw new OperatorError(describe(code, host, port), { cause: error });
   }
 }

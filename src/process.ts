@@ -51,7 +51,7 @@ export async function startProcess(
 
 async function serve(openListener: OpenListener, app: FastifyInstance): Promise<void> {
   const listener = openListener(app);
-  const bound = bind(listener, app.config);
+  const bound = bind(listener, app.config.HOST, app.config.PORT);
   const drain = new Drain(app, listener);
   onStop(() => void bound.then(() => drain.stop()));
   crash = () => {

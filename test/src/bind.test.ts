@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { type Test, test } from 'tap';
-import type { Config } from '../../plugins/env/index.ts';
 import { bind } from '../../src/bind.ts';
 import type { Listener } from '../../src/process.ts';
 
@@ -30,8 +29,8 @@ function openPort(t: Test): Listen {
   };
 }
 
-async function readError(listener: Listener, HOST: string, PORT: number): Promise<Error> {
-  return bind(listener, { HOST, PORT } as Config).then(
+async function readError(listener: Listener, host: string, port: number): Promise<Error> {
+  return bind(listener, host, port).then(
     () => new Error('bound'),
     (error) => error,
   );
@@ -95,7 +94,7 @@ test('Without IPv6, all interfaces are those of IPv4', async (t) => {
       hosts.push(host);
       if (host === '::') throw Object.assign(new Error(code), { code });
     });
-    await bind(listener, { HOST: '::', PORT: 5000 } as Config);
+    await bind(listener, '::', 5000);
     t.strictSame(hosts, ['::', '0.0.0.0']);
   }
 });
