@@ -9,8 +9,7 @@ import { type Static, type TProperties, Type } from 'typebox';
 import { trustProxies } from '../../src/client-address.ts';
 import { importFile } from '../../src/import-file.ts';
 import { EnvironmentError } from './environment-error.ts';
-import { checkSettings, settings } from './settings.ts';
-import { readValues } from './values.ts';
+import { checkSettings, readValues, settings } from './settings.ts';
 
 const PLUGINS = new URL('..', import.meta.url);
 
