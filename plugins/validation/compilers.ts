@@ -1,14 +1,10 @@
 import { setImmediate } from 'node:timers/promises';
 import serializerSelector, { type SerializerCompiler } from '@fastify/fast-json-stringify-compiler';
 import type { Options } from 'ajv';
-import type { FastifySchemaCompiler, FastifyServerOptions } from 'fastify';
+import type { FastifySchemaCompiler } from 'fastify';
 import { compileBody } from './body.ts';
 import { createAjv, explainFailure, type Schemas } from './checks.ts';
 import { compileText, lowerCaseNames } from './text.ts';
-
-type Factory = NonNullable<
-  NonNullable<FastifyServerOptions['schemaController']>['compilersFactory']
->;
 
 /** Fastify's `schemaController`. It compiles on first use: at boot, that took a fifth of the start. */
 export class LazyCompilers {
@@ -19,7 +15,7 @@ export class LazyCompilers {
   readonly compilersFactory = {
     buildValidator: (schemas: Schemas) => this.#buildValidator(schemas),
     buildSerializer: (schemas: Schemas, options: object) => this.#buildSerializer(schemas, options),
-  } as unknown as Factory;
+  } as never;
 
   /** Compiles the schemas that no request has needed yet. Rejects at the first error. */
   async compilePending(): Promise<void> {
