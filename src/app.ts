@@ -104,13 +104,13 @@ function createApp(config: Readonly<Config>, loggerInstance: FastifyBaseLogger):
   return app;
 }
 
-/** Node answers an unknown `Expect` without our headers, and a CONNECT not at all. */
 function watchServer(app: FastifyInstance): void {
   app.server.on('connection', (socket) => {
     // Node keeps an address that was read. After a reset, it cannot read the address.
     if (!socket.remoteAddress) socket.destroy();
     lingerAtClose(socket);
   });
+  // Node answers an unknown `Expect` without our headers, and a CONNECT not at all.
   app.server.on('checkExpectation', app.routing);
   app.server.on('connect', ({ socket }) => {
     app.openRequests.takeOver(socket);

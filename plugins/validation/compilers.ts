@@ -6,7 +6,7 @@ import { compileBody } from './body.ts';
 import { createAjv, explainFailure, type Schemas } from './checks.ts';
 import { compileText, lowerCaseNames } from './text.ts';
 
-/** Fastify's `schemaController`. It compiles on first use: at boot, that took a fifth of the start. */
+/** Fastify's `schemaController`. It compiles on first use: at boot it took a fifth of the start. */
 export class LazyCompilers {
   readonly #pending = new Set<() => unknown>();
   readonly #validators = new Map<string, FastifySchemaCompiler<object>>();
