@@ -198,3 +198,11 @@ test('An app whose Redis is down closes and stops reconnecting', async (t) => {
   await t.rejects(app.redis!.ping());
   // A reconnect timer would keep the process running, which tap reports.
 });
+
+test('TLS names the host of REDIS_URL, unless it is an address', async (t) => {
+  const names = { localhost: 'localhost', '127.0.0.1': '', '[::1]': '' };
+  for (const [host, name] of Object.entries(names)) {
+    const { app } = await build(t, `rediss://${host}:1`);
+    t.equal(app.redis?.options.tls?.servername, name, host);
+  }
+});
