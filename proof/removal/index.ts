@@ -13,6 +13,16 @@ const CHECKS = ['npm run lint', 'npm run typecheck', 'npm run build'];
 
 const EVERYTHING = 'everything at once';
 
+/** What an owner changes first: the name, and the page at `/`. */
+const FIRST_STEPS = [
+  { name: 'a new name', after: [], commands: ['npm run new app book-shop'] },
+  {
+    name: 'the page at /',
+    after: [],
+    commands: ['git rm -r routes/welcome test/routes/welcome.test.ts'],
+  },
+];
+
 /** plugins/telemetry/ has a file for each of these; its tests need the removed part. */
 const OBSERVED = ['jobs', 'database'];
 
@@ -36,7 +46,7 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
   }
 }
 
-/** The table's rows, each after those that it names, and all together, with a new name. */
+/** The first steps, the table's rows, each after those that it names, and all together. */
 function listRemovals(): Removal[] {
   const rows = readRemovals(read(ROOT, 'README.md'));
   const listCommands = (names: string[]) =>
@@ -44,7 +54,7 @@ function listRemovals(): Removal[] {
   const each = rows.map((row) => ({ ...row, commands: listCommands([row.name]) }));
   const names = rows.map(({ name }) => name).join(' ');
   const all = { name: EVERYTHING, after: [], commands: [`npm run new app bare without ${names}`] };
-  return [...each, all];
+  return [...FIRST_STEPS, ...each, all];
 }
 
 /** @returns the folder of the remaining app */
