@@ -7,7 +7,7 @@ import { readLines } from '../src/lines.ts';
 import { describeApp } from './dev/describe-app.ts';
 import { shortenLine } from './dev/log-line.ts';
 import { onParentEnd } from './dev/parents.ts';
-import { listSettings } from './dev/settings.ts';
+import { readEnvironment } from './dev/settings.ts';
 import { watchSources } from './dev/watch-sources.ts';
 
 /*
@@ -72,10 +72,9 @@ function endNext(): void {
 }
 
 function createProcess(): ChildProcess {
-  const settings = listSettings().map((file) => `--env-file=${file}`);
-  const args = [...settings, ...nodeArguments, 'scripts/dev/app-process.ts', 'src/web.ts'];
+  const args = [...nodeArguments, 'scripts/dev/app-process.ts', 'src/web.ts'];
   const child = spawn(process.execPath, args, {
-    env: { NODE_COMPILE_CACHE, ...process.env },
+    env: { NODE_COMPILE_CACHE, ...readEnvironment() },
     stdio: ['inherit', 'pipe', 'inherit', 'ipc'],
   });
   readLines(child.stdout!, showLine);

@@ -1,9 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import path from 'node:path';
 import './build-tap.ts';
 import { onParentEnd } from './dev/parents.ts';
-import { catchLimits, isTemporary, watchFolder } from './dev/watch-folder.ts';
+import { catchLimits, isTemporary, watchFolders } from './dev/watch-folder.ts';
 import { findConcerned } from './test/concerned.ts';
 
 /* `npm run test:watch`: after each change, runs the tests of the changed files. */
@@ -18,8 +16,7 @@ let running: ChildProcess | undefined;
 let timer: NodeJS.Timeout | undefined;
 
 catchLimits(fail);
-for (const folder of FOLDERS.filter((name) => existsSync(name)))
-  watchFolder(folder, true, (file) => note(path.join(folder, file)), fail);
+watchFolders(FOLDERS, note, fail);
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit());
 process.on('exit', endTests);

@@ -6,9 +6,9 @@ import fastifyEnv from '@fastify/env';
 import { Ajv, type ErrorObject, type SchemaValidateFunction } from 'ajv';
 import fp from 'fastify-plugin';
 import { type Static, type TProperties, Type } from 'typebox';
-import { trustProxies } from '../../src/client-address.ts';
 import { importFile } from '../../src/import-file.ts';
 import { EnvironmentError } from './environment-error.ts';
+import { formats } from './formats.ts';
 import { checkSettings, readValues, settings } from './settings.ts';
 
 const PLUGINS = new URL('..', import.meta.url);
@@ -88,12 +88,7 @@ function createSettingsAjv(): Ajv {
     useDefaults: true,
     validateSchema: false,
     code: { optimize: false },
-    formats: {
-      uri: (text: string) => URL.canParse(text) && canDecode(text),
-      encoded: canDecode,
-      origins: (list: string) => list === '*' || list.split(',').every((url) => URL.canParse(url)),
-      proxies: (list: string) => succeeds(() => trustProxies(list)),
-    },
+    formats,
     keywords: [
       'expected',
       'ignoreCase',
@@ -104,20 +99,6 @@ function createSettingsAjv(): Ajv {
       { keyword: 'requires', validate: isOtherSet, errors: true },
     ],
   });
-}
-
-/** Drivers decode a URL. A folder in a URL without slashes, such as `pglite:`, is not decoded. */
-function canDecode(url: string): boolean {
-  return !url.includes('://') || succeeds(() => decodeURIComponent(url));
-}
-
-function succeeds(check: () => unknown): boolean {
-  try {
-    check();
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** `below` names a setting that must be greater. If it is not a number, it has its own error. */

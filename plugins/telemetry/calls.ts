@@ -31,8 +31,9 @@ export function recordCalls(app: FastifyInstance): void {
   const spans = new WeakMap<object, Span>();
   listen<Call>(app, {
     'undici:request:create': ({ request }) => {
-      // The app's own calls, such as health checks, belong to no trace.
-      if (trace.getActiveSpan()) spans.set(request, startCall(request));
+      // The app's own calls, such as health checks, belong to no trace. CONNECT is for a proxy.
+      if (trace.getActiveSpan() && request.method !== 'CONNECT')
+        spans.set(request, startCall(request));
     },
     // The body may never be read:
     // https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-client-span-duration
@@ -55,10 +56,12 @@ export function recordCalls(app: FastifyInstance): void {
 /** Starts a span, and sends its ids with the call. It has no query, which may contain secrets. */
 function startCall(request: Call['request']): Span {
   const { name, attribute } = describeMethod(request.method);
-  const { protocol, hostname, port, origin } = new URL(request.origin);
+  // A call through a proxy has the whole URL as its path.
+  const whole = URL.parse(request.path);
+  const { protocol, hostname, port, origin } = whole ?? new URL(request.origin);
   const attributes = {
     'http.request.method': attribute,
-    'url.full': origin + hideSecrets(readPath(request.path)),
+    'url.full': origin + hideSecrets(readPath(whole?.pathname ?? request.path)),
     ...describeServer(hostname, port || (protocol === 'https:' ? 443 : 80)),
   };
   const span = getTracer().startSpan(name, { kind: SpanKind.CLIENT, attributes });

@@ -1,3 +1,4 @@
+import cluster from 'node:cluster';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { context, diag, metrics, propagation, trace } from '@opentelemetry/api';
@@ -48,7 +49,9 @@ export async function attachCollector(app: FastifyInstance): Promise<void> {
     return app.log.warn(
       'An agent has started OpenTelemetry in this process: the agent records, the app does not',
     );
-  new CollectorHealth(app).guard([...exporters.traces, ...exporters.metrics]);
+  const health = new CollectorHealth(app);
+  health.guard('traces', exporters.traces);
+  health.guard('metrics', exporters.metrics);
   const exportIntervalMillis = app.config.OTEL_METRIC_EXPORT_INTERVAL;
   const times = {
     exportIntervalMillis,
@@ -71,11 +74,14 @@ export async function attachCollector(app: FastifyInstance): Promise<void> {
 /** Describes this process. Each process has its own instance id, so that workers differ. */
 function describeProcess(config: TelemetrySettings): Resource {
   const { OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES } = config;
+  const given = parseKeyPairsIntoRecord(OTEL_RESOURCE_ATTRIBUTES);
+  const id = given['service.instance.id'];
   const attributes = {
     'service.name': manifest.name,
     'service.version': manifest.version,
-    'service.instance.id': randomUUID(),
-    ...parseKeyPairsIntoRecord(OTEL_RESOURCE_ATTRIBUTES),
+    ...given,
+    'service.instance.id':
+      id && cluster.worker ? `${id}/${cluster.worker.id}` : (id ?? randomUUID()),
     ...(OTEL_SERVICE_NAME && { 'service.name': OTEL_SERVICE_NAME }),
   };
   return defaultResource().merge(resourceFromAttributes(attributes));

@@ -1,5 +1,5 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
-import { DiagLogLevel, diag } from '@opentelemetry/api';
+import { context, DiagLogLevel, diag, ROOT_CONTEXT } from '@opentelemetry/api';
 import { type ExportResult, ExportResultCode, setGlobalErrorHandler } from '@opentelemetry/core';
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import { listen } from './listen.ts';
@@ -13,7 +13,7 @@ const WARNING_INTERVAL_MS = 60_000;
  */
 const MAX_PAUSE_MS = 600_000;
 
-type Export = (items: never, done: (result: ExportResult) => void) => void;
+type Exporter = { export(items: never, done: (result: ExportResult) => void): void };
 
 /** The message of Node's own channels about a request. */
 interface Attempt {
@@ -25,14 +25,17 @@ interface Attempt {
 /** Logs once that the collector fails, and once that it is back, at most once a minute each. */
 export class CollectorHealth {
   readonly #log: FastifyBaseLogger;
+  readonly #exportTimeoutMs: number;
   #isDown = false;
   #warnedAt = Number.NEGATIVE_INFINITY;
-  #pausedUntil = 0;
+  /** The ends of the pauses of traces and of metrics, by performance.now(). */
+  readonly #pauses = new Map<string, number>();
   /** Exporters report a partial refusal or a non-OTLP answer only to `diag`, and as a success. */
   #complaint: Error | undefined;
 
   constructor(app: FastifyInstance) {
     this.#log = app.log;
+    this.#exportTimeoutMs = app.config.OTEL_EXPORTER_OTLP_TIMEOUT;
     const silent = () => undefined;
     const warn = (...parts: unknown[]) => {
       this.#complaint = new Error(parts.slice(0, 3).join(' '));
@@ -47,12 +50,17 @@ export class CollectorHealth {
     this.#watchAttempts(app);
   }
 
-  /** Notes the result of each export, and sends nothing in a pause that the collector asked for. */
-  guard(exporters: { export: Export }[]): void {
+  /**
+   * Notes the result of each export, and sends nothing in a pause that the collector asked for.
+   *
+   * @param signal the last part of the exporters' URL
+   */
+  guard(signal: 'traces' | 'metrics', exporters: Exporter[]): void {
     for (const exporter of exporters) {
       const send = exporter.export.bind(exporter);
       exporter.export = (items, done) => {
-        if (performance.now() < this.#pausedUntil) return done({ code: ExportResultCode.FAILED });
+        const end = this.#pauses.get(signal) ?? 0;
+        if (performance.now() < end) return done({ code: ExportResultCode.FAILED });
         send(items, (result) => {
           this.#noteResult(result.error ?? this.#complaint);
           done(result);
@@ -68,24 +76,29 @@ export class CollectorHealth {
       if (agent.startsWith('OTel-OTLP-Exporter')) note(attempt);
     };
     listen(app, {
-      'http.client.response.finish': watch(({ response }) => this.#noteAnswer(response)),
+      'http.client.response.finish': watch((attempt) => this.#noteAnswer(attempt)),
       'http.client.request.error': watch(({ error }) => this.#noteFailure(error)),
     });
   }
 
-  #noteAnswer({ statusCode = 0, headers: { 'retry-after': retryAfter } }: IncomingMessage): void {
+  #noteAnswer({ request, response }: Attempt): void {
+    const { statusCode = 0, headers } = response;
+    const retryAfter = headers['retry-after'];
     if (statusCode >= 400) this.#noteFailure(new Error(`The collector answered ${statusCode}`));
     if (!retryAfter) return;
     const seconds = Number(retryAfter);
     const pauseMs = Number.isNaN(seconds) ? Date.parse(retryAfter) - Date.now() : seconds * 1_000;
-    this.#pausedUntil = performance.now() + Math.min(pauseMs, MAX_PAUSE_MS);
+    // The exporter itself waits for a shorter time.
+    if (pauseMs <= this.#exportTimeoutMs) return;
+    const signal = request.path.replace(/.*\//, '');
+    this.#pauses.set(signal, performance.now() + Math.min(pauseMs, MAX_PAUSE_MS));
   }
 
   #noteResult(error: Error | undefined): void {
     if (error) this.#noteFailure(error);
     else if (this.#isDown) {
       this.#isDown = false;
-      this.#log.info('The collector is back');
+      this.#write(() => this.#log.info('The collector is back'));
     }
   }
 
@@ -93,6 +106,12 @@ export class CollectorHealth {
     if (performance.now() - this.#warnedAt < WARNING_INTERVAL_MS) return;
     this.#warnedAt = performance.now();
     this.#isDown = true;
-    this.#log.warn({ err }, 'The collector fails: traces and metrics are dropped until it is back');
+    const message = 'The collector fails: traces and metrics are dropped until it is back';
+    this.#write(() => this.#log.warn({ err }, message));
+  }
+
+  /** Without the trace of the request that happened to start the exporter's timer. */
+  #write(log: () => void): void {
+    context.with(ROOT_CONTEXT, log);
   }
 }

@@ -33,6 +33,7 @@ export const settings = Type.Object({
   ),
   OTEL_EXPORTER_OTLP_HEADERS: optional('Headers for the collector, such as its key', {
     ...PAIRS,
+    format: 'headers',
     secret: true,
     remedy: 'Set OTEL_EXPORTER_OTLP_HEADERS=x-team=blue, or leave it out',
   }),
@@ -53,6 +54,7 @@ export const settings = Type.Object({
   OTEL_SERVICE_NAME: optional("The app's name in traces and metrics; package.json's when not set"),
   OTEL_RESOURCE_ATTRIBUTES: optional('Attributes of this process in all traces and metrics', {
     ...PAIRS,
+    format: 'pairs',
     remedy: 'Set OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=staging, or leave it out',
   }),
   OTEL_TRACES_SAMPLER: choose(

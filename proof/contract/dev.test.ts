@@ -1,5 +1,16 @@
+import { spawn } from 'node:child_process';
+import { cp, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { test } from 'tap';
-import { DOWN, findFreePort, poll, writeFiles } from '../../test/helper.ts';
+import {
+  createFolder,
+  DOWN,
+  findFreePort,
+  NODE,
+  poll,
+  ROOT,
+  writeFiles,
+} from '../../test/helper.ts';
 import { copySources, isRunning, startDev } from './dev-process.ts';
 
 /** Resolves when the app gives the expected answer; ignores earlier errors. */
@@ -24,7 +35,8 @@ test('npm run dev', async (t) => {
   const folder = await copySources(t);
   const port = await findFreePort();
   const url = `http://localhost:${port}`;
-  await writeFiles(folder, { '.env': `PORT=1\nLOG_LEVEL=info\nDATABASE_URL=${DOWN}\n` });
+  // Editors of Windows begin UTF-8 files with a byte order mark.
+  await writeFiles(folder, { '.env': `\u{FEFF}LOG_LEVEL=info\nPORT=1\nDATABASE_URL=${DOWN}\n` });
   const { exited, group, readOutput } = startDev(t, folder, { PORT: String(port) });
 
   await t.test('The port of the environment wins over .env', async () => {
@@ -132,4 +144,33 @@ test('npm run dev does not load plugins itself, which may need variables of .env
   await poll(() => readOutput().includes('not attached'));
   await writeFiles(folder, { 'routes/hello/index.ts': createRoute('Hello') });
   await pollAnswer(`http://localhost:${port}/hello`, 'Hello at debug');
+});
+
+test('npm run dev notices packages that npm has installed, and a folder that is back', async (t) => {
+  const folder = await createFolder(t);
+  await cp(path.join(ROOT, 'scripts'), path.join(folder, 'scripts'), { recursive: true });
+  const installed = path.join(folder, 'node_modules/.package-lock.json');
+  await writeFiles(folder, { 'node_modules/.package-lock.json': '', 'jobs/seed.ts': '' });
+  const code = `
+    import { watchSources } from './scripts/dev/watch-sources.ts';
+    const changes = watchSources(console.log);
+    for (const name of ['environment', 'change']) changes.on(name, () => console.log(name));
+    console.log('watching');`;
+  const child = spawn(NODE, ['--input-type=module', '--eval', code], { cwd: folder });
+  t.teardown(() => child.kill());
+  let output = '';
+  child.stdout.on('data', (data) => {
+    output += data;
+  });
+  await poll(() => output.includes('watching'));
+  // npm ci removes the packages first.
+  await rm(installed);
+  await writeFile(installed, '{}');
+  await poll(() => output.includes('environment\nchange'));
+  await rm(path.join(folder, 'jobs'), { recursive: true });
+  await writeFiles(folder, { 'jobs/seed.ts': '' });
+  await poll(() => /(change\n){3}$/.test(output));
+  output = '';
+  await writeFiles(folder, { 'jobs/seed.ts': 'changed' });
+  await poll(() => output.includes('change'));
 });

@@ -76,6 +76,13 @@ test('npm test -- FILE', async (t) => {
     });
   });
 
+  await t.test('npm test names a file that is no test', async (t) => {
+    t.match(run('routes/other.ts'), {
+      status: 1,
+      stderr: 'There is no test at routes/other.ts.\n',
+    });
+  });
+
   await t.test('npm test refuses a flag and its value without "="', async (t) => {
     t.match(run('--reporter', 'terse'), { status: 1, stderr: /Write a value after "="/ });
   });
@@ -98,6 +105,7 @@ test('npm run test:watch runs the tests affected by a change', async (t) => {
   await change('test/routes/fails.test.ts', PASSES, 'ok 1 - One is one');
   t.ok(lines.includes('# test/routes/fails.test.ts'));
   await change('scripts/other.ts', ' ', 'No test concerns scripts/other.ts');
+  await change('jobs/other.ts', '', 'No test concerns jobs/other.ts');
 
   const readPid = () => Number(/^pid (\d+)/m.exec(lines.join('\n'))?.[1]);
   await change('test/routes/endless.test.ts', ENDLESS, 'pid');

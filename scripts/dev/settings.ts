@@ -4,7 +4,7 @@ import { parseEnv } from 'node:util';
 /** The settings of development. `.env` overrides `.env.example`; the environment overrides both. */
 export const SETTINGS = ['.env.example', '.env'];
 
-export function listSettings(): string[] {
+function listSettings(): string[] {
   return SETTINGS.filter((file) => existsSync(file));
 }
 

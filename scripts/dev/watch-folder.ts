@@ -1,10 +1,37 @@
-import { type FSWatcher, watch } from 'node:fs';
+import { existsSync, type FSWatcher, watch } from 'node:fs';
+import path from 'node:path';
 
 /** Linux limits the watches of each user. Editors and other watchers may use them up. */
 const LIMITS: Record<string, string> = {
   ENOSPC: 'fs.inotify.max_user_watches',
   EMFILE: 'fs.inotify.max_user_instances',
 };
+
+/**
+ * Watches the files of the working directory and of these folders, which may be created later. Calls
+ * `onChange` with the path of each changed file.
+ */
+export function watchFolders(
+  folders: string[],
+  onChange: (file: string) => void,
+  onFailure: (reason: string) => void,
+): void {
+  const watched = new Map<string, FSWatcher | undefined>();
+  const watchAll = (folder: string) => {
+    watched.get(folder)?.close();
+    const note = (file: string) => onChange(path.join(folder, file));
+    watched.set(
+      folder,
+      existsSync(folder) ? watchFolder(folder, true, note, onFailure) : undefined,
+    );
+  };
+  const onTopChange = (name: string) => {
+    if (folders.includes(name)) watchAll(name);
+    onChange(name);
+  };
+  watchFolder('.', false, onTopChange, onFailure);
+  for (const folder of folders) watchAll(folder);
+}
 
 /** Calls `onChange` with the name of each changed file, and `onFailure` if it cannot watch. */
 export function watchFolder(

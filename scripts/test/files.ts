@@ -19,7 +19,8 @@ export function findTests(patterns: string[]): string[] {
 
 function findFiles(pattern: string): string[] {
   const name = path.relative('', pattern) || '.';
-  if (!existsSync(name) || !statSync(name).isDirectory()) return globSync(pattern);
+  if (!existsSync(name) || !statSync(name).isDirectory())
+    return globSync(pattern).filter((file) => file.endsWith('.test.ts'));
   return globSync(`${name}/**/*.test.ts`, { exclude: name === 'test' ? SEPARATE : [] });
 }
 

@@ -7,8 +7,14 @@ import { buildAppWithRoutes } from '../../helper.ts';
 import { attach, CLIENT, closeAfterSpans } from './attach.ts';
 
 const ROUTES = `
-  import { request } from '${import.meta.resolve('undici')}';
+  import { Pool, request } from '${import.meta.resolve('undici')}';
   export default async (app) => {
+    app.post('/proxied', async ({ body: { proxy, path } }) => {
+      const pool = new Pool(proxy);
+      await pool.connect({ path: 'a.example:443' }).catch(() => undefined);
+      await (await pool.request({ method: 'GET', path })).body.dump();
+      return {};
+    });
     app.post('/calls', async ({ body: { url, how, by } }) => {
       const call = by === 'undici' ? request : fetch;
       const options = how === 'late' ? { signal: AbortSignal.timeout(200) } : {};
@@ -107,4 +113,25 @@ test('POST /calls: each outgoing call has one span that ends', async (t) => {
     t.equal(status.code === 2, attributes['error.type'] !== undefined);
     t.match(attributes, { 'server.address': '127.0.0.1', 'server.port': Number });
   }
+});
+
+test('A call through a proxy has the URL of its target, and CONNECT has no span', async (t) => {
+  const collector = await startCollector(t);
+  const { app } = await buildAppWithRoutes(t, ROUTES, attach(collector));
+  const payload = {
+    proxy: await startServer(t),
+    path: 'http://ann:hunter2@a.example:81/whole?token=hunter2',
+  };
+  t.equal((await app.inject({ method: 'POST', url: '/proxied', payload })).statusCode, 200);
+  const spans = await closeAfterSpans(app, collector, 1, CLIENT);
+  t.match(spans, [
+    {
+      attributes: {
+        'url.full': 'http://a.example:81/whole',
+        'server.address': 'a.example',
+        'server.port': 81,
+      },
+    },
+  ]);
+  t.equal(spans.length, 1);
 });

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import cluster from 'node:cluster';
 import { promisify } from 'node:util';
 import { metrics, trace } from '@opentelemetry/api';
 import { TracerProvider } from '@opentelemetry/sdk-trace';
@@ -33,6 +34,17 @@ test('Metrics count requests, each process for itself', async (t) => {
   t.strictSame(collector.spans, []);
 });
 
+test('Workers share no instance id, although they share the environment', async (t) => {
+  const collector = await startCollector(t);
+  t.intercept(cluster, 'worker', { value: { id: 3 } });
+  const OTEL_RESOURCE_ATTRIBUTES = 'service.instance.id=pod-1';
+  const { app, url } = await start(t, { ...attach(collector), OTEL_RESOURCE_ATTRIBUTES });
+  await fetch(url);
+  await poll(() => collector.metrics.length > 0);
+  await app.close();
+  t.match(collector.metrics[0]?.resource, { 'service.instance.id': 'pod-1/3' });
+});
+
 test('A collector that fails is logged once, and once when it is back', async (t) => {
   const collector = await startCollector(t);
   const answers = [
@@ -52,6 +64,10 @@ test('A collector that fails is logged once, and once when it is back', async (t
   await app.close();
   const said = lines.filter(({ msg }) => msg.startsWith('The collector'));
   t.match(said, [{ level: 40, err: {} }, { level: 30 }]);
+  t.notOk(
+    said.some(({ traceId }) => traceId),
+    'it is not about the trace of one request',
+  );
 });
 
 test('A collector that is down is logged at the first attempt', async (t) => {

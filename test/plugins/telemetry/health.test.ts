@@ -12,6 +12,7 @@ import { captureLog } from '../../helper.ts';
 function guardExporter(t: Test, send: () => void = () => undefined) {
   const { logger, lines } = captureLog();
   const app = Fastify({ loggerInstance: logger as FastifyBaseLogger });
+  app.decorate('config', { OTEL_EXPORTER_OTLP_TIMEOUT: 30_000 } as never);
   t.teardown(() => app.close());
   t.teardown(() => diag.disable());
   const exporter = {
@@ -20,7 +21,7 @@ function guardExporter(t: Test, send: () => void = () => undefined) {
       done({ code: ExportResultCode.SUCCESS });
     },
   };
-  new CollectorHealth(app).guard([exporter]);
+  new CollectorHealth(app).guard('traces', [exporter]);
   let result: ExportResult | undefined;
   const isSent = () => {
     exporter.export(undefined as never, (given) => {
@@ -32,10 +33,17 @@ function guardExporter(t: Test, send: () => void = () => undefined) {
 }
 
 /** Sends an exporter's request, which the collector answers with Retry-After. */
-async function askForPause(collector: Collector, retryAfter: string): Promise<void> {
+async function askForPause(
+  collector: Collector,
+  retryAfter: string,
+  signal = 'traces',
+): Promise<void> {
   collector.answer = (response) => response.writeHead(429, { 'retry-after': retryAfter }).end();
   const headers = { 'user-agent': 'OTel-OTLP-Exporter-JavaScript/1' };
-  const [answer] = await once(request(collector.url, { headers }).end(), 'response');
+  const [answer] = await once(
+    request(`${collector.url}/v1/${signal}`, { headers }).end(),
+    'response',
+  );
   answer.resume();
 }
 
@@ -52,6 +60,17 @@ test('A pause that the collector asks for is limited', async (t) => {
     now += 2_000;
     t.ok(isSent(), retryAfter);
   }
+});
+
+test('A pause is for one signal, and the exporter itself waits for a short time', async (t) => {
+  const collector = await startCollector(t);
+  const { isSent } = guardExporter(t);
+  await askForPause(collector, '60', 'metrics');
+  t.ok(isSent());
+  await askForPause(collector, '30');
+  t.ok(isSent());
+  await askForPause(collector, '31');
+  t.notOk(isSent());
 });
 
 test('A Retry-After that is invalid or past is no pause', async (t) => {
