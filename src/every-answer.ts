@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { takeTurn } from './in-turn.ts';
 
 /** What is known about a request. If the parser refused it, only its connection is known. */
 export type Caller = Pick<
@@ -35,9 +36,11 @@ export function beginAnswers(app: FastifyInstance): void {
     return app.countRequest?.(caller, reply);
   });
   app.addHook('onRequest', (request, reply, done) => {
+    const inTurn = takeTurn(reply);
     const counted = app.beginAnswer(request, reply);
-    if (counted) counted.then(() => app.enterRequest(request, done), done);
-    else app.enterRequest(request, done);
+    const enter = () => inTurn(() => app.enterRequest(request, done));
+    if (counted) counted.then(enter, done);
+    else enter();
   });
 }
 
