@@ -4,6 +4,7 @@ import env, { type Config, type EnvironmentOptions } from '../plugins/env/index.
 import { answerClientError } from '../plugins/errors/client-errors.ts';
 import { RouteNotFound } from '../plugins/errors/index.ts';
 import { LazyCompilers } from '../plugins/validation/compilers.ts';
+import { readInOneBuffer } from '../plugins/validation/parsers.ts';
 import { afterListening } from './after-listening.ts';
 import { watchDeadlines } from './deadlines.ts';
 import { beginAnswers } from './every-answer.ts';
@@ -93,6 +94,7 @@ function createApp(config: Readonly<Config>, loggerInstance: FastifyBaseLogger):
   const warmUp = () => app.compileSchemas().catch((err) => app.log.error({ err }, err.message));
   afterListening(app, WARM_UP_MS, warmUp);
   beginAnswers(app);
+  readInOneBuffer(app);
   watchServer(app);
   watchHandlers(app);
   watchDeadlines(app);

@@ -23,13 +23,16 @@ const SUSPICIOUS = new RegExp(
 /** JSON within JSON has backslashes before its quotes. */
 const QUOTED = `\\\\+"[^"]*"|"(?:[^"\\\\]|\\\\.)*"|'[^']*'`;
 
+/** What may follow in a name, as in secret_key and passwordConfirmation. */
+const SUFFIX = '(?:[-_]?(?:key|value|hash|confirm(?:ation)?|pem|json))?';
+
 /** What is between a name and its value. */
 const IS = `\\\\{0,7}["']?\\s{0,4}(?:[=:](?!>)|=>(?=\\s{0,4}["']))\\s{0,4}`;
 
 /** `password = …`, `"client_secret":"…"`, and the whole line of `Authorization: …`. */
 const NAMED_SECRET = new RegExp(
   `((?:authorization|cookie)${IS})(?:${QUOTED}|[^\\r\\n]+)|` +
-    `((?:pass|${NAMES})(?:s|[-_]?id)?${IS})(?:${QUOTED}|[^\\s"',;&]+)`,
+    `((?:pass|(?:${NAMES})s?${SUFFIX})(?:s|[-_]?id)?${IS})(?:${QUOTED}|[^\\s"',;&]+)`,
   'gi',
 );
 

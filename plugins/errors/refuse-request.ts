@@ -45,6 +45,8 @@ export function refuseRequest(request: FastifyRequest): ClientError | undefined 
   if (raw.httpVersionMajor !== 1) return new BadVersion();
   if (coding && coding.toLowerCase() !== 'chunked') return new BadCoding();
   if (expect && expect.toLowerCase() !== '100-continue') return new BadExpect();
+  // Node has met it. A proxy must not pass it on.
+  if (expect) delete headers.expect;
   if (request.url === request.originalUrl) return undefined;
   return isTooLong(request.originalUrl) ? new PathTooLong() : new BadPath();
 }

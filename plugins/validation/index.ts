@@ -32,14 +32,15 @@ export default fp(
       const { headers } = request.raw;
       const type = headers['content-type'];
       if (type !== undefined && !(MEDIA_TYPE.test(type) && mayHaveBody(headers)))
-        headers['content-type'] = undefined;
+        // With undefined, a proxy would pass on the text.
+        delete headers['content-type'];
       done();
     });
     app.addContentTypeParser('application/json', (request, payload, done) => {
       // A preParsing hook that decompresses gives another stream.
       const isPlain = isIdentity(request.headers) || payload !== request.raw;
       const isReadable = isPlain && isUtf8Type(request.headers);
-      readBody(request, payload, done, (body) => {
+      readBody(request, payload, request.routeOptions.bodyLimit, done, (body) => {
         if (body.length === 0) done(null);
         else if (!isReadable) done(new UnsupportedType());
         // Otherwise invalid bytes would be decoded, and stored, as replacement characters.

@@ -6,8 +6,9 @@ import { countReceived } from '../../src/held-memory.ts';
  * byte and takes 350 bytes of memory. So they are copied into one buffer, whose size doubles.
  */
 export function readBody(
-  { headers, raw, routeOptions: { bodyLimit }, server }: FastifyRequest,
+  { headers, raw, server }: FastifyRequest,
   payload: NodeJS.ReadableStream,
+  bodyLimit: number,
   fail: (error: Error) => void,
   use: (body: Buffer) => void,
 ): void {

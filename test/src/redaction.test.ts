@@ -76,6 +76,9 @@ test('Secrets in a text are hidden by their context', (t) => {
     'set-cookie: sid=hunter2; theme=dark': 'set-cookie: ***',
     '{"pass":"hun\\"ter2","id":1}': '{"pass":***,"id":1}',
     'session_id=hunter2 csrf: hunter2': 'session_id=*** csrf: ***',
+    'secret_key=hunter2 "tokenValue":"hunter2"': 'secret_key=*** "tokenValue":***',
+    'credentials_json=hunter2 password_hash: hunter2': 'credentials_json=*** password_hash: ***',
+    '{"passwordConfirmation":"hunter2"}': '{"passwordConfirmation":***}',
     'sent eyJhbGciOiJI.eyJzdWIi.hunter2 to it': 'sent eyJ*** to it',
     '-----BEGIN RSA PRIVATE KEY-----\nhunter2\n-----END':
       '-----BEGIN RSA PRIVATE KEY-----***-----END',

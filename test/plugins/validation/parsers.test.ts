@@ -1,0 +1,79 @@
+import { type AddressInfo, connect } from 'node:net';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { test } from 'tap';
+import { buildAppWithRoutes, poll } from '../../helper.ts';
+
+const ROUTES = `
+  export default async (app) => {
+    app.addContentTypeParser('x/bytes', { parseAs: 'buffer', bodyLimit: 2_000_000 },
+      (request, body, done) => done(null, body));
+    app.addContentTypeParser(['x/text', 'x/words'], { parseAs: 'string' }, async (request, body) => {
+      if (body === 'failed') throw Object.assign(new Error('failed'), { statusCode: 400 });
+      return body;
+    });
+    app.addContentTypeParser('x/own', (request, payload, done) => {
+      payload.resume().on('end', () => done(null, 'own'));
+    });
+    const answer = async ({ body }) => ({ type: body?.constructor.name, length: body?.length });
+    app.post('/read', answer);
+    app.post('/short', { bodyLimit: 10 }, answer);
+  };`;
+
+test('Parsers with parseAs get the whole body', async (t) => {
+  const { app } = await buildAppWithRoutes(t, ROUTES);
+  const send = (type: string, payload: string | Buffer, url = '/read') =>
+    app.inject({ method: 'POST', url, payload, headers: { 'content-type': type } });
+  t.strictSame((await send('x/bytes', 'é')).json(), { type: 'Buffer', length: 2 });
+  t.strictSame((await send('x/words', 'é')).json(), { type: 'String', length: 1 });
+  t.strictSame((await send('x/own', 'é')).json(), { type: 'String', length: 3 });
+  t.equal((await send('x/text', 'failed')).statusCode, 500);
+});
+
+test("The limit of a body is the route's, the parser's or else the app's", async (t) => {
+  const { app } = await buildAppWithRoutes(t, ROUTES);
+  const send = async (type: string, length: number, url = '/read') => {
+    const headers = { 'content-type': type };
+    const payload = Buffer.alloc(length);
+    return (await app.inject({ method: 'POST', url, payload, headers })).statusCode;
+  };
+  t.equal(await send('x/bytes', 2_000_000), 200);
+  t.equal(await send('x/bytes', 2_000_001), 413);
+  t.equal(await send('x/text', 1024 * 1024), 200);
+  t.equal(await send('x/text', 1024 * 1024 + 1), 413);
+  t.equal(await send('x/bytes', 10, '/short'), 200);
+  t.equal(await send('x/bytes', 11, '/short'), 413);
+});
+
+test('A wrong parser is refused as in Fastify', async (t) => {
+  for (const parser of ["{ parseAs: 'json' }, () => {}", "{ parseAs: 'buffer' }"])
+    await t.rejects(
+      buildAppWithRoutes(
+        t,
+        `export default async (app) => app.addContentTypeParser('x/y', ${parser});`,
+      ),
+      { code: /^FST_ERR_CTP_/ },
+    );
+});
+
+test('A body in chunks of one byte takes little memory in such a parser', async (t) => {
+  const { app } = await buildAppWithRoutes(t, ROUTES);
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  setFlagsFromString('--expose-gc');
+  const gc: () => void = runInNewContext('gc');
+  const measure = () => {
+    gc();
+    const { heapUsed, external } = process.memoryUsage();
+    return heapUsed + external;
+  };
+  const before = measure();
+  const socket = connect((app.server.address() as AddressInfo).port, '127.0.0.1');
+  t.teardown(() => socket.destroy());
+  const chunks = 200_000;
+  const head =
+    'POST /read HTTP/1.1\r\nHost: a\r\nContent-Type: x/bytes\r\nTransfer-Encoding: chunked\r\n\r\n';
+  socket.write(`${head}${'1\r\n \r\n'.repeat(chunks)}`);
+  const received = () => app.openRequests.list()[0]?.request.socket.bytesRead ?? 0;
+  await poll(() => received() === head.length + chunks * 6);
+  t.ok(measure() - before < 10_000_000, 'less than 50 bytes for each');
+});
