@@ -90,7 +90,7 @@ export class CollectorHealth {
     const pauseMs = Number.isNaN(seconds) ? Date.parse(retryAfter) - Date.now() : seconds * 1_000;
     // The exporter itself waits for a shorter time.
     if (pauseMs <= this.#exportTimeoutMs) return;
-    const signal = request.path.replace(/.*\//, '');
+    const signal = request.path.slice(request.path.lastIndexOf('/') + 1);
     this.#pauses.set(signal, performance.now() + Math.min(pauseMs, MAX_PAUSE_MS));
   }
 

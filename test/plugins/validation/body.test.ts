@@ -148,6 +148,17 @@ test('A request without a body may have any content type', async (t) => {
   });
 });
 
+test('Headers that are met or mean nothing are not passed on by a proxy', async (t) => {
+  const { app } = await buildAppWithRoutes(
+    t,
+    "export default async (app) => app.get('/headers', async ({ headers }) => headers);",
+  );
+  const headers = { 'content-type': 'application/json', expect: '100-continue', 'x-own': 'a' };
+  const answer = (await app.inject({ url: '/headers', headers })).json();
+  t.equal(answer['x-own'], 'a');
+  t.notOk('expect' in answer || 'content-type' in answer);
+});
+
 test('A body in chunks of one byte takes little memory, and is read', async (t) => {
   const { app } = await buildAppWithRoutes(t, ROUTES);
   await app.listen({ host: '127.0.0.1', port: 0 });
