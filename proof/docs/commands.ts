@@ -74,7 +74,7 @@ export const TREATMENTS: [RegExp, Treatment][] = [
   [/^node dist\/src\/web\.js$/, serve],
   [/^node dist\/src\/release\.js$/, run],
   [/^node dist\/src\/worker\.js$/, inTest('proof/contract/jobs.test.ts', /entry: 'worker'/)],
-  [/^npm run (build|release|format|proof|new resource \w+|token alice notes:write)$/, run],
+  [/^npm run (build|release|format|proof|new resource \w+|-s token alice notes:write)$/, run],
   [
     /^(git rm -r|npm uninstall) /,
     {
