@@ -91,12 +91,14 @@ export function countReceived(openRequests: OpenRequests, bytes: number): void {
 }
 
 /**
- * Cuts off the slowest senders above MAX_INCOMPLETE. Of a body that a handler reads as a stream,
- * only what it has not read yet counts.
+ * Cuts off the slowest senders above MAX_INCOMPLETE. Of a whole body, or of one that a handler reads
+ * as a stream, only what is not read yet counts.
  */
 export function cutOffSlowestSenders(entries: OpenRequest[]): void {
   const senders = entries
-    .filter(({ request, socket }) => !request.complete && !socket.destroyed)
+    .filter(
+      ({ request, socket, isHandled }) => !(request.complete && isHandled) && !socket.destroyed,
+    )
     .map((entry) => {
       const held = countIncomplete(entry);
       return { open: [entry], held, waiting: held, progressAt: entry.receivedAt };
@@ -107,7 +109,7 @@ export function cutOffSlowestSenders(entries: OpenRequest[]): void {
 
 function countIncomplete(entry: OpenRequest): number {
   const { request, socket, reply, receivedBefore } = entry;
-  if (entry.isHandled) return request.readableLength;
+  if (entry.isHandled || request.complete) return request.readableLength;
   const length = Number(request.headers['content-length'] ?? Number.POSITIVE_INFINITY);
   const limit = reply?.request.routeOptions.bodyLimit ?? 0;
   return Math.min(socket.bytesRead - receivedBefore, length, limit);

@@ -44,6 +44,10 @@ export class OpenRequest {
   /** Undefined if the connection was upgraded without Fastify. */
   reply: FastifyReply | undefined;
   isUpgraded = false;
+  /** True while it waits for the earlier answers of its connection. */
+  isWaiting = false;
+  /** When its turn began, by performance.now(). From then on, the app's time-out counts. */
+  turnAt: number;
   /** True as soon as the handler runs. What it reads of the body, it keeps or not. */
   isHandled = false;
   /** True as soon as the answer is in its onSend hooks. */
@@ -71,6 +75,7 @@ export class OpenRequest {
 
   constructor(request: Tracked, index: number) {
     this.request = request;
+    this.turnAt = this.startedAt;
     this.index = index;
     request[ENTRY] = this;
     this.socket = request.socket;
@@ -81,6 +86,15 @@ export class OpenRequest {
   /** True if the connection has more open requests than any client needs. */
   get isExcess(): boolean {
     return this.socket[COUNT]! > MAX_OPEN;
+  }
+
+  waitForTurn(): void {
+    this.isWaiting = true;
+  }
+
+  beginTurn(): void {
+    if (this.isWaiting) this.turnAt = performance.now();
+    this.isWaiting = false;
   }
 
   end(): void {

@@ -24,7 +24,7 @@ const SUSPICIOUS = new RegExp(
 const QUOTED = `\\\\+"[^"]*"|"(?:[^"\\\\]|\\\\.)*"|'[^']*'`;
 
 /** What may follow in a name, as in secret_key and passwordConfirmation. */
-const SUFFIX = '(?:[-_]?(?:key|value|hash|confirm(?:ation)?|pem|json))?';
+const SUFFIX = '(?:[-_]?(?:key(?:[-_]?base)?|value|hash|confirm(?:ation)?|pem|json))?';
 
 /** What is between a name and its value. */
 const IS = `\\\\{0,7}["']?\\s{0,4}(?:[=:](?!>)|=>(?=\\s{0,4}["']))\\s{0,4}`;
@@ -32,7 +32,7 @@ const IS = `\\\\{0,7}["']?\\s{0,4}(?:[=:](?!>)|=>(?=\\s{0,4}["']))\\s{0,4}`;
 /** `password = …`, `"client_secret":"…"`, and the whole line of `Authorization: …`. */
 const NAMED_SECRET = new RegExp(
   `((?:authorization|cookie)${IS})(?:${QUOTED}|[^\\r\\n]+)|` +
-    `((?:pass|(?:${NAMES})s?${SUFFIX})(?:s|[-_]?id)?${IS})(?:${QUOTED}|[^\\s"',;&]+)`,
+    `((?:pass|${NAMES})s?${SUFFIX}(?:s|[-_]?id)?${IS})(?:${QUOTED}|[^\\s"',;&]+)`,
   'gi',
 );
 

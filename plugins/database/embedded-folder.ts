@@ -63,7 +63,8 @@ export async function lockFolder(folder: string): Promise<void> {
   if (locks.has(folder)) return;
   const lock = new DatabaseSync(`${file}.db`);
   try {
-    // Without the pragma, SQLite creates a journal. With `begin exclusive`, all could fail.
+    // Without the pragma, SQLite creates a journal. With `begin exclusive`, all of several
+    // processes could fail.
     lock.exec('pragma journal_mode = memory; begin immediate');
   } catch (error) {
     lock.close();

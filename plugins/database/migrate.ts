@@ -89,7 +89,8 @@ async function applyNext(db: Database, release: Release): Promise<string[]> {
     const alone = pending.findIndex(isAlone);
     if (alone !== 0)
       return run(transaction, pending.slice(0, alone < 0 ? undefined : alone), release);
-    // With a limit, `create index concurrently` could leave an invalid index. It blocks no one.
+    // With a limit, `create index concurrently` could fail behind a longer transaction and leave an
+    // invalid index. Its wait blocks no traffic.
     const consequence = 'it waits for locks without a limit';
     log.info(`Migration ${pending[0]} runs without a transaction: ${consequence}`);
     return run(db, pending.slice(0, 1), release);

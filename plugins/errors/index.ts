@@ -95,7 +95,9 @@ function findClientError(
       return new BodyTooLate();
     // Node's error if the client breaks off. A handler's pipeline leaves its own error here.
     if (error === raw.errored && error.message === 'aborted') return new BodyIncomplete();
-    const clientError = isMade(error)
+    // Fastify sets validationContext. `validation` alone may come from another library.
+    const isMade = error instanceof MadeError || error.validationContext;
+    const clientError = isMade
       ? error
       : (translations.map((translate) => translate(error)).find(Boolean) ?? readExposed(error));
     if (isErrorStatus(clientError?.statusCode)) return clientError;
@@ -107,17 +109,13 @@ function findClientError(
   }
 }
 
-function isMade(error: FastifyError): boolean {
-  // Fastify sets validationContext. `validation` alone may come from another library.
-  if (error instanceof MadeError || error.validationContext) return true;
-  // @fastify/compress copies what @fastify/error made into an error of zlib.
-  return /^FST_/.test(error.code);
-}
-
 /** By the convention of http-errors, `expose` says that the message is for the client. */
-function readExposed(error: Error & { expose?: boolean; statusCode?: number }) {
-  const { expose, statusCode = 500, message } = error;
-  return expose === true && statusCode < 500 ? { statusCode, message } : undefined;
+function readExposed(error: FastifyError & { expose?: boolean }) {
+  const { expose, code, statusCode = 500, message } = error;
+  if (statusCode >= 500) return undefined;
+  // @fastify/compress copies what @fastify/error made into an error of zlib.
+  if (/^FST_/.test(code)) return { statusCode, code, message };
+  return expose === true ? { statusCode, message } : undefined;
 }
 
 function isErrorStatus(status: unknown): boolean {

@@ -26,7 +26,8 @@ const METHODS = new Set(http.METHODS);
  */
 export function rewriteUrl(request: IncomingMessage): string {
   const { url = '', method = '' } = request;
-  // Node reads RTSP's methods too. As a GET of another version, refuseRequest sees them.
+  // Node also reads RTSP, whose methods no route can have: Fastify would answer before all hooks.
+  // As a GET of another version, refuseRequest sees it.
   if (!METHODS.has(method)) {
     Object.assign(request, { method: 'GET', httpVersionMajor: 0 });
     return '/';

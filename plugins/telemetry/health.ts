@@ -25,7 +25,6 @@ interface Attempt {
 /** Logs once that the collector fails, and once that it is back, at most once a minute each. */
 export class CollectorHealth {
   readonly #log: FastifyBaseLogger;
-  readonly #exportTimeoutMs: number;
   #isDown = false;
   #warnedAt = Number.NEGATIVE_INFINITY;
   /** The ends of the pauses of traces and of metrics, by performance.now(). */
@@ -35,7 +34,6 @@ export class CollectorHealth {
 
   constructor(app: FastifyInstance) {
     this.#log = app.log;
-    this.#exportTimeoutMs = app.config.OTEL_EXPORTER_OTLP_TIMEOUT;
     const silent = () => undefined;
     const warn = (...parts: unknown[]) => {
       this.#complaint = new Error(parts.slice(0, 3).join(' '));
@@ -88,8 +86,6 @@ export class CollectorHealth {
     if (!retryAfter) return;
     const seconds = Number(retryAfter);
     const pauseMs = Number.isNaN(seconds) ? Date.parse(retryAfter) - Date.now() : seconds * 1_000;
-    // The exporter itself waits for a shorter time.
-    if (pauseMs <= this.#exportTimeoutMs) return;
     const signal = request.path.slice(request.path.lastIndexOf('/') + 1);
     this.#pauses.set(signal, performance.now() + Math.min(pauseMs, MAX_PAUSE_MS));
   }

@@ -1,10 +1,12 @@
 import { EventEmitter } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, type FSWatcher } from 'node:fs';
 import path from 'node:path';
 import { SETTINGS } from './settings.ts';
 import { catchLimits, isTemporary, watchFolder, watchFolders } from './watch-folder.ts';
 
 const FOLDERS = ['src', 'plugins', 'routes', 'jobs'];
+
+const PACKAGES = 'node_modules';
 
 /** npm writes this file when it has installed all packages. */
 const INSTALLED = '.package-lock.json';
@@ -17,6 +19,7 @@ const INSTALLED = '.package-lock.json';
  */
 export function watchSources(warn: (message: string) => void): EventEmitter {
   const changes = new EventEmitter();
+  let packages: FSWatcher | undefined;
   let warned = false;
   const fail = (reason: string) => {
     if (!warned) warn(`${reason} Until then, restart by hand.`);
@@ -30,13 +33,18 @@ export function watchSources(warn: (message: string) => void): EventEmitter {
   const onChange = (file: string) => {
     const [folder = ''] = file.split(path.sep);
     if (SETTINGS.includes(file)) renew();
+    else if (file === PACKAGES) watchPackages();
     else if (FOLDERS.includes(folder) && !isTemporary(file)) changes.emit('change');
   };
-  watchFolders(FOLDERS, onChange, fail);
   const onInstall = (file: string) => {
-    if (file === INSTALLED && existsSync(path.join('node_modules', file))) renew();
+    if (file === INSTALLED && existsSync(path.join(PACKAGES, file))) renew();
   };
-  // In a workspace, the packages may be elsewhere.
-  if (existsSync('node_modules')) watchFolder('node_modules', false, onInstall, fail);
+  // A folder that is removed and made again is another one. In a workspace, it may be elsewhere.
+  const watchPackages = () => {
+    packages?.close();
+    packages = existsSync(PACKAGES) ? watchFolder(PACKAGES, false, onInstall, fail) : undefined;
+  };
+  watchFolders(FOLDERS, onChange, fail);
+  watchPackages();
   return changes;
 }

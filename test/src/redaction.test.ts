@@ -76,6 +76,7 @@ test('Secrets in a text are hidden by their context', (t) => {
     'set-cookie: sid=hunter2; theme=dark': 'set-cookie: ***',
     '{"pass":"hun\\"ter2","id":1}': '{"pass":***,"id":1}',
     'session_id=hunter2 csrf: hunter2': 'session_id=*** csrf: ***',
+    'secretKeyBase=hunter2 passhash: hunter2': 'secretKeyBase=*** passhash: ***',
     'secret_key=hunter2 "tokenValue":"hunter2"': 'secret_key=*** "tokenValue":***',
     'credentials_json=hunter2 password_hash: hunter2': 'credentials_json=*** password_hash: ***',
     '{"passwordConfirmation":"hunter2"}': '{"passwordConfirmation":***}',

@@ -12,7 +12,6 @@ import { captureLog } from '../../helper.ts';
 function guardExporter(t: Test, send: () => void = () => undefined) {
   const { logger, lines } = captureLog();
   const app = Fastify({ loggerInstance: logger as FastifyBaseLogger });
-  app.decorate('config', { OTEL_EXPORTER_OTLP_TIMEOUT: 30_000 } as never);
   t.teardown(() => app.close());
   t.teardown(() => diag.disable());
   const exporter = {
@@ -62,14 +61,12 @@ test('A pause that the collector asks for is limited', async (t) => {
   }
 });
 
-test('A pause is for one signal, and the exporter itself waits for a short time', async (t) => {
+test('A pause is for one signal', async (t) => {
   const collector = await startCollector(t);
   const { isSent } = guardExporter(t);
   await askForPause(collector, '60', 'metrics');
   t.ok(isSent());
-  await askForPause(collector, '30');
-  t.ok(isSent());
-  await askForPause(collector, '31');
+  await askForPause(collector, '20');
   t.notOk(isSent());
 });
 

@@ -12,6 +12,14 @@ const ROUTES = `
       if (body === 'failed') throw Object.assign(new Error('failed'), { statusCode: 400 });
       return body;
     });
+    app.addContentTypeParser('x/thrown', { parseAs: 'string' }, () => { throw new Error('thrown') });
+    app.addContentTypeParser(/^x\\/then/, { parseAs: 'buffer' }, () => ({
+      then: (use) => use('then'),
+    }));
+    app.addContentTypeParser('x/none', undefined, (request, payload, done) => {
+      payload.resume().on('end', () => done(null, 'none'));
+    });
+    app.post('/default', { bodyLimit: 1_048_576 }, async () => ({}));
     app.addContentTypeParser('x/own', (request, payload, done) => {
       payload.resume().on('end', () => done(null, 'own'));
     });
@@ -27,7 +35,10 @@ test('Parsers with parseAs get the whole body', async (t) => {
   t.strictSame((await send('x/bytes', 'é')).json(), { type: 'Buffer', length: 2 });
   t.strictSame((await send('x/words', 'é')).json(), { type: 'String', length: 1 });
   t.strictSame((await send('x/own', 'é')).json(), { type: 'String', length: 3 });
+  t.strictSame((await send('x/none', 'é')).json(), { type: 'String', length: 4 });
+  t.strictSame((await send('x/then', 'é')).json(), { type: 'String', length: 4 });
   t.equal((await send('x/text', 'failed')).statusCode, 500);
+  t.equal((await send('x/thrown', 'a')).statusCode, 500);
 });
 
 test("The limit of a body is the route's, the parser's or else the app's", async (t) => {
@@ -41,12 +52,17 @@ test("The limit of a body is the route's, the parser's or else the app's", async
   t.equal(await send('x/bytes', 2_000_001), 413);
   t.equal(await send('x/text', 1024 * 1024), 200);
   t.equal(await send('x/text', 1024 * 1024 + 1), 413);
+  t.equal(await send('x/bytes', 1_048_577, '/default'), 413);
   t.equal(await send('x/bytes', 10, '/short'), 200);
   t.equal(await send('x/bytes', 11, '/short'), 413);
 });
 
 test('A wrong parser is refused as in Fastify', async (t) => {
-  for (const parser of ["{ parseAs: 'json' }, () => {}", "{ parseAs: 'buffer' }"])
+  for (const parser of [
+    "{ parseAs: 'json' }, () => {}",
+    "{ parseAs: 'buffer' }",
+    "{ parseAs: 'buffer' }, {}",
+  ])
     await t.rejects(
       buildAppWithRoutes(
         t,
