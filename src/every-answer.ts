@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { takeTurn } from './in-turn.ts';
+import { handleAfter } from './in-turn.ts';
+import { findOpenRequest } from './open-request.ts';
 
 /** What is known about a request. If the parser refused it, only its connection is known. */
 export type Caller = Pick<
@@ -36,9 +37,11 @@ export function beginAnswers(app: FastifyInstance): void {
     return app.countRequest?.(caller, reply);
   });
   app.addHook('onRequest', (request, reply, done) => {
-    const inTurn = takeTurn(reply);
+    const entry = findOpenRequest(request.raw);
+    const last = entry?.follow();
     const counted = app.beginAnswer(request, reply);
-    const enter = () => inTurn(() => app.enterRequest(request, done));
+    const handle = () => app.enterRequest(request, done);
+    const enter = last ? () => handleAfter(last, entry!, reply, handle) : handle;
     if (counted) counted.then(enter, done);
     else enter();
   });

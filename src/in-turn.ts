@@ -1,49 +1,39 @@
 import { AsyncResource } from 'node:async_hooks';
-import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import { countReceived } from './held-memory.ts';
-import { findOpenRequest } from './open-request.ts';
-
-/** The key of the last answer of a connection, until it is sent. */
-const LAST = Symbol('last answer');
+import type { OpenRequest } from './open-request.ts';
 
 /** How much of a body Node keeps for a request that does not read it yet, in bytes. */
 const MAX_KEPT = 64 * 1024;
 
-type Connection = Socket & { [LAST]?: ServerResponse | undefined };
-
 /**
- * Notes the place of a request among those of its connection, which HTTP/1.1 answers in turn. Node
- * reads thousands of them in one piece: their answers would all be in memory before one is sent.
- *
- * @returns a function that calls another one when the earlier requests are answered, or never if
- * the connection ends before that
+ * Calls `handle` when the last request of the connection is answered, or never if the connection
+ * ends before that. HTTP/1.1 answers requests in turn, but Node reads thousands of them in one
+ * piece: their answers would all be in memory before one is sent.
  */
-export function takeTurn({ raw, request, server }: FastifyReply): (handle: () => void) => void {
-  const connection: Connection = request.raw.socket;
-  const last = connection[LAST];
-  connection[LAST] = raw;
-  raw.once('close', () => {
-    if (connection[LAST] === raw) connection[LAST] = undefined;
-  });
-  const entry = findOpenRequest(request.raw);
-  return (handle) => {
-    const begin = () => {
-      entry?.beginTurn();
-      // Node has ended a connection whose last answer is sent. The one of app.inject has no state.
-      if (!connection.destroyed && connection.writable !== false) handle();
-    };
-    // A handler may pass its request to the router again.
-    if (!last || last === raw || last.closed) return begin();
-    entry?.waitForTurn();
-    if (hasBody(request.headers)) countReceived(server.openRequests, MAX_KEPT);
-    // Otherwise it would run in the context of the last request, such as its trace.
-    last.once(
-      'close',
-      AsyncResource.bind(() => process.nextTick(begin)),
-    );
+export function handleAfter(
+  last: OpenRequest,
+  entry: OpenRequest,
+  { request, server }: FastifyReply,
+  handle: () => void,
+): void {
+  const { socket } = entry;
+  const begin = () => {
+    entry.beginTurn();
+    // Node has ended a connection whose last answer is sent.
+    if (!socket.destroyed && socket.writable) handle();
   };
+  const answer = last.reply!.raw;
+  // While the request was counted.
+  if (answer.closed) return void begin();
+  entry.waitForTurn();
+  if (hasBody(request.headers)) countReceived(server.openRequests, MAX_KEPT);
+  // Otherwise it would run in the context of the last request, such as its trace.
+  answer.once(
+    'close',
+    AsyncResource.bind(() => process.nextTick(begin)),
+  );
 }
 
 function hasBody(headers: IncomingHttpHeaders): boolean {

@@ -17,7 +17,10 @@ const MAX_OPEN = 5_000;
 /** Node reads from a connection in pieces of this many bytes. */
 const PIECE = 64 * 1024;
 
-type Connection = Socket & { [COUNT]?: number };
+/** The key of a connection's last request, until it is answered. */
+const LAST = Symbol('last request');
+
+type Connection = Socket & { [COUNT]?: number; [LAST]?: OpenRequest | undefined };
 
 type Tracked = IncomingMessage & { [ENTRY]?: OpenRequest | undefined; socket: Connection };
 
@@ -88,6 +91,14 @@ export class OpenRequest {
     return this.socket[COUNT]! > MAX_OPEN;
   }
 
+  /** Returns the request before this one on its connection, if it is not answered yet. */
+  follow(): OpenRequest | undefined {
+    const last = this.socket[LAST];
+    this.socket[LAST] = this;
+    // A handler may pass its request to the router again.
+    return last === this ? undefined : last;
+  }
+
   waitForTurn(): void {
     this.isWaiting = true;
   }
@@ -99,6 +110,7 @@ export class OpenRequest {
 
   end(): void {
     this.socket[COUNT]! -= 1;
+    if (this.socket[LAST] === this) this.socket[LAST] = undefined;
     // The log asks later whether a connection was upgraded.
     if (!this.isUpgraded) this.request[ENTRY] = undefined;
   }

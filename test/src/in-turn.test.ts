@@ -1,5 +1,6 @@
 import { type AddressInfo, connect } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { type Test, test } from 'tap';
 import { buildAppWithRoutes, type Environment, poll } from '../helper.ts';
@@ -88,6 +89,15 @@ test('Each request runs in a context of its own', async (t) => {
   t.equal((await text(socket)).match(/\{"context":"none"\}/g)?.length, 2);
 });
 
+test('A request may be counted for longer than the earlier ones take', async (t) => {
+  const { app, socket } = await open(t);
+  let requests = 0;
+  const countRequest = () => (++requests > 1 ? sleep(200) : undefined);
+  Object.assign(app, { countRequest });
+  socket.write(get('/counts') + LAST);
+  t.equal((await text(socket)).match(/HTTP\/1\.1 200/g)?.length, 2);
+});
+
 test('If the client goes, its other requests are not handled', async (t) => {
   const { app, lines, socket } = await open(t);
   socket.pause();
@@ -151,7 +161,7 @@ test('An idle connection keeps no answer', async (t) => {
   await poll(() => app.openRequests.list().length === 0 && socket.bytesRead > 0);
   await new Promise(setImmediate);
   const symbol = Object.getOwnPropertySymbols(server).find(
-    ({ description }) => description === 'last answer',
+    ({ description }) => description === 'last request',
   );
   t.equal(Reflect.get(server as object, symbol as symbol), undefined);
 });
