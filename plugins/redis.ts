@@ -84,7 +84,7 @@ export default fp(
   { name: 'redis', dependencies: ['readiness'] },
 );
 
-/** The name that TLS asks for (SNI), because several servers may share an address. IPs have none. */
+/** The name that TLS asks for (SNI): several servers may share an address. An IP has no name. */
 function findServerName(url: string): string {
   const { hostname } = new URL(url);
   return hostname.startsWith('[') || isIP(hostname) ? '' : hostname;

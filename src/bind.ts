@@ -7,7 +7,7 @@ const WITHOUT_IPV6 = ['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL'];
 const AIR_PLAY =
   ' (on macOS that is often the AirPlay Receiver: System Settings, General, AirDrop & Handoff)';
 
-/** Binds a host and a port, or throws an OperatorError. Without IPv6, `::` falls back to 0.0.0.0. */
+/** Binds a host and port, or throws an OperatorError. Without IPv6, `::` falls back to 0.0.0.0. */
 export async function bind(listener: Listener, host: string, port: number): Promise<void> {
   try {
     await listener.listen({ host, port });

@@ -39,7 +39,7 @@ export function watchDeadlines(app: FastifyInstance): void {
 
 function isLate(entry: OpenRequest, timeoutMs: number): boolean {
   const { reply, turnAt } = entry;
-  if (!reply || entry.isLate || entry.isWaiting || hasBegun(reply.raw)) return false;
+  if (!reply || entry.isLate || hasBegun(reply.raw)) return false;
   if (reply.sent && entry.isUpgraded) return false;
   if (reply.request.routeOptions.config.timeout === false) return false;
   return performance.now() - turnAt > timeoutMs;

@@ -91,8 +91,8 @@ export function countReceived(openRequests: OpenRequests, bytes: number): void {
 }
 
 /**
- * Cuts off the slowest senders above MAX_INCOMPLETE. Of a whole body, or of one that a handler reads
- * as a stream, only what is not read yet counts.
+ * Cuts off the slowest senders above MAX_INCOMPLETE. Of a whole body, or of one that a handler
+ * reads as a stream, only what is not read yet counts.
  */
 export function cutOffSlowestSenders(entries: OpenRequest[]): void {
   const senders = entries

@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
-import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyReply } from 'fastify';
+import { mayHaveBody } from '../plugins/validation/read-body.ts';
 import { countReceived } from './held-memory.ts';
 import type { OpenRequest } from './open-request.ts';
 
@@ -20,22 +20,21 @@ export function handleAfter(
 ): void {
   const { socket } = entry;
   const begin = () => {
-    entry.beginTurn();
     // Node has ended a connection whose last answer is sent.
     if (!socket.destroyed && socket.writable) handle();
   };
   const answer = last.reply!.raw;
   // While the request was counted.
   if (answer.closed) return void begin();
-  entry.waitForTurn();
-  if (hasBody(request.headers)) countReceived(server.openRequests, MAX_KEPT);
+  entry.turnAt = Number.POSITIVE_INFINITY;
+  if (mayHaveBody(request.headers)) countReceived(server.openRequests, MAX_KEPT);
+  const takeTurn = () => {
+    entry.turnAt = performance.now();
+    begin();
+  };
   // Otherwise it would run in the context of the last request, such as its trace.
   answer.once(
     'close',
-    AsyncResource.bind(() => process.nextTick(begin)),
+    AsyncResource.bind(() => process.nextTick(takeTurn)),
   );
-}
-
-function hasBody(headers: IncomingHttpHeaders): boolean {
-  return 'content-length' in headers || 'transfer-encoding' in headers;
 }

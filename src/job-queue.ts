@@ -94,7 +94,7 @@ export class JobQueue {
     return this.#taker?.list() ?? [];
   }
 
-  /** Call `app.stop` before. Waits until no job runs. Rejects with the number of jobs given back. */
+  /** Call `app.stop` before. Waits until no job runs. Rejects with the number of returned jobs. */
   async close(): Promise<void> {
     await this.#taker?.close();
   }

@@ -47,10 +47,6 @@ export class OpenRequest {
   /** Undefined if the connection was upgraded without Fastify. */
   reply: FastifyReply | undefined;
   isUpgraded = false;
-  /** True while it waits for the earlier answers of its connection. */
-  isWaiting = false;
-  /** When its turn began, by performance.now(). From then on, the app's time-out counts. */
-  turnAt: number;
   /** True as soon as the handler runs. What it reads of the body, it keeps or not. */
   isHandled = false;
   /** True as soon as the answer is in its onSend hooks. */
@@ -59,6 +55,8 @@ export class OpenRequest {
   isLate = false;
   /** By performance.now(), like the other times. */
   readonly startedAt = performance.now();
+  /** From when the app's time-out counts: Infinity while earlier requests are not answered. */
+  turnAt = this.startedAt;
   /** When the client last read something, or had nothing to read. */
   progressAt = this.startedAt;
   /** Bytes sent on the connection. */
@@ -78,7 +76,6 @@ export class OpenRequest {
 
   constructor(request: Tracked, index: number) {
     this.request = request;
-    this.turnAt = this.startedAt;
     this.index = index;
     request[ENTRY] = this;
     this.socket = request.socket;
@@ -97,15 +94,6 @@ export class OpenRequest {
     this.socket[LAST] = this;
     // A handler may pass its request to the router again.
     return last === this ? undefined : last;
-  }
-
-  waitForTurn(): void {
-    this.isWaiting = true;
-  }
-
-  beginTurn(): void {
-    if (this.isWaiting) this.turnAt = performance.now();
-    this.isWaiting = false;
   }
 
   end(): void {

@@ -1,16 +1,19 @@
 import { trustProxies } from '../../src/client-address.ts';
 import { http } from '../../src/node-http.ts';
 
+const PAIR = ' *[^\\s=,;]+ *=( *([^\\s,;%]|%[0-9A-Fa-f]{2}))+ *';
+const PAIRS = new RegExp(`^${PAIR}(,${PAIR})*$`, 'u');
+
 /** The formats of settings, for ajv. */
 export const formats = {
   uri: (text: string) => URL.canParse(text) && canDecode(text),
   encoded: canDecode,
   origins: (list: string) => list === '*' || list.split(',').every((url) => URL.canParse(url)),
   proxies: (list: string) => succeeds(() => trustProxies(list)),
-  /** A list of name=value, percent-encoded. */
-  pairs: (list: string) => succeeds(() => decodeURIComponent(list)),
+  pairs: isPairs,
   /** Pairs that are headers of HTTP. */
-  headers: (list: string) => list.split(',').every((pair) => succeeds(() => checkHeader(pair))),
+  headers: (list: string) =>
+    isPairs(list) && list.split(',').every((pair) => succeeds(() => checkHeader(pair))),
 };
 
 /** Drivers decode a URL. A folder in a URL without slashes, such as `pglite:`, is not decoded. */
@@ -25,6 +28,11 @@ function succeeds(check: () => unknown): boolean {
   } catch {
     return false;
   }
+}
+
+/** A comma list of `name=value`. OpenTelemetry would ignore any other entry without an error. */
+function isPairs(list: string): boolean {
+  return PAIRS.test(list) && succeeds(() => decodeURIComponent(list));
 }
 
 function checkHeader(pair: string): void {

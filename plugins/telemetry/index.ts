@@ -1,12 +1,7 @@
 import fp from 'fastify-plugin';
 import { type Static, type TStringOptions, Type } from 'typebox';
 
-/** A comma list of `name=value`. OpenTelemetry would ignore any other entry without an error. */
-const PAIR = ' *[^\\s=,;]+ *=( *([^\\s,;%]|%[0-9A-Fa-f]{2}))+ *';
-const PAIRS = {
-  pattern: `^${PAIR}(,${PAIR})*$`,
-  expected: 'a comma list of name=value, with percent-encoded values',
-};
+const PAIRS = 'a comma list of name=value, with percent-encoded values';
 
 /** Without a collector, the values are only for an agent, which may know others. */
 const ONLY = { onlyWith: 'OTEL_EXPORTER_OTLP_ENDPOINT' };
@@ -32,8 +27,8 @@ export const settings = Type.Object({
     'How traces and metrics are sent to the collector; grpc is not supported',
   ),
   OTEL_EXPORTER_OTLP_HEADERS: optional('Headers for the collector, such as its key', {
-    ...PAIRS,
     format: 'headers',
+    expected: PAIRS,
     secret: true,
     remedy: 'Set OTEL_EXPORTER_OTLP_HEADERS=x-team=blue, or leave it out',
   }),
@@ -53,8 +48,8 @@ export const settings = Type.Object({
   OTEL_METRICS_EXPORTER: chooseExporters('Metrics are sent if this contains otlp'),
   OTEL_SERVICE_NAME: optional("The app's name in traces and metrics; package.json's when not set"),
   OTEL_RESOURCE_ATTRIBUTES: optional('Attributes of this process in all traces and metrics', {
-    ...PAIRS,
     format: 'pairs',
+    expected: PAIRS,
     remedy: 'Set OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=staging, or leave it out',
   }),
   OTEL_TRACES_SAMPLER: choose(

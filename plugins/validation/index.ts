@@ -6,7 +6,7 @@ import type { FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { isTooDeep, MAX_DEPTH } from '../../src/json-limits.ts';
 import { InvalidRequest } from './problems.ts';
-import { readBody } from './read-body.ts';
+import { mayHaveBody, readBody } from './read-body.ts';
 
 /** RFC 9110, 8.3.1, with any parameters. */
 const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+[ \t]*(;|$)/;
@@ -53,11 +53,6 @@ export default fp(
   },
   { name: 'validation' },
 );
-
-/** A chunked body may still be empty. */
-function mayHaveBody(headers: IncomingHttpHeaders): boolean {
-  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
-}
 
 function isIdentity({ 'content-encoding': coding = 'identity' }: IncomingHttpHeaders): boolean {
   return coding.toLowerCase() === 'identity';

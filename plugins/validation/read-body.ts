@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import { errorCodes, type FastifyRequest } from 'fastify';
 import { countReceived } from '../../src/held-memory.ts';
 
@@ -42,4 +43,9 @@ export function readBody(
   if (isTooLarge) end(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE());
   // A preParsing hook may give a paused stream.
   else payload.on('data', read).on('end', end).on('error', end).resume();
+}
+
+/** A chunked body may still be empty. */
+export function mayHaveBody(headers: IncomingHttpHeaders): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }

@@ -146,7 +146,7 @@ test('npm run dev does not load plugins itself, which may need variables of .env
   await pollAnswer(`http://localhost:${port}/hello`, 'Hello at debug');
 });
 
-test('npm run dev notices packages that npm has installed, and a folder that is back', async (t) => {
+test('npm run dev notices installed packages, and a folder that is back', async (t) => {
   const folder = await createFolder(t);
   await cp(path.join(ROOT, 'scripts'), path.join(folder, 'scripts'), { recursive: true });
   const installed = path.join(folder, 'node_modules/.package-lock.json');

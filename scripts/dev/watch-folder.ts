@@ -8,8 +8,8 @@ const LIMITS: Record<string, string> = {
 };
 
 /**
- * Watches the files of the working directory and of these folders, which may be created later. Calls
- * `onChange` with the path of each changed file.
+ * Watches the files of the working directory and of these folders, which may be created later.
+ * Calls `onChange` with the path of each changed file.
  */
 export function watchFolders(
   folders: string[],

@@ -103,10 +103,10 @@ test('If the client goes, its other requests are not handled', async (t) => {
   socket.pause();
   socket.write(get('/big').repeat(1_000));
   await poll(() => app.openRequests.list().length > 500);
-  const open_ = app.openRequests.list().length;
+  const requests = app.openRequests.list().length;
   socket.destroy();
   await poll(() => app.openRequests.list().length === 0);
-  await poll(() => lines.filter(({ path }) => path === '/big').length >= open_);
+  await poll(() => lines.filter(({ path }) => path === '/big').length >= requests);
   t.match(lines.at(-1), { status: 499 });
   t.ok((await readCounts(app)).ran < 10);
 });
