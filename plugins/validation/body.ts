@@ -1,8 +1,23 @@
 import type { Ajv, ErrorObject, ValidateFunction } from 'ajv';
+import { checkBounded } from './bounds.ts';
 import { MAX_PROBLEMS } from './problems.ts';
 
 /** How many values of a body are searched for problems: about the cost of parsing it. */
 const MAX_VALUES = 1_000;
+
+/** How many references a check of a body may follow: far more than a MiB has, within a second. */
+const MAX_REFERENCES = 500_000;
+
+/** How many the search for problems may follow. It takes a union's other branches too. */
+const MAX_SEARCHED = 5_000;
+
+const TOO_NESTED: ErrorObject = {
+  instancePath: '',
+  keyword: '$ref',
+  schemaPath: '',
+  params: {},
+  message: 'must have fewer levels: with these, it takes too long to check',
+};
 
 /** Problems that an object or array may show only because its later values were cut. */
 const FALSE_PROBLEMS = ['required', 'minItems', 'minProperties', 'contains', 'dependentRequired'];
@@ -18,20 +33,20 @@ export type Check = (value: unknown) => ErrorObject[] | null;
 export function compileBody(ajv: Ajv, getThorough: () => Ajv, schema: object): Check {
   const validate = ajv.compile(schema);
   return (body) => {
-    if (validate(body)) return null;
+    const fits = checkBounded(validate, body, MAX_REFERENCES);
+    if (fits === undefined) return [TOO_NESTED];
+    if (fits) return null;
     const problems = listProblems(body, getThorough().compile(schema));
-    return problems.length > 0 ? problems : validate.errors!;
+    return (problems.length > 0 ? problems : validate.errors!).slice(0, MAX_PROBLEMS);
   };
 }
 
 function listProblems(body: unknown, validate: ValidateFunction): ErrorObject[] {
   const copied = { values: 0 };
-  validate(copyFirst(body, copied));
+  const fits = checkBounded(validate, copyFirst(body, copied), MAX_SEARCHED);
   const isWhole = copied.values <= MAX_VALUES;
-  const problems = validate.errors ?? [];
-  return problems
-    .filter(({ keyword }) => isWhole || !FALSE_PROBLEMS.includes(keyword))
-    .slice(0, MAX_PROBLEMS);
+  const problems = (fits === false && validate.errors) || [];
+  return problems.filter(({ keyword }) => isWhole || !FALSE_PROBLEMS.includes(keyword));
 }
 
 function copyFirst(value: unknown, copied: { values: number }): unknown {

@@ -2,6 +2,7 @@ import { Ajv, type Options } from 'ajv';
 import next from 'ajv/dist/vocabularies/next.js';
 import unevaluated from 'ajv/dist/vocabularies/unevaluated/index.js';
 import addFormats from 'ajv-formats';
+import { boundKeywords } from './bounds.ts';
 
 /** Formats of ajv-formats that take long for a long text. A schema with one is refused. */
 const SLOW_FORMATS = ['regex', 'url', 'iso-date-time'];
@@ -35,6 +36,7 @@ export function createAjv(options: Options = {}, schemas: Schemas = {}): Ajv {
     ...options,
   });
   ajv.addVocabulary([...next.default, ...unevaluated.default]);
+  boundKeywords(ajv);
   addFormats.default(ajv);
   ajv.addFormat('date-time', (text) => text.length < 100 && dateTime.validate(text));
   // ajv-formats also accepts urn:uuid:…, but PostgreSQL does not.
