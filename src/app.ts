@@ -11,6 +11,7 @@ import { beginAnswers } from './every-answer.ts';
 import { watchHandlers } from './failed-answers.ts';
 import { lingerAtClose } from './lingering-close.ts';
 import { loadFolder } from './load-folder.ts';
+import { loadPlugins } from './load-plugins.ts';
 import { createLogger } from './logger.ts';
 import { OpenRequests } from './open-requests.ts';
 import { collectRoutes } from './protected-routes.ts';
@@ -70,8 +71,9 @@ export async function buildApp({
   const app = createApp(config, logger);
   const protectRoutes = collectRoutes(app);
   if (only !== '/') refuseOtherPaths(app, only);
-  for (const folder of plugins) await loadFolder(app, folder, { options: { jobs }, maxDepth: 1 });
-  for (const folder of routes) await loadFolder(app, folder, { only });
+  await loadPlugins(app, plugins, jobs);
+  const which = (name: string) => name.startsWith(only);
+  for (const folder of routes) await loadFolder(app, folder, { which });
   // The last onClose hook runs first: a running job needs what the other hooks close.
   app.addHook('onClose', () => Reflect.get(app, 'jobs')?.close());
   protectRoutes();

@@ -13,8 +13,8 @@ type LoadError = Error & { fn?: unknown };
 export interface LoadOptions {
   /** Options of each plugin in the folder. */
   options?: object;
-  /** Only files below this path are loaded, such as /health/. */
-  only?: string;
+  /** Whether a file is loaded, by its path in the folder, such as /health/index.ts. */
+  which?: (name: string) => boolean;
   /** Folders below this depth belong to the plugin above them. */
   maxDepth?: number;
 }
@@ -26,17 +26,15 @@ export interface LoadOptions {
 export async function loadFolder(
   app: FastifyInstance,
   folder: URL,
-  { only = '/', ...options }: LoadOptions,
+  { which = () => true, ...options }: LoadOptions,
 ): Promise<void> {
   const dir = fileURLToPath(folder);
   const files: URL[] = [];
   const matchFilter = (name: string) => {
     refuseName(dir, name);
-    // readConfig has already loaded plugins/env.
-    const isEnv = options.maxDepth && name.startsWith('/env/');
-    const isLoaded = name.startsWith(only) && !isEnv;
-    if (isLoaded) files.push(pathToFileURL(path.join(dir, name)));
-    return isLoaded;
+    if (!which(name)) return false;
+    files.push(pathToFileURL(path.join(dir, name)));
+    return true;
   };
   try {
     await app.register(autoload, { dir, matchFilter, forceESM: true, ...options });

@@ -148,6 +148,38 @@ test('Plugins are loaded in the order of their dependencies, not of their names'
   t.equal((app as unknown as { a: string }).a, 'cba');
 });
 
+test("A plugin's own routes have the errors and the document of all routes", async (t) => {
+  const routes = `
+    app.get('/fails', async () => { throw new Error('password=hunter2'); });
+    const querystring = { type: 'object', properties: { count: { type: 'integer' } } };
+    app.get('/counts', { schema: { querystring } }, async ({ query }) => query);
+    app.post('/reads', async ({ body }) => body);
+  `;
+  const scoped = (code: string) => `export default async (app) => { ${code} };`;
+  const own = {
+    'a.js': plugin('a', [], routes.replaceAll("'/", "'/a/")),
+    'b.js': scoped(routes.replaceAll("'/", "'/b/")),
+    // A folder's name is the prefix of its routes.
+    'c/index.js': scoped(routes),
+  };
+  const plugins = [await createSources(t, own), new URL('../../plugins/', import.meta.url)];
+  const app = await buildTestApp(t, environment, { plugins });
+  for (const prefix of ['/a', '/b', '/c']) {
+    const failed = await app.inject(`${prefix}/fails`);
+    t.match(failed, { statusCode: 500, headers: { 'cache-control': 'no-store' } });
+    t.notMatch(failed.body, 'hunter2');
+    t.match((await app.inject(`${prefix}/counts?count=x`)).json(), {
+      errors: [{ path: '/count', in: 'query' }],
+    });
+    const payload = `${'['.repeat(2_000)}${']'.repeat(2_000)}`;
+    const headers = { 'content-type': 'application/json' };
+    const nested = await app.inject({ method: 'POST', url: `${prefix}/reads`, payload, headers });
+    t.match(nested.json(), { statusCode: 400, code: 'TOO_DEEP' });
+    if (app.swagger)
+      t.ok(app.swagger().paths?.[`${prefix}/counts`], `${prefix} is in the document`);
+  }
+});
+
 test('A plugin may name env as its dependency', async (t) => {
   const plugins = await createSources(t, {
     'a.js': plugin('a', ['env'], "app.decorate('a', app.config.PORT);"),

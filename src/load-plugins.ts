@@ -1,0 +1,22 @@
+import type { FastifyInstance } from 'fastify';
+import { loadFolder } from './load-folder.ts';
+
+/**
+ * Loads the plugins in the order of their dependencies. Of the error handler, the format of a
+ * schema's errors and the API's document, Fastify gives to a route only what was there before. A
+ * plugin may add a route, so these come first.
+ *
+ * @param jobs the folders of the jobs, an option of each plugin
+ */
+export async function loadPlugins(
+  app: FastifyInstance,
+  folders: URL[],
+  jobs: URL[],
+): Promise<void> {
+  const isFirst = (name: string) => /^\/(errors|validation|docs)[/.]/.test(name);
+  // readConfig has already loaded plugins/env.
+  const isLater = (name: string) => !isFirst(name) && !/^\/env[/.]/.test(name);
+  for (const which of [isFirst, isLater])
+    for (const folder of folders)
+      await loadFolder(app, folder, { options: { jobs }, maxDepth: 1, which });
+}
