@@ -1,5 +1,6 @@
 import type { Ajv, ErrorObject, ValidateFunction } from 'ajv';
 import { checkBounded } from './bounds.ts';
+import { compileSchema } from './checks.ts';
 import { MAX_PROBLEMS } from './problems.ts';
 
 /** How many values of a body are searched for problems: about the cost of parsing it. */
@@ -31,12 +32,12 @@ export type Check = (value: unknown) => ErrorObject[] | null;
  * After that, the Ajv with `allErrors` of `getThorough` finds the others.
  */
 export function compileBody(ajv: Ajv, getThorough: () => Ajv, schema: object): Check {
-  const validate = ajv.compile(schema);
+  const validate = compileSchema(ajv, schema);
   return (body) => {
     const fits = checkBounded(validate, body, MAX_REFERENCES);
     if (fits === undefined) return [TOO_NESTED];
     if (fits) return null;
-    const problems = listProblems(body, getThorough().compile(schema));
+    const problems = listProblems(body, compileSchema(getThorough(), schema));
     return (problems.length > 0 ? problems : validate.errors!).slice(0, MAX_PROBLEMS);
   };
 }

@@ -1,4 +1,5 @@
-import { Ajv, type Options } from 'ajv';
+import { isDeepStrictEqual } from 'node:util';
+import { Ajv, type Options, type ValidateFunction } from 'ajv';
 import next from 'ajv/dist/vocabularies/next.js';
 import unevaluated from 'ajv/dist/vocabularies/unevaluated/index.js';
 import addFormats from 'ajv-formats';
@@ -45,6 +46,12 @@ export function createAjv(options: Options = {}, schemas: Schemas = {}): Ajv {
   for (const [id, schema] of Object.entries(schemas))
     explainFailure(`${id} of app.addSchema`, () => ajv.addSchema(schema));
   return ajv;
+}
+
+/** Compiles a schema, but only once if it has an `$id`: several routes may use that schema. */
+export function compileSchema(ajv: Ajv, schema: { $id?: string }): ValidateFunction {
+  const known = schema.$id && ajv.getSchema(schema.$id);
+  return known && isDeepStrictEqual(known.schema, schema) ? known : ajv.compile(schema);
 }
 
 /** Without the check of a keyword, wrong data would be accepted. */

@@ -35,7 +35,7 @@ export class InvalidRequest extends Error {
 }
 
 /** Adds what ajv's message leaves out: the unknown name, or the values of an enum or constant. */
-function explain({ message, params }: ErrorObject): string {
+function explain({ message, params = {} }: ErrorObject): string {
   const name = params.additionalProperty ?? params.unevaluatedProperty ?? params.propertyName;
   const allowed = params.allowedValues?.join(', ') ?? JSON.stringify(params.allowedValue);
   const detail = name?.slice(0, MAX_NAME) ?? allowed;

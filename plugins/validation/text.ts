@@ -1,5 +1,6 @@
 import type { Ajv, ErrorObject, ValidateFunction } from 'ajv';
 import type { Check } from './body.ts';
+import { compileSchema } from './checks.ts';
 import { MAX_PROBLEMS } from './problems.ts';
 
 /** Converts text to another type. ajv's own coercion also accepts 0x10, 1e2, " 5", +5 and 5.0. */
@@ -18,7 +19,7 @@ type Texts = Record<string, unknown>;
  * is converted in place. `ajv` must have `allErrors`.
  */
 export function compileText(ajv: Ajv, schema: object): Check {
-  const validate = ajv.compile(schema) as ValidateFunction<Texts>;
+  const validate = compileSchema(ajv, schema) as ValidateFunction<Texts>;
   const check = (values: Texts): ErrorObject[] | null => {
     if (validate(values)) return findBrackets(values, validate);
     const problems = validate.errors!;
@@ -34,10 +35,12 @@ export function compileText(ajv: Ajv, schema: object): Check {
  */
 export function lowerCaseNames(schema: object): object {
   const lower = (name: string) => name.toLowerCase();
-  return JSON.parse(JSON.stringify(schema), (key, value) => {
-    if (Array.isArray(value)) return key === 'required' ? value.map(lower) : value;
+  const lowerAll = (value: unknown) => (Array.isArray(value) ? value.map(lower) : value);
+  // The copy is not the schema that its `$id` names.
+  return JSON.parse(JSON.stringify({ ...schema, $id: undefined }), (key, value) => {
+    if (key === 'required') return lowerAll(value);
     if (key !== 'properties' && key !== 'dependentRequired') return value;
-    const entries = Object.entries(value).map(([name, one]) => [lower(name), one]);
+    const entries = Object.entries(value).map(([name, one]) => [lower(name), lowerAll(one)]);
     return Object.fromEntries(entries);
   });
 }

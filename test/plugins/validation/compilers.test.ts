@@ -1,4 +1,4 @@
-import Fastify, { type FastifyInstance } from 'fastify';
+import Fastify, { type FastifyInstance, type InjectOptions } from 'fastify';
 import { type Test, test } from 'tap';
 import { LazyCompilers } from '../../../plugins/validation/compilers.ts';
 
@@ -186,6 +186,47 @@ test('The names of headers have no case', async (t) => {
   t.match(await get({ 'x-tenant': 'a' }), { statusCode: 400 });
   t.match(await get({ 'x-size': '5' }), { statusCode: 400 });
   t.match(await get({ 'x-tenant': 'A', 'x-a': '1' }), { statusCode: 400 });
+  t.strictSame(await get({ 'x-tenant': 'A', 'x-a': '1', 'X-B': '2' }), [null]);
+});
+
+test('A schema with an $id may be used in several places', async (t) => {
+  const { app, compilers } = createApp(t);
+  const book = () => ({
+    $id: 'Book',
+    type: 'object',
+    required: ['title'],
+    properties: { title: { type: 'string' } },
+  });
+  const headers = { ...book(), $id: 'Headers', required: ['Title'] };
+  app.addSchema(book());
+  app.post('/body', { schema: { body: book() } }, async () => 'served');
+  app.put('/body', { schema: { body: { $ref: 'Book#' } } }, async () => 'served');
+  app.get('/query', { schema: { querystring: book() } }, async () => 'served');
+  for (const url of ['/headers', '/same-headers'])
+    app.get(url, { schema: { headers } }, async () => 'served');
+  await app.ready();
+  await compilers.compilePending();
+  const ask = async (options: InjectOptions) => (await app.inject(options)).statusCode;
+  for (const method of ['POST', 'PUT'] as const) {
+    t.equal(await ask({ method, url: '/body', payload: {} }), 400);
+    t.equal(await ask({ method, url: '/body', payload: { title: '' } }), 200);
+  }
+  t.equal(await ask({ url: '/query' }), 400);
+  t.equal(await ask({ url: '/query?title=' }), 200);
+  for (const url of ['/headers', '/same-headers'])
+    for (const method of ['GET', 'HEAD'] as const) {
+      t.equal(await ask({ method, url }), 400);
+      t.equal(await ask({ method, url, headers: { title: 'a' } }), 200);
+    }
+});
+
+test('Two schemas with one $id are an error', async (t) => {
+  const { app, compilers } = createApp(t);
+  for (const type of ['string', 'number'])
+    app.post(`/${type}`, { schema: { body: { $id: 'Same', type } } }, async () => 'served');
+  await app.ready();
+  const message = /The schema of POST \/number, body, .* "Same" already exists/;
+  await t.rejects(compilers.compilePending(), { message });
 });
 
 test('A schema with a missing $ref is named with the way to fix it', async (t) => {

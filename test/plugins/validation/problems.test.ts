@@ -244,3 +244,17 @@ test('A 400 of a schema lists each problem', async (t) => {
     t.strictSame((await app.inject('/open?other[]=1')).json(), { 'other[]': '1' });
   });
 });
+
+test('A 400 of a schema that a route compiles itself lists its problems', async (t) => {
+  const { app } = await buildAppWithRoutes(
+    t,
+    `export default async (app) => {
+      const error = [{ instancePath: '/title', message: 'is taken' }];
+      const validatorCompiler = () => () => ({ error });
+      app.post('/own', { schema: { body: {} }, validatorCompiler }, async () => 'served');
+    };`,
+  );
+  const answer = await app.inject({ method: 'POST', url: '/own', payload: {} });
+  t.match(answer, { statusCode: 400 });
+  t.strictSame(answer.json().errors, [{ path: '/title', in: 'body', message: 'is taken' }]);
+});
