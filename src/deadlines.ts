@@ -1,5 +1,5 @@
 import { errorCodes, type FastifyInstance, type FastifyReply } from 'fastify';
-import { answerOrClose } from '../plugins/errors/answer.ts';
+import { answerFor, answerOrClose } from '../plugins/errors/answer.ts';
 import { cutOff, cutOffSlowestReaders, cutOffSlowestSenders, observeAll } from './held-memory.ts';
 import { hasBegun } from './node-http.ts';
 import type { OpenRequest } from './open-request.ts';
@@ -52,11 +52,6 @@ function answerLate(entry: OpenRequest, reply: FastifyReply, timeoutMs: number):
     reply.log.error({ err }, 'A hijacked answer did not begin in time: its connection is closed');
     return void reply.raw.destroy();
   }
-  const answer = () => {
-    reply.send(err);
-    // After this, Fastify ignores what the handler sends, and `close` aborts request.signal.
-    reply.hijack();
-    reply.request.raw.emit('close');
-  };
+  const answer = () => answerFor(reply, () => reply.send(err));
   answerOrClose(reply, answer, 'A late request has no answer: its connection is closed');
 }

@@ -44,6 +44,8 @@ export class OpenRequest {
   readonly request: Tracked;
   /** Kept, because Node sets `request.socket` to null when it destroys an unread request. */
   readonly socket: Connection;
+  /** The request before this one on its connection, if that was open when this one came. */
+  last: OpenRequest | undefined;
   /** Undefined if the connection was upgraded without Fastify. */
   reply: FastifyReply | undefined;
   isUpgraded = false;
@@ -81,6 +83,8 @@ export class OpenRequest {
     this.socket = request.socket;
     this.receivedBefore = Math.max(0, this.socket.bytesRead - PIECE);
     this.socket[COUNT] = (this.socket[COUNT] ?? 0) + 1;
+    this.last = this.socket[LAST];
+    this.socket[LAST] = this;
   }
 
   /** True if the connection has more open requests than any client needs. */
@@ -88,16 +92,10 @@ export class OpenRequest {
     return this.socket[COUNT]! > MAX_OPEN;
   }
 
-  /** Returns the request before this one on its connection, if it is not answered yet. */
-  follow(): OpenRequest | undefined {
-    const last = this.socket[LAST];
-    this.socket[LAST] = this;
-    // A handler may pass its request to the router again.
-    return last === this ? undefined : last;
-  }
-
   end(): void {
     this.socket[COUNT]! -= 1;
+    // Otherwise each request would keep all earlier ones of its connection.
+    this.last = undefined;
     if (this.socket[LAST] === this) this.socket[LAST] = undefined;
     // The log asks later whether a connection was upgraded.
     if (!this.isUpgraded) this.request[ENTRY] = undefined;

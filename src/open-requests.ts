@@ -32,18 +32,19 @@ export class OpenRequests {
   /** Tracks a request until its answer is sent or its client has gone, then calls `onClose`. */
   begin(reply: FastifyReply, onClose: () => void): void {
     const { raw } = reply.request;
-    const upgraded = findOpenRequest(raw);
-    const entry = upgraded ?? this.#add(raw);
+    // It was upgraded, or a handler has passed it to the router again.
+    const known = findOpenRequest(raw);
+    const entry = known ?? this.#add(raw);
     // Plugins add listeners too, and more than ten are no leak here.
     reply.raw.setMaxListeners(0);
     entry.reply = reply;
     if (entry.isExcess) cutOff([entry], EXCESS);
     reply.raw.once('close', () => {
       onClose();
-      if (!upgraded) this.#end(entry);
+      if (!known) this.#end(entry);
     });
     // An answer is a refusal: an accepted upgrade has none.
-    if (upgraded) reply.raw.once('finish', () => upgraded.socket.destroySoon());
+    if (entry.isUpgraded) reply.raw.once('finish', () => entry.socket.destroySoon());
   }
 
   /**
@@ -70,7 +71,10 @@ export class OpenRequests {
     if (!hasOpenRequests(socket)) return;
     const open = this.#open.filter((entry) => entry.socket === socket);
     cutOff(open, PIPELINED);
-    for (const { reply } of open) reply?.raw.destroy();
+    for (const { request, reply } of open) {
+      request.destroy();
+      reply?.raw.destroy();
+    }
   }
 
   list(): OpenRequest[] {

@@ -8,7 +8,7 @@ import type { AnswerHeaders, Caller } from '../../src/every-answer.ts';
 import { hasBegun } from '../../src/node-http.ts';
 import { findOpenRequest } from '../../src/open-request.ts';
 import { logUnreadable } from '../../src/request-log.ts';
-import { answerOrClose, describeError, JSON_TYPE } from './answer.ts';
+import { answerFor, answerOrClose, describeError, JSON_TYPE } from './answer.ts';
 
 const BadRequest = createError('BAD_REQUEST', 'The request is not valid HTTP.', 400);
 const TooLate = createError('REQUEST_TIMEOUT', 'The request took too long to arrive.', 408);
@@ -45,16 +45,29 @@ export function answerClientError(
   const refusal = new (REFUSALS[code] ?? BadRequest)();
   const hasGone = code === 'ECONNRESET';
   if (response) {
+    const isOwnBody = request === response.req && !request.complete;
+    // The client ended its side within a request, and no handler would notice that.
+    if (code === 'HPE_INVALID_EOF_STATE' && !(isOwnBody && canRefuse(response)))
+      return void socket.destroy();
     if (closing.has(socket)) return;
     closing.add(socket);
     response.once('close', () => socket.destroySoon());
-    if (request === response.req && !hasGone) refuseBody(this, response, refusal);
+    if (isOwnBody && !hasGone) refuseBody(this, response, refusal);
+    // Of a request that waits for its turn, the rest is read: otherwise, a FIN is not seen.
+    if (request !== response.req) request?.resume();
     return;
   }
   // A request without a response, whose body is still being read, has already been answered.
   const isAnswered = request?.complete === false;
   if (socket.writable && !hasGone && !isAnswered) refuse(this, refusal, socket);
   socket.destroySoon();
+}
+
+/** Whether the client can get a 400 for its body: no answer has begun, and Fastify reads the body. */
+function canRefuse(response: ServerResponse): boolean {
+  const { method } = response.req;
+  if (method === 'GET' || method === 'HEAD' || hasBegun(response)) return false;
+  return findOpenRequest(response.req)?.reply?.sent === false;
 }
 
 /**
@@ -64,14 +77,14 @@ export function answerClientError(
 function refuseBody(app: FastifyInstance, response: ServerResponse, refusal: FastifyError): void {
   const { req } = response;
   const entry = findOpenRequest(req);
-  if (req.complete || hasBegun(response) || !entry?.reply) return;
+  if (hasBegun(response) || !entry?.reply) return;
   const { reply, isAnswering } = entry;
   reply.header('connection', 'close');
   if (isAnswering) return;
   const answer = () => {
     if (req.listenerCount('error') > 0) req.emit('error', refusal);
     else if (req.method !== 'GET' && req.method !== 'HEAD')
-      app.errorHandler(refusal, reply.request, reply);
+      answerFor(reply, () => app.errorHandler(refusal, reply.request, reply));
   };
   answerOrClose(reply, answer, 'A malformed body has no answer: its connection is closed');
 }

@@ -20,6 +20,7 @@ const ROUTES = `
     };
     app.get('/late', { onSend }, async (request) => {
       await once(request.signal, 'abort');
+      request.log.info('aborted');
       return { late: true };
     });
     app.get('/taken', async (request, reply) => {
@@ -109,8 +110,9 @@ test('A late handler answers one 503, and its request.signal is aborted', async 
   t.match(answer.headers.get('retry-after'), /^\d+$/);
   t.match(await answer.json(), { statusCode: 503, code: 'SERVICE_UNAVAILABLE' });
   await poll(() => lines.some(({ msg }) => msg === 'request failed'));
+  await poll(() => lines.some(({ msg }) => msg === 'aborted'));
   t.match(
-    lines.filter(({ requestId }) => requestId),
+    lines.filter(({ requestId, msg }) => requestId && msg !== 'aborted'),
     [{ msg: 'request failed', status: 503, err: { code: 'FST_ERR_HANDLER_TIMEOUT' } }],
   );
 });

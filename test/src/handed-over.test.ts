@@ -16,6 +16,10 @@ const ROUTES = `
   export default async (app) => {
     await app.register(websocket);
     app.get('/late', () => new Promise((resolve) => setTimeout(resolve, 100, 'late')));
+    app.get('/waits', async ({ signal, log }) => {
+      signal.addEventListener('abort', () => log.info('aborted'));
+      await new Promise(() => {});
+    });
     app.get('/large', () => Buffer.alloc(64 * 1024 * 1024));
     app.get('/socket', { websocket: true }, () => undefined);
     const preValidation = async () => { throw new Error('failed'); };
@@ -54,10 +58,11 @@ async function send(t: Test, port: number, bytes: string): Promise<Socket> {
 for (const [name, last] of Object.entries({ CONNECT, UPGRADE, UPGRADE_WITH_BODY })) {
   test(`${name} behind open answers closes the connection and ends them all`, async (t) => {
     const { app, lines, listener, port } = await listen(t);
-    const socket = await send(t, port, get('/late') + get('/').repeat(100) + last);
+    const socket = await send(t, port, get('/waits') + get('/').repeat(100) + last);
     await once(socket.resume(), 'close');
     await poll(() => app.openRequests.list().length === 0);
     t.equal(lines.filter(({ path }) => path === '/').length, 100, 'all are logged');
+    await poll(() => lines.some(({ msg }) => msg === 'aborted'));
     t.match(
       lines.filter(({ msg }) => msg.startsWith('The client sent CONNECT or Upgrade')),
       [{ level: 40 }],

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { type AddressInfo, connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -147,9 +148,15 @@ test('Bodies of waiting requests are limited', async (t) => {
 });
 
 test('A handler may pass its request to the router again', async (t) => {
-  const { socket } = await open(t);
-  socket.write(get('/again', 'Connection: close\r\n'));
-  t.match(await text(socket), /"most":0\}$/);
+  const { app, socket } = await open(t);
+  socket.write(get('/counts') + get('/again').repeat(2) + get('/slow') + LAST);
+  t.equal((await text(socket)).match(/HTTP\/1\.1 200/g)?.length, 5);
+  await poll(() => app.openRequests.list().length === 0);
+  const next = connectTo(t, app);
+  next.write(get('/again'));
+  await once(next, 'data');
+  next.write(get('/again', 'Connection: close\r\n'));
+  t.match(await text(next), /"most":1\}$/, 'the connection is kept');
 });
 
 test('An idle connection keeps no answer', async (t) => {

@@ -244,3 +244,44 @@ test('A malformed body ends its connection although an onError hook never ends',
     [{ level: 50, err: { code: 'FST_ERR_SEND_INSIDE_ONERR' } }],
   );
 });
+
+test('A client that ends its side within a request ends that and its other requests', async (t) => {
+  const { app, lines } = await buildAppWithRoutes(
+    t,
+    `import { once } from 'node:events';
+    export default async (app) => {
+      app.addContentTypeParser('text/plain', (request, payload, done) => done(null, payload));
+      const config = { timeout: false };
+      const wait = async (request, reply) => {
+        request.log.info('waiting');
+        await once(request.signal, 'abort');
+        request.log.info('aborted');
+      };
+      app.route({ method: ['GET', 'POST'], url: '/waits', config, handler: wait });
+      app.post('/echo', (request, reply) => reply.send(request.body));
+      app.post('/takes', { config }, (request, reply) => reply.hijack());
+    };`,
+    { RATE_LIMIT_MAX: '0' },
+  );
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const head = (line: string) => `${line} HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\n`;
+  const incomplete = (line: string) => `${head(line)}Content-Length: 100\r\n\r\npart`;
+  const waits = `${head('GET /waits')}\r\n`;
+  const cases = {
+    'the body of an answer that has begun': [incomplete('POST /echo')],
+    'the body of a hijacked answer': [incomplete('POST /takes')],
+    'a body that nothing reads': [incomplete('POST /waits'), 'aborted'],
+    'the body of a GET': [incomplete('GET /waits'), 'aborted'],
+    'the head of the next request': [`${waits}GET /ne`, 'aborted'],
+    'the body of the next request': [`${waits}${incomplete('POST /echo')}`, 'aborted'],
+  };
+  for (const [name, [bytes, message]] of Object.entries(cases)) {
+    lines.length = 0;
+    const socket = await send(app, bytes as string);
+    await poll(() => app.openRequests.list().some(({ isHandled }) => isHandled));
+    socket.destroy();
+    await poll(() => app.openRequests.list().length === 0);
+    if (message) await poll(() => lines.some(({ msg }) => msg === message));
+    t.pass(name);
+  }
+});
