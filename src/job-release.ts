@@ -38,7 +38,7 @@ export async function prepareQueues(
   jobs: Map<string, Job>,
   log: FastifyBaseLogger,
 ): Promise<string[]> {
-  await finishBuilds(boss);
+  await finishBuilds(boss, log);
   const queues = await boss.getQueues();
   // Other programs may have queues in the same tables. No other has this limit.
   const own = queues.filter(({ retryLimit }) => retryLimit === RETRY_LIMIT);
@@ -70,14 +70,17 @@ export async function findMissing(db: Kysely<unknown>, jobs: Map<string, Job>): 
 }
 
 /** Waits until pg-boss has built its large indexes. Only a process with OWNER may build them. */
-async function finishBuilds(boss: PgBoss): Promise<void> {
-  for (;;) {
+async function finishBuilds(boss: PgBoss, log: FastifyBaseLogger): Promise<void> {
+  const isBuilding = async () => {
     const states = (await boss.getBamStatus()).map(({ status }) => status);
     if (states.includes('failed'))
       throw new Error('An index of the job queue was not built: the table pgboss.bam says why');
-    if (states.every((status) => status === 'completed')) return;
-    await sleep(BUILD_POLL_MS);
-  }
+    return states.some((status) => status !== 'completed');
+  };
+  if (!(await isBuilding())) return;
+  log.info('Waiting until the indexes of the job queue are built');
+  do await sleep(BUILD_POLL_MS);
+  while (await isBuilding());
 }
 
 async function saveJob(boss: PgBoss, name: string, { schedule }: Job): Promise<void> {

@@ -1,8 +1,9 @@
 import type { FastifyInstance } from 'fastify';
-import type { Kysely } from 'kysely';
+import { Kysely } from 'kysely';
 import type { JobWithMetadata, PgBoss, UpdateOptions } from 'pg-boss';
 import { isFull } from '../plugins/database/check.ts';
 import type { Tables } from '../plugins/database/index.ts';
+import { createDialect } from '../plugins/database/postgres-dialect.ts';
 import type { Job } from '../plugins/jobs.ts';
 import { transactions } from './job-boss.ts';
 import type { OutageLog } from './job-outage.ts';
@@ -78,13 +79,14 @@ export async function sendHeartbeats(
 
 /**
  * Stores the result of a run in the queue, if it still exists. It stores only the name of an error,
- * because the message may contain a secret.
+ * because the message may contain a secret. Jobs that hang may hold the whole pool, so it does not
+ * wait for that.
  *
  * @returns false if the job was cancelled, or another worker has it: the heartbeats were missing
  */
 export async function settle(
   boss: PgBoss,
-  db: Kysely<Tables>,
+  { db, databasePool: pool, databaseSpare: spare }: FastifyInstance,
   { name, id, retryCount }: JobWithMetadata,
   { attempt, outcome, err, retryInMs = 0 }: Result & { attempt: number },
 ): Promise<boolean> {
@@ -110,9 +112,6 @@ export async function settle(
     }
     return true;
   };
-  // No other worker may take the job between two of these steps.
-  const giveBackAtOnce = () =>
-    db.transaction().execute((transaction) => transactions.run(transaction, giveBack));
   const complete = async () => {
     // Its type lacks this field.
     if (Reflect.get(await boss.complete(name, attempted), 'affected') > 0) return true;
@@ -120,7 +119,14 @@ export async function settle(
     const [job] = await boss.findJobs(name, { id });
     return job?.retryCount === retryCount && job.state === 'completed';
   };
-  return (outcome === 'done' ? complete() : giveBackAtOnce()).catch(dropResult);
+  const isHeld = pool && isFull(pool);
+  const free = isHeld ? new Kysely<Tables>({ dialect: createDialect(spare!) }) : db;
+  const store = outcome === 'done' ? complete : giveBack;
+  // No other worker may take the job between two of these steps.
+  return free
+    .transaction()
+    .execute((transaction) => transactions.run(transaction, store))
+    .catch(dropResult);
 }
 
 /** A release deletes the queue of a removed job, which an older worker may still run. */

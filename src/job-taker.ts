@@ -123,7 +123,7 @@ export class JobTaker {
     if (this.#isLate) run.controller.abort(RETURNED);
     this.#runs.set(run, queued);
     const save = async (result: Result) => {
-      const store = () => settle(boss, this.#app.db, queued, { ...result, attempt: run.attempt });
+      const store = () => settle(boss, this.#app, queued, { ...result, attempt: run.attempt });
       const isStored = await this.#persist(`${run.id} end`, store);
       const line = { job: run.name, id: run.id };
       if (isStored === undefined)

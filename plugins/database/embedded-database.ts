@@ -9,7 +9,7 @@ import type { PrepareStep } from './index.ts';
 import { MIGRATIONS } from './migration-files.ts';
 
 /** PostgreSQL's default is 128 MB. To clear that would take half of the time until it is open. */
-export const SHARED_BUFFERS = ['-c', 'shared_buffers=16MB'];
+const SHARED_BUFFERS = ['-c', 'shared_buffers=16MB'];
 
 /**
  * Creates PostgreSQL inside this process, for development: PGlite, in a folder or in memory. The
@@ -27,11 +27,7 @@ export function createEmbeddedDatabase(
   const open = async () => {
     const isInMemory = url === 'pglite:memory';
     if (!isInMemory) await prepareFolder(folder, module, log);
-    // biome-ignore lint/correctness/noUndeclaredDependencies: it is for development only.
-    const { PGlite } = await import('@electric-sql/pglite');
-    const startParams = [...PGlite.defaultStartParams, ...SHARED_BUFFERS];
-    const dataDir = isInMemory ? 'memory://' : folder;
-    const pglite = await PGlite.create({ dataDir, startParams }).catch((cause) => {
+    const pglite = await openPGlite(isInMemory ? 'memory://' : folder).catch((cause) => {
       throw cannotOpen(folder, cause, `Another PostgreSQL may have created it. ${RESET}`);
     });
     try {
@@ -50,6 +46,14 @@ export function createEmbeddedDatabase(
     }
   };
   return createEmbeddedDialect({ pglite: open });
+}
+
+/** Opens PGlite in a folder. It is for development only, so production never imports it. */
+export async function openPGlite(dataDir: string): Promise<PGlite> {
+  // biome-ignore lint/correctness/noUndeclaredDependencies: it is for development only.
+  const { PGlite } = await import('@electric-sql/pglite');
+  const startParams = [...PGlite.defaultStartParams, ...SHARED_BUFFERS];
+  return PGlite.create({ dataDir, startParams });
 }
 
 /** Makes PGlite read and write values as pg does in production: its own types differ. */

@@ -1,10 +1,9 @@
-import { once } from 'node:events';
-import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import manifest from '../../package.json' with { type: 'json' };
 import { OperatorError } from '../../src/operator-error.ts';
-import { DatabaseUnavailable, isSqlError } from './database-errors.ts';
+import { DatabaseUnavailable } from './database-errors.ts';
+import { ImpatientClient } from './impatient-client.ts';
 import { applyTls, type Tls } from './url.ts';
 
 /**
@@ -82,63 +81,5 @@ class ShortQueuePool extends pg.Pool {
     } finally {
       client.release();
     }
-  }
-}
-
-/** pg's message for a query that timed out. */
-const TIMEOUT_MESSAGE = 'Query read timeout';
-
-/** SQLSTATEs of a connection to drop: broken, ended, or to a primary that was demoted. */
-const CONNECTION_LOST = /^(08|57P|25006)/;
-
-/**
- * Cancels a query that timed out and ends its connection. pg would return the connection to its
- * pool, and the next request would wait for the late answer. statement_timeout is no help, because
- * a stopped server does not apply it.
- */
-class ImpatientClient extends pg.Client {
-  declare processID: number;
-  declare secretKey: number;
-  readonly #cancelTimeoutMs: number;
-  /** Whether the pool drops it. */
-  isBroken = false;
-
-  constructor(config: pg.PoolConfig = {}) {
-    super(config);
-    this.#cancelTimeoutMs = Number(config.connectionTimeoutMillis) / 2;
-    // The pool listens only to idle connections. Otherwise the event would end the process.
-    this.on('error', () => {
-      this.isBroken = true;
-    });
-  }
-
-  // biome-ignore lint/suspicious/noExplicitAny: query has ten overloads, and all are passed on.
-  override query(...args: any[]): any {
-    const result: unknown = Reflect.apply(super.query, this, args);
-    return result instanceof Promise ? result.catch((error) => this.#reject(error)) : result;
-  }
-
-  /** Ends the connection after such an error, so that the pool does not take it back. */
-  async #reject(error: Error & { code?: string | undefined }): Promise<never> {
-    const isSql = isSqlError(error);
-    if (error.message === TIMEOUT_MESSAGE) await this.#cancel();
-    else if (isSql ? error.code && !CONNECTION_LOST.test(error.code) : !this.isBroken) throw error;
-    this.isBroken = true;
-    this.end();
-    throw isSql ? error : new DatabaseUnavailable(error);
-  }
-
-  /** Sends a CancelRequest (PostgreSQL, 55.2.8), as libpq 16: unencrypted. Poolers pass it on. */
-  async #cancel(): Promise<void> {
-    const { host, port, processID, secretKey } = this;
-    const message = Buffer.alloc(16);
-    for (const [index, part] of [16, 80877102, processID, secretKey].entries())
-      message.writeInt32BE(part, index * 4);
-    const path = `${host}/.s.PGSQL.${port}`;
-    const socket = host.startsWith('/') ? connect(path) : connect(port, host);
-    socket.setTimeout(this.#cancelTimeoutMs, () => socket.destroy()).resume();
-    // A pooler drops the request of a client that disconnects, so the server has to close first.
-    socket.on('error', () => socket.destroy()).write(message);
-    await once(socket, 'close').catch(() => undefined);
   }
 }

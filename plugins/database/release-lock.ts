@@ -47,11 +47,15 @@ async function findHolder(db: Database): Promise<object> {
   return { ...rows[0] };
 }
 
-/** Tries to lock. The settings end with the transaction, because a pooler shares sessions. */
+/**
+ * Tries to lock. The settings end with the transaction, because a pooler shares sessions. With a
+ * bound parameter, the transaction would keep its snapshot while it waits, and pg-boss's `create
+ * index concurrently` would wait for it.
+ */
 async function lock(transaction: Database): Promise<boolean> {
   const { rows } = await sql<{ locked: boolean }>`
     select pg_try_advisory_xact_lock(${sql.lit(LOCK_ID)}) as locked,
-      set_config('lock_timeout', ${String(LOCK_TIMEOUT_MS)}, true),
+      set_config('lock_timeout', ${sql.lit(String(LOCK_TIMEOUT_MS))}, true),
       set_config('statement_timeout', '0', true),
       set_config('idle_in_transaction_session_timeout', '0', true)`.execute(transaction);
   return rows[0]?.locked === true;

@@ -144,7 +144,7 @@ test('A job with the limit of another program, and one retried by hand, have the
   const end = async (outcome: Result['outcome'], attempt: number) => {
     const job = await take();
     t.equal(readQueued(job, JOBS).attempt, attempt, outcome);
-    await settle(boss, app.db, job, { attempt, outcome, durationMs: 1 });
+    await settle(boss, app, job, { attempt, outcome, durationMs: 1 });
   };
   const id = await boss.send('work', {}, { singletonKey: 'a', retryLimit: 0 });
   await end('returned', 1);
@@ -172,11 +172,11 @@ test('A job waits no longer because it was returned, or because its worker was k
     return rows[0]!.seconds;
   };
   for (let count = 0; count < 9; count++)
-    await settle(boss, app.db, await take(), { ...FIRST, outcome: 'returned' });
+    await settle(boss, app, await take(), { ...FIRST, outcome: 'returned' });
   t.ok((await readDelayS()) <= 0);
   const returned = await take();
   t.equal(readQueued(returned, JOBS).attempt, 1);
-  await settle(boss, app.db, returned, { ...FIRST, outcome: 'retry', retryInMs: 600_000 });
+  await settle(boss, app, returned, { ...FIRST, outcome: 'retry', retryInMs: 600_000 });
   const delayS = await readDelayS();
   t.ok(delayS > 0 && delayS <= 600, `${delayS} s`);
   t.equal(readQueued(await take(), JOBS).attempt, 2);
@@ -201,14 +201,14 @@ test('A result is dropped if its queue was deleted, or if another worker has the
   await sql`update pgboss.job set retry_count = 1, state = 'retry'`.execute(app.db);
   const read = () => sql`select * from pgboss.job where id = ${id}`.execute(app.db);
   const before = (await read()).rows;
-  for (const outcome of outcomes) await settle(boss, app.db, queued!, { ...FIRST, outcome });
+  for (const outcome of outcomes) await settle(boss, app, queued!, { ...FIRST, outcome });
   t.strictSame((await read()).rows, before);
 
   await sql`select pgboss.delete_queue('work')`.execute(app.db);
   const later = await open();
-  for (const outcome of outcomes) await settle(later, app.db, queued!, { ...FIRST, outcome });
+  for (const outcome of outcomes) await settle(later, app, queued!, { ...FIRST, outcome });
   await sql`alter schema pgboss rename to hidden`.execute(app.db);
-  const settled = settle(later, app.db, queued!, { ...FIRST, outcome: 'done' });
+  const settled = settle(later, app, queued!, { ...FIRST, outcome: 'done' });
   await t.rejects(settled, { message: /does not exist/ }, 'any other error is not dropped');
 });
 
@@ -260,7 +260,7 @@ test('Tables of an earlier pg-boss wait for release; those of a later one work',
 test('A result is stored although the answer of the first try was lost', async (t) => {
   const { app, boss, queued } = await takeOne(t);
   for (const _try of [1, 2])
-    t.equal(await settle(boss, app.db, queued, { ...FIRST, outcome: 'done' }), true);
+    t.equal(await settle(boss, app, queued, { ...FIRST, outcome: 'done' }), true);
 });
 
 test('An app without jobs needs no tables of the queue', async (t) => {
@@ -321,7 +321,7 @@ test('A worker without jobs stops while its database hangs, and runs none later'
 test('An error with a name that cannot be stored ends its attempt', async (t) => {
   const { app, boss, queued } = await takeOne(t);
   const err = Object.assign(new Error(), { name: 'a\0b\ud800' });
-  await settle(boss, app.db, queued, { ...FIRST, outcome: 'failed', err });
+  await settle(boss, app, queued, { ...FIRST, outcome: 'failed', err });
   const { rows } = await sql`select state, output from pgboss.job`.execute(app.db);
   t.strictSame(rows, [{ state: 'failed', output: { error: 'ab\ufffd' } }]);
 });
@@ -335,6 +335,24 @@ test('A result that cannot be stored is logged, and the worker stops', async (t)
     lines.filter(({ msg }) => msg.startsWith('The result of the job could not be stored')),
     [{ level: 50, job: 'work', id }],
   );
+});
+
+test('A result is stored while jobs that hang hold the whole pool', async (t) => {
+  const { url } = await openPostgresPort(t);
+  const { app } = await buildApp(t, url, [FIXTURE]);
+  await app.readiness.release();
+  const { boss, take } = await startTaking(t, app);
+  const ids = await Promise.all([1, 2].map(() => app.jobs.send('work', { how: 'end' })));
+  const jobs = [await take(), await take()];
+  const client = await app.databasePool!.connect();
+  t.teardown(() => client.release());
+  for (const [index, outcome] of (['done', 'failed'] as const).entries())
+    t.ok(await settle(boss, app, jobs[index]!, { ...FIRST, outcome }));
+  const { rows } = await client.query(
+    'select state from pgboss.job where id = any($1) order by 1',
+    [ids],
+  );
+  t.strictSame(rows, [{ state: 'completed' }, { state: 'failed' }]);
 });
 
 test('A heartbeat waits for the pool if the spare connection is refused', async (t) => {

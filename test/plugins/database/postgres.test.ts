@@ -1,12 +1,14 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CompiledQuery, Kysely } from 'kysely';
-import type pg from 'pg';
+import pg from 'pg';
 import { type Test, test } from 'tap';
 import { DatabaseUnavailable } from '../../../plugins/database/database-errors.ts';
 import { createPool } from '../../../plugins/database/postgres.ts';
 import { createDialect } from '../../../plugins/database/postgres-dialect.ts';
+import { openPostgresPort } from '../../fixture/postgres-port.ts';
 import { createFolder, poll } from '../../helper.ts';
 
 /** Codes of a client's first message, in its second four bytes (PostgreSQL, 55.2.1 and 55.2.10). */
@@ -163,4 +165,24 @@ test('A connection whose late query cannot be cancelled is discarded', async (t)
   const db = connect(t, `postgres://poort@127.0.0.1:${port}/poort`, { query_timeout: 100 });
   await t.rejects(ask(db), DatabaseUnavailable);
   await t.rejects(ask(db), { cause: { code: 'ECONNREFUSED' } });
+});
+
+test('A cursor may take longer than a query', async (t) => {
+  const { url, pause, resume } = await openPostgresPort(t);
+  const limits = { max: 1, connectionTimeoutMillis: 600_000, query_timeout: 100 };
+  const pool = createPool(url, undefined, limits, () => undefined);
+  t.teardown(() => pool.end());
+  const client = await pool.connect();
+  pause();
+  // pg-cursor and pg-query-stream are submitted like pg's own object.
+  const cursor = client.query(new pg.Query('select 1 as one'));
+  const ended = once(cursor, 'end');
+  await sleep(300);
+  resume();
+  t.match(await ended, [{ rows: [{ one: 1 }] }]);
+  pause();
+  const late = { text: 'select 2 as two', query_timeout: 50 };
+  await t.rejects(client.query(late), { cause: { message: 'Query read timeout' } });
+  resume();
+  client.release();
 });

@@ -1,0 +1,70 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import pg from 'pg';
+import { DatabaseUnavailable, isSqlError } from './database-errors.ts';
+
+/** pg's message for a query that timed out. */
+const TIMEOUT_MESSAGE = 'Query read timeout';
+
+/** SQLSTATEs of a connection to drop: broken, ended, or to a primary that was demoted. */
+const CONNECTION_LOST = /^(08|57P|25006)/;
+
+/**
+ * Cancels a query that timed out and ends its connection. pg would return the connection to its
+ * pool, and the next request would wait for the late answer. statement_timeout is no help, because
+ * a stopped server does not apply it.
+ */
+export class ImpatientClient extends pg.Client {
+  declare processID: number;
+  declare secretKey: number;
+  readonly #cancelTimeoutMs: number;
+  readonly #timeoutMs: number | undefined;
+  /** Whether the pool drops it. */
+  isBroken = false;
+
+  constructor({ query_timeout, ...config }: pg.PoolConfig = {}) {
+    super(config);
+    this.#timeoutMs = query_timeout;
+    this.#cancelTimeoutMs = Number(config.connectionTimeoutMillis) / 2;
+    // The pool listens only to idle connections. Otherwise the event would end the process.
+    this.on('error', () => {
+      this.isBroken = true;
+    });
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: query has ten overloads, and all are passed on.
+  override query(query: any, ...args: any[]): any {
+    const result: unknown = Reflect.apply(super.query, this, [this.#limit(query), ...args]);
+    return result instanceof Promise ? result.catch((error) => this.#reject(error)) : result;
+  }
+
+  /** A cursor takes as long as its reader. At a time-out, pg would end it without an error. */
+  #limit(query: string | pg.QueryConfig | pg.Submittable): unknown {
+    if (typeof query === 'string') return { text: query, query_timeout: this.#timeoutMs };
+    return 'submit' in query ? query : { query_timeout: this.#timeoutMs, ...query };
+  }
+
+  /** Ends the connection after such an error, so that the pool does not take it back. */
+  async #reject(error: Error & { code?: string | undefined }): Promise<never> {
+    const isSql = isSqlError(error);
+    if (error.message === TIMEOUT_MESSAGE) await this.#cancel();
+    else if (isSql ? error.code && !CONNECTION_LOST.test(error.code) : !this.isBroken) throw error;
+    this.isBroken = true;
+    this.end();
+    throw isSql ? error : new DatabaseUnavailable(error);
+  }
+
+  /** Sends a CancelRequest (PostgreSQL, 55.2.8), as libpq 16: unencrypted. Poolers pass it on. */
+  async #cancel(): Promise<void> {
+    const { host, port, processID, secretKey } = this;
+    const message = Buffer.alloc(16);
+    for (const [index, part] of [16, 80877102, processID, secretKey].entries())
+      message.writeInt32BE(part, index * 4);
+    const path = `${host}/.s.PGSQL.${port}`;
+    const socket = host.startsWith('/') ? connect(path) : connect(port, host);
+    socket.setTimeout(this.#cancelTimeoutMs, () => socket.destroy()).resume();
+    // A pooler drops the request of a client that disconnects, so the server has to close first.
+    socket.on('error', () => socket.destroy()).write(message);
+    await once(socket, 'close').catch(() => undefined);
+  }
+}
