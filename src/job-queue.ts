@@ -5,9 +5,9 @@ import { type Kysely, sql } from 'kysely';
 import type { PgBoss } from 'pg-boss';
 import type { DatabaseDriver, Tables } from '../plugins/database/index.ts';
 import type { Job, Jobs, SendOptions } from '../plugins/jobs.ts';
-import { NotReleased, OWNER, openSender, startBoss, stopBoss, transactions } from './job-boss.ts';
+import { NotReleased, openSender, stopBoss, transactions } from './job-boss.ts';
 import { checkOptions, compileJob, readPayload } from './job-catalog.ts';
-import { checkSchedules, findMissing, prepareQueues } from './job-release.ts';
+import { checkSchedules, findMissing, prepareQueues, startOwner } from './job-release.ts';
 import { type JobObserver, runJob, UNOBSERVED } from './job-run.ts';
 import { putHeaders, QUEUE_NOT_FOUND } from './job-storage.ts';
 import { JobTaker } from './job-taker.ts';
@@ -109,7 +109,7 @@ export class JobQueue {
   async prepare(driver: DatabaseDriver): Promise<string[]> {
     await this.checkAll();
     const { log } = this.#app;
-    const boss = await startBoss(driver, (err) => log.error({ err }, err.message), OWNER);
+    const boss = await startOwner(driver, log);
     const steps = await prepareQueues(boss, this.#jobs, log).finally(() => stopBoss(boss));
     if ('pglite' in driver) this.#driver = driver;
     return steps;

@@ -2,13 +2,20 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyBaseLogger } from 'fastify';
 import { type Kysely, sql } from 'kysely';
 import type { PgBoss } from 'pg-boss';
+import type { DatabaseDriver } from '../plugins/database/index.ts';
 import type { Job } from '../plugins/jobs.ts';
-import { SCHEMA_VERSION } from './job-boss.ts';
+import { OWNER, SCHEMA_VERSION, startBoss } from './job-boss.ts';
 import { CLOCK, HEARTBEAT_S, listQueues, RETRY_LIMIT } from './job-storage.ts';
 import { OperatorError } from './operator-error.ts';
 
 /** SQLSTATE (PostgreSQL, appendix A). */
 const UNDEFINED_TABLE = '42P01';
+
+/** SQLSTATEs of a deadlock, and of a lock that another session did not give up. */
+const IN_USE = ['40P01', '55P03'];
+
+/** How often a release tries to change tables that are in use. */
+const TRIES = 5;
 
 const DAY_S = 24 * 60 * 60;
 
@@ -27,6 +34,27 @@ export async function checkSchedules(jobs: Map<string, Job>): Promise<void> {
       const { message } = error as Error;
       throw new OperatorError(`The job ${name} cannot have the schedule "${schedule}": ${message}`);
     }
+}
+
+/**
+ * Starts pg-boss so that it creates its tables, or changes those of an earlier version. That takes
+ * locks, which workers or a backup may hold.
+ */
+export async function startOwner(
+  driver: DatabaseDriver,
+  log: FastifyBaseLogger,
+  tries = TRIES,
+): Promise<PgBoss> {
+  const onError = (err: Error) => log.error({ err }, err.message);
+  return startBoss(driver, onError, OWNER).catch(async (err) => {
+    if (!('pool' in driver && IN_USE.includes(err.code))) throw err;
+    // pg-boss sends a transaction as one text, and the connection is still in it.
+    await driver.pool.query('rollback');
+    const reason = 'The tables of the job queue are in use, and could not be changed';
+    if (tries === 1) throw new OperatorError(`${reason}. Run the release again.`, { cause: err });
+    log.warn({ err }, `${reason}: trying again`);
+    return startOwner(driver, log, tries - 1);
+  });
 }
 
 /**

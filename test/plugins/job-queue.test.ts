@@ -6,6 +6,7 @@ import type { Pool } from 'pg';
 import { type Test, test } from 'tap';
 import type { Job } from '../../plugins/jobs.ts';
 import { OWNER, startBoss, stopBoss } from '../../src/job-boss.ts';
+import { startOwner } from '../../src/job-release.ts';
 import type { Result } from '../../src/job-run.ts';
 import { readQueued, settle } from '../../src/job-storage.ts';
 import { openPostgresPort } from '../fixture/postgres-port.ts';
@@ -335,6 +336,32 @@ test('A result that cannot be stored is logged, and the worker stops', async (t)
     lines.filter(({ msg }) => msg.startsWith('The result of the job could not be stored')),
     [{ level: 50, job: 'work', id }],
   );
+});
+
+test('A release tries again while the tables of the queue are in use', async (t) => {
+  const { url } = await openPostgresPort(t);
+  const { app, lines } = await buildApp(t, url, [FIXTURE]);
+  let failures = 0;
+  const fail = (code: string) => `do $$ begin raise exception using errcode = '${code}'; end $$`;
+  const start = (code: string) => {
+    const query = (text: string, values: unknown[]) => {
+      // pg-boss sends all statements that make its tables as one text.
+      const isFailing = /^\s*begin;/i.test(text) && failures-- > 0;
+      return app.databasePool!.query(isFailing ? `begin; ${fail(code)}; commit` : text, values);
+    };
+    return startOwner({ pool: { query } as Pool }, app.log);
+  };
+  failures = 1;
+  await t.rejects(start('42501'), { code: '42501' });
+  await app.databasePool!.query('rollback');
+  failures = 5;
+  const message = /^The tables of the job queue are in use, .* Run the release again\.$/;
+  await t.rejects(start('55P03'), { message, cause: { code: '55P03' } });
+  lines.length = 0;
+  failures = 2;
+  await stopBoss(await start('40P01'));
+  const retries = lines.filter(({ msg }) => /in use, .*: trying again$/.test(msg));
+  t.match(retries, [{ level: 40, err: { code: '40P01' } }, { level: 40 }]);
 });
 
 test('A result is stored while jobs that hang hold the whole pool', async (t) => {

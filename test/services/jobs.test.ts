@@ -185,6 +185,19 @@ test('Two workers whose user owns no table run each scheduled job once', async (
   for (const { lines } of workers) t.notOk(lines.find(({ level }) => level > 30));
 });
 
+test('release ends when pg-boss has built its indexes', async (t) => {
+  const { app, postgres } = await setScene(t);
+  const session = await postgres.connect();
+  await session.query(`insert into pgboss.bam (name, version, status, table_name, command)
+    values ('builds', 1, 'pending', 'job_common',
+      'create index concurrently if not exists builds on pgboss.job_common (id)')`);
+  // pg-boss checks for builds every 10 s at most; null makes it check now.
+  await session.query('update pgboss.version set bam_on = null');
+  t.strictSame(await app.readiness.release(), []);
+  const { rows } = await session.query("select status from pgboss.bam where name = 'builds'");
+  t.strictSame(rows, [{ status: 'completed' }]);
+});
+
 test('A job that holds all connections keeps its heartbeat', async (t) => {
   const { app, postgres, startWorker } = await setScene(t);
   const worker = await startWorker({ DATABASE_POOL_MAX: '1' });
