@@ -31,9 +31,17 @@ export class Definitions {
     const converted = { ...schema };
     for (const part of PARAMETERS)
       if (schema[part]) converted[part] = listNames(convert(schema[part]) as Schema);
-    if (schema.body) converted.body = convert(schema.body);
-    if (schema.response) converted.response = mapValues(schema.response, convert);
+    if (schema.body) converted.body = convertContent(schema.body, convert);
+    if (schema.response)
+      converted.response = mapValues(schema.response, (one) => convertContent(one, convert));
     return converted;
+  }
+
+  /** Converts the document's schemas of app.addSchema in place, and adds those of `$defs`. */
+  complete(shared: Schema): void {
+    for (const [name, schema] of Object.entries(shared))
+      shared[name] = this.#convert(schema, new Map(), shared);
+    Object.assign(shared, this.schemas);
   }
 
   /** @param outer the names of the `$defs` around the schema */
@@ -68,13 +76,24 @@ export class Definitions {
   }
 }
 
+/** A body or an answer has one schema, or one for each media type of its `content`. */
+function convertContent(part: unknown, convert: (schema: unknown) => unknown): unknown {
+  const { content } = part as { content?: object };
+  if (!content) return convert(part);
+  const convertType = (type: unknown) => ({
+    ...(type as object),
+    schema: convert((type as Schema).schema),
+  });
+  return { ...(part as object), content: mapValues(content, convertType) };
+}
+
 function mapValues(schemas: object, convert: (schema: unknown) => unknown): Schema {
   return Object.fromEntries(Object.entries(schemas).map(([name, one]) => [name, convert(one)]));
 }
 
 /** Otherwise the keywords of the schema would be listed as parameters. */
 function listNames(schema: Schema): Schema {
-  return schema.additionalProperties ? { properties: {}, ...schema } : schema;
+  return schema.type === 'object' ? { properties: {}, ...schema } : schema;
 }
 
 /** @param reference `#/$defs/Tree`, or `Tree` as Type.Cyclic writes it */

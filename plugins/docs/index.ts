@@ -83,23 +83,26 @@ function nameSchema(schema: Shared, _uri: unknown, _part: unknown, index: number
   return `def-${index}`;
 }
 
-function complete(document: object, { schemas }: Definitions): OpenApi {
+function complete(document: object, definitions: Definitions): OpenApi {
   const { openapiObject } = document as { openapiObject: OpenApi };
   // OpenAPI 3.1 does not know this method.
   for (const path of Object.values(openapiObject.paths!)) Reflect.deleteProperty(path!, 'query');
-  Object.assign(readSchemas(document), schemas);
+  definitions.complete(readSchemas(document));
   return openapiObject;
 }
 
-function readSchemas(document: object): object {
+function readSchemas(document: object): Record<string, unknown> {
   const { openapiObject } = document as { openapiObject: OpenApi };
   return openapiObject.components!.schemas!;
 }
 
 function addErrors(schema: FastifySchema): FastifySchema {
   const ServerError = { ...ErrorAnswer, examples: [describeError(503)] };
-  const response = { '4xx': ErrorAnswer, '5xx': ServerError, ...(schema?.response as object) };
-  return { ...schema, response };
+  const known = Object.keys(schema.response ?? {});
+  const isDescribed = known.some((status) => /^([23]|default$)/.test(status));
+  const success = isDescribed ? {} : { 200: { description: 'A success' } };
+  const errors = { '4xx': ErrorAnswer, '5xx': ServerError };
+  return { ...schema, response: { ...success, ...errors, ...(schema.response as object) } };
 }
 
 /** A protected route needs a token with these scopes. */

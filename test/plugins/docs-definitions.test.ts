@@ -18,7 +18,14 @@ const ROUTES = `
     app.post('/whole', { schema: { body: Whole } }, handler);
     const open = { type: 'object', additionalProperties: { type: 'string' } };
     app.get('/open', { schema: { querystring: open } }, handler);
+    const record = { type: 'object', patternProperties: { '^.*$': { type: 'string' } } };
+    app.get('/record/:a', { schema: { querystring: record, headers: record } }, handler);
+    const content = { 'application/json': { schema: Tree, example: { items: [1] } } };
+    app.post('/content', { schema: { body: { content }, response: { 201: { content } } } }, handler);
+    app.addSchema({ $id: 'Pair', type: 'array', items: [{ type: 'string' }, { $ref: 'Item#' }] });
+    app.get('/shared-pair', { schema: { response: { default: { $ref: 'Pair#' } } } }, handler);
     app.get('/optional/:a?', { schema: {} }, handler);
+    app.get('/plain', handler);
     app.all('/all', { schema: {} }, handler);
     const pair = { type: 'array', items: [{ type: 'string' }], additionalItems: false };
     app.post('/pair', { schema: { body: pair } }, handler);
@@ -48,7 +55,17 @@ test("GET /openapi.json has an owner's definitions, tuples and parameters", asyn
   t.match(components.schemas.Tree.properties.kids.items, { $ref: '#/components/schemas/Tree' });
   t.match(read('/whole').properties.part, { $ref: '#/components/schemas/Part' });
   t.match(read('/pair'), { prefixItems: [{ type: 'string' }], items: false });
-  t.notOk(paths['/open'].get.parameters);
+  for (const path of ['/open', '/plain']) t.notOk(paths[path].get.parameters);
+  t.match(paths['/record/{a}'].get.parameters, [{ name: 'a', in: 'path' }]);
+  t.equal(paths['/record/{a}'].get.parameters.length, 1);
+  const { requestBody: sent, responses: answered } = paths['/content'].post;
+  for (const { content } of [sent, answered['201']])
+    t.strictSame(content['application/json'].schema, { $ref: '#/components/schemas/Tree' });
+  t.strictSame(answered['201'].content['application/json'].example, { items: [1] });
+  t.match(components.schemas.Pair.prefixItems, [{ type: 'string' }, { $ref: /schemas\/Item$/ }]);
+  const listStatuses = (path: string) => Object.keys(paths[path].get.responses);
+  t.strictSame(listStatuses('/plain'), ['200', '4XX', '5XX']);
+  t.strictSame(listStatuses('/shared-pair'), ['4XX', '5XX', 'default']);
   const shared = paths['/shared'].get.responses['200'].content['application/json'].schema;
   t.match(components.schemas[shared.$ref.split('/').at(-1)].properties, { shared: {} });
   const { requestBody, responses } = paths['/items'].post;
