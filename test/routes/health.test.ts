@@ -1,8 +1,11 @@
 import { test } from 'tap';
 import { buildTestApp, captureLog, DOWN } from '../helper.ts';
 
-/** Only the plugins that the health routes need. */
-const withoutServices = { plugins: [new URL('../fixture/plugins/', import.meta.url)] };
+/** Only the health routes, with the plugins that they need. */
+const withoutServices = {
+  plugins: [new URL('../fixture/plugins/', import.meta.url)],
+  only: '/health/',
+};
 
 test('GET /health/live answers 200, whether services are up or down', async (t) => {
   const app = await buildTestApp(t, { DATABASE_URL: DOWN });
