@@ -97,7 +97,9 @@ export async function settle(
   const giveBack = async () => {
     await boss.fail(name, attempted, output);
     const [job] = await boss.findJobs(name, { id });
-    if (job?.retryCount !== retryCount) return false;
+    // A release has removed it with its queue, which pg-boss may still know.
+    if (!job) return true;
+    if (job.retryCount !== retryCount) return false;
     // Its limit was lower than RETRY_LIMIT, see countAttempts.
     if (job.state === 'failed') await boss.retry(name, id);
     // With this limit, countAttempts goes on from this attempt.
@@ -117,7 +119,7 @@ export async function settle(
     if (Reflect.get(await boss.complete(name, attempted), 'affected') > 0) return true;
     // The answer of an earlier try may have been lost.
     const [job] = await boss.findJobs(name, { id });
-    return job?.retryCount === retryCount && job.state === 'completed';
+    return !job || (job.retryCount === retryCount && job.state === 'completed');
   };
   const isHeld = pool && isFull(pool);
   const free = isHeld ? new Kysely<Tables>({ dialect: createDialect(spare!) }) : db;

@@ -206,6 +206,8 @@ test('A result is dropped if its queue was deleted, or if another worker has the
   t.strictSame((await read()).rows, before);
 
   await sql`select pgboss.delete_queue('work')`.execute(app.db);
+  for (const outcome of outcomes)
+    t.equal(await settle(boss, app, queued!, { ...FIRST, outcome }), true, outcome);
   const later = await open();
   for (const outcome of outcomes) await settle(later, app, queued!, { ...FIRST, outcome });
   await sql`alter schema pgboss rename to hidden`.execute(app.db);
