@@ -2,11 +2,11 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import createError from '@fastify/error';
-import type { FastifyError, FastifyInstance } from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify';
 import { readAddress } from '../../src/client-address.ts';
 import type { AnswerHeaders, Caller } from '../../src/every-answer.ts';
 import { hasBegun } from '../../src/node-http.ts';
-import { findOpenRequest } from '../../src/open-request.ts';
+import { findOpenRequest, type OpenRequest } from '../../src/open-request.ts';
 import { logUnreadable } from '../../src/request-log.ts';
 import { answerFor, answerOrClose, describeError, JSON_TYPE } from './answer.ts';
 
@@ -46,13 +46,13 @@ export function answerClientError(
   const hasGone = code === 'ECONNRESET';
   if (response) {
     const isOwnBody = request === response.req && !request.complete;
+    const entry = isOwnBody && !hasBegun(response) ? findOpenRequest(request) : undefined;
     // The client ended its side within a request, and no handler would notice that.
-    if (code === 'HPE_INVALID_EOF_STATE' && !(isOwnBody && canRefuse(response)))
-      return void socket.destroy();
+    if (code === 'HPE_INVALID_EOF_STATE' && !canRefuse(entry)) return void socket.destroy();
     if (closing.has(socket)) return;
     closing.add(socket);
     response.once('close', () => socket.destroySoon());
-    if (isOwnBody && !hasGone) refuseBody(this, response, refusal);
+    if (entry?.reply && !hasGone) refuseBody(this, entry, entry.reply, refusal);
     // Of a request that waits for its turn, the rest is read: otherwise, a FIN is not seen.
     if (request !== response.req) request?.resume();
     return;
@@ -63,27 +63,31 @@ export function answerClientError(
   socket.destroySoon();
 }
 
-/** Whether the client can get a 400 for its body: no answer has begun, and Fastify reads the body. */
-function canRefuse(response: ServerResponse): boolean {
-  const { method } = response.req;
-  if (method === 'GET' || method === 'HEAD' || hasBegun(response)) return false;
-  return findOpenRequest(response.req)?.reply?.sent === false;
+/** Whether the client can get a 400 for its body: nobody has answered, and Fastify reads bodies. */
+function canRefuse(entry: OpenRequest | undefined): boolean {
+  return entry?.reply?.sent === false && hasReadBody(entry.request);
+}
+
+/** Of other requests, Fastify reads no body. */
+function hasReadBody({ method }: IncomingMessage): boolean {
+  return method !== 'GET' && method !== 'HEAD';
 }
 
 /**
  * The body is incomplete: its reader gets the error. If it has no reader yet, the app answers,
  * unless it already does: an onSend hook may take its time.
  */
-function refuseBody(app: FastifyInstance, response: ServerResponse, refusal: FastifyError): void {
-  const { req } = response;
-  const entry = findOpenRequest(req);
-  if (hasBegun(response) || !entry?.reply) return;
-  const { reply, isAnswering } = entry;
+function refuseBody(
+  app: FastifyInstance,
+  { request, isAnswering }: OpenRequest,
+  reply: FastifyReply,
+  refusal: FastifyError,
+): void {
   reply.header('connection', 'close');
   if (isAnswering) return;
   const answer = () => {
-    if (req.listenerCount('error') > 0) req.emit('error', refusal);
-    else if (req.method !== 'GET' && req.method !== 'HEAD')
+    if (request.listenerCount('error') > 0) request.emit('error', refusal);
+    else if (hasReadBody(request))
       answerFor(reply, () => app.errorHandler(refusal, reply.request, reply));
   };
   answerOrClose(reply, answer, 'A malformed body has no answer: its connection is closed');
