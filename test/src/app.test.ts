@@ -175,8 +175,9 @@ test("A plugin's own routes have the errors and the document of all routes", asy
     const headers = { 'content-type': 'application/json' };
     const nested = await app.inject({ method: 'POST', url: `${prefix}/reads`, payload, headers });
     t.match(nested.json(), { statusCode: 400, code: 'TOO_DEEP' });
-    if (app.swagger)
-      t.ok(app.swagger().paths?.[`${prefix}/counts`], `${prefix} is in the document`);
+    const document = await app.inject('/openapi.json');
+    // plugins/docs may have been removed.
+    if (document.statusCode === 200) t.hasOwnProp(document.json().paths, `${prefix}/counts`);
   }
 });
 
