@@ -1,5 +1,5 @@
 import { errorCodes, type FastifyInstance, type FastifyReply } from 'fastify';
-import { answerFor, answerOrClose } from '../plugins/errors/answer.ts';
+import { answerOrClose } from '../plugins/errors/answer.ts';
 import { cutOff, cutOffSlowestReaders, cutOffSlowestSenders, observeAll } from './held-memory.ts';
 import { hasBegun } from './node-http.ts';
 import type { OpenRequest } from './open-request.ts';
@@ -52,6 +52,14 @@ function answerLate(entry: OpenRequest, reply: FastifyReply, timeoutMs: number):
     reply.log.error({ err }, 'A hijacked answer did not begin in time: its connection is closed');
     return void reply.raw.destroy();
   }
-  const answer = () => answerFor(reply, () => reply.send(err));
+  const { raw } = reply.request;
+  // hijack() removes the one that aborts request.signal.
+  const listeners = raw.rawListeners('close');
+  const answer = () => {
+    reply.send(err);
+    // After this, Fastify ignores what the handler sends.
+    reply.hijack();
+    for (const listener of listeners) listener.call(raw);
+  };
   answerOrClose(reply, answer, 'A late request has no answer: its connection is closed');
 }

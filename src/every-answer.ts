@@ -38,7 +38,7 @@ export function beginAnswers(app: FastifyInstance): void {
   });
   app.addHook('onRequest', (request, reply, done) => {
     const entry = findOpenRequest(request.raw);
-    const last = entry?.last;
+    const last = entry?.takeLast();
     const counted = app.beginAnswer(request, reply);
     const handle = () => app.enterRequest(request, done);
     const enter = last ? () => handleAfter(last, entry!, reply, handle) : handle;

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { toError } from './error-log.ts';
-import { noteStage } from './open-request.ts';
+import { findOpenRequest, noteStage } from './open-request.ts';
 
 declare module 'fastify' {
   interface FastifyReply {
@@ -49,6 +49,8 @@ export function watchHandlers(app: FastifyInstance): void {
 
 function endHijacked(reply: FastifyReply, error: unknown): void {
   if (!reply.sent || reply.raw.writableEnded) return;
+  // It has its 503, which onError hooks may delay.
+  if (findOpenRequest(reply.request.raw)?.isLate) return;
   reply.failure = toError(error);
   reply.raw.destroy();
 }

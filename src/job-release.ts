@@ -48,8 +48,8 @@ export async function startOwner(
   const onError = (err: Error) => log.error({ err }, err.message);
   return startBoss(driver, onError, OWNER).catch(async (err) => {
     if (!('pool' in driver && IN_USE.includes(err.code))) throw err;
-    // pg-boss sends a transaction as one text, and the connection is still in it.
-    await driver.pool.query('rollback');
+    // pg-boss sends a transaction as one text. The pool gives the last connection, still in it.
+    await driver.pool.query('rollback').catch(() => undefined);
     const reason = 'The tables of the job queue are in use, and could not be changed';
     if (tries === 1) throw new OperatorError(`${reason}. Run the release again.`, { cause: err });
     log.warn({ err }, `${reason}: trying again`);

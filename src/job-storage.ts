@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { Kysely } from 'kysely';
 import type { JobWithMetadata, PgBoss, UpdateOptions } from 'pg-boss';
 import { isFull } from '../plugins/database/check.ts';
+import { DatabaseUnavailable } from '../plugins/database/database-errors.ts';
 import type { Tables } from '../plugins/database/index.ts';
 import { createDialect } from '../plugins/database/postgres-dialect.ts';
 import type { Job } from '../plugins/jobs.ts';
@@ -80,7 +81,7 @@ export async function sendHeartbeats(
 /**
  * Stores the result of a run in the queue, if it still exists. It stores only the name of an error,
  * because the message may contain a secret. Jobs that hang may hold the whole pool, so it does not
- * wait for that.
+ * wait for that if the spare connection is free.
  *
  * @returns false if the job was cancelled, or another worker has it: the heartbeats were missing
  */
@@ -121,13 +122,14 @@ export async function settle(
     const [job] = await boss.findJobs(name, { id });
     return !job || (job.retryCount === retryCount && job.state === 'completed');
   };
-  const isHeld = pool && isFull(pool);
-  const free = isHeld ? new Kysely<Tables>({ dialect: createDialect(spare!) }) : db;
   const store = outcome === 'done' ? complete : giveBack;
   // No other worker may take the job between two of these steps.
-  return free
-    .transaction()
-    .execute((transaction) => transactions.run(transaction, store))
+  const storeIn = (database: Kysely<Tables>) =>
+    database.transaction().execute((transaction) => transactions.run(transaction, store));
+  const storeNow = () => (outcome === 'done' ? complete() : storeIn(db));
+  if (!(pool && isFull(pool) && spare?.waitingCount === 0)) return storeNow().catch(dropResult);
+  return storeIn(new Kysely({ dialect: createDialect(spare) }))
+    .catch((error) => (error instanceof DatabaseUnavailable ? storeNow() : Promise.reject(error)))
     .catch(dropResult);
 }
 

@@ -13,10 +13,11 @@ export async function loadPlugins(
   folders: URL[],
   jobs: URL[],
 ): Promise<void> {
-  const isFirst = (name: string) => /^\/(errors|validation|docs)[/.]/.test(name);
+  const isFirst = (name: string) => /^\/(errors|validation)[/.]/.test(name);
+  const isDocs = (name: string) => /^\/docs[/.]/.test(name);
   // readConfig has already loaded plugins/env.
-  const isLater = (name: string) => !isFirst(name) && !/^\/env[/.]/.test(name);
-  for (const which of [isFirst, isLater])
+  const isLater = (name: string) => !isFirst(name) && !isDocs(name) && !/^\/env[/.]/.test(name);
+  for (const which of [isFirst, isDocs, isLater])
     for (const folder of folders)
       await loadFolder(app, folder, { options: { jobs }, maxDepth: 1, which });
 }

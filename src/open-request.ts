@@ -45,7 +45,7 @@ export class OpenRequest {
   /** Kept, because Node sets `request.socket` to null when it destroys an unread request. */
   readonly socket: Connection;
   /** The request before this one on its connection, if that was open when this one came. */
-  last: OpenRequest | undefined;
+  #last: OpenRequest | undefined;
   /** Undefined if the connection was upgraded without Fastify. */
   reply: FastifyReply | undefined;
   isUpgraded = false;
@@ -83,7 +83,7 @@ export class OpenRequest {
     this.socket = request.socket;
     this.receivedBefore = Math.max(0, this.socket.bytesRead - PIECE);
     this.socket[COUNT] = (this.socket[COUNT] ?? 0) + 1;
-    this.last = this.socket[LAST];
+    this.#last = this.socket[LAST];
     this.socket[LAST] = this;
   }
 
@@ -92,10 +92,16 @@ export class OpenRequest {
     return this.socket[COUNT]! > MAX_OPEN;
   }
 
+  /** Gives the request to wait for. To keep it would keep its body, and all requests before it. */
+  takeLast(): OpenRequest | undefined {
+    const last = this.#last;
+    this.#last = undefined;
+    return last;
+  }
+
   end(): void {
     this.socket[COUNT]! -= 1;
-    // Otherwise each request would keep all earlier ones of its connection.
-    this.last = undefined;
+    this.#last = undefined;
     if (this.socket[LAST] === this) this.socket[LAST] = undefined;
     // The log asks later whether a connection was upgraded.
     if (!this.isUpgraded) this.request[ENTRY] = undefined;

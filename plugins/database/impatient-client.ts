@@ -41,7 +41,9 @@ export class ImpatientClient extends pg.Client {
   /** A cursor takes as long as its reader. At a time-out, pg would end it without an error. */
   #limit(query: string | pg.QueryConfig | pg.Submittable): unknown {
     if (typeof query === 'string') return { text: query, query_timeout: this.#timeoutMs };
-    return 'submit' in query ? query : { query_timeout: this.#timeoutMs, ...query };
+    if ('submit' in query) return query;
+    // It may have its text from a getter.
+    return Object.assign(Object.create(query), { query_timeout: this.#timeoutMs, ...query });
   }
 
   /** Ends the connection after such an error, so that the pool does not take it back. */

@@ -93,7 +93,8 @@ function mapValues(schemas: object, convert: (schema: unknown) => unknown): Sche
 
 /** Otherwise the keywords of the schema would be listed as parameters. */
 function listNames(schema: Schema): Schema {
-  return schema.type === 'object' ? { properties: {}, ...schema } : schema;
+  const isCombined = ['allOf', 'anyOf', 'oneOf', '$ref'].some((key) => key in schema);
+  return isCombined ? schema : { properties: {}, ...schema };
 }
 
 /** @param reference `#/$defs/Tree`, or `Tree` as Type.Cyclic writes it */

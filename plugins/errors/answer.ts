@@ -68,16 +68,6 @@ export function answerOrClose(reply: FastifyReply, answer: () => void, message: 
   }
 }
 
-/** Answers in place of a handler, whose answer Fastify then ignores, and aborts `request.signal`. */
-export function answerFor(reply: FastifyReply, answer: () => void): void {
-  const { raw } = reply.request;
-  // hijack() removes the listener that aborts the signal.
-  const listeners = raw.rawListeners('close');
-  answer();
-  reply.hijack();
-  for (const listener of listeners) listener.call(raw);
-}
-
 function sendWithoutHooks(reply: FastifyReply, body: Body, headers: object): void {
   const text = JSON.stringify(body);
   const length = { 'content-length': Buffer.byteLength(text), 'cache-control': 'no-store' };

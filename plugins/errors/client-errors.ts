@@ -8,7 +8,7 @@ import type { AnswerHeaders, Caller } from '../../src/every-answer.ts';
 import { hasBegun } from '../../src/node-http.ts';
 import { findOpenRequest, type OpenRequest } from '../../src/open-request.ts';
 import { logUnreadable } from '../../src/request-log.ts';
-import { answerFor, answerOrClose, describeError, JSON_TYPE } from './answer.ts';
+import { answerOrClose, describeError, JSON_TYPE } from './answer.ts';
 
 const BadRequest = createError('BAD_REQUEST', 'The request is not valid HTTP.', 400);
 const TooLate = createError('REQUEST_TIMEOUT', 'The request took too long to arrive.', 408);
@@ -48,29 +48,25 @@ export function answerClientError(
     const isOwnBody = request === response.req && !request.complete;
     const entry = isOwnBody && !hasBegun(response) ? findOpenRequest(request) : undefined;
     // The client ended its side within a request, and no handler would notice that.
-    if (code === 'HPE_INVALID_EOF_STATE' && !canRefuse(entry)) return void socket.destroy();
+    if (code === 'HPE_INVALID_EOF_STATE' && !isAnswered(entry)) return void socket.destroy();
     if (closing.has(socket)) return;
     closing.add(socket);
     response.once('close', () => socket.destroySoon());
     if (entry?.reply && !hasGone) refuseBody(this, entry, entry.reply, refusal);
     // Of a request that waits for its turn, the rest is read: otherwise, a FIN is not seen.
-    if (request !== response.req) request?.resume();
+    if (request?.complete === false && !isOwnBody) request.resume();
     return;
   }
   // A request without a response, whose body is still being read, has already been answered.
-  const isAnswered = request?.complete === false;
-  if (socket.writable && !hasGone && !isAnswered) refuse(this, refusal, socket);
+  const wasAnswered = request?.complete === false;
+  if (socket.writable && !hasGone && !wasAnswered) refuse(this, refusal, socket);
   socket.destroySoon();
 }
 
-/** Whether the client can get a 400 for its body: nobody has answered, and Fastify reads bodies. */
-function canRefuse(entry: OpenRequest | undefined): boolean {
-  return entry?.reply?.sent === false && hasReadBody(entry.request);
-}
-
-/** Of other requests, Fastify reads no body. */
-function hasReadBody({ method }: IncomingMessage): boolean {
-  return method !== 'GET' && method !== 'HEAD';
+/** Whether the client is getting an answer, or will get the error of the body's reader. */
+function isAnswered(entry: OpenRequest | undefined): boolean {
+  if (entry?.reply?.sent !== false) return false;
+  return entry.isAnswering || entry.request.listenerCount('error') > 0;
 }
 
 /**
@@ -87,8 +83,8 @@ function refuseBody(
   if (isAnswering) return;
   const answer = () => {
     if (request.listenerCount('error') > 0) request.emit('error', refusal);
-    else if (hasReadBody(request))
-      answerFor(reply, () => app.errorHandler(refusal, reply.request, reply));
+    else if (request.method !== 'GET' && request.method !== 'HEAD')
+      app.errorHandler(refusal, reply.request, reply);
   };
   answerOrClose(reply, answer, 'A malformed body has no answer: its connection is closed');
 }

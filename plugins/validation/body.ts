@@ -6,18 +6,18 @@ import { MAX_PROBLEMS } from './problems.ts';
 /** How many values of a body are searched for problems: about the cost of parsing it. */
 const MAX_VALUES = 1_000;
 
-/** How many references a check of a body may follow: far more than a MiB has, within a second. */
-const MAX_REFERENCES = 500_000;
+/** How long a check of a body may take, in milliseconds. A MiB takes a tenth of a second at most. */
+const MAX_MS = 2_000;
 
-/** How many the search for problems may follow. It takes a union's other branches too. */
-const MAX_SEARCHED = 5_000;
+/** How many references the search for problems may follow. It takes all branches of a union. */
+const MAX_REFERENCES = 5_000;
 
 const TOO_NESTED: ErrorObject = {
   instancePath: '',
   keyword: '$ref',
   schemaPath: '',
   params: {},
-  message: 'must have fewer levels: with these, it takes too long to check',
+  message: 'must have fewer levels: it takes too long to check',
 };
 
 /** Problems that an object or array may show only because its later values were cut. */
@@ -34,7 +34,8 @@ export type Check = (value: unknown) => ErrorObject[] | null;
 export function compileBody(ajv: Ajv, getThorough: () => Ajv, schema: object): Check {
   const validate = compileSchema(ajv, schema);
   return (body) => {
-    const fits = checkBounded(validate, body, MAX_REFERENCES);
+    const endsAt = performance.now() + MAX_MS;
+    const fits = checkBounded(validate, body, () => performance.now() > endsAt);
     if (fits === undefined) return [TOO_NESTED];
     if (fits) return null;
     const problems = listProblems(body, compileSchema(getThorough(), schema));
@@ -44,7 +45,8 @@ export function compileBody(ajv: Ajv, getThorough: () => Ajv, schema: object): C
 
 function listProblems(body: unknown, validate: ValidateFunction): ErrorObject[] {
   const copied = { values: 0 };
-  const fits = checkBounded(validate, copyFirst(body, copied), MAX_SEARCHED);
+  let left = MAX_REFERENCES;
+  const fits = checkBounded(validate, copyFirst(body, copied), () => --left < 0);
   const isWhole = copied.values <= MAX_VALUES;
   const problems = (fits === false && validate.errors) || [];
   return problems.filter(({ keyword }) => isWhole || !FALSE_PROBLEMS.includes(keyword));

@@ -1,10 +1,10 @@
 import { _, type Ajv, type KeywordCxt, type ValidateFunction } from 'ajv';
 import reference from 'ajv/dist/vocabularies/core/ref.js';
 
-/** How many references the running check may still follow. */
-let referencesLeft = Number.POSITIVE_INFINITY;
+/** Whether the running check has to end. It is asked at each reference. */
+let isSpent = () => false;
 
-class TooManyReferences extends Error {}
+class Spent extends Error {}
 
 /**
  * Bounds the time of two keywords. Ajv compares each item of `uniqueItems` with each other one. A
@@ -22,36 +22,40 @@ export function boundKeywords(ajv: Ajv): void {
   ajv.removeKeyword('$ref').addKeyword({
     ...reference.default,
     code: (context: KeywordCxt) => {
-      const count = context.gen.scopeValue('func', { ref: countReference });
-      context.gen.code(_`${count}()`);
+      const check = context.gen.scopeValue('func', { ref: endIfSpent });
+      context.gen.code(_`${check}()`);
       reference.default.code(context);
     },
   });
 }
 
-/** @returns whether the value fits. Undefined if that would take more references. */
+/**
+ * @param mustEnd is asked at each reference
+ * @returns whether the value fits. Undefined if the check had to end before that was known.
+ */
 export function checkBounded(
   validate: ValidateFunction,
   value: unknown,
-  maxReferences: number,
+  mustEnd: () => boolean,
 ): boolean | undefined {
-  referencesLeft = maxReferences;
+  isSpent = mustEnd;
   try {
     return validate(value);
   } catch (error) {
-    if (!(error instanceof TooManyReferences)) throw error;
+    if (!(error instanceof Spent)) throw error;
   } finally {
-    referencesLeft = Number.POSITIVE_INFINITY;
+    isSpent = () => false;
   }
   return undefined;
 }
 
-function countReference(): void {
-  if (--referencesLeft < 0) throw new TooManyReferences();
+function endIfSpent(): void {
+  if (isSpent()) throw new Spent();
 }
 
 /** Equal items have the same key, whatever the order of their fields. */
 function toKey(item: unknown): string {
+  if (typeof item !== 'object') return `${typeof item} ${item}`;
   return JSON.stringify(item, (_name, value) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
     return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));

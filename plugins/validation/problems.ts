@@ -25,7 +25,7 @@ export class InvalidRequest extends Error {
 
   constructor(problems: ErrorObject[], part: string) {
     const errors = problems.map((problem) => ({
-      path: problem.instancePath.slice(0, MAX_NAME),
+      path: `${problem.instancePath ?? ''}`.slice(0, MAX_NAME),
       in: PARTS[part as keyof typeof PARTS],
       message: explain(problem),
     }));
@@ -35,7 +35,8 @@ export class InvalidRequest extends Error {
 }
 
 /** Adds what ajv's message leaves out: the unknown name, or the values of an enum or constant. */
-function explain({ message, params = {} }: ErrorObject): string {
+function explain({ message, params }: Partial<ErrorObject>): string {
+  if (!params) return `${message}`;
   const name = params.additionalProperty ?? params.unevaluatedProperty ?? params.propertyName;
   const allowed = params.allowedValues?.join(', ') ?? JSON.stringify(params.allowedValue);
   const detail = name?.slice(0, MAX_NAME) ?? allowed;

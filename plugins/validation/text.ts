@@ -33,11 +33,14 @@ export function compileText(ajv: Ajv, schema: object): Check {
  * A schema of headers. Their names have no case (RFC 9110, 5.1), and Node gives lower case. A
  * schema that it refers to must have lower case itself.
  */
-export function lowerCaseNames(schema: object): object {
+export function lowerCaseNames(schema: { $id?: string }): object {
   const lower = (name: string) => name.toLowerCase();
   const lowerAll = (value: unknown) => (Array.isArray(value) ? value.map(lower) : value);
-  // The copy is not the schema that its `$id` names.
-  return JSON.parse(JSON.stringify({ ...schema, $id: undefined }), (key, value) => {
+  const { $id } = schema;
+  const isRecursive = JSON.stringify(schema).includes(`"$ref":"${$id}`);
+  // Another copy or the shared schema may have that name.
+  const copy = isRecursive ? schema : { ...schema, $id: undefined };
+  return JSON.parse(JSON.stringify(copy), (key, value) => {
     if (key === 'required') return lowerAll(value);
     if (key !== 'properties' && key !== 'dependentRequired') return value;
     const entries = Object.entries(value).map(([name, one]) => [lower(name), lowerAll(one)]);

@@ -26,6 +26,8 @@ const ROUTES = `
     app.get('/shared-pair', { schema: { response: { default: { $ref: 'Pair#' } } } }, handler);
     app.get('/optional/:a?', { schema: {} }, handler);
     app.get('/plain', handler);
+    const both = { type: 'object', allOf: [{ type: 'object', properties: { a: {} } }] };
+    app.get('/both', { schema: { querystring: both } }, handler);
     app.all('/all', { schema: {} }, handler);
     const pair = { type: 'array', items: [{ type: 'string' }], additionalItems: false };
     app.post('/pair', { schema: { body: pair } }, handler);
@@ -58,6 +60,7 @@ test("GET /openapi.json has an owner's definitions, tuples and parameters", asyn
   for (const path of ['/open', '/plain']) t.notOk(paths[path].get.parameters);
   t.match(paths['/record/{a}'].get.parameters, [{ name: 'a', in: 'path' }]);
   t.equal(paths['/record/{a}'].get.parameters.length, 1);
+  t.match(paths['/both'].get.parameters, [{ name: 'a', in: 'query' }]);
   const { requestBody: sent, responses: answered } = paths['/content'].post;
   for (const { content } of [sent, answered['201']])
     t.strictSame(content['application/json'].schema, { $ref: '#/components/schemas/Tree' });

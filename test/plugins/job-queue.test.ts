@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import { sql } from 'kysely';
 import type { Pool } from 'pg';
 import { type Test, test } from 'tap';
+import { DatabaseUnavailable } from '../../plugins/database/database-errors.ts';
 import type { Job } from '../../plugins/jobs.ts';
 import { OWNER, startBoss, stopBoss } from '../../src/job-boss.ts';
 import { startOwner } from '../../src/job-release.ts';
@@ -374,7 +375,6 @@ test('A result is stored while jobs that hang hold the whole pool', async (t) =>
   const ids = await Promise.all([1, 2].map(() => app.jobs.send('work', { how: 'end' })));
   const jobs = [await take(), await take()];
   const client = await app.databasePool!.connect();
-  t.teardown(() => client.release());
   for (const [index, outcome] of (['done', 'failed'] as const).entries())
     t.ok(await settle(boss, app, jobs[index]!, { ...FIRST, outcome }));
   const { rows } = await client.query(
@@ -382,6 +382,17 @@ test('A result is stored while jobs that hang hold the whole pool', async (t) =>
     [ids],
   );
   t.strictSame(rows, [{ state: 'completed' }, { state: 'failed' }]);
+
+  const connect = (error: Error) =>
+    t.capture(app.databaseSpare!, 'connect', async () => Promise.reject(error));
+  const store = () => settle(boss, app, jobs[0]!, { ...FIRST, outcome: 'done' });
+  const broken = connect(new Error('broken'));
+  await t.rejects(store(), { message: 'broken' });
+  broken.restore();
+  connect(new DatabaseUnavailable(new Error('refused')));
+  const stored = store();
+  client.release();
+  t.ok(await stored, 'without the spare connection, it waits for the pool');
 });
 
 test('A heartbeat waits for the pool if the spare connection is refused', async (t) => {

@@ -159,11 +159,21 @@ test("A plugin's own routes have the errors and the document of all routes", asy
   const own = {
     'a.js': plugin('a', [], routes.replaceAll("'/", "'/a/")),
     'b.js': scoped(routes.replaceAll("'/", "'/b/")),
+    'd.js': plugin(
+      'd',
+      [],
+      `app.addHook('preHandler', async ({ url }) => {
+      if (url === '/openapi.json?fail') throw new Error('password=hunter2');
+    })`,
+    ),
     // A folder's name is the prefix of its routes.
     'c/index.js': scoped(routes),
   };
   const plugins = [await createSources(t, own), new URL('../../plugins/', import.meta.url)];
   const app = await buildTestApp(t, environment, { plugins });
+  const failed = await app.inject('/openapi.json?fail');
+  t.match(failed, { statusCode: 500, headers: { 'cache-control': 'no-store' } });
+  t.notMatch(failed.body, 'hunter2');
   for (const prefix of ['/a', '/b', '/c']) {
     const failed = await app.inject(`${prefix}/fails`);
     t.match(failed, { statusCode: 500, headers: { 'cache-control': 'no-store' } });

@@ -34,6 +34,10 @@ const ROUTES = `
         throw new Error('failed');
       });
     });
+    app.register(async (inner) => {
+      inner.addHook('onError', () => sleep(50));
+      inner.get('/late-reported', ({ signal }) => sleep(60_000, undefined, { signal }));
+    });
     app.get('/taken-patient', { config: { timeout: false } }, async (request, reply) => {
       reply.hijack();
       await sleep(500);
@@ -115,6 +119,11 @@ test('A late handler answers one 503, and its request.signal is aborted', async 
     lines.filter(({ requestId, msg }) => requestId && msg !== 'aborted'),
     [{ msg: 'request failed', status: 503, err: { code: 'FST_ERR_HANDLER_TIMEOUT' } }],
   );
+});
+
+test('A late handler that ends with its signal answers 503, also after onError hooks', async (t) => {
+  const { url } = await listen(t, { REQUEST_TIMEOUT_MS: '100' });
+  t.equal((await fetch(`${url}/late-reported`)).status, 503);
 });
 
 test('An answer that its hooks keep too long is a 503, and not sent later', async (t) => {

@@ -181,6 +181,14 @@ test('A cursor may take longer than a query', async (t) => {
   resume();
   t.match(await ended, [{ rows: [{ one: 1 }] }]);
   pause();
+  class Statement {
+    get text() {
+      return 'select 2 as two';
+    }
+  }
+  resume();
+  t.match(await client.query(new Statement()), { rows: [{ two: 2 }] });
+  pause();
   const late = { text: 'select 2 as two', query_timeout: 50 };
   await t.rejects(client.query(late), { cause: { message: 'Query read timeout' } });
   resume();

@@ -28,16 +28,14 @@ test('A union that refers to itself takes a limited time', async (t) => {
   t.match(check(nest(3, { kind: 'no', filters: [] })), [{ message: 'must be equal to constant' }]);
   const many = check(nest(14, { kind: 'no', filters: [] }));
   t.equal(many?.length, 20, 'only the first problems are listed');
-  for (const levels of [30, 300]) {
-    const problems = check(nest(levels, { kind: 'no', filters: [] }));
-    t.match(problems, [{ instancePath: '', message: /^must have fewer levels/ }]);
-  }
+  const problems = check(nest(300, { kind: 'no', filters: [] }));
+  t.match(problems, [{ instancePath: '', message: /^must have fewer levels/ }]);
   t.equal(check(nest(1, { kind: 'and', filters: [] })), null, 'the next check has its own limit');
 });
 
 test('References in a long list are no reason to refuse it', async (t) => {
   const check = compile({ $defs: { id: { type: 'string' } }, items: { $ref: '#/$defs/id' } });
-  t.equal(check(Array.from({ length: 200_000 }, (_, index) => `${index}`)), null);
+  t.equal(check(Array.from({ length: 510_000 }, (_, index) => `${index}`)), null);
 });
 
 test('The items of a unique list are compared in a limited time', async (t) => {
@@ -54,5 +52,5 @@ test('The items of a unique list are compared in a limited time', async (t) => {
 
 test('Another error of a check is thrown', async (t) => {
   const validate = createAjv({ formats: { mine: failToCheck } }).compile({ format: 'mine' });
-  t.throws(() => checkBounded(validate, 'text', 1), { message: 'broken' });
+  t.throws(() => checkBounded(validate, 'text', () => false), { message: 'broken' });
 });

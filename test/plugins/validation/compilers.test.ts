@@ -220,6 +220,21 @@ test('A schema with an $id may be used in several places', async (t) => {
     }
 });
 
+test('A schema of headers may refer to itself', async (t) => {
+  const { app } = createApp(t);
+  const headers = {
+    $id: 'Own',
+    type: 'object',
+    definitions: { size: { type: 'integer' } },
+    properties: { 'X-Size': { $ref: 'Own#/definitions/size' } },
+  };
+  app.get('/', { schema: { headers } }, async () => 'served');
+  const get = async (size: string) =>
+    (await app.inject({ url: '/', headers: { 'x-size': size } })).statusCode;
+  t.equal(await get('5'), 200);
+  t.equal(await get('x'), 400);
+});
+
 test('Two schemas with one $id are an error', async (t) => {
   const { app, compilers } = createApp(t);
   for (const type of ['string', 'number'])

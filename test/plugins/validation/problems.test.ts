@@ -249,12 +249,15 @@ test('A 400 of a schema that a route compiles itself lists its problems', async 
   const { app } = await buildAppWithRoutes(
     t,
     `export default async (app) => {
-      const error = [{ instancePath: '/title', message: 'is taken' }];
+      const error = [{ instancePath: '/title', message: 'is taken' }, { message: 'is odd' }];
       const validatorCompiler = () => () => ({ error });
       app.post('/own', { schema: { body: {} }, validatorCompiler }, async () => 'served');
     };`,
   );
   const answer = await app.inject({ method: 'POST', url: '/own', payload: {} });
   t.match(answer, { statusCode: 400 });
-  t.strictSame(answer.json().errors, [{ path: '/title', in: 'body', message: 'is taken' }]);
+  t.strictSame(answer.json().errors, [
+    { path: '/title', in: 'body', message: 'is taken' },
+    { path: '', in: 'body', message: 'is odd' },
+  ]);
 });
