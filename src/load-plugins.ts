@@ -4,7 +4,7 @@ import { loadFolder } from './load-folder.ts';
 /**
  * Loads the plugins in the order of their dependencies. Of the error handler, the format of a
  * schema's errors and the API's document, Fastify gives to a route only what was there before. A
- * plugin may add a route, so these come first.
+ * plugin may add a route, as the document's does, so these come first.
  *
  * @param jobs the folders of the jobs, an option of each plugin
  */

@@ -78,7 +78,7 @@ export class Definitions {
 
 /** A body or an answer has one schema, or one for each media type of its `content`. */
 function convertContent(part: unknown, convert: (schema: unknown) => unknown): unknown {
-  const { content } = part as { content?: object };
+  const { content } = Object(part) as { content?: object };
   if (!content) return convert(part);
   const convertType = (type: unknown) => ({
     ...(type as object),
@@ -93,7 +93,7 @@ function mapValues(schemas: object, convert: (schema: unknown) => unknown): Sche
 
 /** Otherwise the keywords of the schema would be listed as parameters. */
 function listNames(schema: Schema): Schema {
-  const isCombined = ['allOf', 'anyOf', 'oneOf', '$ref'].some((key) => key in schema);
+  const isCombined = ['allOf', 'anyOf', 'oneOf', '$ref'].some((key) => Object.hasOwn(schema, key));
   return isCombined ? schema : { properties: {}, ...schema };
 }
 

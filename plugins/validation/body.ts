@@ -6,7 +6,7 @@ import { MAX_PROBLEMS } from './problems.ts';
 /** How many values of a body are searched for problems: about the cost of parsing it. */
 const MAX_VALUES = 1_000;
 
-/** How long a check of a body may take, in milliseconds. A MiB takes a tenth of a second at most. */
+/** How long a check of a body may take, in milliseconds. A MiB takes about a tenth of a second. */
 const MAX_MS = 2_000;
 
 /** How many references the search for problems may follow. It takes all branches of a union. */

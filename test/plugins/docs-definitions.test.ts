@@ -85,6 +85,16 @@ test("GET /openapi.json has an owner's definitions, tuples and parameters", asyn
   t.notOk(paths['/all'].query);
 });
 
+test('A schema may be true, and an answer have none', (t) => {
+  const convert = (schema: object) => new Definitions().convert(schema);
+  t.strictSame(convert({ querystring: true, body: true }), {
+    querystring: { properties: {} },
+    body: true,
+  });
+  t.strictSame(convert({ response: { 204: null } }), { response: { 204: null } });
+  t.end();
+});
+
 test('Names of properties are not keywords', (t) => {
   const properties = { $ref: { type: 'string' }, items: { type: 'array', items: {} }, $defs: {} };
   const body = { type: 'object', properties };
