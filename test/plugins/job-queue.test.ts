@@ -233,6 +233,8 @@ test('Before the release of a new job, the app is not ready, and send is a 503',
   await app.readiness.release();
   await poll(async () => (await readStatus()) === 'up');
   t.type(await send(), 'string');
+  await sql`alter schema pgboss rename to hidden`.execute(app.db);
+  await t.rejects(send(), { code: /^(3F000|42P01|42883)$/ }, 'any other error stays as it is');
 });
 
 test('Tables of an earlier pg-boss wait for release; those of a later one work', async (t) => {
