@@ -1,8 +1,10 @@
 import { _, type Ajv, type KeywordCxt, type ValidateFunction } from 'ajv';
 import reference from 'ajv/dist/vocabularies/core/ref.js';
 
+const never = () => false;
+
 /** Whether the running check has to end. It is asked at each reference. */
-let isSpent = () => false;
+let isSpent = never;
 
 class Spent extends Error {}
 
@@ -44,7 +46,7 @@ export function checkBounded(
   } catch (error) {
     if (!(error instanceof Spent)) throw error;
   } finally {
-    isSpent = () => false;
+    isSpent = never;
   }
   return undefined;
 }

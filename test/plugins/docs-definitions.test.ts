@@ -21,7 +21,8 @@ const ROUTES = `
     const record = { type: 'object', patternProperties: { '^.*$': { type: 'string' } } };
     app.get('/record/:a', { schema: { querystring: record, headers: record } }, handler);
     const content = { 'application/json': { schema: Tree, example: { items: [1] } } };
-    app.post('/content', { schema: { body: { content }, response: { 201: { content } } } }, handler);
+    const created = { 201: { content } };
+    app.post('/content', { schema: { body: { content }, response: created } }, handler);
     app.addSchema({ $id: 'Pair', type: 'array', items: [{ type: 'string' }, { $ref: 'Item#' }] });
     app.get('/shared-pair', { schema: { response: { default: { $ref: 'Pair#' } } } }, handler);
     app.get('/optional/:a?', { schema: {} }, handler);

@@ -155,17 +155,14 @@ test("A plugin's own routes have the errors and the document of all routes", asy
     app.get('/counts', { schema: { querystring } }, async ({ query }) => query);
     app.post('/reads', async ({ body }) => body);
   `;
+  const failing = `app.addHook('preHandler', async ({ url }) => {
+    if (url === '/openapi.json?fail') throw new Error('password=hunter2');
+  });`;
   const scoped = (code: string) => `export default async (app) => { ${code} };`;
   const own = {
     'a.js': plugin('a', [], routes.replaceAll("'/", "'/a/")),
     'b.js': scoped(routes.replaceAll("'/", "'/b/")),
-    'd.js': plugin(
-      'd',
-      [],
-      `app.addHook('preHandler', async ({ url }) => {
-      if (url === '/openapi.json?fail') throw new Error('password=hunter2');
-    })`,
-    ),
+    'd.js': plugin('d', [], failing),
     // A folder's name is the prefix of its routes.
     'c/index.js': scoped(routes),
   };

@@ -121,7 +121,7 @@ test('A late handler answers one 503, and its request.signal is aborted', async 
   );
 });
 
-test('A late handler that ends with its signal answers 503, also after onError hooks', async (t) => {
+test('A late handler that ends with its signal answers 503, after onError hooks', async (t) => {
   const { url } = await listen(t, { REQUEST_TIMEOUT_MS: '100' });
   t.equal((await fetch(`${url}/late-reported`)).status, 503);
 });

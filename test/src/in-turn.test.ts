@@ -149,6 +149,9 @@ test('Bodies of waiting requests are limited', async (t) => {
 
 test('A handler may pass its request to the router again', async (t) => {
   const { app, socket } = await open(t);
+  const first = connectTo(t, app);
+  first.write(get('/again', 'Connection: close\r\n'));
+  t.match(await text(first), /"most":0\}$/);
   socket.write(get('/counts') + get('/again').repeat(2) + get('/slow') + LAST);
   t.equal((await text(socket)).match(/HTTP\/1\.1 200/g)?.length, 5);
   await poll(() => app.openRequests.list().length === 0);

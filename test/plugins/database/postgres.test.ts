@@ -180,13 +180,11 @@ test('A cursor may take longer than a query', async (t) => {
   await sleep(300);
   resume();
   t.match(await ended, [{ rows: [{ one: 1 }] }]);
-  pause();
   class Statement {
     get text() {
       return 'select 2 as two';
     }
   }
-  resume();
   t.match(await client.query(new Statement()), { rows: [{ two: 2 }] });
   pause();
   const late = { text: 'select 2 as two', query_timeout: 50 };
