@@ -1,4 +1,4 @@
-import { existsSync, type FSWatcher, watch } from 'node:fs';
+import { existsSync, type FSWatcher, globSync, watch } from 'node:fs';
 import path from 'node:path';
 
 /** Linux limits the watches of each user. Editors and other watchers may use them up. */
@@ -26,8 +26,11 @@ export function watchFolders(
     );
   };
   const onTopChange = (name: string) => {
-    if (folders.includes(name)) watchAll(name);
     onChange(name);
+    if (!folders.includes(name)) return;
+    watchAll(name);
+    // Files that came with the folder were there before it was watched.
+    for (const file of globSync(path.join(name, '**'))) onChange(file);
   };
   watchFolder('.', false, onTopChange, onFailure);
   for (const folder of folders) watchAll(folder);
