@@ -6,7 +6,7 @@ const MAX_UNREAD = 40 * 1024 * 1024;
 
 /**
  * What an open request takes at least, in bytes. A client may send thousands of requests for small
- * answers behind one answer that it does not read.
+ * answers behind one answer that it does not read, or thousands of headers without their bodies.
  */
 const REQUEST_BYTES = 8 * 1024;
 
@@ -63,7 +63,8 @@ export function observe(entry: OpenRequest): void {
 
 /** Cuts off the slowest readers above MAX_UNREAD. Returns a maximum of the bytes still held. */
 export function cutOffSlowestReaders(entries: OpenRequest[]): number {
-  const unread = entries.filter(({ waiting }) => waiting > 0);
+  // A request that waits for its turn has no answer yet, but takes memory.
+  const unread = entries.filter(({ waiting, turnAt }) => waiting > 0 || turnAt === Infinity);
   const held = sum(unread.map(countUnread));
   if (held <= MAX_UNREAD) return held;
   const connections = Map.groupBy(unread, ({ socket }) => socket);
@@ -112,7 +113,7 @@ function countIncomplete(entry: OpenRequest): number {
   if (entry.isHandled || request.complete) return request.readableLength;
   const length = Number(request.headers['content-length'] ?? Number.POSITIVE_INFINITY);
   const limit = reply?.request.routeOptions.bodyLimit ?? 0;
-  return Math.min(socket.bytesRead - receivedBefore, length, limit);
+  return Math.max(REQUEST_BYTES, Math.min(socket.bytesRead - receivedBefore, length, limit));
 }
 
 /**

@@ -38,7 +38,8 @@ export class Keys {
    * with a 503 if newer keys are needed and the issuer is down.
    */
   async try<Result>(check: (find: JWTVerifyGetKey) => Promise<Result>): Promise<Result> {
-    if (performance.now() > this.#staleAt) this.#refresh();
+    const renewed = this.#renewStale();
+    if (renewed) await renewed;
     const known = this.#known;
     try {
       return await check(known);
@@ -49,6 +50,15 @@ export class Keys {
       if (this.#known === known) throw error;
     }
     return check(this.#known);
+  }
+
+  /** Fetches old keys again. Gives what to wait for if they are too old to be used meanwhile. */
+  #renewStale(): Promise<void> | undefined {
+    const staleForMs = performance.now() - this.#staleAt;
+    if (staleForMs <= 0) return undefined;
+    const refreshed = this.#refresh();
+    // Nobody asked for so long: a key may have been withdrawn since.
+    return staleForMs > MAX_AGE_MS && !this.#failure ? refreshed : undefined;
   }
 
   /** Sends at most one request at a time. Never rejects. */

@@ -7,7 +7,7 @@ import manifest from '../../package.json' with { type: 'json' };
 import { readJson } from '../../src/json-limits.ts';
 import { readPath } from '../../src/request-log.ts';
 
-/** The most bytes of an answer. A page of a hundred notes has at most five million. */
+/** The most bytes of an answer. A page of a hundred notes may have six million. */
 const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
 
 /** How long an idle connection is kept, in milliseconds. Less than the other app's 125 s. */

@@ -13,7 +13,11 @@ import { answerOrClose, describeError, JSON_TYPE } from './answer.ts';
 const BadRequest = createError('BAD_REQUEST', 'The request is not valid HTTP.', 400);
 const TooLate = createError('REQUEST_TIMEOUT', 'The request took too long to arrive.', 408);
 const LongChunks = createError('PAYLOAD_TOO_LARGE', 'The chunk extensions are too long.', 413);
-const LongHeaders = createError('REQUEST_HEADER_FIELDS_TOO_LARGE', 'Headers are too long.', 431);
+const LongHeaders = createError(
+  'REQUEST_HEADER_FIELDS_TOO_LARGE',
+  'Headers are too long or too many.',
+  431,
+);
 
 /** The errors of Node's parser that are not a 400, by their code. */
 const REFUSALS: Record<string, new () => FastifyError> = {

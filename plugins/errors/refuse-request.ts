@@ -10,7 +10,11 @@ export const MAX_PATH_PART = 500;
 
 const BadHost = createError('BAD_HOST', 'A request must name exactly one host.', 400);
 const BadVersion = createError('BAD_VERSION', 'Only HTTP/1.0 and HTTP/1.1 are supported.', 400);
-const BadCoding = createError('BAD_TRANSFER_CODING', 'The transfer coding must be chunked.', 400);
+const BadCoding = createError(
+  'BAD_TRANSFER_CODING',
+  'The transfer coding must be chunked, in HTTP/1.1.',
+  400,
+);
 const BadPath = createError('BAD_PATH', 'The path, or its encoding, is not valid.', 400);
 const PathTooLong = createError('URI_TOO_LONG', 'A part of the path is too long.', 414);
 const BadExpect = createError('EXPECTATION_FAILED', 'Only Expect: 100-continue is supported.', 417);
@@ -44,7 +48,9 @@ export function refuseRequest(request: FastifyRequest): ClientError | undefined 
   const { host, expect, 'transfer-encoding': coding } = headers;
   if (host === undefined ? raw.httpVersion === '1.1' : !HOST.test(host)) return new BadHost();
   if (raw.httpVersionMajor !== 1) return new BadVersion();
-  if (coding && coding.toLowerCase() !== 'chunked') return new BadCoding();
+  // HTTP/1.0 has no transfer codings: a router may see another end of this request.
+  const isCoded = coding && (raw.httpVersion === '1.0' || coding.toLowerCase() !== 'chunked');
+  if (isCoded) return new BadCoding();
   if (expect && expect.toLowerCase() !== '100-continue') return new BadExpect();
   // Node has met it. A proxy must not pass it on.
   if (expect) delete headers.expect;

@@ -3,6 +3,9 @@ import type { Redis } from 'ioredis';
 import manifest from '../../package.json' with { type: 'json' };
 import { type Allowance, type Counter, type Network, WINDOW_MS } from './counter.ts';
 
+/** How long Redis may take to count, in milliseconds. It usually takes less than one. */
+const ANSWER_TIMEOUT_MS = 500;
+
 /** Redis is back after this time without a failure, in milliseconds: it may fail now and then. */
 const BACK_AFTER_MS = 1_000;
 
@@ -26,8 +29,10 @@ export function createRedisCounter(redis: Redis, max: number, local: Counter, lo
   };
   return async (networks: Network[]): Promise<Allowance> => {
     try {
+      const sentAt = performance.now();
       const counting = networks.map((network) => countInRedis(redis, max, network));
       const allowances = await Promise.all(counting);
+      refuseLate(redis, sentAt);
       recover();
       return allowances.reduce(pickStricter);
     } catch (error) {
@@ -35,6 +40,14 @@ export function createRedisCounter(redis: Redis, max: number, local: Counter, lo
       return local.count(networks);
     }
   };
+}
+
+/** Connects again, so that the commands that wait behind a late answer fail at once. */
+function refuseLate(redis: Redis, sentAt: number): void {
+  const tookMs = Math.round(performance.now() - sentAt);
+  if (tookMs <= ANSWER_TIMEOUT_MS) return;
+  redis.disconnect(true);
+  throw new Error(`Redis took ${tookMs} ms to answer`);
 }
 
 async function countInRedis(redis: Redis, max: number, { name, share }: Network) {

@@ -55,10 +55,10 @@ function listProblems(body: unknown, validate: ValidateFunction): ErrorObject[] 
 function copyFirst(value: unknown, copied: { values: number }): unknown {
   if (typeof value !== 'object' || value === null) return value;
   const copy = Array.isArray(value) ? [] : {};
-  const first = Array.isArray(value) ? value.slice(0, MAX_VALUES + 1) : value;
-  for (const [name, part] of Object.entries(first)) {
+  // Object.entries would list all of them first.
+  for (const name in value) {
     if (++copied.values > MAX_VALUES) break;
-    Reflect.set(copy, name, copyFirst(part, copied));
+    Reflect.set(copy, name, copyFirst(Reflect.get(value, name), copied));
   }
   return copy;
 }

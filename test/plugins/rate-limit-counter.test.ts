@@ -124,6 +124,26 @@ test('The time until the limit is back is that of the network that is limited', 
   }
 });
 
+test('If Redis answers late, the process counts itself, and connects again', async (t) => {
+  let now = 1_000;
+  t.intercept(performance, 'now', { value: () => now });
+  const reply = () => {
+    now += 501;
+    return '*3\r\n+OK\r\n:2\r\n:30000\r\n';
+  };
+  const { logger, lines } = captureLog();
+  const redis = await startRedis(t, reply);
+  const count = createRedisCounter(redis, 9, new Counter(9), logger);
+  const networks = readNetworks('203.0.113.7');
+  const both = await Promise.all([count(networks), count(networks)]);
+  t.strictSame(
+    both.map(({ remaining }) => remaining),
+    [8, 7],
+  );
+  await once(redis, 'ready');
+  t.match(lines, [{ level: 40, err: { message: /^Redis took \d+ ms to answer$/ } }]);
+});
+
 /** Bad answers of Redis to the counting transaction. */
 const ANSWERS: Record<string, string> = {
   nothing: '*-1\r\n',

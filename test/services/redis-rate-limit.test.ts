@@ -1,3 +1,7 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { pipeline } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { type Test, test } from 'tap';
 import manifest from '../../package.json' with { type: 'json' };
@@ -6,7 +10,7 @@ import { type RedisServer, startRedis, waitForRedis } from './redis-server.ts';
 
 async function startApp(
   t: Test,
-  redis: RedisServer,
+  redis: Pick<RedisServer, 'url'>,
   environment: Environment = {},
 ): Promise<TestProcess> {
   const attached = { DATABASE_URL: DOWN, REDIS_URL: redis.url };
@@ -84,6 +88,35 @@ test('While Redis is down each process counts; when it is back all count togethe
   await redis.start();
   await waitForRedis(app, 'up');
   await waitForWords(app, 2);
+});
+
+test('While the answers of Redis trickle in, each process counts', async (t) => {
+  const redis = await startRedis(t);
+  let isSlow = false;
+  async function* trickle(answers: AsyncIterable<Buffer>) {
+    for await (const answer of answers) {
+      for (let at = 0; at < answer.length; at += 60) {
+        if (isSlow) await sleep(300);
+        yield answer.subarray(at, at + 60);
+      }
+    }
+  }
+  const proxy = createServer((client) => {
+    const server = connect(Number(new URL(redis.url).port), '127.0.0.1');
+    pipeline(client, server).catch(() => client.destroy());
+    pipeline(server, trickle, client).catch(() => server.destroy());
+  });
+  await once(proxy.listen(0, '127.0.0.1'), 'listening');
+  t.teardown(() => proxy.close());
+  const url = `redis://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+  const app = await startApp(t, { url }, { REQUEST_TIMEOUT_MS: '4000' });
+  isSlow = true;
+  const asked = Array.from({ length: 60 }, async (_, index) => {
+    await sleep(100 * index);
+    return (await fetch(`${app.url}/nowhere`)).status;
+  });
+  t.strictSame(new Set(await Promise.all(asked)), new Set([404]));
+  t.match(findWords(app), [{ level: 40 }]);
 });
 
 /** Other values under a counter's key. */

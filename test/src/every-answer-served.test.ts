@@ -111,6 +111,14 @@ const ANSWERS: Record<string, [number, string]> = {
     ask('POST /items', [JSON_TYPE, 'Content-Encoding: compress', 'Content-Length: 2'], '{}'),
   ],
   'an unknown expectation': [417, ask('GET /', ['Expect: a-miracle'])],
+  'a transfer coding in HTTP/1.0': [
+    400,
+    ask('POST /items', [JSON_TYPE, 'Transfer-Encoding: chunked'], '0\r\n\r\n').replace(
+      '1.1',
+      '1.0',
+    ),
+  ],
+  'more header fields than the limit': [431, ask('GET /', ['X: y'.concat('\r\nX: y'.repeat(97))])],
   'headers over the limit': [431, ask('GET /', [`X-Long: ${'x'.repeat(20_000)}`])],
   'a bug': [500, ask('GET /bug')],
   'a stream that breaks before its first byte': [500, ask('GET /broken-stream')],
@@ -127,7 +135,12 @@ for (const [folder, name, line] of OPTIONAL)
   if (existsSync(path.join(ROOT, 'routes', folder))) ANSWERS[name] = [503, ask(line)];
 
 /** Requests that the parser refuses, so that their path and origin are unknown. */
-const UNREADABLE = ['malformed HTTP', 'headers over the limit', 'a tunnel'];
+const UNREADABLE = [
+  'malformed HTTP',
+  'headers over the limit',
+  'more header fields than the limit',
+  'a tunnel',
+];
 
 /** The config is read without plugins/env. Your own plugins are left out: they may need others. */
 const TEMPLATE =

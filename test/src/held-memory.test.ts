@@ -57,6 +57,32 @@ test('Small answers count as much as their requests take', (t) => {
   t.end();
 });
 
+test('Requests that wait for their turn count, although they have no answer yet', (t) => {
+  const waiting = Array.from({ length: 8_000 }, () =>
+    Object.assign(createEntry(0, 10), { turnAt: Number.POSITIVE_INFINITY }),
+  );
+  const open = Array.from({ length: 8_000 }, () => createEntry(0, 10));
+  cutOffSlowestReaders([...waiting, ...open]);
+  t.equal(waiting.filter(({ socket }) => !socket.destroyed).length, (40 * MIB) / (8 * 1024));
+  t.notOk(
+    open.some(({ socket }) => socket.destroyed),
+    'a handler may take its time',
+  );
+  t.end();
+});
+
+test('A body counts at least as much as its request takes', (t) => {
+  const entries = Array.from({ length: 13_000 }, () => {
+    const socket = { bytesRead: 1, destroyed: false, destroy: () => undefined };
+    socket.destroy = () => void Object.assign(socket, { destroyed: true });
+    const request = { complete: false, headers: { 'content-length': '2' } };
+    return { request, socket, receivedBefore: 0, receivedAt: 0 } as unknown as OpenRequest;
+  });
+  cutOffSlowestSenders(entries);
+  t.equal(entries.filter(({ socket }) => !socket.destroyed).length, (96 * MIB) / (8 * 1024));
+  t.end();
+});
+
 test('A client may have more unread answers than a function can have arguments', (t) => {
   const entries = Array.from({ length: 200_000 }, () => createEntry(MIB, 10));
   const { socket } = entries[0]!;

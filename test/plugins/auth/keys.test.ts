@@ -122,6 +122,19 @@ test('Keys older than 10 minutes are fetched again in the background', async (t)
   t.ok(await find('second'));
 });
 
+test('A key that was withdrawn while no requests came is not used once more', async (t) => {
+  const { state, find } = await openKeys(t);
+  await find('first');
+  state.published = [await createKey('second')];
+  state.now += 24 * 3_600_000;
+  await t.rejects(find('first'), errors.JWKSNoMatchingKey);
+  t.ok(await find('second'));
+  state.isAway = true;
+  state.now += 24 * 3_600_000;
+  t.ok(await find('second'), 'if the issuer is down, the known keys work');
+  t.equal(state.asked, 3);
+});
+
 test('An error other than an unknown key does not ask the issuer', async (t) => {
   const { state, find } = await openKeys(t);
   await find('first');
