@@ -1,4 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify';
+import type { SqlError } from '../plugins/database/database-errors.ts';
 
 const HOUR_MS = 60 * 60 * 1_000;
 
@@ -23,7 +24,9 @@ export class OutageLog {
       this.end(part);
       return answer;
     } catch (error) {
-      const err = error as Error;
+      const err = error as SqlError;
+      // Another transaction interfered.
+      if (err.code?.startsWith('40')) return undefined;
       const away =
         'The job queue is away, or release has not run yet: trying again until it answers';
       if (!this.#known.has(err.message)) this.#log.warn({ err }, away);

@@ -8,8 +8,13 @@ import { OWNER, SCHEMA_VERSION, startBoss } from './job-boss.ts';
 import { CLOCK, HEARTBEAT_S, listQueues, RETRY_LIMIT } from './job-storage.ts';
 import { OperatorError } from './operator-error.ts';
 
-/** SQLSTATE (PostgreSQL, appendix A). */
+/** SQLSTATEs (PostgreSQL, appendix A). */
 const UNDEFINED_TABLE = '42P01';
+const FORBIDDEN = '42501';
+
+const SCHEMA =
+  'The role may not create the schema pgboss of the job queue. ' +
+  'As an administrator, run "create schema pgboss authorization ROLE".';
 
 /** SQLSTATEs of a deadlock, and of a lock that another session did not give up. */
 const IN_USE = ['40P01', '55P03'];
@@ -46,7 +51,9 @@ export async function startOwner(
   tries = TRIES,
 ): Promise<PgBoss> {
   const onError = (err: Error) => log.error({ err }, err.message);
-  return startBoss(driver, onError, OWNER).catch(async (err) => {
+  const createSchema = !(await hasSchema(driver));
+  return startBoss(driver, onError, { ...OWNER, createSchema }).catch(async (err) => {
+    if (createSchema && err.code === FORBIDDEN) throw new OperatorError(SCHEMA, { cause: err });
     if (!('pool' in driver && IN_USE.includes(err.code))) throw err;
     // pg-boss sends a transaction as one text. The pool gives the last connection, still in it.
     await driver.pool.query('rollback').catch(() => undefined);
@@ -55,6 +62,13 @@ export async function startOwner(
     log.warn({ err }, `${reason}: trying again`);
     return startOwner(driver, log, tries - 1);
   });
+}
+
+/** PostgreSQL checks the right to create a schema although it exists: an administrator may have. */
+async function hasSchema(driver: DatabaseDriver): Promise<boolean> {
+  if (!('pool' in driver)) return false;
+  const { rows } = await driver.pool.query("select to_regnamespace('pgboss') as found");
+  return rows[0].found !== null;
 }
 
 /**

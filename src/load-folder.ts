@@ -8,7 +8,7 @@ import { importFile } from './import-file.ts';
 const LOADED_MS = 1_000;
 
 /** avvio's error of a plugin that takes too long has the plugin's function. */
-type LoadError = Error & { fn?: unknown };
+type LoadError = Error & { code?: string; fn?: unknown };
 
 export interface LoadOptions {
   /** Options of each plugin in the folder. */
@@ -39,14 +39,16 @@ export async function loadFolder(
   try {
     await app.register(autoload, { dir, matchFilter, forceESM: true, ...options });
   } catch (error) {
-    await nameFile(files, error as LoadError);
+    await explain(files, error as LoadError);
     throw error;
   }
   for (const file of files) await checkExport(file, dir);
 }
 
 /** Throws an error that names the file which cannot be loaded, or whose plugin takes too long. */
-async function nameFile(files: URL[], { fn, message }: LoadError): Promise<void> {
+async function explain(files: URL[], { code, fn, message }: LoadError): Promise<void> {
+  if (code === 'AVV_ERR_ROOT_PLG_BOOTED')
+    throw new Error("A plugin calls app.ready(), which ends the loading. Use an 'onReady' hook.");
   for (const file of files) {
     const module = await importFile(file, fn ? LOADED_MS : undefined);
     if (fn && fn === module.default) throw new Error(`${fileURLToPath(file)}: ${message}`);

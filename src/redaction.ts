@@ -36,14 +36,15 @@ const NAMED_SECRET = new RegExp(
   'gi',
 );
 
-/** Credentials without a name before them, and values in errors of Redis and PostgreSQL. */
+/** Credentials without a name before them, and values in errors of Redis, PostgreSQL and Drizzle. */
 const UNNAMED_SECRET = new RegExp(
   [
     '\\b((?:bearer|basic):?[ \\t])[\\w.~+/=-]{16,}',
     '(?<![\\w-])(eyJ)[\\w-]+\\.[\\w.-]+',
     '(BEGIN [A-Z ]{0,20}PRIVATE KEY-----)[^]*?(?=-----END|$)',
     '(args beginning with: |invalid input [\\w ]{1,60}: |malformed \\w{1,20} literal: |' +
-      'out of range: )(?:"[^]*?(?=\n {4}at |$)|.+)',
+      'out of range: )(?:"[^]*?(?=\n {4}at |$)|(?!\\*\\*\\*;).+)',
+    '(\\nparams: )[^]*?(?=\n {4}at |$)',
   ].join('|'),
   'gi',
 );
@@ -79,7 +80,7 @@ export function hideSecrets(text: string): string {
   return bounded
     .replace(/[^\s"]+/g, hideInWord)
     .replace(NAMED_SECRET, '$1$2***')
-    .replace(UNNAMED_SECRET, '$1$2$3$4***');
+    .replace(UNNAMED_SECRET, '$1$2$3$4$5***');
 }
 
 function isSuspicious(text: string): boolean {

@@ -1,10 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Kysely } from 'kysely';
 import type { Pool } from 'pg';
-import type { SqlError } from './database-errors.ts';
+import { isServerFull } from './database-errors.ts';
 import type { FindMissing } from './index.ts';
 import { type Database, findPending } from './migrate.ts';
-import { listMigrations } from './migration-files.ts';
 import { createDialect } from './postgres-dialect.ts';
 
 /** In milliseconds. A check that takes longer looks whether other queries got an answer. */
@@ -19,7 +18,7 @@ const LATE_MS = 500;
  */
 export function createCheck(
   db: Database,
-  migrations: string,
+  migrations: Map<string, string>,
   pool?: Pool,
   spare?: Pool,
   findMissing: FindMissing = async () => [],
@@ -28,22 +27,27 @@ export function createCheck(
   let isReleased = false;
   const use = watchUse(pool);
   const spareDb = spare && new Kysely<unknown>({ dialect: createDialect(spare) });
-  const findNow = async () => {
-    const checked = (pool && isFull(pool) && spareDb) || db;
-    const pending = await findPending(checked, await listMigrations(migrations));
+  const pick = () => (pool && isFull(pool) && spareDb) || db;
+  const findNow = async (checked: Database) => {
+    const pending = await findPending(checked, migrations);
     if (pending.length === 0) pending.push(...(await findMissing(checked)));
     isReleased = pending.length === 0;
     return pending;
   };
+  const find = (checked: Database) =>
+    findNow(checked).catch((error) =>
+      use.connections > 0 && isServerFull(error) ? [] : Promise.reject(error),
+    );
   return async () => {
     if (isOpen) return;
     const startedAt = performance.now();
-    const found = findNow().catch((error) =>
-      use.connections > 0 && isServerFull(error) ? [] : Promise.reject(error),
-    );
+    const checked = pick();
+    const found = find(checked);
     const early = await Promise.race([found, sleep(LATE_MS, undefined, { ref: false })]);
     const isBusy = isReleased && use.answeredAt > startedAt;
-    const pending = early ?? (isBusy ? [] : await found);
+    // The pool may be full by now.
+    const next = pick();
+    const pending = early ?? (isBusy ? [] : await (next === checked ? found : find(next)));
     if (pending.length > 0)
       throw new Error(`Migrations are pending: ${pending.join(', ')}. Run npm run release.`);
     isOpen = pool === undefined;
@@ -65,9 +69,4 @@ function watchUse(pool: Pool | undefined): { connections: number; answeredAt: nu
 /** Whether all connections of a pool are in use. */
 export function isFull({ idleCount, totalCount, options }: Pool): boolean {
   return idleCount === 0 && totalCount >= options.max;
-}
-
-/** PostgreSQL or PgBouncer answers, but admits no more connections. PgBouncer has no own code. */
-function isServerFull({ code, message }: SqlError): boolean {
-  return code === '53300' || /connections allowed|connections exceeded/.test(message);
 }

@@ -15,6 +15,11 @@ export function isSqlError(error: Error): error is SqlError {
   return error.name === 'error' && 'length' in error;
 }
 
+/** PostgreSQL or PgBouncer answers, but admits no more connections. PgBouncer has no own code. */
+export function isServerFull({ code, message }: SqlError): boolean {
+  return code === '53300' || /connections allowed|connections exceeded/.test(message);
+}
+
 /** There is no connection, or it does not answer: a 503. pg has no code for most of these. */
 export class DatabaseUnavailable extends Error {
   override name = 'DatabaseUnavailable';
@@ -52,7 +57,7 @@ function isTls({ code = '', message }: NodeJS.ErrnoException): boolean {
  */
 export function translateError(error: Error): ClientError | undefined {
   if (error instanceof DatabaseUnavailable) return new Unavailable();
-  if (!isSqlError(error)) return undefined;
+  if (!isSqlError(error)) return isWrapper(error) ? translateError(error.cause) : undefined;
   const { code, message } = error;
   // A protocol error has no code.
   if (code === undefined || /^(08|25006|28|3D|53|55|57|58)/.test(code)) return new Unavailable();
@@ -61,6 +66,11 @@ export function translateError(error: Error): ClientError | undefined {
   if (/^(22|23502|23514|44|54000)/.test(code)) return new InvalidValue();
   if (code.startsWith('23')) return new Conflict();
   return undefined;
+}
+
+/** Whether another library, such as Drizzle, has put its own error around one of the database. */
+function isWrapper(error: Error): error is Error & { cause: Error } {
+  return error.cause instanceof Error && !('statusCode' in error);
 }
 
 /** The longest message of a foreign key, in characters. A name has at most 63 bytes. */

@@ -10,7 +10,7 @@ import { createCheck } from './check.ts';
 import { translateError } from './database-errors.ts';
 import { pickDriver } from './driver.ts';
 import { releaseDatabase } from './migrate.ts';
-import { MIGRATIONS } from './migration-files.ts';
+import { listMigrations, MIGRATIONS } from './migration-files.ts';
 import { POSTGRES_PATTERN } from './url.ts';
 
 /** In milliseconds. Opening the embedded database blocks the process, so the app listens first. */
@@ -106,7 +106,9 @@ export default fp(
     const db = new Kysely<Tables>({ dialect, log: (event) => QUERIES.publish(event) });
     const findMissing: FindMissing = async (db) =>
       (await Promise.all(finders.map((find) => find(db)))).flat();
-    const check = createCheck(db, migrations, pool, spare, findMissing);
+    // What a deploy adds to the folder, this process does not need.
+    const files = await listMigrations(migrations);
+    const check = createCheck(db, files, pool, spare, findMissing);
     app.decorate('db', db);
     app.decorate('databasePool', pool);
     app.decorate('databaseSpare', spare);

@@ -2,6 +2,7 @@ import type { FastifyBaseLogger } from 'fastify';
 import { Kysely, sql } from 'kysely';
 import type { Pool } from 'pg';
 import { OperatorError } from '../../src/operator-error.ts';
+import { hideSecrets } from '../../src/redaction.ts';
 import type { SqlError } from './database-errors.ts';
 import type { PrepareStep } from './index.ts';
 import { type AppMigration, listMigrations, loadMigration } from './migration-files.ts';
@@ -135,7 +136,8 @@ function describeFailure(
   const reason =
     code === '55P03'
       ? `waited ${LOCK_TIMEOUT_MS} ms for a lock of another session; ${end}. Run it again`
-      : `failed: ${message}; ${end}`;
+      : // Hidden later, a value would take the rest of the line with it.
+        `failed: ${hideSecrets(`${message}`)}; ${end}`;
   return new Error(`Migration ${name} ${reason}`, { cause });
 }
 

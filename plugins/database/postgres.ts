@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import manifest from '../../package.json' with { type: 'json' };
 import { OperatorError } from '../../src/operator-error.ts';
-import { DatabaseUnavailable } from './database-errors.ts';
+import { DatabaseUnavailable, isServerFull } from './database-errors.ts';
 import { ImpatientClient } from './impatient-client.ts';
 import { applyTls, type Tls } from './url.ts';
 
@@ -50,8 +50,20 @@ const END_TIMEOUT_MS = 500;
 /** How many requests may wait for each connection. Clients would not wait for a longer queue. */
 const QUEUE_PER_CONNECTION = 20;
 
+/** How long the pool does not grow after a server refused one more connection, in milliseconds. */
+const GROW_AFTER_MS = 5_000;
+
 /** Limits the queue: under too much load, all requests would otherwise wait until they time out. */
 class ShortQueuePool extends pg.Pool {
+  readonly #max = this.options.max;
+  /** The connections that are not just being opened. */
+  #open = 0;
+
+  constructor(options: pg.PoolConfig) {
+    super(options);
+    this.on('connect', () => void this.#open++).on('remove', () => void this.#open--);
+  }
+
   // biome-ignore lint/suspicious/noExplicitAny: connect has two overloads, and both are passed on.
   override connect(...args: any[]): any {
     const { waitingCount, options } = this;
@@ -61,7 +73,18 @@ class ShortQueuePool extends pg.Pool {
       throw new DatabaseUnavailable(new Error(`${reason}; ${hint}`));
     }
     const connecting = Reflect.apply(super.connect, this, args);
-    return connecting?.catch((error: Error) => Promise.reject(new DatabaseUnavailable(error)));
+    return connecting?.catch((error: Error) => {
+      if (!this.#shrink(error)) throw new DatabaseUnavailable(error);
+      return this.connect(...args);
+    });
+  }
+
+  /** If the server is full, as during a deploy, the connections of the pool have to do. */
+  #shrink(error: Error): boolean {
+    if (!isServerFull(error) || this.#open === 0) return false;
+    this.options.max = this.#open;
+    setTimeout(Object.assign, GROW_AFTER_MS, this.options, { max: this.#max }).unref();
+    return true;
   }
 
   override async end(): Promise<void> {

@@ -50,9 +50,10 @@ function describeProblem(
 
 /** Describes the values that are valid. The unit is the last part of the name. */
 function describeValues(name: string, setting: Setting): string {
-  const { enum: names, type, minimum, maximum, below, description } = setting;
+  const { enum: names, type, minimum, maximum, minLength, below, description } = setting;
   if (names) return names.join(', ').replace(/, ([^,]+)$/, ' or $1');
-  if (type === 'string') return `a text (${description})`;
+  const length = minLength ? ` of at least ${minLength} characters` : '';
+  if (type === 'string') return `a text${length} (${description})`;
   const unit = { MS: ' (milliseconds)', DAYS: ' (days)' }[name.split('_').at(-1) as 'MS'] ?? '';
   return `an integer from ${minimum} to ${maximum}${unit}${below ? `, less than ${below}` : ''}`;
 }

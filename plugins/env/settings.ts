@@ -7,6 +7,7 @@ export interface Setting {
   enum?: (string | number)[];
   minimum?: number;
   maximum?: number;
+  minLength?: number;
   default?: unknown;
   description: string;
   below?: string;

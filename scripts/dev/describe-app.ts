@@ -16,6 +16,7 @@ export function describeApp(url: string): string {
     ...attached.map(([name, place]) => [name, place ?? styleText('dim', 'not attached')]),
     ['Edit', 'routes/  plugins/  jobs/  .env'],
   ];
-  const rows = places.map(([name = '', value]) => `  ${name.padEnd(16)}${value}\n`);
+  const width = Math.max(...places.map(([name = '']) => name.length)) + 2;
+  const rows = places.map(([name = '', value]) => `  ${name.padEnd(width)}${value}\n`);
   return `\n  ${styleText('bold', `${manifest.name} ${manifest.version}`)}\n\n${rows.join('')}\n`;
 }

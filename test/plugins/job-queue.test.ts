@@ -357,7 +357,11 @@ test('A release tries again while the tables of the queue are in use', async (t)
     return startOwner({ pool: { query } as Pool }, app.log);
   };
   failures = 1;
-  await t.rejects(start('42501'), { code: '42501' });
+  await t.rejects(start('42883'), { code: '42883' });
+  await app.databasePool!.query('rollback');
+  failures = 1;
+  const forbidden = /As an administrator, run "create schema pgboss authorization ROLE"\.$/;
+  await t.rejects(start('42501'), { message: forbidden, cause: { code: '42501' } });
   await app.databasePool!.query('rollback');
   failures = 5;
   const message = /^The tables of the job queue are in use, .* Run the release again\.$/;

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { FastifyInstance } from 'fastify';
+import pg from 'pg';
 import { type Test, test } from 'tap';
 import { startCollector } from '../fixture/collector.ts';
 import {
@@ -183,6 +184,24 @@ test('Two workers whose user owns no table run each scheduled job once', async (
   const slots = "select distinct singleton_on from pgboss.job where name = '__pgboss__send-it'";
   t.equal(ticks().length, (await owner.query(slots)).rowCount, 'one for each tick');
   for (const { lines } of workers) t.notOk(lines.find(({ level }) => level > 30));
+});
+
+test('A release needs no right to create the schema if it exists', async (t) => {
+  const { postgres } = await setScene(t);
+  const owner = await postgres.connect();
+  await owner.query('create role deployer login');
+  await owner.query('create database strict');
+  const url = postgres.url.replace('poort@', 'deployer@').replace(/[^/]+$/, 'strict');
+  const strict = new pg.Client({ connectionString: postgres.url.replace(/[^/]+$/, 'strict') });
+  await strict.connect();
+  t.teardown(() => strict.end());
+  await strict.query('grant all on schema public to deployer');
+  const release = () => startProcess(t, { entry: 'release', environment: { DATABASE_URL: url } });
+  const refused = await release();
+  t.equal(await refused.exited, 1);
+  t.match(refused.lines.at(-1), { msg: /run "create schema pgboss authorization ROLE"\.$/ });
+  await strict.query('create schema pgboss authorization deployer');
+  t.equal(await (await release()).exited, 0);
 });
 
 test('release ends when pg-boss has built its indexes', async (t) => {

@@ -40,6 +40,23 @@ async function setScene(t: Test, environment: Environment = {}): Promise<Scene> 
   return { postgres, app, stream };
 }
 
+test('While the server is full, a process goes on with the connections that it has', async (t) => {
+  const { postgres, stream } = await setScene(t);
+  await stream.stop();
+  const session = await postgres.connect();
+  await session.query(`create role web login connection limit 4;
+    grant usage on schema public to web; grant all on all tables in schema public to web`);
+  const DATABASE_URL = postgres.url.replace('poort@', 'web@');
+  const environment = { DATABASE_URL, DATABASE_POOL_MAX: '10', RATE_LIMIT_MAX: '0' };
+  const { url } = await startProcess(t, { entry: 'fixture', environment });
+  await poll(async () => (await fetch(url + READING)).status === 200);
+  const ask = async () => (await fetch(url + READING)).status;
+  for (let burst = 0; burst < 5; burst += 1) {
+    const statuses = await Promise.all(Array.from({ length: 40 }, ask));
+    t.strictSame(new Set(statuses), new Set([200]));
+  }
+});
+
 /** Resolves after `times` more of this outcome. */
 async function waitForMore(stream: Stream, outcome: number | string, times = 20): Promise<void> {
   const before = stream.count(outcome);

@@ -254,6 +254,31 @@ test('contract 26: release migrates the database', async (t) => {
     );
   });
 
+  await t.test(
+    'The log of a failed release hides a value, and says what was applied',
+    async (t) => {
+      const url = await createDatabase(server, 'wrong_value');
+      const statement = (sql: string) =>
+        `import { sql } from 'kysely'; export const up = (db) => sql.raw(\`${sql}\`).execute(db);`;
+      const failed = release(
+        t,
+        url,
+        await copyWithMigrations(t, {
+          '9998-index.js': `export const transaction = false; ${statement('select 1')}`,
+          '9999-wrong.js': statement("select 'hunter2'::int"),
+        }),
+      );
+      t.equal(await failed.exited, 1);
+      const hidden = 'invalid input syntax for type integer: ***';
+      const applied = [...listMigrations(), '9998-index'].join(', ');
+      t.equal(
+        failed.lines.at(-1)?.msg,
+        `Migration 9999-wrong failed: ${hidden}; applied before it: ${applied}`,
+      );
+      t.notMatch(JSON.stringify(failed.lines), 'hunter2');
+    },
+  );
+
   await t.test('A release makes a waiting process ready without a restart', async (t) => {
     const url = await createDatabase(server, 'pending');
     const web = await startProcess(t, { entry: 'web', environment: { DATABASE_URL: url }, folder });

@@ -101,6 +101,14 @@ test('A file in plugins/ without a default export fails and is named', async (t)
   );
 });
 
+test('A plugin that calls app.ready() is told what to do instead', async (t) => {
+  const plugins = [
+    new URL('../../plugins/', import.meta.url),
+    await createSources(t, { 'cats.js': 'export default async (app) => void app.ready();' }),
+  ];
+  await t.rejects(buildApp({ environment, plugins }), /calls app\.ready\(\).* 'onReady' hook/);
+});
+
 test('Of a folder in plugins/ or jobs/ its index file alone is loaded', async (t) => {
   const ours = new URL('../../plugins/', import.meta.url);
   const broken = "throw new Error('loaded');";

@@ -29,6 +29,13 @@ test('The queue is back only when all of its parts are back', async (t) => {
   t.strictSame(read(), [[WARN, 'gone'], BACK]);
 });
 
+test('A transaction that interfered is no outage', async (t) => {
+  const { outage, read } = createOutageLog();
+  const error = Object.assign(new Error('could not serialize access'), { code: '40001' });
+  t.equal(await outage.watch('a', Promise.reject(error)), undefined);
+  t.strictSame(read(), []);
+});
+
 test('Two parts with different problems are logged once each', async (t) => {
   const { fail, answer, read } = createOutageLog();
   for (const _pass of [1, 2, 3]) {

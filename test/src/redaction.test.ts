@@ -91,6 +91,12 @@ test('Secrets in a text are hidden by their context', (t) => {
     'malformed array literal: "hunter2"': 'malformed array literal: ***',
     'invalid input syntax for type uuid: "a\n b\r\nhunter2"\n    at run (a.ts:1:2)\n    at b':
       'invalid input syntax for type uuid: ***\n    at run (a.ts:1:2)\n    at b',
+    'failed: invalid input syntax for type integer: ***; the schema is unchanged':
+      'failed: invalid input syntax for type integer: ***; the schema is unchanged',
+    'invalid input syntax for type integer: "***; hunter2"':
+      'invalid input syntax for type integer: ***',
+    'Failed query: select $1, $2\nparams: hunter2,a\nhunter2\n    at run (a.ts:1:2)':
+      'Failed query: select $1, $2\nparams: ***\n    at run (a.ts:1:2)',
     'value out of range: "1\nhunter2"': 'value out of range: ***',
     'index out of range: 5\nCaused by: Error: a': 'index out of range: ***\nCaused by: Error: a',
     'tokens.map(token => token.id) failed': 'tokens.map(token => token.id) failed',

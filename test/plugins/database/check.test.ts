@@ -4,10 +4,10 @@ import { Kysely, PostgresDialect } from 'kysely';
 import type { Pool } from 'pg';
 import { test } from 'tap';
 import { createCheck } from '../../../plugins/database/check.ts';
-import { MIGRATIONS } from '../../../plugins/database/migration-files.ts';
+import { listMigrations, MIGRATIONS } from '../../../plugins/database/migration-files.ts';
 import { createEmbeddedDatabase } from '../../fixture/embedded-database.ts';
 import { openPostgresPort } from '../../fixture/postgres-port.ts';
-import { buildTestApp, createFolder, poll } from '../../helper.ts';
+import { buildTestApp, poll } from '../../helper.ts';
 
 test('A database whose pool is fully in use is up', async (t) => {
   const { url } = await openPostgresPort(t);
@@ -20,19 +20,18 @@ test('A database whose pool is fully in use is up', async (t) => {
 
 test('An embedded database that is busy is up', async (t) => {
   const app = await buildTestApp(t, { DATABASE_URL: `pglite:${await createEmbeddedDatabase()}` });
-  const check = createCheck(app.db, MIGRATIONS);
+  const check = createCheck(app.db, await listMigrations(MIGRATIONS));
   await check();
   await app.db.transaction().execute(async () => t.resolves(check()));
 });
 
 test('A server that refuses more connections is up while this process has one', async (t) => {
-  const folder = await createFolder(t);
   let code = '53300';
   let message = 'refused';
   const refuse = async () => Promise.reject(Object.assign(new Error(message), { code }));
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool: refuse }) });
   const pool = Object.assign(new EventEmitter(), { options: { max: 2 } });
-  const check = createCheck(db, folder, pool as unknown as Pool);
+  const check = createCheck(db, new Map(), pool as unknown as Pool);
   await t.rejects(check(), { code });
   pool.emit('acquire');
   await t.resolves(check());
@@ -50,7 +49,7 @@ test('A database that is late is up only if other queries got an answer', async 
   const { promise: late, reject } = Promise.withResolvers<never>();
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool: () => late }) });
   const pool = Object.assign(new EventEmitter(), { options: { max: 2 } });
-  const check = createCheck(db, await createFolder(t), pool as unknown as Pool);
+  const check = createCheck(db, new Map(), pool as unknown as Pool);
   const answers: [Error | undefined, object][] = [
     [new Error('gone'), {}],
     [undefined, { isBroken: true }],
@@ -68,7 +67,7 @@ test('A database that is late is up only if other queries got an answer', async 
   const changing = { connect: () => connect() } as unknown as Pool;
   const busy = createCheck(
     new Kysely<unknown>({ dialect: new PostgresDialect({ pool: changing }) }),
-    await createFolder(t),
+    new Map(),
     pool as unknown as Pool,
   );
   t.comment('before a check has found all migrations, the answers of others do not count');

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { test } from 'tap';
-import { translateError } from '../../../plugins/database/database-errors.ts';
+import { DatabaseUnavailable, translateError } from '../../../plugins/database/database-errors.ts';
 import { openEmbeddedDatabase } from '../../fixture/embedded-database.ts';
 
 function fail(code: string | undefined, message = 'secret'): pg.DatabaseError {
@@ -54,6 +54,17 @@ test('A foreign key error of a real PostgreSQL is told apart for child and paren
   t.match(await fail('insert into people values (2, 3)'), { code: 'UNKNOWN_REFERENCE' });
   t.match(await fail('update people set boss = 3'), { code: 'UNKNOWN_REFERENCE' });
   t.match(await fail('update people set id = 2'), { code: 'CONFLICT' });
+});
+
+test('An error of the database answers the same if another library has wrapped it', (t) => {
+  const wrap = (cause: unknown) => new Error('Failed query: insert …', { cause });
+  t.match(translateError(wrap(fail('23505'))), { statusCode: 409 });
+  t.match(translateError(wrap(new DatabaseUnavailable(new Error('away')))), { statusCode: 503 });
+  for (const cause of [undefined, 'gone', new Error('gone'), fail('42703')])
+    t.equal(translateError(wrap(cause)), undefined);
+  const own = Object.assign(wrap(fail('23505')), { statusCode: 418 });
+  t.equal(translateError(own), undefined, 'an error with a status of its own keeps it');
+  t.end();
 });
 
 test('A serialization failure or deadlock answers 503 with Retry-After: 1', (t) => {

@@ -167,6 +167,38 @@ test('A connection whose late query cannot be cancelled is discarded', async (t)
   await t.rejects(ask(db), { cause: { code: 'ECONNREFUSED' } });
 });
 
+test('A server that admits no more connections leaves those of the pool to all', async (t) => {
+  const refusal = 'SFATAL\0C53300\0Mtoo many connections for role "poort"\0\0';
+  const length = Buffer.alloc(4);
+  length.writeInt32BE(4 + refusal.length);
+  const welcome = Buffer.from(WELCOME, 'hex');
+  let free = 0;
+  const server = createServer((socket) => {
+    socket
+      .on('error', () => undefined)
+      .once('data', () => {
+        if (free-- > 0) socket.write(welcome);
+        else socket.end(Buffer.concat([Buffer.from('E'), length, Buffer.from(refusal)]));
+      });
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  t.teardown(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const url = `postgres://poort@127.0.0.1:${port}/poort`;
+  const limits = { max: 5, connectionTimeoutMillis: 600_000 };
+  const pool = createPool(url, undefined, limits, () => undefined);
+  t.teardown(() => pool.end());
+  await t.rejects(pool.connect(), { name: 'DatabaseUnavailable', code: '53300' });
+  free = 1;
+  const first = await pool.connect();
+  const waiting = [pool.connect(), pool.connect()];
+  await poll(() => pool.waitingCount === 2);
+  t.equal(pool.totalCount, 1);
+  first.release();
+  for (const next of waiting) (await next).release();
+  t.equal(pool.options.max, 1, 'the pool does not try again for a while');
+});
+
 test('A cursor may take longer than a query', async (t) => {
   const { url, pause, resume } = await openPostgresPort(t);
   const limits = { max: 1, connectionTimeoutMillis: 600_000, query_timeout: 100 };

@@ -131,6 +131,16 @@ test('A setting of any text names its description when it is missing or quoted',
   t.match(await readMessage({ FIXTURE_TEXT: '"a"' }, folders), quoted);
 });
 
+test('The error of a text that is too short names its length', async (t) => {
+  const folders = await addPlugin(
+    t,
+    `const KEY = { type: 'string', minLength: 32, secret: true, description: 'Signs sessions' };
+    export const settings = { properties: { KEY } };`,
+  );
+  const expected = 'KEY is set to something else; expected a text of at least 32 characters (Signs';
+  t.match(await readMessage({ KEY: 'short' }, folders), expected);
+});
+
 test('The error of an optional setting without a default says that it may be left out', async (t) => {
   const folders = await addPlugin(
     t,
