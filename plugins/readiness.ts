@@ -1,5 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify';
 import fp from 'fastify-plugin';
+import { type Static, Type } from 'typebox';
 
 /** How long a check may take, in milliseconds. All run at once, so a report takes under 1 s. */
 const CHECK_TIMEOUT_MS = 800;
@@ -17,10 +18,16 @@ export interface BackingService {
   release?(): Promise<string[]>;
 }
 
-export interface ReadinessReport {
-  status: 'ready' | 'degraded' | 'unavailable' | 'draining';
-  services: Record<string, { status: 'up' | 'down' }>;
-}
+export const ReadinessReport = Type.Object(
+  {
+    status: Type.Enum(['ready', 'degraded', 'unavailable', 'draining']),
+    services: Type.Record(Type.String(), Type.Object({ status: Type.Enum(['up', 'down']) }), {
+      examples: [{ database: { status: 'up' } }],
+    }),
+  },
+  { description: 'Whether to send requests here, and the state of attached services' },
+);
+export type ReadinessReport = Static<typeof ReadinessReport>;
 
 declare module 'fastify' {
   interface FastifyInstance {

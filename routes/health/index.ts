@@ -1,24 +1,15 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
+import { ReadinessReport } from '../../plugins/readiness.ts';
 
 const Live = Type.Object({ status: Type.Literal('live') }, { description: 'The process is alive' });
-
-const Readiness = Type.Object(
-  {
-    status: Type.Enum(['ready', 'degraded', 'unavailable', 'draining']),
-    services: Type.Record(Type.String(), Type.Object({ status: Type.Enum(['up', 'down']) }), {
-      examples: [{ database: { status: 'up' } }],
-    }),
-  },
-  { description: 'Whether to send requests here, and the state of attached services' },
-);
 
 const live = { summary: 'Is the process alive?', tags: ['health'], response: { 200: Live } };
 
 const ready = {
   summary: 'Is the process ready for requests?',
   tags: ['health'],
-  response: { 200: Readiness, 503: Readiness },
+  response: { 200: ReadinessReport, 503: ReadinessReport },
 };
 
 /** Health checks, which platforms and routers repeat: only errors are in the request log. */
