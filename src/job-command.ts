@@ -2,7 +2,7 @@ import type { Jobs } from '../plugins/jobs.ts';
 import { type AppOptions, buildApp } from './app.ts';
 import { createLogger } from './logger.ts';
 import { endOnFailure, finishOutput } from './one-off.ts';
-import { exitWith, OperatorError } from './operator-error.ts';
+import { OperatorError } from './operator-error.ts';
 
 const USAGE =
   "Give a job's name and its payload in JSON: " +
@@ -20,19 +20,15 @@ export async function runJobCommand(
 ): Promise<void> {
   const logger = createLogger();
   endOnFailure(logger);
-  try {
-    const [name, payload] = readArguments(args);
-    const app = await buildApp({ ...options, logger });
-    app.jobs.check(name, payload);
-    // runJob logs a failure.
-    const run = app.jobs.run(name as keyof Jobs, payload as never);
-    const code = await run.then(() => 0).catch(() => 1);
-    await app.close();
-    await finishOutput();
-    process.exit(code);
-  } catch (error) {
-    exitWith(error as Error, logger);
-  }
+  const [name, payload] = readArguments(args);
+  const app = await buildApp({ ...options, logger });
+  app.jobs.check(name, payload);
+  // runJob logs a failure.
+  const run = app.jobs.run(name as keyof Jobs, payload as never);
+  const code = await run.then(() => 0).catch(() => 1);
+  await app.close();
+  await finishOutput();
+  process.exit(code);
 }
 
 function readArguments([name, json = '{}', ...rest]: string[]): [string, unknown] {
