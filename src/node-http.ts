@@ -7,3 +7,14 @@ export const http = process.getBuiltinModule('node:http');
 export function hasBegun(response: ServerResponse): boolean {
   return Reflect.get(http.ServerResponse.prototype, 'headersSent', response);
 }
+
+/** Whether Node would send a header of this name and value. */
+export function isHeader(name: string, value: unknown): boolean {
+  try {
+    http.validateHeaderName(name);
+    http.validateHeaderValue(name, value as string);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import type { Static } from 'typebox';
-import { http } from '../../src/node-http.ts';
+import { http, isHeader } from '../../src/node-http.ts';
 import type { ClientError, ErrorAnswer } from './index.ts';
 
 export const JSON_TYPE = 'application/json; charset=utf-8';
@@ -37,7 +37,7 @@ export function sendError(
   for (const [name, value] of Object.entries(reply.getHeaders())) {
     // In a 416, it has the length of the whole content (RFC 9110, 15.5.17).
     const isLength = name === 'content-range' && body.statusCode === 416;
-    if ((CONTENT_HEADERS.test(name) && !isLength) || !isValid(name, value))
+    if ((CONTENT_HEADERS.test(name) && !isLength) || !isHeader(name, value))
       reply.removeHeader(name);
   }
   // The header was meant for the failed answer.
@@ -74,14 +74,4 @@ function sendWithoutHooks(reply: FastifyReply, body: Body, headers: object): voi
   reply.hijack();
   // A head that could not be written leaves its reason phrase, such as OK.
   reply.raw.writeHead(body.statusCode, body.error, { ...headers, ...length }).end(text);
-}
-
-function isValid(name: string, value: unknown): boolean {
-  try {
-    http.validateHeaderName(name);
-    http.validateHeaderValue(name, value as string);
-    return true;
-  } catch {
-    return false;
-  }
 }
