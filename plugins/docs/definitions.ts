@@ -80,14 +80,11 @@ export class Definitions {
 function convertContent(part: unknown, convert: (schema: unknown) => unknown): unknown {
   const { content } = Object(part) as { content?: object };
   if (!content) return convert(part);
-  const convertType = (type: unknown) => ({
-    ...(type as object),
-    schema: convert((type as Schema).schema),
-  });
+  const convertType = ({ schema, ...type }: Schema) => ({ ...type, schema: convert(schema) });
   return { ...(part as object), content: mapValues(content, convertType) };
 }
 
-function mapValues(schemas: object, convert: (schema: unknown) => unknown): Schema {
+function mapValues(schemas: object, convert: (schema: Schema) => unknown): Schema {
   return Object.fromEntries(Object.entries(schemas).map(([name, one]) => [name, convert(one)]));
 }
 
