@@ -4,7 +4,7 @@ import env, { type Config, type EnvironmentOptions } from '../plugins/env/index.
 import { answerClientError } from '../plugins/errors/client-errors.ts';
 import { RouteNotFound } from '../plugins/errors/index.ts';
 import { LazyCompilers } from '../plugins/validation/compilers.ts';
-import { readInOneBuffer } from '../plugins/validation/parsers.ts';
+import { readInOneBuffer } from '../plugins/validation/read-body.ts';
 import { afterListening } from './after-listening.ts';
 import { watchDeadlines } from './deadlines.ts';
 import { beginAnswers } from './every-answer.ts';
