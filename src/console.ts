@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import repl, { type REPLServer } from 'node:repl';
 import { PassThrough, Readable, Writable } from 'node:stream';
+import { promisify } from 'node:util';
 import { sql } from 'kysely';
 import manifest from '../package.json' with { type: 'json' };
 import { readLines } from './lines.ts';
@@ -48,23 +49,18 @@ async function runLines(server: REPLServer): Promise<void> {
   const lines = new Readable({ objectMode: true, read: () => undefined });
   readLines(process.stdin, (line) => lines.push(line));
   process.stdin.once('end', () => lines.push(null));
+  const evaluate = promisify(server.eval).bind(server);
   let code = '';
   for await (const line of lines) {
     code += `${line}\n`;
-    const value = await evaluate(server, code);
+    // A later error, such as a promise's, goes to the server's output.
+    const value = await evaluate(code, server.context, 'console').catch((error) => {
+      if (error instanceof repl.Recoverable) return error;
+      throw error;
+    });
     if (value instanceof repl.Recoverable) continue;
     code = '';
     if (value !== undefined) console.log(server.writer(value));
   }
   if (code.trim()) throw new OperatorError(`This is not complete: ${code.trim()}`);
-}
-
-/** Rejects with an error. A later error, such as a promise's, goes to the server's output. */
-function evaluate(server: REPLServer, code: string): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    server.eval(code, server.context, 'console', (error, value) => {
-      if (error && !(error instanceof repl.Recoverable)) reject(error);
-      else resolve(error ?? value);
-    });
-  });
 }
