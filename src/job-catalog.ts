@@ -17,7 +17,6 @@ const BadOptions = createError<[string, string]>('BAD_OPTIONS', 'The job %s cann
 /** Limits that types cannot express. pg-boss allows 24 hours for a run; 23 leave time to end it. */
 const JobLimits = Type.Object({
   schema: Type.Object({}),
-  run: Type.Unknown(),
   schedule: Type.Optional(Type.String({ pattern: '^\\S+( \\S+){4}$' })),
   retries: Type.Integer({ minimum: 0, maximum: 1_000 }),
   retryDelayMs: Type.Integer({ minimum: 0, maximum: 86_400_000 }),
