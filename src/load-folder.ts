@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import autoload from '@fastify/autoload';
+import autoload, { type AutoloadPluginOptions } from '@fastify/autoload';
 import type { FastifyInstance } from 'fastify';
 import { importFile } from './import-file.ts';
 
@@ -10,14 +10,10 @@ const LOADED_MS = 1_000;
 /** avvio's error of a plugin that takes too long has the plugin's function. */
 type LoadError = Error & { code?: string; fn?: unknown };
 
-export interface LoadOptions {
-  /** Options of each plugin in the folder. */
-  options?: object;
+type LoadOptions = Pick<AutoloadPluginOptions, 'options' | 'maxDepth'> & {
   /** Whether a file is loaded, by its path in the folder, such as /health/index.ts. */
   which?: (name: string) => boolean;
-  /** Folders below this depth belong to the plugin above them. */
-  maxDepth?: number;
-}
+};
 
 /**
  * Loads the files of a folder, and of a folder with an index.ts only that. A file that has no

@@ -17,6 +17,7 @@ export async function loadPlugins(
   const isDocs = (name: string) => /^\/docs[/.]/.test(name);
   // readConfig has already loaded plugins/env.
   const isLater = (name: string) => !isFirst(name) && !isDocs(name) && !/^\/env[/.]/.test(name);
+  // Deeper folders belong to the plugin above them.
   for (const which of [isFirst, isDocs, isLater])
     for (const folder of folders)
       await loadFolder(app, folder, { options: { jobs }, maxDepth: 1, which });
