@@ -1,6 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { handleAfter } from './in-turn.ts';
-import { findOpenRequest } from './open-request.ts';
 
 /** What is known about a request. If the parser refused it, only its connection is known. */
 export type Caller = Pick<
@@ -37,7 +36,7 @@ export function beginAnswers(app: FastifyInstance): void {
     return app.countRequest?.(caller, reply);
   });
   app.addHook('onRequest', (request, reply, done) => {
-    const entry = findOpenRequest(request.raw);
+    const entry = request.raw.openRequest;
     const last = entry?.takeLast();
     const counted = app.beginAnswer(request, reply);
     const handle = () => app.enterRequest(request, done);

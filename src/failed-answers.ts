@@ -1,6 +1,5 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { toError } from './error-log.ts';
-import { findOpenRequest, noteStage } from './open-request.ts';
 
 declare module 'fastify' {
   interface FastifyReply {
@@ -34,7 +33,9 @@ export function watchHandlers(app: FastifyInstance): void {
     const { handler } = route;
     route.handler = function (request, reply) {
       let result: unknown;
-      noteStage(request.raw, 'isHandled');
+      // A handler of WebSockets gets no request first.
+      const entry = request.raw?.openRequest;
+      if (entry) entry.isHandled = true;
       try {
         result = handler.call(this, request, reply);
       } catch (error) {
@@ -50,7 +51,7 @@ export function watchHandlers(app: FastifyInstance): void {
 function endHijacked(reply: FastifyReply, error: unknown): void {
   if (!reply.sent || reply.raw.writableEnded) return;
   // It has its 503, which onError hooks may delay.
-  if (findOpenRequest(reply.request.raw)?.isLate) return;
+  if (reply.request.raw.openRequest?.isLate) return;
   reply.failure = toError(error);
   reply.raw.destroy();
 }

@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net';
-import { hasOpenRequests } from './open-request.ts';
 
 /** How long a client may take to read its last answer and to close: nginx's `lingering_time`. */
 const LINGER_MS = 30_000;
@@ -15,7 +14,7 @@ export function lingerAtClose(socket: Socket): void {
   socket.destroySoon = () =>
     process.nextTick(() => {
       // Requests behind the last answer get none, and end only when the connection closes.
-      if (socket.destroyed || hasOpenRequests(socket)) closeNow();
+      if (socket.destroyed || socket.openRequests) closeNow();
       else linger(socket);
     });
 }

@@ -2,11 +2,21 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply } from 'fastify';
 
-/** The key of a request's entry. To search the list would be slow with many open requests. */
-const ENTRY = Symbol('open request');
+declare module 'node:http' {
+  interface IncomingMessage {
+    /** Set until it is answered. To search the list would be slow with many open requests. */
+    openRequest?: OpenRequest | undefined;
+  }
+}
 
-/** The key of a connection's number of open requests. */
-const COUNT = Symbol('open requests');
+declare module 'node:net' {
+  interface Socket {
+    /** How many requests of the connection are open. */
+    openRequests?: number;
+    /** The last request of the connection, until it is answered. */
+    lastRequest?: OpenRequest | undefined;
+  }
+}
 
 /**
  * The most open requests of one connection. Node reads a client's next requests while the earlier
@@ -17,33 +27,12 @@ const MAX_OPEN = 5_000;
 /** Node reads from a connection in pieces of this many bytes. */
 const PIECE = 64 * 1024;
 
-/** The key of a connection's last request, until it is answered. */
-const LAST = Symbol('last request');
-
-type Connection = Socket & { [COUNT]?: number; [LAST]?: OpenRequest | undefined };
-
-type Tracked = IncomingMessage & { [ENTRY]?: OpenRequest | undefined; socket: Connection };
-
-export function findOpenRequest(request: Tracked): OpenRequest | undefined {
-  return request[ENTRY];
-}
-
-export function hasOpenRequests(connection: Connection): boolean {
-  return Boolean(connection[COUNT]);
-}
-
-/** Notes how far a request has come. A handler of WebSockets gets no request first. */
-export function noteStage(request: Tracked | undefined, stage: 'isHandled' | 'isAnswering'): void {
-  const entry = request?.[ENTRY];
-  if (entry) entry[stage] = true;
-}
-
 /** A request whose answer is not complete, or an upgraded connection. */
 export class OpenRequest {
   index: number;
-  readonly request: Tracked;
+  readonly request: IncomingMessage;
   /** Kept, because Node sets `request.socket` to null when it destroys an unread request. */
-  readonly socket: Connection;
+  readonly socket: Socket;
   /** The request before this one on its connection, if that was open when this one came. */
   #last: OpenRequest | undefined;
   /** Undefined if the connection was upgraded without Fastify. */
@@ -76,20 +65,20 @@ export class OpenRequest {
   /** Bytes written to the connection before the payload. */
   sentBefore = 0;
 
-  constructor(request: Tracked, index: number) {
+  constructor(request: IncomingMessage, index: number) {
     this.request = request;
     this.index = index;
-    request[ENTRY] = this;
+    request.openRequest = this;
     this.socket = request.socket;
     this.receivedBefore = Math.max(0, this.socket.bytesRead - PIECE);
-    this.socket[COUNT] = (this.socket[COUNT] ?? 0) + 1;
-    this.#last = this.socket[LAST];
-    this.socket[LAST] = this;
+    this.socket.openRequests = (this.socket.openRequests ?? 0) + 1;
+    this.#last = this.socket.lastRequest;
+    this.socket.lastRequest = this;
   }
 
   /** True if the connection has more open requests than any client needs. */
   get isExcess(): boolean {
-    return this.socket[COUNT]! > MAX_OPEN;
+    return this.socket.openRequests! > MAX_OPEN;
   }
 
   /** Gives the request to wait for. To keep it would keep its body, and all requests before it. */
@@ -100,10 +89,10 @@ export class OpenRequest {
   }
 
   end(): void {
-    this.socket[COUNT]! -= 1;
+    this.socket.openRequests! -= 1;
     this.#last = undefined;
-    if (this.socket[LAST] === this) this.socket[LAST] = undefined;
+    if (this.socket.lastRequest === this) this.socket.lastRequest = undefined;
     // The log asks later whether a connection was upgraded.
-    if (!this.isUpgraded) this.request[ENTRY] = undefined;
+    if (!this.isUpgraded) this.request.openRequest = undefined;
   }
 }

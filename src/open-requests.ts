@@ -3,7 +3,7 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply } from 'fastify';
 import { cutOff } from './held-memory.ts';
-import { findOpenRequest, hasOpenRequests, OpenRequest } from './open-request.ts';
+import { OpenRequest } from './open-request.ts';
 import { readPath } from './request-log.ts';
 
 declare module 'fastify' {
@@ -33,7 +33,7 @@ export class OpenRequests {
   begin(reply: FastifyReply, onClose: () => void): void {
     const { raw } = reply.request;
     // It was upgraded, or a handler has passed it to the router again.
-    const known = findOpenRequest(raw);
+    const known = raw.openRequest;
     const entry = known ?? this.#add(raw);
     // Plugins add listeners too, and more than ten are no leak here.
     reply.raw.setMaxListeners(0);
@@ -68,7 +68,7 @@ export class OpenRequests {
    */
   takeOver(socket: Socket): void {
     socket.on('error', () => undefined);
-    if (!hasOpenRequests(socket)) return;
+    if (!socket.openRequests) return;
     const open = this.#open.filter((entry) => entry.socket === socket);
     cutOff(open, PIPELINED);
     for (const { request, reply } of open) {

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { countAnswer } from './held-memory.ts';
 import { hasBegun, http } from './node-http.ts';
-import { findOpenRequest, type OpenRequest } from './open-request.ts';
+import type { OpenRequest } from './open-request.ts';
 
 /** Larger answers are sent in pieces of this many bytes, to see how far the client has read. */
 const PIECE = 64 * 1024;
@@ -16,7 +16,7 @@ export class PiecewiseResponse<
   /** True once `end` is called, although the pieces are sent later. */
   // @ts-expect-error: it is a getter in Node too, but its type says it is a field.
   override get writableEnded(): boolean {
-    return this.finished || Boolean(findOpenRequest(this.req)?.payload);
+    return this.finished || Boolean(this.req.openRequest?.payload);
   }
 
   /** Ignored after `end`: an onSend hook may keep an answer so long that another one is sent. */
@@ -26,7 +26,7 @@ export class PiecewiseResponse<
 
   override end(...args: unknown[]): this {
     const [payload, ...others] = args;
-    const entry = findOpenRequest(this.req);
+    const entry = this.req.openRequest;
     if (this.finished || entry?.payload) return this;
     const isWhole = typeof payload === 'string' || Buffer.isBuffer(payload);
     if (!entry?.reply || !isWhole) return super.end(...(args as []));
@@ -40,7 +40,7 @@ export class PiecewiseResponse<
 
   /** Ignores data after `end`: it would be sent between two pieces. */
   override write(...args: unknown[]): boolean {
-    const entry = findOpenRequest(this.req);
+    const entry = this.req.openRequest;
     if (entry?.payload) return false;
     try {
       return super.write(...(args as [unknown]));

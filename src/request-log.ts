@@ -9,7 +9,6 @@ import { toError } from './error-log.ts';
 import type { Caller } from './every-answer.ts';
 import { interrupt } from './failed-answers.ts';
 import { hasBegun } from './node-http.ts';
-import { findOpenRequest } from './open-request.ts';
 import { hideSecrets } from './redaction.ts';
 
 declare module 'fastify' {
@@ -67,7 +66,7 @@ function logRequest(request: FastifyRequest, reply: FastifyReply): void {
 /** A library that upgrades a connection sends its 101 itself, so the reply has no status. */
 export function readStatus(reply: FastifyReply): number {
   if (hasBegun(reply.raw)) return reply.statusCode;
-  const isUpgraded = reply.sent && findOpenRequest(reply.request.raw)?.isUpgraded;
+  const isUpgraded = reply.sent && reply.request.raw.openRequest?.isUpgraded;
   return isUpgraded ? SWITCHING_PROTOCOLS : CLIENT_CLOSED_REQUEST;
 }
 

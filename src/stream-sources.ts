@@ -1,5 +1,4 @@
 import type { FastifyInstance } from 'fastify';
-import { noteStage } from './open-request.ts';
 
 /** A stream of Node or of the web, as far as it is used here. */
 type Source = { destroy?: () => void; cancel?: () => Promise<void> } | null | undefined;
@@ -11,7 +10,8 @@ type Source = { destroy?: () => void; cancel?: () => Promise<void> } | null | un
  */
 export function endSources(app: FastifyInstance): void {
   app.addHook('onSend', (request, reply, payload: unknown, done) => {
-    noteStage(request.raw, 'isAnswering');
+    const entry = request.raw.openRequest;
+    if (entry) entry.isAnswering = true;
     // Most answers.
     if (typeof payload === 'string') return done(null, payload);
     const response = isResponse(payload) ? payload : undefined;

@@ -6,7 +6,7 @@ import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify';
 import { readAddress } from '../../src/client-address.ts';
 import type { AnswerHeaders, Caller } from '../../src/every-answer.ts';
 import { hasBegun } from '../../src/node-http.ts';
-import { findOpenRequest, type OpenRequest } from '../../src/open-request.ts';
+import type { OpenRequest } from '../../src/open-request.ts';
 import { logUnreadable } from '../../src/request-log.ts';
 import { answerOrClose, describeError, JSON_TYPE } from './answer.ts';
 
@@ -50,7 +50,7 @@ export function answerClientError(
   const hasGone = code === 'ECONNRESET';
   if (response) {
     const isOwnBody = request === response.req && !request.complete;
-    const entry = isOwnBody && !hasBegun(response) ? findOpenRequest(request) : undefined;
+    const entry = isOwnBody && !hasBegun(response) ? request.openRequest : undefined;
     // The client ended its side within a request, and no handler would notice that.
     if (code === 'HPE_INVALID_EOF_STATE' && !isAnswered(entry)) return void socket.destroy();
     if (closing.has(socket)) return;

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import { test } from 'tap';
-import { findOpenRequest } from '../../src/open-request.ts';
 import { OpenRequests } from '../../src/open-requests.ts';
 
 test('Requests may end in any order, and waitUntilAnswered waits for all', async (t) => {
@@ -20,7 +20,7 @@ test('Requests may end in any order, and waitUntilAnswered waits for all', async
     t.same(new Set(open.list().map(({ request }) => request)), new Set(left.map(readRaw)));
     for (const reply of replies)
       t.equal(
-        findOpenRequest(readRaw(reply))?.reply,
+        readRaw(reply).openRequest?.reply,
         left.find((other) => other === reply),
       );
   }
@@ -28,8 +28,8 @@ test('Requests may end in any order, and waitUntilAnswered waits for all', async
   t.same(ended, ['b', 'e', 'a', 'd', 'c']);
 });
 
-function readRaw({ request }: { request: { raw: unknown } }): never {
-  return request.raw as never;
+function readRaw({ request }: { request: { raw: unknown } }): IncomingMessage {
+  return request.raw as IncomingMessage;
 }
 
 test('Finding a request with an Upgrade header takes no longer with 50,000 open', async (t) => {
@@ -37,13 +37,13 @@ test('Finding a request with an Upgrade header takes no longer with 50,000 open'
   const begin = () => {
     const raw = { headers: { upgrade: 'h2c' }, socket: {} };
     open.begin({ raw: new EventEmitter(), request: { raw } } as unknown as FastifyReply, () => {});
-    return raw as never;
+    return raw as unknown as IncomingMessage;
   };
   // The fastest of some runs, because a busy machine makes nothing faster.
   const measure = () => {
     const times = Array.from({ length: 10 }, () => {
       const startedAt = performance.now();
-      for (let count = 0; count < 1_000; count += 1) findOpenRequest(begin());
+      for (let count = 0; count < 1_000; count += 1) void begin().openRequest;
       return performance.now() - startedAt;
     });
     return Math.min(...times);
