@@ -1,7 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { TProperties } from 'typebox';
 import { gatherSettings } from '../plugins/env/index.ts';
 import type { Setting } from '../plugins/env/settings.ts';
 import { describeSetting, writeManifest } from './app-json.ts';
@@ -20,8 +19,7 @@ const FOLDERS = ['plugins/', 'jobs/'].map((folder) => pathToFileURL(path.join(RO
 const TABLE = /(?<=<!-- settings -->)[\s\S]*?(?=<!-- \/settings -->)/;
 
 export async function readSettings(): Promise<Map<string, Setting>> {
-  const properties: TProperties = await gatherSettings(FOLDERS);
-  return new Map(Object.entries(properties) as unknown as [string, Setting][]);
+  return new Map(Object.entries(await gatherSettings(FOLDERS)));
 }
 
 /** The README with the current table. A README without the table's two comments stays as it is. */

@@ -1,14 +1,13 @@
 import type { ErrorObject } from 'ajv';
-import type { TProperties } from 'typebox';
 import { OperatorError } from '../../src/operator-error.ts';
-import type { Setting } from './settings.ts';
+import type { Setting, Settings } from './settings.ts';
 
 /** The environment is not valid. The message has a line for each variable, without secrets. */
 export class EnvironmentError extends OperatorError {
   override name = 'EnvironmentError';
   readonly variables: string[];
 
-  constructor(errors: ErrorObject[], environment: NodeJS.ProcessEnv, properties: TProperties) {
+  constructor(errors: ErrorObject[], environment: NodeJS.ProcessEnv, properties: Settings) {
     const names = errors.map(
       ({ params, instancePath }) => params.missingProperty ?? instancePath.slice(1),
     );
@@ -16,7 +15,7 @@ export class EnvironmentError extends OperatorError {
     const problems = variables.map((name) => {
       const value = environment[name]?.trim();
       const missing = errors.find(({ params }) => params.missingProperty === name);
-      return describeProblem(name, value, properties[name] as Setting, missing?.params.requiredBy);
+      return describeProblem(name, value, properties[name]!, missing?.params.requiredBy);
     });
     super(['The environment is not valid:', ...problems].join('\n  '));
     this.variables = variables;

@@ -5,11 +5,11 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import fastifyEnv from '@fastify/env';
 import { Ajv, type ErrorObject, type SchemaValidateFunction } from 'ajv';
 import fp from 'fastify-plugin';
-import { type Static, type TProperties, Type } from 'typebox';
+import { type Static, Type } from 'typebox';
 import { importFile } from '../../src/import-file.ts';
 import { EnvironmentError } from './environment-error.ts';
 import { formats } from './formats.ts';
-import { checkSettings, readValues, settings } from './settings.ts';
+import { checkSettings, readValues, type Settings, settings } from './settings.ts';
 
 const PLUGINS = new URL('..', import.meta.url);
 
@@ -51,11 +51,11 @@ export default fp(
 );
 
 /** The settings of settings.ts, then those of the files in these folders. */
-export async function gatherSettings(folders: URL[]): Promise<TProperties> {
+export async function gatherSettings(folders: URL[]): Promise<Settings> {
   const files = await Promise.all(folders.map(listFiles));
   const modules = await Promise.all(files.flat().map((file) => importFile(file)));
   const properties = modules.map((module) => module.settings?.properties);
-  const all: TProperties = Object.assign({ ...settings.properties }, ...properties);
+  const all: Settings = Object.assign({ ...settings.properties }, ...properties);
   checkSettings(all);
   return all;
 }

@@ -1,7 +1,10 @@
-import { type TProperties, Type } from 'typebox';
+import { Type } from 'typebox';
 import { isQuoted } from './environment-error.ts';
 
-/** The schema of a setting. */
+/**
+ * The schema of a setting: a string, an enum, or an integer from a minimum to a maximum. The format
+ * `uri` is a URL, and `encoded` is any text, both with valid percent-encoding.
+ */
 export interface Setting {
   type?: 'string' | 'integer';
   enum?: (string | number)[];
@@ -10,27 +13,27 @@ export interface Setting {
   minLength?: number;
   default?: unknown;
   description: string;
-  below?: string;
+  /** The valid values, for the error; needed only for a string that may not be any text. */
   expected?: string;
+  /** What to do about an error; the default is to set the default value. */
   remedy?: string;
+  /** True if no message may show the value. */
   secret?: boolean;
+  /** True for a value in any case, which becomes lower case. */
+  ignoreCase?: boolean;
+  /** The name of a setting that must be greater. */
+  below?: string;
+  /** The name of a setting that must be set too. */
+  requires?: string;
+  /** The name of a setting without which this one is not read. */
+  onlyWith?: string;
   /** Set by Type.Optional. */
   '~optional'?: boolean;
 }
 
-/**
- * The settings of the app itself. A plugin exports its own settings in the same form. A setting is
- * a string, an enum, or an integer from a minimum to a maximum. It has a description. The format
- * `uri` is a URL, and `encoded` is any text, both with valid percent-encoding.
- *
- * - `expected`: the valid values, for the error; needed only for a string that may not be any text
- * - `remedy`: what to do about an error; the default is to set the default value
- * - `secret`: true if no message may show the value
- * - `ignoreCase`: true for a value in any case, which becomes lower case
- * - `below`: the name of a setting that must be greater
- * - `requires`: the name of a setting that must be set too
- * - `onlyWith`: the name of a setting without which this one is not read
- */
+export type Settings = Record<string, Setting>;
+
+/** The settings of the app itself. A plugin exports its own settings in the same form. */
 export const settings = Type.Object({
   PORT: Type.Integer({
     minimum: 0,
@@ -110,9 +113,9 @@ export const settings = Type.Object({
 });
 
 /** @throws an error that names the setting which has another form than those of this file */
-export function checkSettings(properties: TProperties): void {
-  for (const [name, schema] of Object.entries(properties)) {
-    const { type, enum: names, minimum, maximum, description } = schema as unknown as Setting;
+export function checkSettings(properties: Settings): void {
+  for (const [name, setting] of Object.entries(properties)) {
+    const { type, enum: names, minimum, maximum, description } = setting;
     const isInteger = type === 'integer' && minimum !== undefined && maximum !== undefined;
     const isDescribed = description && !description.includes('\n');
     if (isDescribed && (isInteger || type === 'string' || names)) continue;
@@ -125,16 +128,15 @@ export function checkSettings(properties: TProperties): void {
 }
 
 /** Converts the values to the types of the schema. ajv would also convert 5e3 to an integer. */
-export function readValues(environment: NodeJS.ProcessEnv, properties: TProperties) {
-  const values = Object.entries(properties).map(([name, schema]) => {
-    // Empty means not set, because some shells and platforms cannot unset a variable.
-    const read = (name: string) => environment[name]?.trim() || undefined;
-    const isRead = !('onlyWith' in schema) || read(String(schema.onlyWith));
-    const text = isRead && read(name);
-    const value = 'ignoreCase' in schema ? text?.toLowerCase() : text;
+export function readValues(environment: NodeJS.ProcessEnv, properties: Settings) {
+  // Empty means not set, because some shells and platforms cannot unset a variable.
+  const read = (name: string) => environment[name]?.trim() || undefined;
+  const values = Object.entries(properties).map(([name, setting]) => {
+    const { ignoreCase, onlyWith } = setting;
+    const text = onlyWith && !read(onlyWith) ? undefined : read(name);
+    const value = ignoreCase ? text?.toLowerCase() : text;
     // Null makes the check fail, because no setting accepts it.
-    if (value && isQuoted(value)) return [name, null];
-    return [name, convert(value, schema as unknown as Setting)];
+    return [name, value && isQuoted(value) ? null : convert(value, setting)];
   });
   return Object.fromEntries(values);
 }
