@@ -45,6 +45,22 @@ test('A server that refuses more connections is up while this process has one', 
   await t.rejects(check(), { code });
 });
 
+test('A check that waits for a pool which has become full uses the spare connection', async (t) => {
+  const db = new Kysely<unknown>({
+    dialect: new PostgresDialect({ pool: () => new Promise(() => {}) }),
+  });
+  const state = { idleCount: 0, totalCount: 1, options: { max: 2 } };
+  const pool = Object.assign(new EventEmitter(), state);
+  const refuse = async () => Promise.reject(Object.assign(new Error('full'), { code: '53300' }));
+  const spare = { connect: refuse } as unknown as Pool;
+  const check = createCheck(db, new Map(), pool as unknown as Pool, spare);
+  pool.emit('acquire');
+  const checked = check();
+  pool.totalCount = 2;
+  // The check's own timer does not keep the process running.
+  await t.resolves(Promise.all([checked, sleep(600)]));
+});
+
 test('A database that is late is up only if other queries got an answer', async (t) => {
   const { promise: late, reject } = Promise.withResolvers<never>();
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool: () => late }) });
