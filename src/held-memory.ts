@@ -1,3 +1,4 @@
+import { cutOffSlowest, NO_PROGRESS, sum, UNREAD } from './cut-off.ts';
 import type { OpenRequest } from './open-request.ts';
 import type { OpenRequests } from './open-requests.ts';
 
@@ -13,7 +14,6 @@ const REQUEST_BYTES = 8 * 1024;
 /** The most bytes of incomplete bodies in memory, for all clients together. */
 const MAX_INCOMPLETE = 96 * 1024 * 1024;
 
-const UNREAD = 'The client does not read its answer: it is cut off';
 const INCOMPLETE = 'The client does not send the rest of its body: it is cut off';
 
 /**
@@ -21,16 +21,6 @@ const INCOMPLETE = 'The client does not send the rest of its body: it is cut off
  * this many bytes of small ones. Counting takes milliseconds if thousands of requests are open.
  */
 const COUNT_AFTER = MAX_UNREAD / 4;
-
-/** A client's open requests, and the bytes that are held for it in memory. */
-interface Client {
-  open: OpenRequest[];
-  held: number;
-  /** How many of these bytes wait for the client. */
-  waiting: number;
-  /** When the client last read or sent something, by performance.now(). */
-  progressAt: number;
-}
 
 /** Counts the bytes of an answer, and cuts off the slowest readers if too many are held. */
 export function countAnswer(openRequests: OpenRequests, bytes: number, isLarge: boolean): void {
@@ -64,7 +54,7 @@ export function observe(entry: OpenRequest): void {
 /** Cuts off the slowest readers above MAX_UNREAD. Returns a maximum of the bytes still held. */
 export function cutOffSlowestReaders(entries: OpenRequest[]): number {
   // A request that waits for its turn has no answer yet, but takes memory.
-  const unread = entries.filter(({ waiting, turnAt }) => waiting > 0 || turnAt === Infinity);
+  const unread = entries.filter((entry) => entry.waiting > 0 || isInLine(entry));
   const held = sum(unread.map(countUnread));
   if (held <= MAX_UNREAD) return held;
   const connections = Map.groupBy(unread, ({ socket }) => socket);
@@ -73,10 +63,17 @@ export function cutOffSlowestReaders(entries: OpenRequest[]): number {
     held: sum(open.map(countUnread)),
     waiting: sum(open.map(({ waiting }) => Math.max(waiting, REQUEST_BYTES))),
     // A connection can have more open requests than a function can have arguments.
-    progressAt: open.reduce((latest, entry) => Math.max(latest, entry.progressAt), 0),
+    progressAt: open.some(isInLine)
+      ? NO_PROGRESS
+      : open.reduce((latest, entry) => Math.max(latest, entry.progressAt), 0),
   }));
   cutOffSlowest(readers, MAX_UNREAD, UNREAD);
   return MAX_UNREAD;
+}
+
+/** Whether a request waits for the answers to earlier ones. */
+function isInLine({ turnAt }: OpenRequest): boolean {
+  return turnAt === Number.POSITIVE_INFINITY;
 }
 
 function countUnread({ size, waiting }: OpenRequest): number {
@@ -114,33 +111,4 @@ function countIncomplete(entry: OpenRequest): number {
   const length = Number(request.headers['content-length'] ?? Number.POSITIVE_INFINITY);
   const limit = reply?.request.routeOptions.bodyLimit ?? 0;
   return Math.max(REQUEST_BYTES, Math.min(socket.bytesRead - receivedBefore, length, limit));
-}
-
-/**
- * Cuts off clients until at most `max` bytes are held. Only clients with at least the average
- * number of waiting bytes are chosen, the longest without progress first.
- */
-function cutOffSlowest(clients: Client[], max: number, reason: string): void {
-  let held = sum(clients.map((client) => client.held));
-  const average = sum(clients.map(({ waiting }) => waiting)) / clients.length;
-  const slowest = clients.filter(({ waiting }) => waiting >= average);
-  for (const client of slowest.sort((one, other) => one.progressAt - other.progressAt)) {
-    if (held <= max) return;
-    held -= client.held;
-    cutOff(client.open, reason);
-  }
-}
-
-/** Frees the memory now, because a connection closes only after this turn of the event loop. */
-export function cutOff(entries: OpenRequest[], reason = UNREAD): void {
-  for (const entry of entries) {
-    const { socket } = entry;
-    if (!socket.destroyed) entry.reply?.log.warn(reason);
-    socket.destroy();
-    Object.assign(entry, { payload: '', waiting: 0 });
-  }
-}
-
-function sum(numbers: number[]): number {
-  return numbers.reduce((total, number) => total + number, 0);
 }

@@ -32,9 +32,10 @@ export function handleAfter(
     entry.turnAt = performance.now();
     begin();
   };
-  // Otherwise it would run in the context of the last request, such as its trace.
+  // Without bind, it would run in the context of the last request, such as its trace. Without
+  // setImmediate, the thousands of requests of one client would run before those of others.
   answer.once(
     'close',
-    AsyncResource.bind(() => process.nextTick(takeTurn)),
+    AsyncResource.bind(() => setImmediate(takeTurn)),
   );
 }

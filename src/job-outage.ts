@@ -1,5 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify';
-import type { SqlError } from '../plugins/database/database-errors.ts';
+
+/** SQLSTATEs of a transaction that failed because of another one: the next attempt may not. */
+const INTERFERED: unknown[] = ['40001', '40P01'];
 
 const HOUR_MS = 60 * 60 * 1_000;
 
@@ -24,9 +26,8 @@ export class OutageLog {
       this.end(part);
       return answer;
     } catch (error) {
-      const err = error as SqlError;
-      // Another transaction interfered.
-      if (err.code?.startsWith('40')) return undefined;
+      const err = error as Error & { code?: unknown };
+      if (INTERFERED.includes(err.code)) return undefined;
       const away =
         'The job queue is away, or release has not run yet: trying again until it answers';
       if (!this.#known.has(err.message)) this.#log.warn({ err }, away);

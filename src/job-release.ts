@@ -10,9 +10,9 @@ import { OperatorError } from './operator-error.ts';
 
 /** SQLSTATEs (PostgreSQL, appendix A). */
 const UNDEFINED_TABLE = '42P01';
-const FORBIDDEN = '42501';
+const INSUFFICIENT_PRIVILEGE = '42501';
 
-const SCHEMA =
+const NO_SCHEMA =
   'The role may not create the schema pgboss of the job queue. ' +
   'As an administrator, run "create schema pgboss authorization ROLE".';
 
@@ -53,7 +53,8 @@ export async function startOwner(
   const onError = (err: Error) => log.error({ err }, err.message);
   const createSchema = !(await hasSchema(driver));
   return startBoss(driver, onError, { ...OWNER, createSchema }).catch(async (err) => {
-    if (createSchema && err.code === FORBIDDEN) throw new OperatorError(SCHEMA, { cause: err });
+    if (createSchema && err.code === INSUFFICIENT_PRIVILEGE)
+      throw new OperatorError(NO_SCHEMA, { cause: err });
     if (!('pool' in driver && IN_USE.includes(err.code))) throw err;
     // pg-boss sends a transaction as one text. The pool gives the last connection, still in it.
     await driver.pool.query('rollback').catch(() => undefined);

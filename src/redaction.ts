@@ -36,14 +36,14 @@ const NAMED_SECRET = new RegExp(
   'gi',
 );
 
-/** Credentials without a name before them, and values in errors of Redis, PostgreSQL and Drizzle. */
+/** Credentials without a name before them, and values in errors of Redis, PostgreSQL, Drizzle. */
 const UNNAMED_SECRET = new RegExp(
   [
     '\\b((?:bearer|basic):?[ \\t])[\\w.~+/=-]{16,}',
     '(?<![\\w-])(eyJ)[\\w-]+\\.[\\w.-]+',
     '(BEGIN [A-Z ]{0,20}PRIVATE KEY-----)[^]*?(?=-----END|$)',
     '(args beginning with: |invalid input [\\w ]{1,60}: |malformed \\w{1,20} literal: |' +
-      'out of range: )(?:"[^]*?(?=\n {4}at |$)|(?!\\*\\*\\*;).+)',
+      'out of range: )(?:"[^]*?(?=\n {4}at |$)|(?!\\*\\*\\*; (?:it ran|applied|the schema) ).+)',
     '(\\nparams: )[^]*?(?=\n {4}at |$)',
   ].join('|'),
   'gi',

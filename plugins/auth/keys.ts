@@ -15,6 +15,7 @@ export class Keys {
   #known: JWTVerifyGetKey = () => Promise.reject(new errors.JWKSNoMatchingKey());
   #fetching: Promise<void> | undefined;
   #failure: Error | undefined;
+  #failedAt = Number.NEGATIVE_INFINITY;
   #nextAt = 0;
   #nextCheckAt = 0;
   #staleAt = Number.POSITIVE_INFINITY;
@@ -52,13 +53,14 @@ export class Keys {
     return check(this.#known);
   }
 
-  /** Fetches old keys again. Gives what to wait for if they are too old to be used meanwhile. */
+  /** Fetches old keys again. Gives the fetch if the keys are too old to be used until it ends. */
   #renewStale(): Promise<void> | undefined {
     const staleForMs = performance.now() - this.#staleAt;
     if (staleForMs <= 0) return undefined;
     const refreshed = this.#refresh();
-    // Nobody asked for so long: a key may have been withdrawn since.
-    return staleForMs > MAX_AGE_MS && !this.#failure ? refreshed : undefined;
+    // No request came for a long time: a key may have been withdrawn since.
+    const isTried = performance.now() - this.#failedAt < MAX_AGE_MS;
+    return staleForMs > MAX_AGE_MS && !isTried ? refreshed : undefined;
   }
 
   /** Sends at most one request at a time. Never rejects. */
@@ -79,7 +81,8 @@ export class Keys {
       this.#staleAt = sentAt + MAX_AGE_MS;
     } catch (cause) {
       this.#failure = new Unavailable({ cause });
-      this.#nextCheckAt = performance.now() + FAILURE_PAUSE_MS;
+      this.#failedAt = performance.now();
+      this.#nextCheckAt = this.#failedAt + FAILURE_PAUSE_MS;
       this.#nextAt = this.#nextCheckAt;
     }
     this.#fetching = undefined;

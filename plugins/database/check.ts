@@ -15,6 +15,8 @@ const LATE_MS = 500;
  * full, the check uses `spare`. If a pooler is busy, the answers to other queries count. The
  * embedded database has no pool. It is a part of this process, so it stays up once it is open, also
  * while it is busy.
+ *
+ * @param migrations the files that the database needs, by their names without the ending
  */
 export function createCheck(
   db: Database,
@@ -45,9 +47,9 @@ export function createCheck(
     const found = find(checked);
     const early = await Promise.race([found, sleep(LATE_MS, undefined, { ref: false })]);
     const isBusy = isReleased && use.answeredAt > startedAt;
-    // The pool may be full by now.
-    const next = pick();
-    const pending = early ?? (isBusy ? [] : await (next === checked ? found : find(next)));
+    // Otherwise it would wait in the queue of a pool that is full by now.
+    const isStuck = checked === db && pick() !== db;
+    const pending = early ?? (isBusy ? [] : await (isStuck ? find(pick()) : found));
     if (pending.length > 0)
       throw new Error(`Migrations are pending: ${pending.join(', ')}. Run npm run release.`);
     isOpen = pool === undefined;

@@ -56,8 +56,12 @@ function isTls({ code = '', message }: NodeJS.ErrnoException): boolean {
  * index, 55 not in this state (a lock), 57 operator intervention, 58 system error.
  */
 export function translateError(error: Error): ClientError | undefined {
+  return translate(error) ?? (isWrapper(error) ? translate(error.cause) : undefined);
+}
+
+function translate(error: Error): ClientError | undefined {
   if (error instanceof DatabaseUnavailable) return new Unavailable();
-  if (!isSqlError(error)) return isWrapper(error) ? translateError(error.cause) : undefined;
+  if (!isSqlError(error)) return undefined;
   const { code, message } = error;
   // A protocol error has no code.
   if (code === undefined || /^(08|25006|28|3D|53|55|57|58)/.test(code)) return new Unavailable();

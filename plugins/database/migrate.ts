@@ -122,12 +122,7 @@ export async function createTable(db: Database): Promise<void> {
     (name varchar(255) primary key, "timestamp" varchar(255) not null)`.execute(db);
 }
 
-function describeFailure(
-  name: string,
-  cause: unknown,
-  isUndone: boolean,
-  applied: string[],
-): Error {
+function describeFailure(name: string, cause: unknown, isUndone: boolean, applied: string[]) {
   // A migration can throw anything.
   const { code, message = cause } = (cause ?? {}) as Partial<SqlError>;
   const left = isUndone ? [] : ['it ran without a transaction, so check what it left'];

@@ -51,25 +51,27 @@ const END_TIMEOUT_MS = 500;
 const QUEUE_PER_CONNECTION = 20;
 
 /** How long the pool does not grow after a server refused one more connection, in milliseconds. */
-const GROW_AFTER_MS = 5_000;
+const GROW_AFTER_MS = 1_000;
 
 /** Limits the queue: under too much load, all requests would otherwise wait until they time out. */
 class ShortQueuePool extends pg.Pool {
   readonly #max = this.options.max;
-  /** The connections that are not just being opened. */
-  #open = 0;
+  #growing: NodeJS.Timeout | undefined;
+  #used = 0;
 
   constructor(options: pg.PoolConfig) {
     super(options);
-    this.on('connect', () => void this.#open++).on('remove', () => void this.#open--);
+    this.on('acquire', () => void this.#used++).on('release', () => void this.#used--);
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: connect has two overloads, and both are passed on.
   override connect(...args: any[]): any {
     const { waitingCount, options } = this;
-    if (waitingCount >= options.max * QUEUE_PER_CONNECTION) {
+    if (waitingCount >= this.#max * QUEUE_PER_CONNECTION) {
       const reason = `${waitingCount} requests wait for a connection already`;
-      const hint = `the pool has ${options.max} (DATABASE_POOL_MAX)`;
+      const isFull =
+        options.max < this.#max ? `, of which the full server admits ${options.max}` : '';
+      const hint = `the pool has ${this.#max} (DATABASE_POOL_MAX)${isFull}`;
       throw new DatabaseUnavailable(new Error(`${reason}; ${hint}`));
     }
     const connecting = Reflect.apply(super.connect, this, args);
@@ -79,11 +81,14 @@ class ShortQueuePool extends pg.Pool {
     });
   }
 
-  /** If the server is full, as during a deploy, the connections of the pool have to do. */
+  /** While the server is full, as during a deploy, requests share the connections that are open. */
   #shrink(error: Error): boolean {
-    if (!isServerFull(error) || this.#open === 0) return false;
-    this.options.max = this.#open;
-    setTimeout(Object.assign, GROW_AFTER_MS, this.options, { max: this.#max }).unref();
+    const open = this.#used + this.idleCount;
+    if (!isServerFull(error) || open === 0) return false;
+    this.options.max = open;
+    clearTimeout(this.#growing);
+    const grow = () => Object.assign(this.options, { max: this.#max });
+    this.#growing = setTimeout(grow, GROW_AFTER_MS).unref();
     return true;
   }
 

@@ -55,10 +55,11 @@ function listProblems(body: unknown, validate: ValidateFunction): ErrorObject[] 
 function copyFirst(value: unknown, copied: { values: number }): unknown {
   if (typeof value !== 'object' || value === null) return value;
   const copy = Array.isArray(value) ? [] : {};
-  // Object.entries would list all of them first.
-  for (const name in value) {
+  // Both Object.entries and a loop over a whole array would list all names first.
+  const first = Array.isArray(value) ? value.slice(0, MAX_VALUES + 1) : value;
+  for (const name in first) {
     if (++copied.values > MAX_VALUES) break;
-    Reflect.set(copy, name, copyFirst(Reflect.get(value, name), copied));
+    Reflect.set(copy, name, copyFirst(Reflect.get(first, name), copied));
   }
   return copy;
 }

@@ -71,6 +71,20 @@ test('Requests that wait for their turn count, although they have no answer yet'
   t.end();
 });
 
+test('A client that sends many requests at once is cut off before one that reads slowly', (t) => {
+  const reader = createEntry(MIB, 500);
+  const pipelines = Array.from({ length: 1_000 }, () => {
+    const { socket } = createEntry(0, 0);
+    const queued = { socket, turnAt: Number.POSITIVE_INFINITY };
+    return Array.from({ length: 6 }, () => Object.assign(createEntry(0, 0), queued));
+  });
+  cutOffSlowestReaders([reader, ...pipelines.flat()]);
+  t.notOk(reader.socket.destroyed);
+  const left = pipelines.filter(([first]) => !first!.socket.destroyed);
+  t.equal(left.length, Math.floor((39 * MIB) / (6 * 8 * 1024)));
+  t.end();
+});
+
 test('A body counts at least as much as its request takes', (t) => {
   const entries = Array.from({ length: 13_000 }, () => {
     const socket = { bytesRead: 1, destroyed: false, destroy: () => undefined };

@@ -34,6 +34,8 @@ test('A transaction that interfered is no outage', async (t) => {
   const error = Object.assign(new Error('could not serialize access'), { code: '40001' });
   t.equal(await outage.watch('a', Promise.reject(error)), undefined);
   t.strictSame(read(), []);
+  await outage.watch('a', Promise.reject(new DOMException('gone', 'AbortError')));
+  t.strictSame(read(), [[WARN, 'gone']], 'such an error has a number as its code');
 });
 
 test('Two parts with different problems are logged once each', async (t) => {

@@ -93,6 +93,7 @@ test('Secrets in a text are hidden by their context', (t) => {
       'invalid input syntax for type uuid: ***\n    at run (a.ts:1:2)\n    at b',
     'failed: invalid input syntax for type integer: ***; the schema is unchanged':
       'failed: invalid input syntax for type integer: ***; the schema is unchanged',
+    'index out of range: ***; hunter2': 'index out of range: ***',
     'invalid input syntax for type integer: "***; hunter2"':
       'invalid input syntax for type integer: ***',
     'Failed query: select $1, $2\nparams: hunter2,a\nhunter2\n    at run (a.ts:1:2)':

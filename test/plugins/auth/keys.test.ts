@@ -133,6 +133,10 @@ test('A key that was withdrawn while no requests came is not used once more', as
   state.now += 24 * 3_600_000;
   t.ok(await find('second'), 'if the issuer is down, the known keys work');
   t.equal(state.asked, 3);
+  state.isAway = false;
+  state.published = [await createKey('third')];
+  state.now += 24 * 3_600_000;
+  await t.rejects(find('second'), errors.JWKSNoMatchingKey, 'also after a failure of long ago');
 });
 
 test('An error other than an unknown key does not ask the issuer', async (t) => {

@@ -62,6 +62,9 @@ test('An error of the database answers the same if another library has wrapped i
   t.match(translateError(wrap(new DatabaseUnavailable(new Error('away')))), { statusCode: 503 });
   for (const cause of [undefined, 'gone', new Error('gone'), fail('42703')])
     t.equal(translateError(wrap(cause)), undefined);
+  const circular = new Error('a');
+  circular.cause = Object.assign(new Error('b'), { cause: circular });
+  t.equal(translateError(circular), undefined);
   const own = Object.assign(wrap(fail('23505')), { statusCode: 418 });
   t.equal(translateError(own), undefined, 'an error with a status of its own keeps it');
   t.end();

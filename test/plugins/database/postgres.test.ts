@@ -173,7 +173,9 @@ test('A server that admits no more connections leaves those of the pool to all',
   length.writeInt32BE(4 + refusal.length);
   const welcome = Buffer.from(WELCOME, 'hex');
   let free = 0;
-  const server = createServer((socket) => {
+  // It leaves a connection open that the client has ended, as behind a dead network.
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    t.teardown(() => socket.destroy());
     socket
       .on('error', () => undefined)
       .once('data', () => {
@@ -185,18 +187,23 @@ test('A server that admits no more connections leaves those of the pool to all',
   t.teardown(() => server.close());
   const { port } = server.address() as AddressInfo;
   const url = `postgres://poort@127.0.0.1:${port}/poort`;
-  const limits = { max: 5, connectionTimeoutMillis: 600_000 };
+  const limits = { max: 5, connectionTimeoutMillis: 600_000, idleTimeoutMillis: 100 };
   const pool = createPool(url, undefined, limits, () => undefined);
   t.teardown(() => pool.end());
-  await t.rejects(pool.connect(), { name: 'DatabaseUnavailable', code: '53300' });
+  const refused = { name: 'DatabaseUnavailable', code: '53300' };
+  await t.rejects(pool.connect(), refused);
   free = 1;
   const first = await pool.connect();
   const waiting = [pool.connect(), pool.connect()];
   await poll(() => pool.waitingCount === 2);
   t.equal(pool.totalCount, 1);
+  // All requests of a pool with five connections may wait for the one.
+  while (waiting.length < 100) waiting.push(pool.connect());
+  t.throws(() => pool.connect(), { message: /5 .*, of which the full server admits 1$/ });
   first.release();
   for (const next of waiting) (await next).release();
-  t.equal(pool.options.max, 1, 'the pool does not try again for a while');
+  await poll(() => pool.idleCount === 0 && pool.options.max === 5);
+  await t.rejects(pool.connect(), refused, 'a connection that is being closed is none');
 });
 
 test('A cursor may take longer than a query', async (t) => {
