@@ -36,7 +36,10 @@ const NAMED_SECRET = new RegExp(
   'gi',
 );
 
-/** Credentials without a name before them, and values in errors of Redis, PostgreSQL, Drizzle. */
+/**
+ * Credentials without a name before them, and values in errors of Redis, PostgreSQL and Drizzle.
+ * What plugins/database/migrate.ts adds behind a value that is hidden already stays.
+ */
 const UNNAMED_SECRET = new RegExp(
   [
     '\\b((?:bearer|basic):?[ \\t])[\\w.~+/=-]{16,}',

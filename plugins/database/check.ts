@@ -57,7 +57,7 @@ export function createCheck(
 }
 
 /** Counts the connections in use, and notes when one of them came back with an answer. */
-function watchUse(pool: Pool | undefined): { connections: number; answeredAt: number } {
+export function watchUse(pool: Pool | undefined): { connections: number; answeredAt: number } {
   const use = { connections: 0, answeredAt: Number.NEGATIVE_INFINITY };
   pool?.on('acquire', () => void use.connections++);
   pool?.on('release', (error, client) => {

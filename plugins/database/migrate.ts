@@ -128,11 +128,12 @@ function describeFailure(name: string, cause: unknown, isUndone: boolean, applie
   const left = isUndone ? [] : ['it ran without a transaction, so check what it left'];
   if (applied.length > 0) left.push(`applied before it: ${applied.join(', ')}`);
   const end = left.join('; ') || 'the schema is unchanged';
+  // Hidden later, a value would take the rest of the line with it.
+  const known = hideSecrets(`${message}`);
   const reason =
     code === '55P03'
       ? `waited ${LOCK_TIMEOUT_MS} ms for a lock of another session; ${end}. Run it again`
-      : // Hidden later, a value would take the rest of the line with it.
-        `failed: ${hideSecrets(`${message}`)}; ${end}`;
+      : `failed: ${known}; ${end}`;
   return new Error(`Migration ${name} ${reason}`, { cause });
 }
 

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import manifest from '../../package.json' with { type: 'json' };
 import { OperatorError } from '../../src/operator-error.ts';
+import { watchUse } from './check.ts';
 import { DatabaseUnavailable, isServerFull } from './database-errors.ts';
 import { ImpatientClient } from './impatient-client.ts';
 import { applyTls, type Tls } from './url.ts';
@@ -56,13 +57,8 @@ const GROW_AFTER_MS = 1_000;
 /** Limits the queue: under too much load, all requests would otherwise wait until they time out. */
 class ShortQueuePool extends pg.Pool {
   readonly #max = this.options.max;
+  readonly #use = watchUse(this);
   #growing: NodeJS.Timeout | undefined;
-  #used = 0;
-
-  constructor(options: pg.PoolConfig) {
-    super(options);
-    this.on('acquire', () => void this.#used++).on('release', () => void this.#used--);
-  }
 
   // biome-ignore lint/suspicious/noExplicitAny: connect has two overloads, and both are passed on.
   override connect(...args: any[]): any {
@@ -83,7 +79,7 @@ class ShortQueuePool extends pg.Pool {
 
   /** While the server is full, as during a deploy, requests share the connections that are open. */
   #shrink(error: Error): boolean {
-    const open = this.#used + this.idleCount;
+    const open = this.#use.connections + this.idleCount;
     if (!isServerFull(error) || open === 0) return false;
     this.options.max = open;
     clearTimeout(this.#growing);

@@ -1,12 +1,10 @@
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer } from 'node:net';
-import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { type Test, test } from 'tap';
 import manifest from '../../package.json' with { type: 'json' };
 import { DOWN, type Environment, poll, startProcess, type TestProcess } from '../helper.ts';
 import { type RedisServer, startRedis, waitForRedis } from './redis-server.ts';
+import { startTcpProxy } from './tcp-proxy.ts';
 
 async function startApp(
   t: Test,
@@ -101,14 +99,8 @@ test('While the answers of Redis trickle in, each process counts', async (t) => 
       }
     }
   }
-  const proxy = createServer((client) => {
-    const server = connect(Number(new URL(redis.url).port), '127.0.0.1');
-    pipeline(client, server).catch(() => client.destroy());
-    pipeline(server, trickle, client).catch(() => server.destroy());
-  });
-  await once(proxy.listen(0, '127.0.0.1'), 'listening');
-  t.teardown(() => proxy.close());
-  const url = `redis://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+  const proxy = await startTcpProxy(t, Number(new URL(redis.url).port), trickle);
+  const url = proxy.url.replace('http:', 'redis:');
   const app = await startApp(t, { url }, { REQUEST_TIMEOUT_MS: '4000' });
   isSlow = true;
   const asked = Array.from({ length: 60 }, async (_, index) => {

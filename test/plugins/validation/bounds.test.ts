@@ -28,8 +28,10 @@ test('A union that refers to itself takes a limited time', async (t) => {
   t.match(check(nest(3, { kind: 'no', filters: [] })), [{ message: 'must be equal to constant' }]);
   const many = check(nest(14, { kind: 'no', filters: [] }));
   t.equal(many?.length, 20, 'only the first problems are listed');
-  const problems = check(nest(300, { kind: 'no', filters: [] }));
-  t.match(problems, [{ instancePath: '', message: /^must have fewer levels/ }]);
+  for (const levels of [30, 300]) {
+    const problems = check(nest(levels, { kind: 'no', filters: [] }));
+    t.match(problems, [{ instancePath: '', message: /^must have fewer levels/ }]);
+  }
   t.equal(check(nest(1, { kind: 'and', filters: [] })), null, 'the next check has its own limit');
 });
 
