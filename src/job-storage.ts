@@ -9,7 +9,7 @@ import type { Job } from '../plugins/jobs.ts';
 import { transactions } from './job-boss.ts';
 import type { OutageLog } from './job-outage.ts';
 import type { Headers, Result } from './job-run.ts';
-import { shorten } from './redaction.ts';
+import { hideSecrets } from './redaction.ts';
 
 /** The suffix of a job's queue for its schedule. It has no keys, so it keeps each scheduled run. */
 export const CLOCK = '/clock';
@@ -93,7 +93,7 @@ export async function settle(
 ): Promise<boolean> {
   const attempted = { id, retryCount };
   // A text with these characters could not be stored.
-  const output = { error: err && shorten(`${err.name}`).replaceAll('\0', '') };
+  const output = { error: err && hideSecrets(`${err.name}`).replaceAll('\0', '') };
   const update = (changes: UpdateOptions) => boss.update(name, undefined, { id, ...changes });
   const giveBack = async () => {
     await boss.fail(name, attempted, output);

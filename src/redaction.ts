@@ -17,7 +17,7 @@ const SAFE_HEADERS = ['accept', 'content-length', 'content-type', 'host', 'user-
 const SUSPICIOUS = new RegExp(
   'auth|cookie|pass|pwd|secret|token|key|credential|session|signature|csrf|xsrf|jwt|eyj|args|' +
     'detail|where|param|header|packet|body|payload|buffer|bearer|basic|invalid input|' +
-    'malformed|out of range|://|\\?',
+    'invalid value|malformed|out of range|recognized|syntax error|://|\\?',
 );
 
 /** JSON within JSON has backslashes before its quotes. */
@@ -45,8 +45,10 @@ const UNNAMED_SECRET = new RegExp(
     '\\b((?:bearer|basic):?[ \\t])[\\w.~+/=-]{16,}',
     '(?<![\\w-])(eyJ)[\\w-]+\\.[\\w.-]+',
     '(BEGIN [A-Z ]{0,20}PRIVATE KEY-----)[^]*?(?=-----END|$)',
-    '(args beginning with: |invalid input [\\w ]{1,60}: |malformed \\w{1,20} literal: |' +
+    '(args beginning with: |invalid (?:input|value for parameter) [^:\\n]{1,80}: |' +
+      'malformed \\w{1,20} literal: |syntax error in ts\\w{1,20}: |unrecognized encoding: |' +
       'out of range: )(?:"[^]*?(?=\n {4}at |$)|(?!\\*\\*\\*; (?:it ran|applied|the schema) ).+)',
+    '(\\b(?:value|time zone|unit) )"[^"\\n]*"(?= (?:is out of range|not recognized))',
     '(\\nparams: )[^]*?(?=\n {4}at |$)',
   ].join('|'),
   'gi',
@@ -83,7 +85,7 @@ export function hideSecrets(text: string): string {
   return bounded
     .replace(/[^\s"]+/g, hideInWord)
     .replace(NAMED_SECRET, '$1$2***')
-    .replace(UNNAMED_SECRET, '$1$2$3$4$5***');
+    .replace(UNNAMED_SECRET, '$1$2$3$4$5$6***');
 }
 
 function isSuspicious(text: string): boolean {

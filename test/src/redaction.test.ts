@@ -88,6 +88,17 @@ test('Secrets in a text are hidden by their context', (t) => {
     'Basic authentication is asked for': 'Basic authentication is asked for',
     'invalid input syntax for type double precision: "hun ter2"':
       'invalid input syntax for type double precision: ***',
+    'invalid input value for enum "Mood": "hunter2"': 'invalid input value for enum "Mood": ***',
+    'invalid value for parameter "TimeZone": "hunter2"':
+      'invalid value for parameter "TimeZone": ***',
+    'syntax error in tsquery: "my hunter2"': 'syntax error in tsquery: ***',
+    'syntax error in tsvector: "my hunter2"': 'syntax error in tsvector: ***',
+    'unrecognized encoding: "hunter2"': 'unrecognized encoding: ***',
+    'value "hunter2" is out of range for type integer':
+      'value *** is out of range for type integer',
+    'time zone "hunter2" not recognized': 'time zone *** not recognized',
+    'unit "hunter2" not recognized for type interval': 'unit *** not recognized for type interval',
+    'Invalid value: it has no name': 'Invalid value: it has no name',
     'malformed array literal: "hunter2"': 'malformed array literal: ***',
     'invalid input syntax for type uuid: "a\n b\r\nhunter2"\n    at run (a.ts:1:2)\n    at b':
       'invalid input syntax for type uuid: ***\n    at run (a.ts:1:2)\n    at b',
