@@ -6,6 +6,7 @@ import {
   type JWTVerifyOptions,
   jwtVerify,
 } from 'jose';
+import { isStorable } from '../validation/schemas.ts';
 import type { Keys } from './keys.ts';
 
 /** Only asymmetric signatures (RFC 8725, 3.1). Ed25519 is the newer name of EdDSA. */
@@ -35,13 +36,17 @@ export async function verifyToken(
 ): Promise<User> {
   const limits = { algorithms: ALGORITHMS, clockTolerance: CLOCK_SKEW_S, requiredClaims: ['exp'] };
   const options = { ...expected, ...limits };
-  const { payload, protectedHeader } = await keys.try((find) => verifyByAny(token, find, options));
+  const { payload, protectedHeader } = await keys.try((find) =>
+    verifyByAny(token, find, options).catch(blameKey),
+  );
   const { typ = 'JWT', kid = '', crit } = protectedHeader;
   const { sub, exp } = payload;
   const isText = typeof typ === 'string' && typeof kid === 'string';
   if (!isText || !TYPES.includes(typ.toLowerCase()) || crit || !isCanonical(token))
     throw new errors.JWSInvalid();
-  if (typeof sub !== 'string' || !sub || !Number.isFinite(exp))
+  // The database would take several ids that it cannot store for one.
+  const isId = typeof sub === 'string' && sub !== '' && isStorable(sub);
+  if (!isId || !Number.isFinite(exp))
     throw new errors.JWTClaimValidationFailed('missing or not valid', payload, 'sub or exp');
   return { id: sub, scopes: readScopes(payload), claims: payload };
 }
@@ -70,6 +75,11 @@ async function verifyByAny(token: string, find: JWTVerifyGetKey, options: JWTVer
     } else if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw error;
     throw decodeProtectedHeader(token).kid === undefined ? new errors.JWKSNoMatchingKey() : error;
   }
+}
+
+/** A key that is broken counts as unknown: the issuer may have published it again since. */
+function blameKey(cause: unknown): never {
+  throw cause instanceof errors.JOSEError ? cause : new errors.JWKSNoMatchingKey('', { cause });
 }
 
 /** The claim is `scope` in RFC 9068, `scp` at Entra and Okta, `permissions` at Auth0. */

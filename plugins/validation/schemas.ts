@@ -1,7 +1,14 @@
 import { type TStringOptions, Type } from 'typebox';
 
-/** Text that PostgreSQL can store: no NUL, and no half of a surrogate pair. */
-export const STORABLE = '^[^\\u0000\\ud800-\\udfff]*$';
+/**
+ * Text that PostgreSQL can store: no NUL, and no half of a surrogate pair. Clients may compile this
+ * without the flag `u`, so it describes a pair too.
+ */
+export const STORABLE = '^(?:[^\\u0000\\ud800-\\udfff]|[\\ud800-\\udbff][\\udc00-\\udfff])*$';
+
+const storable = new RegExp(STORABLE, 'u');
+
+export const isStorable = (text: string): boolean => storable.test(text);
 
 /** Text for a column of PostgreSQL. Text that cannot be stored is answered with 400. */
 export const storableText = (options: TStringOptions) =>

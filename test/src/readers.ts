@@ -8,7 +8,7 @@ import { refuseRequest, rewriteUrl } from '../../plugins/errors/refuse-request.t
 import { readRequestId } from '../../plugins/request-id.ts';
 import { compileBody } from '../../plugins/validation/body.ts';
 import { createAjv } from '../../plugins/validation/checks.ts';
-import { STORABLE, storableText } from '../../plugins/validation/schemas.ts';
+import { isStorable, storableText } from '../../plugins/validation/schemas.ts';
 import { compileText } from '../../plugins/validation/text.ts';
 import { cleanAddress } from '../../src/client-address.ts';
 import { locate } from '../../src/location.ts';
@@ -22,8 +22,6 @@ type Read = (text: string) => unknown;
 export type Readers = Record<string, [read: Read, prepare?: (text: string) => string]>;
 
 const logger = createLogger({ write: () => undefined });
-
-const storable = new RegExp(STORABLE, 'u');
 
 const checkQuery = compileText(
   createAjv({ allErrors: true, coerceTypes: 'array' }),
@@ -84,7 +82,7 @@ export const readers: Readers = {
   'compileBody of text': [(title) => checkBody({ title })],
   'compileBody of a name': [(name) => checkBody({ [name]: 1 })],
   ...formats,
-  STORABLE: [(text) => storable.test(text)],
+  isStorable: [isStorable],
   locate: [inHeaders((path) => locate({ url: `/${path}` }, '1'))],
   readPath: [inHeaders(readPath)],
   hideSecrets: [hideSecrets],

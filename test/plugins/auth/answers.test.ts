@@ -84,6 +84,8 @@ const BAD_CLAIMS: Record<string, [Claims, object]> = {
   'without exp': [{ exp: undefined }, { claim: 'exp' }],
   'without sub': [{ sub: undefined }, { claim: 'sub or exp' }],
   'with an empty sub': [{ sub: '' }, { claim: 'sub or exp' }],
+  'with NUL in sub': [{ sub: 'a\0' }, { claim: 'sub or exp' }],
+  'with half of a surrogate pair in sub': [{ sub: 'a\ud800' }, { claim: 'sub or exp' }],
   'with exp as text': [{ exp: '9999999999' }, { claim: 'exp' }],
   'with nbf as text': [{ nbf: '1' }, { claim: 'nbf' }],
   'with an object as aud': [{ aud: { poort: 1 } }, { claim: 'aud' }],

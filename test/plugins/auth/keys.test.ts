@@ -88,6 +88,23 @@ test('Tokens without kid and with an unknown key ask once in 30 s', async (t) =>
   t.equal(state.asked, 4);
 });
 
+test('A key that cannot be used counts as unknown, until the issuer mends it', async (t) => {
+  const { state, keys } = await openKeys(t);
+  const { publicKey, privateKey } = await generateKeyPair('ES256');
+  const good = { ...(await exportJWK(publicKey)), kid: 'good' };
+  const token = await new SignJWT({ iss: 'issuer', aud: 'poort', sub: 'alice' })
+    .setProtectedHeader({ alg: 'ES256', kid: 'good' })
+    .setExpirationTime('1h')
+    .sign(privateKey);
+  const verify = () => verifyToken(token, keys, { issuer: 'issuer', audience: 'poort' });
+  state.published = [{ ...good, x: 'AAAA' }];
+  for (let count = 0; count < 3; count++) await t.rejects(verify(), errors.JWKSNoMatchingKey);
+  t.equal(state.asked, 1, 'asked once in 30 s');
+  state.published = [good];
+  state.now += 30_001;
+  t.match(await verify(), { id: 'alice' });
+});
+
 test('While the issuer is down, known keys work and unknown ones answer 503', async (t) => {
   const { state, find } = await openKeys(t);
   await find('first');
