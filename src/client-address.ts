@@ -53,15 +53,17 @@ export function trustProxies(list: string): (address: string, distance?: number)
   const proxies = new BlockList();
   for (const item of list.split(',').map((text) => text.trim()))
     for (const range of RANGES[item]?.split(' ') ?? [item]) addRange(proxies, range);
+  // The lowest and the highest address: such a list trusts every client.
+  if (proxies.check('0.0.0.0') && proxies.check('255.255.255.255'))
+    throw new Error('The list trusts every address');
   return (text, distance = 0) => {
     const address = distance < MAX_PROXIES ? cleanAddress(text) : undefined;
     return address !== undefined && proxies.check(address, readFamily(address));
   };
 }
 
-/** Refuses a prefix of 0 bits, which would trust every address. */
 function addRange(proxies: BlockList, range: string): void {
-  const [, address = '', bits] = /^([^/]+)(?:\/([1-9]\d*))?$/.exec(range) ?? [];
+  const [, address = '', bits] = /^([^/]+)(?:\/(0|[1-9]\d*))?$/.exec(range) ?? [];
   if (bits) proxies.addSubnet(address, Number(bits), readFamily(address));
   else proxies.addAddress(address, readFamily(address));
 }

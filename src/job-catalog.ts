@@ -5,7 +5,7 @@ import { type TSchema, Type } from 'typebox';
 import { listFiles } from '../plugins/env/index.ts';
 import type { Job } from '../plugins/jobs.ts';
 import { createAjv, explainFailure } from '../plugins/validation/checks.ts';
-import { STORABLE, storableText } from '../plugins/validation/schemas.ts';
+import { isStorable, storableText } from '../plugins/validation/schemas.ts';
 import { importFile } from './import-file.ts';
 
 const BadPayload = createError<[string, string]>(
@@ -32,14 +32,12 @@ const SendLimits = Type.Object({
 /** The schemas themselves are not checked: TypeBox made them, and a check would slow each start. */
 const ajv = createAjv({ validateSchema: false });
 
-const storable = new RegExp(STORABLE, 'u');
-
 /** Loads the jobs of these folders by name. Throws an error that names an invalid file. */
 export async function loadJobs(folders: URL[]): Promise<Map<string, Job>> {
   const jobs = new Map<string, Job>();
   for (const file of (await Promise.all(folders.map(listFiles))).flat()) {
     const place = fileURLToPath(file);
-    const name = path.basename(place.replace(/([\\/]index)?\.[jt]s$/, ''));
+    const name = path.basename(place.replace(/([\\/]index)?\.[cm]?[jt]s$/, ''));
     const { default: job } = await importFile(file);
     if (!job?.run)
       throw new Error(`${place} exports no job: add "export default defineJob({…})" or move it`);
@@ -99,7 +97,7 @@ function findMisfit(schema: TSchema, data: unknown, dataVar: string): string | u
 }
 
 function checkText(key: string, value: unknown): unknown {
-  if (!storable.test(key) || (typeof value === 'string' && !storable.test(value)))
+  if (!isStorable(key) || (typeof value === 'string' && !isStorable(value)))
     throw new Error('PostgreSQL cannot store text with NUL or half of a surrogate pair');
   return value;
 }

@@ -17,7 +17,7 @@ export async function listMigrations(folder: string): Promise<Map<string, string
   const files = await readdir(folder).catch((error) =>
     error.code === 'ENOENT' ? [] : Promise.reject(error),
   );
-  const own = files.filter((file) => /^[^.].*(?<!\.d)\.m?[jt]s$/.test(file));
+  const own = files.filter((file) => /^[^.].*(?<!\.d)\.[cm]?[jt]s$/.test(file));
   return new Map(own.map((file) => [path.parse(file).name, path.join(folder, file)]));
 }
 

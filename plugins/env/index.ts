@@ -54,10 +54,19 @@ export default fp(
 export async function gatherSettings(folders: URL[]): Promise<Settings> {
   const files = await Promise.all(folders.map(listFiles));
   const modules = await Promise.all(files.flat().map((file) => importFile(file)));
-  const properties = modules.map((module) => module.settings?.properties);
-  const all: Settings = Object.assign({ ...settings.properties }, ...properties);
+  const all: Settings = {};
+  for (const module of [{ settings }, ...modules]) addSettings(all, module.settings?.properties);
   checkSettings(all);
   return all;
+}
+
+/** Two files may share a setting, but each must mean the same by it. */
+function addSettings(all: Settings, more: Settings = {}): void {
+  for (const [name, setting] of Object.entries(more)) {
+    if ((all[name] ?? setting) !== setting)
+      throw new Error(`Two files declare the setting ${name}: rename one, or import the other`);
+    all[name] = setting;
+  }
 }
 
 /**
@@ -70,8 +79,8 @@ export async function listFiles(folder: URL): Promise<URL[]> {
   const names = existsSync(folder) ? await readdir(folder, { recursive: true }) : [];
   const files = names
     .map((name) => name.replaceAll('\\', '/'))
-    .filter((name) => /^[^.].*(?<!\.d)\.[jt]s$/.test(name));
-  const loaded = files.filter((name) => /^[^/]+(\/index\.[jt]s)?$/.test(name));
+    .filter((name) => /^[^.].*(?<!\.d)\.[cm]?[jt]s$/.test(name));
+  const loaded = files.filter((name) => /^[^/]+(\/index\.[cm]?[jt]s)?$/.test(name));
   const places = new Set(loaded.map((name) => path.dirname(name)));
   const lost = files.find((name) => name.includes('/') && !places.has(name.split('/')[0]!));
   if (lost)

@@ -110,6 +110,8 @@ test('send rejects a time or a key that the database cannot store', async (t) =>
 test('A file in jobs/ without a valid job keeps the app from starting', async (t) => {
   const once = 'run: async () => {}, retries: 1, retryDelayMs: 0, timeoutMs: 1';
   for (const [name, code, message] of [
+    ['cats.mts', 'export const cats = 1;', /cats\.mts exports no job: add "export default/],
+    ['ca-ts.cts', 'module.exports = {};', /ca-ts\.cts exports no job: add "export default/],
     ['cats.js', 'export const cats = 1;', /cats\.js exports no job: add "export default defineJob/],
     [
       'dogs.js',

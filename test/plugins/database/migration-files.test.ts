@@ -15,7 +15,7 @@ test('Each migration of the app has a unique number at the start of its name', (
 test('A folder of migrations may hold other files', async (t) => {
   const folder = await createFolder(t);
   const others = ['a.js.map', 'a.d.ts', '.#b.ts', '.b.ts.swp', 'b.ts~', 'README.md', 'b.sql'];
-  const files = ['a.js', 'b.ts', 'c.mjs', ...others];
+  const files = ['a.js', 'b.ts', 'c.mjs', 'd.cts', ...others];
   await writeFiles(folder, Object.fromEntries(files.map((file) => [file, ''])));
-  t.strictSame([...(await listMigrations(folder)).keys()].sort(), ['a', 'b', 'c']);
+  t.strictSame([...(await listMigrations(folder)).keys()].sort(), ['a', 'b', 'c', 'd']);
 });

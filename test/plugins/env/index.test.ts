@@ -97,6 +97,7 @@ test('A setting with a wrong schema is an error that says so', async (t) => {
     'b/odd.js': settings.replace('SCHEMA', '{ type: "boolean", description: "a" }'),
     'c/odd.js': settings.replace('SCHEMA', '{ type: "integer", minimum: 1, description: "a" }'),
     'd/odd.js': settings.replace('SCHEMA', '{ type: "string" }'),
+    'f/odd.js': settings.replace('ODD: SCHEMA', 'PORT: { type: "string", description: "a" }'),
     'e/odd.js': settings.replace('SCHEMA', '{ type: "string", description: "a\\nB=c" }'),
   };
   await writeFiles(folder, { ...files, 'package.json': '{ "type": "module" }' });
@@ -104,6 +105,14 @@ test('A setting with a wrong schema is an error that says so', async (t) => {
   await t.rejects(read('a'), { message: /unknown keyword: "odd"/ });
   for (const name of ['b', 'c', 'd', 'e'])
     await t.rejects(read(name), { message: /^The setting ODD must have a description, and be/ });
+  await t.rejects(read('f'), { message: /^Two files declare the setting PORT: rename one, or/ });
+});
+
+test('A plugin that is an .mts file has its settings checked too', async (t) => {
+  const folder = await createFolder(t);
+  await writeFiles(folder, { 'plugin.mts': WEATHER });
+  const folders = [...PLUGINS, pathToFileURL(`${folder}/`)];
+  t.match(await readMessage({}, folders), 'WEATHER_URL is missing');
 });
 
 test('A setting may be one of several numbers', async (t) => {
@@ -335,6 +344,9 @@ test('TRUST_PROXY refuses values that trust everybody', async (t) => {
     '*',
     '0.0.0.0/0',
     '::/0',
+    '::/1',
+    '::ffff:0:0/96',
+    '0.0.0.0/1, 128.0.0.0/1',
     '10.0.0.0/33',
     '10.0.0.0/8/8',
     'fdaa::/129',
@@ -362,7 +374,7 @@ const declare = (name: string) =>
 test('Settings are read from each file in a folder, whatever else it holds', async (t) => {
   const folder = await createFolder(t);
   await writeFiles(folder, {
-    'weather.mjs': 'throw new Error("not a file of plugins/");',
+    'weather.sh': 'throw new Error("not a file of plugins/");',
     'weather.js': declare('WEATHER_URL'),
     'c# 100%?.js': declare('SHARP'),
     'c#/index.js': declare('FLAT'),
