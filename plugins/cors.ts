@@ -5,11 +5,13 @@ import { addVary } from '../src/every-answer.ts';
 /** How long a browser may cache the answer to a preflight, in seconds: Chrome's maximum. */
 const PREFLIGHT_AGE_S = 7_200;
 
+const ORIGIN = 'https?://[^/,\\s*@?#\\\\]+';
+
 export const settings = Type.Object({
   CORS_ORIGIN: Type.Optional(
     Type.String({
       format: 'origins',
-      pattern: '^(\\*|https?://[^/,\\s*@]+(\\s*,\\s*https?://[^/,\\s*@]+)*)$',
+      pattern: `^(\\*|${ORIGIN}(\\s*,\\s*${ORIGIN})*)$`,
       description: 'The origins whose pages may call the API, or * for all; none when not set',
       expected: 'a comma list of origins such as https://example.com without a path, or * alone',
       remedy: 'Set CORS_ORIGIN=https://example.com, or leave it out',

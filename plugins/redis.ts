@@ -18,13 +18,14 @@ export const settings = Type.Object({
   REDIS_URL: Type.Optional(
     Type.String({
       format: 'uri',
-      pattern: '^rediss?://[^/?#]+(/\\d*)?(\\?[^@#]*)?$',
+      // ioredis takes other parameters as its own options, instead of those below.
+      pattern: '^rediss?://([^/?#]*@)?[^@,/?#]+(/\\d*)?(\\?(db|family)=\\d+(&(db|family)=\\d+)*)?$',
       secret: true,
       description:
         'The URL of Redis, for one rate limit over all processes; not attached when not set',
       expected:
         'a redis:// or rediss:// URL of one server (no Cluster, no Sentinel), ' +
-        'special characters percent-encoded',
+        'special characters percent-encoded, with no parameters but family and db',
       remedy:
         'On Heroku, run heroku addons:create heroku-redis:mini; ' +
         'leave REDIS_URL out to do without Redis',

@@ -7,10 +7,13 @@ const AUTHORITY = '([^@/?#]*@)?([^@/?#,:]*|\\[[0-9A-Fa-f:.]+\\])(:\\d{1,5})?';
 
 /** A URL of a server. pg would guess a missing user or database, and read two hosts as one. */
 export const POSTGRES_PATTERN =
-  `^postgres(ql)?://(?!.*\\s|${QUERY}host=.*&host=)` +
+  `^postgres(ql)?://(?!.*\\s|${QUERY}host=(.*&host=|[^&]*(,|%2[Cc])))` +
   `${USER}${ONE_HOST}${AUTHORITY}/[^/?#]+(\\?[^#]*)?$`;
 
 const MODES = { off: 'disable', verify: 'verify-full', 'no-verify': 'no-verify' };
+
+/** Percent-encoded characters that pg leaves so in the name of the database. */
+const RESERVED = /%(?:2[46bcf]|3[abd]|40)/gi;
 
 /** pg treats these as verify-full, with a warning on stderr at each start. */
 const ALIASES = ['prefer', 'require', 'verify-ca'];
@@ -36,5 +39,7 @@ export function applyTls(url: string, setting: Tls | undefined): string {
   }
   const isAlias = ALIASES.includes(parameters.get('sslmode') ?? '');
   if (isAlias && !parameters.has('uselibpqcompat')) parameters.set('sslmode', 'verify-full');
-  return `${address}?${parameters}`;
+  const name = address.slice(address.lastIndexOf('/'));
+  const decoded = name.replace(RESERVED, (encoded) => decodeURIComponent(encoded));
+  return `${address.slice(0, -name.length)}${decoded}?${parameters}`;
 }

@@ -57,11 +57,23 @@ test('Without REDIS_URL there is no Redis, and readiness does not list it', asyn
 });
 
 test('A REDIS_URL of which ioredis would ignore a part is refused', async (t) => {
-  const refused = ['u:1#p@db', 'u:1?p@db', 'u:1/p@db', 'db/cache', '/0'].map(
-    (rest) => `redis://${rest}`,
-  );
+  const refused = [
+    'u:1#p@db',
+    'u:1?p@db',
+    'u:1/p@db',
+    'db/cache',
+    '/0',
+    'one,two',
+    'u:1@one,two',
+  ].map((rest) => `redis://${rest}`);
   for (const REDIS_URL of refused)
     await t.rejects(readConfig({ ...REQUIRED, REDIS_URL }), /REDIS_URL is set/, REDIS_URL);
+  // ioredis would take these as options, instead of the app's own.
+  refused.push(
+    ...['connectTimeout=5000', 'db=1&sentinels=x', 'db=x', ''].map(
+      (query) => `redis://db?${query}`,
+    ),
+  );
   for (const rest of ['db', ':p@db:6379/1', 'u:p@[::1]?family=6', 'u:p@ss@db/', 'u:p%23@db'])
     t.match(await readConfig({ ...REQUIRED, REDIS_URL: `rediss://${rest}` }), {});
 });

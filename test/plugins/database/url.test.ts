@@ -9,6 +9,7 @@ test('DATABASE_URL takes the forms that pg understands, with sockets and IPv6', 
     'postgres://u:p@db.example:5432/app',
     'postgresql://u@localhost/app?sslmode=verify-full&application_name=x',
     'postgres://u:p@/app?host=/cloudsql/project:region:instance',
+    'postgres://u@localhost/app?host=/run&application_name=a,b',
     'postgres:///app?host=/var/run/postgresql&user=u&password=p',
     'postgres://u:p@%2Fvar%2Frun%2Fpostgresql/app',
     'postgres://u:p%40ss%3A@[::1]:5432/app',
@@ -34,6 +35,8 @@ test('DATABASE_URL without user, host or database, or with two hosts, is refused
     'postgres://u:p@one,two/app',
     'postgres://u:p@one:5432,two:5433/app',
     'postgres://u:p@/app?host=/one,/two&port=1',
+    'postgres://u:p@one/app?host=two,three',
+    'postgres://u:p@one/app?host=two%2Cthree',
     'postgres://u:p@/app?host=/one&host=/two',
     'postgres://u:p@one/app?host=/one&port=1&host=two',
     'postgres://localhost/app?application_name=what?user=u',
@@ -54,6 +57,10 @@ test('DATABASE_URL is read as libpq reads it', (t) => {
   t.match(read(socket), { host: '/cloudsql/project:region:instance', user: 'u', database: 'app' });
   t.match(read('postgres://u:p@%2Frun%2Fpg/app'), { host: '/run/pg', database: 'app' });
   t.match(read('postgres://u:p@[::1]:5433/app'), { host: '::1', port: 5433 });
+  for (const name of ['a+b', 'a/b', 'a:b', 'a@b', 'a&b=c;d,e$f', 'a%40b', 'a b', 'ä']) {
+    const encoded = encodeURIComponent(name);
+    t.match(read(`postgres://u:p%2F@db/${encoded}`), { database: name, password: 'p/' }, encoded);
+  }
   t.match(read('postgres:///app?host=/run/pg&user=u'), { host: '/run/pg', user: 'u' });
   t.match(read('postgres://db/app?user=u&password=a+b%2Bc%20d'), { password: 'a+b+c d' });
   t.match(read('postgres://db/app?password=a?b&user=u'), { password: 'a?b', user: 'u' });
