@@ -18,9 +18,9 @@ import { listen } from './listen.ts';
 const LITERALS = new RegExp(
   [
     '("(?:[^"]|"")*(?:"|$))',
-    "(?<=\\be)'(?:[^'\\\\]|\\\\.|'')*(?:'|$)",
+    "(?<=\\be)'(?:[^'\\\\]|\\\\.|''|'[^\\S\\n]*\\n\\s*')*(?:'|$)",
     "'(?:[^']|'')*(?:'|$)",
-    '\\$(?<![\\w$]\\$)((?:[a-z_]\\w*)?)\\$.*?(?:\\$\\2\\$|$)',
+    '\\$(?<![\\w$]\\$)((?:[a-z_\\x80-\\uffff][\\w\\x80-\\uffff]*)?)\\$.*?(?:\\$\\2\\$|$)',
     // A comment within a comment is rare: then the rest is hidden.
     '--[^\\n]*|/\\*(?:(?!/\\*).)*?\\*/|/\\*.*',
     '(?<![\\w$])(?:\\d[\\w.]*|\\.\\d\\w*)(?:(?<=e)[+-]\\d+)?',
@@ -30,7 +30,7 @@ const LITERALS = new RegExp(
 
 /** The usual uses of `from` before no table: in functions and comparisons, or before a function. */
 const OTHER_FROM =
-  /\b(?:extract|trim|substring|overlay) ?\([^()]*\bfrom|distinct from|from (?:"[^"]+"|[\w.])+\(/gi;
+  /\b(?:extract|trim|substring|overlay) ?\([^()]*\bfrom|distinct from|from lateral|from (?:"[^"]+"|[\w.])+\(/gi;
 
 /** Matches the first table: `notes`, `"notes"` or `"public"."notes"`. */
 const COLLECTION = /\b(?:from|into|update) (?:only )?((?:"[^"]+"|[\w.])+)/i;

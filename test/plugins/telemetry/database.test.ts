@@ -56,6 +56,13 @@ const STATEMENTS: [sql: string, text: string, table: string | undefined][] = [
   ['select a is distinct from b from c', 'select a is distinct from b from c', 'c'],
   ['select * from generate_series(1, 2)', 'select * from generate_series(?, ?)', undefined],
   ['select * from "a"."b" where c', 'select * from "a"."b" where c', 'a.b'],
+  ["select E'a'\n 'b\\'hunter2' from c", 'select E? from c', 'c'],
+  ['select $ä$ hunter2 $ä$ from c', 'select ? from c', 'c'],
+  [
+    'select * from lateral (select 1 from notes) a',
+    'select * from lateral (select ? from notes) a',
+    'notes',
+  ],
   ['delete from only notes', 'delete from only notes', 'notes'],
   ['insert into notes (a) values (1)', 'insert into notes (a) values (?)', 'notes'],
   ['insert into notes(a) values (1)', 'insert into notes(a) values (?)', 'notes'],
