@@ -70,6 +70,8 @@ function deriveSingular(plural: string): string {
 function checkWords({ plural, singular }: Names): void {
   if (SQL_WORDS.includes(toSnakeCase(plural)))
     throw new Error(`"${plural}" is a reserved word of SQL.`);
+  if (plural.startsWith('pg-'))
+    throw new Error(`"${plural}" does not work: PostgreSQL has views whose names begin with pg_.`);
   const type = toPascalCase(singular);
   if (LANGUAGE_NAMES.includes(type))
     throw new Error(

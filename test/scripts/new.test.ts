@@ -16,6 +16,7 @@ test('An invalid name is refused with the reason', async (t) => {
     ['site-news', undefined, /"site-news" is not plural, or irregular/],
     ['alias', undefined, /"alias" is not plural, or irregular/],
     ['references', undefined, /"references" is a reserved word of SQL/],
+    ['pg-tables', undefined, /"pg-tables" does not work: PostgreSQL has views/],
     ['this', 'that', /"this" is a reserved word of JavaScript/],
     ['await', 'wait', /"await" is a reserved word of JavaScript/],
     ['maps', undefined, /"maps" does not work: its type would be Map,/],
