@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import { countAnswer } from './held-memory.ts';
 import { hasBegun, http } from './node-http.ts';
 import type { OpenRequest } from './open-request.ts';
@@ -40,16 +40,26 @@ export class PiecewiseResponse<
 
   /** Ignores data after `end`: it would be sent between two pieces. */
   override write(...args: unknown[]): boolean {
-    const entry = this.req.openRequest;
-    if (entry?.payload) return false;
+    if (this.req.openRequest?.payload) return false;
+    // A stream's chunk may be neither text nor bytes.
+    return this.#attempt(() => super.write(...(args as [unknown]))) ?? false;
+  }
+
+  /** A trailer's value may be invalid. */
+  override addTrailers(trailers: OutgoingHttpHeaders): void {
+    this.#attempt(() => super.addTrailers(trailers));
+  }
+
+  /** Makes an error that of the answer. For such errors Fastify ends the process, or logs nothing. */
+  #attempt<Result>(send: () => Result): Result | undefined {
     try {
-      return super.write(...(args as [unknown]));
+      return send();
     } catch (error) {
+      const reply = this.req.openRequest?.reply;
       // A handler that hijacked the answer gets the error itself.
-      if (!entry?.reply || entry.reply.sent) throw error;
-      // A stream's chunk is neither text nor bytes. Fastify would end the process, or log nothing.
-      entry.reply.send(error);
-      return false;
+      if (!reply || reply.sent) throw error;
+      reply.send(error);
+      return undefined;
     }
   }
 

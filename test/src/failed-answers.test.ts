@@ -64,6 +64,14 @@ const ROUTES = `
       reply.raw.writeHead(200).write('half');
       fail();
     },
+    'invalid-trailer': async (_request, reply) => {
+      reply.trailer('x-failed', async () => 'two\\nlines');
+      return 'whole';
+    },
+    'invalid-trailer-of-stream': (_request, reply) => {
+      reply.trailer('x-failed', (_reply, _payload, done) => done(null, 'two\\nlines'));
+      reply.send(Readable.from(['whole']));
+    },
     'hijacked': async (_request, reply) => {
       await sleep(1);
       reply.hijack();
@@ -104,6 +112,8 @@ const BROKEN = [
   'sent-behind-stream',
   'thrown-behind-raw',
   'thrown-at-once-behind-raw',
+  'invalid-trailer',
+  'invalid-trailer-of-stream',
   'hijacked',
   'hijacked-at-once',
 ];
