@@ -31,7 +31,8 @@ export class NoteEvents {
   #recentAfter = 0;
   #position = 0;
   #reading: Promise<void> | undefined;
-  #isStarted = false;
+  #started: Promise<void> | undefined;
+  #finding: Promise<number> | undefined;
   #isStale = false;
   #news = Promise.withResolvers<boolean>();
 
@@ -95,17 +96,31 @@ export class NoteEvents {
     }
   }
 
-  /** Starts at the newest event, once. */
-  async #start(): Promise<void> {
-    if (this.#isStarted) return;
-    const newest = await this.#findNewest();
-    if (this.#isStarted) return;
-    this.#isStarted = true;
-    this.#position = newest;
-    this.#recentAfter = newest;
+  /** Reads the newest events, once: after a restart, all clients come at once and go on there. */
+  #start(): Promise<void> {
+    this.#started ??= this.#readNewest().catch((error) => {
+      this.#started = undefined;
+      throw error;
+    });
+    return this.#started;
   }
 
-  async #findNewest(): Promise<number> {
+  async #readNewest(): Promise<void> {
+    const newest = await this.#findNewest();
+    this.#recentAfter = Math.max(0, newest - RECENT);
+    this.#recent = await this.#read(this.#recentAfter, RECENT);
+    this.#position = this.#recent.at(-1)?.id ?? newest;
+  }
+
+  /** Clients that come together share one query. */
+  #findNewest(): Promise<number> {
+    this.#finding ??= this.#queryNewest().finally(() => {
+      this.#finding = undefined;
+    });
+    return this.#finding;
+  }
+
+  async #queryNewest(): Promise<number> {
     const { rows } = await sql<{ id: string | null }>`
       select max(id) as id from note_events`.execute(this.#app.db);
     return Number(rows[0]?.id);
@@ -124,10 +139,10 @@ export class NoteEvents {
     }
   }
 
-  async #read(after: number): Promise<NoteEvent[]> {
+  async #read(after: number, most = PAGE): Promise<NoteEvent[]> {
     const { rows } = await sql<Omit<NoteEvent, 'id'> & { id: string }>`
       select id, name, note::text as note from note_events
-      where id > ${after} order by id limit ${sql.lit(PAGE)}`.execute(this.#app.db);
+      where id > ${after} order by id limit ${sql.lit(most)}`.execute(this.#app.db);
     return rows.map((row) => ({ ...row, id: Number(row.id) }));
   }
 }

@@ -6,8 +6,9 @@ const LOCK_TIMEOUT = '5s';
 /**
  * Creates the table of events, and the triggers that fill it at each write to the notes. A lock
  * makes ids rise in the order of commits. Without it, a late commit could have a lower id than
- * events that clients have already seen. The lock is taken before any row is locked, so two
- * transactions cannot wait for each other.
+ * events that clients have already seen. The lock is taken before a write locks any row, so two
+ * writes cannot wait for each other. If one of them has locked a note before (`for update`), they
+ * can: PostgreSQL ends one then, and its client may try again.
  */
 export function createNoteEvents(db: Kysely<unknown>): Promise<void> {
   return db.transaction().execute(createTableAndTriggers);

@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
 import type { Page } from 'playwright-core';
 import { launchBrowser, openPage } from '../browser/browser.ts';
+import type { PostgresServer } from '../postgres.ts';
 import { type Program, startProgram } from '../routing/web.ts';
 import { stopProgram } from './scene.ts';
 
 const TITLES = ['before the restart', 'after the restart', 'typed by hand'];
 
+const CHANGED = 'changed by SQL';
+
 /** Restarts the app while a page is open. The page has to show notes from before and after. */
-export async function proveBrowser(program: Program): Promise<string> {
+export async function proveBrowser(program: Program, postgres: PostgresServer): Promise<string> {
   const url = `http://127.0.0.1:${program.environment.PORT}`;
   const browser = await launchBrowser();
   let running = await startProgram(program);
@@ -25,11 +28,25 @@ export async function proveBrowser(program: Program): Promise<string> {
     await page.getByLabel('Title').fill(TITLES[2]!);
     await page.getByRole('button', { name: 'Add' }).click();
     await page.getByText(TITLES[2]!).waitFor();
+    await proveChanges(page, postgres);
     return await countTitles(page);
   } finally {
     await browser.close();
     await stopProgram(running, program);
   }
+}
+
+/** SQL may leave the time of a change as it is, and may write a deleted note again. */
+async function proveChanges(page: Page, postgres: PostgresServer): Promise<void> {
+  const item = page.getByText(CHANGED, { exact: true });
+  await postgres.query(`update notes set title = '${CHANGED}' where title = '${TITLES[2]}'`);
+  await item.waitFor();
+  const [note] = await postgres.query(`delete from notes where title = '${CHANGED}' returning *`);
+  await item.waitFor({ state: 'detached' });
+  await postgres.query(
+    `insert into notes values ('${note!.id}', '${TITLES[2]}', '', now(), now())`,
+  );
+  await page.getByText(TITLES[2]!).waitFor();
 }
 
 async function countTitles(page: Page): Promise<string> {

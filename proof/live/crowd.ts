@@ -4,12 +4,17 @@ import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PostgresServer } from '../postgres.ts';
 import { type Program, startProgram } from '../routing/web.ts';
-import { openClients, stopProgram } from './scene.ts';
+import type { EventClient } from './client.ts';
+import { openClients, stopClients, stopProgram } from './scene.ts';
 
 const CLIENTS = 1_000;
 
 /** The maximum time to stop with all clients, in milliseconds: SHUTDOWN_TIMEOUT_MS. */
 const STOP_MS = 25_000;
+
+/** How many notes each client misses during a restart, and its time to get them, in milliseconds. */
+const MISSED = 5;
+const RETURN_MS = 60_000;
 
 /** The amount sent twice to a client that does not read, in MiB: far above socket buffers. */
 const UNREAD_MIB = 150;
@@ -32,6 +37,28 @@ export async function proveCrowd(program: Program): Promise<string> {
   const tookMs = performance.now() - startedAt;
   assert(tookMs < STOP_MS, `stopping took ${tookMs} ms`);
   return `${(each / 1024).toFixed(1)} KiB each, stopped in ${(tookMs / 1_000).toFixed(1)} s`;
+}
+
+/** After a restart, all clients come at once, and each has missed the same notes. */
+export async function proveReturn(program: Program, postgres: PostgresServer): Promise<string> {
+  const before = await startProgram(program);
+  const clients = await openClients(readUrl(program), CLIENTS);
+  await stopProgram(before, program);
+  await postgres.query(
+    `insert into notes select gen_random_uuid(), 'missed', '', now(), now()
+     from generate_series(1, ${MISSED})`,
+  );
+  const running = await startProgram(program);
+  const startedAt = performance.now();
+  const isComplete = ({ notes }: EventClient) => notes.length === MISSED;
+  while (!clients.every(isComplete) && performance.now() - startedAt < RETURN_MS) await sleep(100);
+  const complete = clients.filter(isComplete).length;
+  stopClients(clients);
+  const errors = running.lines.filter((line) => line.includes('"level":50'));
+  await stopProgram(running, program);
+  assert.equal(complete, CLIENTS);
+  assert.deepEqual(errors, []);
+  return `${complete} clients got ${MISSED} notes each`;
 }
 
 /** @returns the growth of memory during the second half */

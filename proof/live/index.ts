@@ -7,7 +7,7 @@ import { ROUTER_NAMES, type RouterName, startRouter } from '../routing/router.ts
 import { type Program, readPorts, startProgram } from '../routing/web.ts';
 import type { Tally } from '../tally.ts';
 import { proveBrowser } from './browser.ts';
-import { proveCrowd, proveStoppedReader } from './crowd.ts';
+import { proveCrowd, proveReturn, proveStoppedReader } from './crowd.ts';
 import {
   CLIENTS,
   openClients,
@@ -44,10 +44,14 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
   const program = await prepareProgram(postgres);
   await tally.check('A restart of PostgreSQL loses no event', () => proveOutage(program, postgres));
   await tally.check('A browser with /live open during a restart shows all notes', () =>
-    proveBrowser(program),
+    proveBrowser(program, postgres),
   );
   await tally.check('1,000 idle clients need little memory and are drained in time', () =>
     proveCrowd(program),
+  );
+  await tally.check(
+    '1,000 clients that return at once get what they missed, without an error',
+    () => proveReturn(program, postgres),
   );
   await tally.check('A client that does not read keeps memory flat', () =>
     proveStoppedReader(program, postgres),
