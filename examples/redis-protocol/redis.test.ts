@@ -273,6 +273,8 @@ suite('commands on a bare connection', () => {
     'a part over the limit': '*1\r\n$65537\r\n',
     'parts over the limit together': `*3\r\n$40000\r\n${'x'.repeat(40_000)}\r\n$40000\r\n`,
     'a line over the limit': 'x'.repeat(70_000),
+    'a form of a web page': 'POST / HTTP/1.1\r\nHost: a\r\n\r\nPING\r\n',
+    'a request of a web page': 'Host: a\r\n\r\nPING\r\n',
     'bytes that are not UTF-8': Buffer.from('*2\r\n$4\r\nPING\r\n$1\r\n\xff\r\n', 'latin1'),
   };
 

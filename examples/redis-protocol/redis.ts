@@ -100,6 +100,8 @@ class Connection {
     ) {
       const [name = '', ...args] = readCommand(this.#received.subarray(0, size));
       this.#received = this.#received.subarray(size);
+      // A web page can send HTTP to this port, with commands in the body. Redis refuses it too.
+      if (/^(post|host:)$/i.test(name)) throw new Error('this is HTTP');
       if (name && this.#socket.writable && !this.#session.hasQuit)
         await this.#answer(name.toUpperCase(), args);
     }
