@@ -48,6 +48,8 @@ export async function loadFolder(
 async function explain(files: URL[], { code, fn, message }: LoadError): Promise<void> {
   if (code === 'AVV_ERR_ROOT_PLG_BOOTED')
     throw new Error("A plugin calls app.ready(), which ends the loading. Use an 'onReady' hook.");
+  if (message === 'Cyclic dependency')
+    throw new Error("Plugins need each other, so none can be first: see their 'dependencies'");
   for (const file of files) {
     const module = await importFile(file, fn ? LOADED_MS : undefined);
     if (fn && fn === module.default) throw new Error(`${fileURLToPath(file)}: ${message}`);

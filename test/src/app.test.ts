@@ -109,6 +109,14 @@ test('A plugin that calls app.ready() is told what to do instead', async (t) => 
   await t.rejects(buildApp({ environment, plugins }), /calls app\.ready\(\).* 'onReady' hook/);
 });
 
+test('Plugins that depend on each other are told so', async (t) => {
+  const plugins = [
+    new URL('../../plugins/', import.meta.url),
+    await createSources(t, { 'a.js': plugin('a', ['b'], ''), 'b.js': plugin('b', ['a'], '') }),
+  ];
+  await t.rejects(buildApp({ environment, plugins }), /Plugins need each other.* 'dependencies'/);
+});
+
 test('Of a folder in plugins/ or jobs/ its index file alone is loaded', async (t) => {
   const ours = new URL('../../plugins/', import.meta.url);
   const broken = "throw new Error('loaded');";
