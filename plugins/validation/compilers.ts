@@ -64,7 +64,8 @@ export class LazyCompilers {
   }
 
   #buildSerializer(schemas: Schemas, options: object): SerializerCompiler {
-    const compile = serializerSelector()(schemas, options);
+    // 19.99 * 100 is 1998.9999999999998: an integer is rounded, not cut.
+    const compile = serializerSelector()(schemas, { ...options, rounding: 'round' });
     return (route) => {
       const place = `of ${route.method} ${route.url}, response ${route.httpStatus},`;
       const serialize = this.#delay(() => explainFailure(place, () => compile(route)));

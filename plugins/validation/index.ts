@@ -5,6 +5,7 @@ import createError from '@fastify/error';
 import type { FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { isTooDeep, MAX_DEPTH } from '../../src/json-limits.ts';
+import { refuseMissingAnswers } from './missing-answer.ts';
 import { InvalidRequest } from './problems.ts';
 import { mayHaveBody, readBody } from './read-body.ts';
 
@@ -25,6 +26,7 @@ const UnsupportedType = createError(
  */
 export default fp(
   async (app) => {
+    refuseMissingAnswers(app);
     app.setSchemaErrorFormatter((problems, part) => new InvalidRequest(problems, part));
     app.removeContentTypeParser(['application/json', 'text/plain']);
     const parseJson = app.getDefaultJsonParser('error', 'error');
@@ -32,7 +34,7 @@ export default fp(
       const { headers } = request.raw;
       const type = headers['content-type'];
       if (type !== undefined && !(MEDIA_TYPE.test(type) && mayHaveBody(headers)))
-        // With undefined, a proxy would pass on the text.
+        // Deleted, because a proxy would send the text "undefined".
         delete headers['content-type'];
       done();
     });

@@ -1,5 +1,6 @@
 import createError from '@fastify/error';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifySchema } from 'fastify';
 import { Type } from 'typebox';
 import { locate } from '../../src/location.ts';
 import { NewNote, Note, NoteChanges, NoteId, NoteList, NotePage } from './schema.ts';
@@ -8,11 +9,31 @@ import { createNote, deleteNote, findNote, listNotes, updateNote } from './store
 const NoteNotFound = createError<[string]>('NOTE_NOT_FOUND', 'Note %s does not exist.', 404);
 
 const TAG = { tags: ['notes'] };
-const LIST = { ...TAG, summary: 'List notes', querystring: NotePage, response: { 200: NoteList } };
-const CREATE = { ...TAG, summary: 'Create a note', body: NewNote, response: { 201: Note } };
-const SHOW = { ...TAG, summary: 'Show a note', params: NoteId, response: { 200: Note } };
-const CHANGE = { ...SHOW, summary: 'Change a note', body: NoteChanges };
-const REMOVE = { ...TAG, summary: 'Delete a note', params: NoteId, response: { 204: Type.Null() } };
+const LIST = {
+  ...TAG,
+  summary: 'List notes',
+  querystring: NotePage,
+  response: { 200: NoteList },
+} satisfies FastifySchema;
+const CREATE = {
+  ...TAG,
+  summary: 'Create a note',
+  body: NewNote,
+  response: { 201: Note },
+} satisfies FastifySchema;
+const SHOW = {
+  ...TAG,
+  summary: 'Show a note',
+  params: NoteId,
+  response: { 200: Note },
+} satisfies FastifySchema;
+const CHANGE = { ...SHOW, summary: 'Change a note', body: NoteChanges } satisfies FastifySchema;
+const REMOVE = {
+  ...TAG,
+  summary: 'Delete a note',
+  params: NoteId,
+  response: { 204: Type.Null() },
+} satisfies FastifySchema;
 
 /** The example resource. Its shapes are in schema.ts, and its SQL is in store.ts. */
 const notes: FastifyPluginAsyncTypebox = async (app) => {

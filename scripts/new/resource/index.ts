@@ -1,5 +1,6 @@
 import createError from '@fastify/error';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifySchema } from 'fastify';
 import { Type } from 'typebox';
 import { locate } from '../../../src/location.ts';
 import {
@@ -30,30 +31,30 @@ const LIST = {
   summary: 'List the sample things',
   querystring: SampleThingPage,
   response: { 200: SampleThingList },
-};
+} satisfies FastifySchema;
 const CREATE = {
   ...TAG,
   summary: 'Add to the sample things',
   body: NewSampleThing,
   response: { 201: SampleThing },
-};
+} satisfies FastifySchema;
 const SHOW = {
   ...TAG,
   summary: 'Show one of the sample things',
   params: SampleThingId,
   response: { 200: SampleThing },
-};
+} satisfies FastifySchema;
 const CHANGE = {
   ...SHOW,
   summary: 'Change one of the sample things',
   body: SampleThingChanges,
-};
+} satisfies FastifySchema;
 const REMOVE = {
   ...TAG,
   summary: 'Delete one of the sample things',
   params: SampleThingId,
   response: { 204: Type.Null() },
-};
+} satisfies FastifySchema;
 
 /** The routes of the sample things. Their shapes are in schema.ts, and their SQL is in store.ts. */
 const sampleThings: FastifyPluginAsyncTypebox = async (app) => {

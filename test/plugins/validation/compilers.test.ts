@@ -19,6 +19,14 @@ test('A schema that cannot be compiled fails the first request that needs it', a
   t.equal((await app.inject('/')).statusCode, 500);
 });
 
+test('A number in an answer becomes the nearest integer where the schema has one', async (t) => {
+  const { app } = createApp(t);
+  const properties = { cents: { type: 'integer' } };
+  const schema = { response: { 200: { type: 'object', properties } } };
+  app.get('/', { schema }, async () => ({ cents: 19.99 * 100 }));
+  t.strictSame((await app.inject('/')).json(), { cents: 1999 });
+});
+
 test('A PATCH gets no defaults, which would overwrite stored values', async (t) => {
   const { app } = createApp(t);
   const properties = { name: { type: 'string' }, status: { type: 'string', default: 'new' } };

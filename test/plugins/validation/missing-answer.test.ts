@@ -1,0 +1,34 @@
+import { test } from 'tap';
+import { buildAppWithRoutes } from '../../helper.ts';
+
+const ROUTES = `
+  const found = { type: 'object', properties: { id: { type: 'integer' } } };
+  const many = { type: 'array', items: found };
+  const response = { 200: found, 202: { type: 'null' }, '4xx': found };
+  export default async (app) => {
+    app.get('/missing', { schema: { response } }, async () => undefined);
+    app.get('/none', { schema: { response: { 200: many } } }, async () => { [].find(Boolean); });
+    app.get('/sent', { schema: { response } }, (_request, reply) => void reply.send());
+    app.get('/found', { schema: { response } }, async () => ({ id: 1, secret: true }));
+    app.get('/later', { schema: { response } }, async (_request, reply) => { reply.send({ id: 1 }); });
+    app.get('/accepted', { schema: { response } }, async (_request, reply) => { reply.code(202); });
+    app.get('/other', { schema: { response } }, async (_request, reply) => { reply.code(304); });
+    app.get('/free', async () => undefined);
+    app.head('/head', { schema: { response } }, async () => undefined);
+  };
+`;
+
+test('A handler that returns nothing, where the schema has an answer, is a 500', async (t) => {
+  const { app, lines } = await buildAppWithRoutes(t, ROUTES);
+  for (const url of ['/missing', '/none', '/sent']) {
+    lines.length = 0;
+    const answer = await app.inject(url);
+    t.equal(answer.statusCode, 500, url);
+    t.match(answer.json(), { code: 'INTERNAL_SERVER_ERROR' });
+    t.match(lines, [{ path: url, err: { message: /returned nothing.*is a return missing/ } }]);
+  }
+  const statuses = { '/found': 200, '/later': 200, '/accepted': 202, '/other': 304, '/free': 200 };
+  for (const [url, status] of Object.entries(statuses))
+    t.equal((await app.inject(url)).statusCode, status, url);
+  t.equal((await app.inject({ method: 'HEAD', url: '/head' })).statusCode, 200);
+});
