@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify';
 import fp from 'fastify-plugin';
 import { type Static, Type } from 'typebox';
+import { limitTime } from '../src/limit-time.ts';
 
 /** How long a check may take, in milliseconds. All run at once, so a report takes under 1 s. */
 const CHECK_TIMEOUT_MS = 800;
@@ -84,20 +85,14 @@ export class Readiness {
   async #check(service: BackingService): Promise<void> {
     const { name } = service;
     try {
-      await withTimeout(service.check());
+      const late = new Error(`No answer within ${CHECK_TIMEOUT_MS} ms`);
+      await limitTime(service.check(), CHECK_TIMEOUT_MS, late);
       if (this.#down.delete(name)) this.#log.info({ service: name }, `${name} is back`);
     } catch (err) {
       if (!this.#down.has(name)) this.#log.warn({ service: name, err }, `${name} is down`);
       this.#down.add(name);
     }
   }
-}
-
-async function withTimeout(check: Promise<unknown>): Promise<void> {
-  const { promise: late, reject } = Promise.withResolvers();
-  const error = new Error(`No answer within ${CHECK_TIMEOUT_MS} ms`);
-  const timer = setTimeout(reject, CHECK_TIMEOUT_MS, error);
-  await Promise.race([check, late]).finally(() => clearTimeout(timer));
 }
 
 export default fp(async (app) => void app.decorate('readiness', new Readiness(app.log)), {

@@ -1,16 +1,14 @@
 import { fileURLToPath } from 'node:url';
 import { toError } from './error-log.ts';
+import { limitTime } from './limit-time.ts';
 
 /** How long a file may take to load, in milliseconds. Less than avvio's limit, which names none. */
 const LOAD_TIMEOUT_MS = 50_000;
 
 /** Imports a file. The error names the file: that of a syntax error does not. */
 export async function importFile(file: URL, timeoutMs = LOAD_TIMEOUT_MS) {
-  const { promise: late, reject } = Promise.withResolvers<never>();
   const reason = `it takes more than ${timeoutMs} ms, so an await at its top level may never end`;
-  const timer = setTimeout(() => reject(new Error(reason)), timeoutMs).unref();
-  const loaded = import(file.href).finally(() => clearTimeout(timer));
-  return Promise.race([loaded, late]).catch((cause) => {
+  return limitTime(import(file.href), timeoutMs, new Error(reason)).catch((cause) => {
     const { message } = toError(cause);
     throw new Error(`${fileURLToPath(file)} cannot be loaded: ${message}`, { cause });
   });

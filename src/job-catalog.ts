@@ -2,11 +2,11 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import createError from '@fastify/error';
 import { type TSchema, Type } from 'typebox';
-import { listFiles } from '../plugins/env/index.ts';
 import type { Job } from '../plugins/jobs.ts';
 import { createAjv, explainFailure } from '../plugins/validation/checks.ts';
 import { isStorable, storableText } from '../plugins/validation/schemas.ts';
 import { importFile } from './import-file.ts';
+import { listFiles } from './list-files.ts';
 
 const BadPayload = createError<[string, string]>(
   'BAD_PAYLOAD',

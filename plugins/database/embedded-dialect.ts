@@ -5,6 +5,7 @@ import {
   PGliteDriver,
   PostgresAdapter,
 } from 'kysely';
+import { limitTime } from '../../src/limit-time.ts';
 import { DatabaseUnavailable } from './database-errors.ts';
 
 /** How long a query waits for the one connection, in milliseconds. */
@@ -34,16 +35,11 @@ class QueuingDriver extends PGliteDriver {
     const turn = this.#last;
     const { promise: done, resolve: release } = Promise.withResolvers<void>();
     this.#last = turn.then(() => done);
-    const { promise: late, reject } = Promise.withResolvers<void>();
-    const timer = setTimeout(reject, CONNECTION_TIMEOUT_MS);
-    try {
-      await Promise.race([turn, late]);
-    } catch {
+    const late = new DatabaseUnavailable(new Error(REASON));
+    await limitTime(turn, CONNECTION_TIMEOUT_MS, late).catch((error) => {
       release();
-      throw new DatabaseUnavailable(new Error(REASON));
-    } finally {
-      clearTimeout(timer);
-    }
+      throw error;
+    });
     this.#release = release;
     return super.acquireConnection();
   }

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Migration } from 'kysely/migration';
 import { importFile } from '../../src/import-file.ts';
+import { isCode } from '../../src/list-files.ts';
 
 /** The app's own migrations. */
 export const MIGRATIONS = fileURLToPath(new URL('../../src/migrations/', import.meta.url));
@@ -17,8 +18,9 @@ export async function listMigrations(folder: string): Promise<Map<string, string
   const files = await readdir(folder).catch((error) =>
     error.code === 'ENOENT' ? [] : Promise.reject(error),
   );
-  const own = files.filter((file) => /^[^.].*(?<!\.d)\.[cm]?[jt]s$/.test(file));
-  return new Map(own.map((file) => [path.parse(file).name, path.join(folder, file)]));
+  return new Map(
+    files.filter(isCode).map((file) => [path.parse(file).name, path.join(folder, file)]),
+  );
 }
 
 /** Imports a migration. Throws an error that names the file if it cannot be loaded. */

@@ -1,12 +1,9 @@
-import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
-import path from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
 import fastifyEnv from '@fastify/env';
 import { Ajv, type ErrorObject, type SchemaValidateFunction } from 'ajv';
 import fp from 'fastify-plugin';
 import { type Static, Type } from 'typebox';
 import { importFile } from '../../src/import-file.ts';
+import { listFiles } from '../../src/list-files.ts';
 import { EnvironmentError } from './environment-error.ts';
 import { formats } from './formats.ts';
 import { checkSettings, readValues, type Settings, settings } from './settings.ts';
@@ -67,27 +64,6 @@ function addSettings(all: Settings, more: Settings = {}): void {
       throw new Error(`Two files declare the setting ${name}: rename one, or import the other`);
     all[name] = setting;
   }
-}
-
-/**
- * Lists plugins or jobs: each is a file in the folder, or the index file of a subfolder. Throws if a
- * subfolder has other files and no index file, because nothing would load them.
- */
-export async function listFiles(folder: URL): Promise<URL[]> {
-  const dir = fileURLToPath(folder);
-  // The folder may be missing: Git does not keep it after its last file is removed.
-  const names = existsSync(folder) ? await readdir(folder, { recursive: true }) : [];
-  const files = names
-    .map((name) => name.replaceAll('\\', '/'))
-    .filter((name) => /^[^.].*(?<!\.d)\.[cm]?[jt]s$/.test(name));
-  const loaded = files.filter((name) => /^[^/]+(\/index\.[cm]?[jt]s)?$/.test(name));
-  const places = new Set(loaded.map((name) => path.dirname(name)));
-  const lost = files.find((name) => name.includes('/') && !places.has(name.split('/')[0]!));
-  if (lost)
-    throw new Error(
-      `${path.join(dir, lost)} is not loaded: add an index.ts to its folder, or move it to ${dir}`,
-    );
-  return loaded.map((name) => pathToFileURL(path.join(dir, name)));
 }
 
 /** Checking the schema itself, or optimizing code that runs once, takes a tenth of the start. */

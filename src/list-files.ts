@@ -1,0 +1,28 @@
+import { existsSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+/** Whether a file has code: neither a hidden file, nor one of types alone. */
+export function isCode(name: string): boolean {
+  return /^[^.].*(?<!\.d)\.[cm]?[jt]s$/.test(name);
+}
+
+/**
+ * Lists plugins or jobs: each is a file in the folder, or the index file of a subfolder. Throws if
+ * a subfolder has other files and no index file, because nothing would load them.
+ */
+export async function listFiles(folder: URL): Promise<URL[]> {
+  const dir = fileURLToPath(folder);
+  // The folder may be missing: Git does not keep it after its last file is removed.
+  const names = existsSync(folder) ? await readdir(folder, { recursive: true }) : [];
+  const files = names.map((name) => name.replaceAll('\\', '/')).filter(isCode);
+  const loaded = files.filter((name) => /^[^/]+(\/index\.[cm]?[jt]s)?$/.test(name));
+  const places = new Set(loaded.map((name) => path.dirname(name)));
+  const lost = files.find((name) => name.includes('/') && !places.has(name.split('/')[0]!));
+  if (lost)
+    throw new Error(
+      `${path.join(dir, lost)} is not loaded: add an index.ts to its folder, or move it to ${dir}`,
+    );
+  return loaded.map((name) => pathToFileURL(path.join(dir, name)));
+}
