@@ -50,6 +50,6 @@ export class OutageLog {
     if (this.#logged.has(err.message)) return;
     this.#logged.add(err.message);
     setTimeout(() => this.#logged.delete(err.message), HOUR_MS).unref();
-    this.#log.warn({ err }, 'The clock or the cleaning of the job queue failed: trying again');
+    this.#log.warn({ err }, 'Scheduling or maintenance of the job queue failed: trying again');
   }
 }

@@ -50,13 +50,13 @@ export const RETURNED = new Error('The worker stops and gives the job back');
 
 /**
  * Runs a job until it ends, is late or is aborted. A job that ignores the signal goes on in the
- * background. After `settle` has stored the result, one line of the log sums up the run. If
- * `settle` resolves with false, the queue gives the job to another worker.
+ * background. After `storeResult` has stored the result, one line of the log sums up the run. If
+ * `storeResult` resolves with false, the queue gives the job to another worker.
  */
 export async function runJob(
   app: FastifyInstance,
   run: Run,
-  settle: (result: Result) => Promise<boolean> = async () => true,
+  storeResult: (result: Result) => Promise<boolean> = async () => true,
 ): Promise<Result> {
   const startedAt = performance.now();
   const log = app.log.child({ job: run.name, id: run.id });
@@ -65,7 +65,7 @@ export async function runJob(
     (thrown) => judgeFailure(run, thrown),
   );
   const result: Result = { ...end, durationMs: Math.round(performance.now() - startedAt) };
-  if (!(await settle(result))) result.outcome = 'returned';
+  if (!(await storeResult(result))) result.outcome = 'returned';
   log[LEVELS[result.outcome]]({ attempt: run.attempt, ...result }, `job ${result.outcome}`);
   return result;
 }

@@ -26,6 +26,8 @@ export const RETRY_LIMIT = 100_000;
 /** pg-boss's code of its error that a queue does not exist. */
 export const QUEUE_NOT_FOUND = 'PGBOSS_QUEUE_NOT_FOUND';
 
+type AttemptResult = Result & { attempt: number };
+
 /** The queues that jobs are taken from. */
 export function listQueues(jobs: Map<string, Job>): string[] {
   return [...jobs].flatMap(([name, { schedule }]) => (schedule ? [name, name + CLOCK] : [name]));
@@ -79,58 +81,64 @@ export async function sendHeartbeats(
 }
 
 /**
- * Stores the result of a run in the queue, if it still exists. It stores only the name of an error,
- * because the message may contain a secret. Jobs that hang may hold the whole pool, so it does not
- * wait for that if the spare connection is free.
+ * Stores the result of a run in the queue, if it still exists. Jobs that hang may hold the whole
+ * pool, so it does not wait for that if the spare connection is free.
  *
  * @returns false if the job was cancelled, or another worker has it: the heartbeats were missing
  */
-export async function settle(
+export function storeResult(
   boss: PgBoss,
   { db, databasePool: pool, databaseSpare: spare }: FastifyInstance,
-  { name, id, retryCount }: JobWithMetadata,
-  { attempt, outcome, err, retryInMs = 0 }: Result & { attempt: number },
+  queued: JobWithMetadata,
+  result: AttemptResult,
 ): Promise<boolean> {
-  const attempted = { id, retryCount };
-  // A text with these characters could not be stored.
-  const output = { error: err && hideSecrets(`${err.name}`).replaceAll('\0', '') };
-  const update = (changes: UpdateOptions) => boss.update(name, undefined, { id, ...changes });
-  const giveBack = async () => {
-    await boss.fail(name, attempted, output);
-    const [job] = await boss.findJobs(name, { id });
-    // A release has removed it with its queue, which pg-boss may still know.
-    if (!job) return true;
-    if (job.retryCount !== retryCount) return false;
-    // Its limit was lower than RETRY_LIMIT, see countAttempts.
-    if (job.state === 'failed') await boss.retry(name, id);
-    // With this limit, countAttempts goes on from this attempt.
-    const limit = RETRY_LIMIT + retryCount + 1 - attempt;
-    if (outcome === 'retry') await update({ startAfter: retryInMs / 1_000, retryLimit: limit });
-    else if (outcome === 'returned') await update({ startAfter: 0, retryLimit: limit + 1 });
-    else {
-      const limits = { retryLimit: retryCount, deleteAfterSeconds: FAILED_RETENTION_S };
-      const { updated } = await update(limits);
-      // The job now waits for its retry, so it is found by id only. Another worker may have it.
-      if (updated > 0) await boss.fail(name, id, output);
-    }
-    return true;
-  };
-  const complete = async () => {
-    // Its type lacks this field.
-    if (Reflect.get(await boss.complete(name, attempted), 'affected') > 0) return true;
-    // The answer of an earlier try may have been lost.
-    const [job] = await boss.findJobs(name, { id });
-    return !job || (job.retryCount === retryCount && job.state === 'completed');
-  };
-  const store = outcome === 'done' ? complete : giveBack;
+  const isDone = result.outcome === 'done';
+  const store = () => (isDone ? complete(boss, queued) : giveBack(boss, queued, result));
   // No other worker may take the job between two of these steps.
   const storeIn = (database: Kysely<Tables>) =>
     database.transaction().execute((transaction) => transactions.run(transaction, store));
-  const storeNow = () => (outcome === 'done' ? complete() : storeIn(db));
+  const storeNow = () => (isDone ? store() : storeIn(db));
   if (!(pool && isFull(pool) && spare?.waitingCount === 0)) return storeNow().catch(dropResult);
   return storeIn(new Kysely({ dialect: createDialect(spare) }))
     .catch((error) => (error instanceof DatabaseUnavailable ? storeNow() : Promise.reject(error)))
     .catch(dropResult);
+}
+
+async function complete(boss: PgBoss, { name, id, retryCount }: JobWithMetadata): Promise<boolean> {
+  // Its type lacks this field.
+  if (Reflect.get(await boss.complete(name, { id, retryCount }), 'affected') > 0) return true;
+  // The answer of an earlier try may have been lost.
+  const [job] = await boss.findJobs(name, { id });
+  return !job || (job.retryCount === retryCount && job.state === 'completed');
+}
+
+/** Stores only the name of an error, because the message may contain a secret. */
+async function giveBack(
+  boss: PgBoss,
+  { name, id, retryCount }: JobWithMetadata,
+  { attempt, outcome, err, retryInMs = 0 }: AttemptResult,
+): Promise<boolean> {
+  // A text with these characters could not be stored.
+  const output = { error: err && hideSecrets(`${err.name}`).replaceAll('\0', '') };
+  const update = (changes: UpdateOptions) => boss.update(name, undefined, { id, ...changes });
+  await boss.fail(name, { id, retryCount }, output);
+  const [job] = await boss.findJobs(name, { id });
+  // A release has removed it with its queue, which pg-boss may still know.
+  if (!job) return true;
+  if (job.retryCount !== retryCount) return false;
+  // Its limit was lower than RETRY_LIMIT, see countAttempts.
+  if (job.state === 'failed') await boss.retry(name, id);
+  // With this limit, countAttempts goes on from this attempt.
+  const limit = RETRY_LIMIT + retryCount + 1 - attempt;
+  if (outcome === 'retry') await update({ startAfter: retryInMs / 1_000, retryLimit: limit });
+  else if (outcome === 'returned') await update({ startAfter: 0, retryLimit: limit + 1 });
+  else {
+    const limits = { retryLimit: retryCount, deleteAfterSeconds: FAILED_RETENTION_S };
+    const { updated } = await update(limits);
+    // The job now waits for its retry, so it is found by id only. Another worker may have it.
+    if (updated > 0) await boss.fail(name, id, output);
+  }
+  return true;
 }
 
 /** A release deletes the queue of a removed job, which an older worker may still run. */

@@ -7,7 +7,7 @@ import type { Job } from '../plugins/jobs.ts';
 import { startBoss, stopBoss, TAKER } from './job-boss.ts';
 import { OutageLog } from './job-outage.ts';
 import { type JobObserver, RETURNED, type Result, type Run, runJob } from './job-run.ts';
-import { HEARTBEAT_S, listQueues, readQueued, sendHeartbeats, settle } from './job-storage.ts';
+import { HEARTBEAT_S, listQueues, readQueued, sendHeartbeats, storeResult } from './job-storage.ts';
 import { OperatorError } from './operator-error.ts';
 
 /** Milliseconds between polls of queues that are empty or fail. */
@@ -123,7 +123,7 @@ export class JobTaker {
     if (this.#isLate) run.controller.abort(RETURNED);
     this.#runs.set(run, queued);
     const save = async (result: Result) => {
-      const store = () => settle(boss, this.#app, queued, { ...result, attempt: run.attempt });
+      const store = () => storeResult(boss, this.#app, queued, { ...result, attempt: run.attempt });
       const isStored = await this.#persist(`${run.id} end`, store);
       const line = { job: run.name, id: run.id };
       if (isStored === undefined)

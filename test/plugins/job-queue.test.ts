@@ -9,7 +9,7 @@ import type { Job } from '../../plugins/jobs.ts';
 import { OWNER, startBoss, stopBoss } from '../../src/job-boss.ts';
 import { startOwner } from '../../src/job-release.ts';
 import type { Result } from '../../src/job-run.ts';
-import { readQueued, settle } from '../../src/job-storage.ts';
+import { readQueued, storeResult } from '../../src/job-storage.ts';
 import { openPostgresPort } from '../fixture/postgres-port.ts';
 import {
   buildTestApp,
@@ -146,7 +146,7 @@ test('A job with the limit of another program, and one retried by hand, have the
   const end = async (outcome: Result['outcome'], attempt: number) => {
     const job = await take();
     t.equal(readQueued(job, JOBS).attempt, attempt, outcome);
-    await settle(boss, app, job, { attempt, outcome, durationMs: 1 });
+    await storeResult(boss, app, job, { attempt, outcome, durationMs: 1 });
   };
   const id = await boss.send('work', {}, { singletonKey: 'a', retryLimit: 0 });
   await end('returned', 1);
@@ -174,11 +174,11 @@ test('A job waits no longer because it was returned, or because its worker was k
     return rows[0]!.seconds;
   };
   for (let count = 0; count < 9; count++)
-    await settle(boss, app, await take(), { ...FIRST, outcome: 'returned' });
+    await storeResult(boss, app, await take(), { ...FIRST, outcome: 'returned' });
   t.ok((await readDelayS()) <= 0);
   const returned = await take();
   t.equal(readQueued(returned, JOBS).attempt, 1);
-  await settle(boss, app, returned, { ...FIRST, outcome: 'retry', retryInMs: 600_000 });
+  await storeResult(boss, app, returned, { ...FIRST, outcome: 'retry', retryInMs: 600_000 });
   const delayS = await readDelayS();
   t.ok(delayS > 0 && delayS <= 600, `${delayS} s`);
   t.equal(readQueued(await take(), JOBS).attempt, 2);
@@ -203,16 +203,16 @@ test('A result is dropped if its queue was deleted, or if another worker has the
   await sql`update pgboss.job set retry_count = 1, state = 'retry'`.execute(app.db);
   const read = () => sql`select * from pgboss.job where id = ${id}`.execute(app.db);
   const before = (await read()).rows;
-  for (const outcome of outcomes) await settle(boss, app, queued!, { ...FIRST, outcome });
+  for (const outcome of outcomes) await storeResult(boss, app, queued!, { ...FIRST, outcome });
   t.strictSame((await read()).rows, before);
 
   await sql`select pgboss.delete_queue('work')`.execute(app.db);
   for (const outcome of outcomes)
-    t.equal(await settle(boss, app, queued!, { ...FIRST, outcome }), true, outcome);
+    t.equal(await storeResult(boss, app, queued!, { ...FIRST, outcome }), true, outcome);
   const later = await open();
-  for (const outcome of outcomes) await settle(later, app, queued!, { ...FIRST, outcome });
+  for (const outcome of outcomes) await storeResult(later, app, queued!, { ...FIRST, outcome });
   await sql`alter schema pgboss rename to hidden`.execute(app.db);
-  const settled = settle(later, app, queued!, { ...FIRST, outcome: 'done' });
+  const settled = storeResult(later, app, queued!, { ...FIRST, outcome: 'done' });
   await t.rejects(settled, { message: /does not exist/ }, 'any other error is not dropped');
 });
 
@@ -266,7 +266,7 @@ test('Tables of an earlier pg-boss wait for release; those of a later one work',
 test('A result is stored although the answer of the first try was lost', async (t) => {
   const { app, boss, queued } = await takeOne(t);
   for (const _try of [1, 2])
-    t.equal(await settle(boss, app, queued, { ...FIRST, outcome: 'done' }), true);
+    t.equal(await storeResult(boss, app, queued, { ...FIRST, outcome: 'done' }), true);
 });
 
 test('An app without jobs needs no tables of the queue', async (t) => {
@@ -327,7 +327,7 @@ test('A worker without jobs stops while its database hangs, and runs none later'
 test('An error with a name that cannot be stored ends its attempt', async (t) => {
   const { app, boss, queued } = await takeOne(t);
   const err = Object.assign(new Error(), { name: 'a\0b\ud800' });
-  await settle(boss, app, queued, { ...FIRST, outcome: 'failed', err });
+  await storeResult(boss, app, queued, { ...FIRST, outcome: 'failed', err });
   const { rows } = await sql`select state, output from pgboss.job`.execute(app.db);
   t.strictSame(rows, [{ state: 'failed', output: { error: 'ab\ufffd' } }]);
 });
@@ -382,7 +382,7 @@ test('A result is stored while jobs that hang hold the whole pool', async (t) =>
   const jobs = [await take(), await take()];
   const client = await app.databasePool!.connect();
   for (const [index, outcome] of (['done', 'failed'] as const).entries())
-    t.ok(await settle(boss, app, jobs[index]!, { ...FIRST, outcome }));
+    t.ok(await storeResult(boss, app, jobs[index]!, { ...FIRST, outcome }));
   const { rows } = await client.query(
     'select state from pgboss.job where id = any($1) order by 1',
     [ids],
@@ -391,7 +391,7 @@ test('A result is stored while jobs that hang hold the whole pool', async (t) =>
 
   const connect = (error: Error) =>
     t.capture(app.databaseSpare!, 'connect', async () => Promise.reject(error));
-  const store = () => settle(boss, app, jobs[0]!, { ...FIRST, outcome: 'done' });
+  const store = () => storeResult(boss, app, jobs[0]!, { ...FIRST, outcome: 'done' });
   const broken = connect(new Error('broken'));
   await t.rejects(store(), { message: 'broken' });
   broken.restore();
@@ -440,8 +440,8 @@ test('A failing queue leaves others working; running jobs are returned', async (
   lines.length = 0;
   await sql`alter schema pgboss rename to hidden`.execute(app.db);
   await waitFor('The job queue is away');
-  await waitFor('The clock or the cleaning of the job queue failed');
-  const own = lines.find(({ msg }) => msg.startsWith('The clock'));
+  await waitFor('Scheduling or maintenance of the job queue failed');
+  const own = lines.find(({ msg }) => msg.startsWith('Scheduling'));
   t.match(own?.err, { message: /pgboss\..* does not exist/, stack: String }, 'the cause too');
   await sql`alter schema hidden rename to pgboss`.execute(app.db);
   await waitFor('The job queue is back');
