@@ -54,7 +54,7 @@ export class Primary {
       this.#hasListened = true;
       for (let started = 1; started < workers; started++) this.#fork();
     });
-    const message = 'Starting one worker for each of WEB_CONCURRENCY, at most one per processor';
+    const message = 'Starting WEB_CONCURRENCY web processes, at most one for each processor';
     this.#log.info({ workers }, message);
     // Only the primary writes the log: two writers to one pipe can mix parts of their lines.
     cluster.setupPrimary({ stdio: ['inherit', 'pipe', 'inherit', 'ipc'] });
@@ -79,7 +79,7 @@ export class Primary {
   /** The platform may not notice the blocked worker: the others answer its health checks. */
   #killSilent(worker: Worker): void {
     const { pid } = worker.process;
-    this.#log.error({ worker: pid }, 'A worker whose event loop is blocked is killed');
+    this.#log.error({ worker: pid }, 'A web process whose event loop is blocked is killed');
     this.#kill(worker);
   }
 
@@ -95,7 +95,7 @@ export class Primary {
     if (isFinal && isFailure) this.#exitCode = 1;
     // A worker that exits has logged why, and so has this process if it kills one.
     if (isFinal && isFailure && signal && !this.#killed.has(worker))
-      this.#log.error({ worker: worker.process.pid, signal }, 'A worker was killed');
+      this.#log.error({ worker: worker.process.pid, signal }, 'A web process was killed');
     if (isFinal) this.#stop();
     else if (!this.#crashed.has(worker)) this.#replace(worker, { code, signal });
     // Its last lines may not have arrived yet. Another process may hold its stdout open.
@@ -116,7 +116,7 @@ export class Primary {
       return this.#stop();
     }
     const line = { worker: worker.process.pid, ...reason, pauseMs };
-    this.#log.warn(line, 'A worker ended: another one takes its place');
+    this.#log.warn(line, 'A web process failed: another one takes its place');
     await sleep(pauseMs);
     this.#fork();
   }
@@ -133,7 +133,7 @@ export class Primary {
   #killStuck(): void {
     const stuck = [...this.#startedAt.keys()];
     const workers = stuck.map(({ process: { pid } }) => pid);
-    this.#log.error({ workers }, 'Workers that do not stop are killed');
+    this.#log.error({ workers }, 'Web processes that do not stop are killed');
     for (const worker of stuck) this.#kill(worker);
   }
 

@@ -101,7 +101,7 @@ test('contract 10: The app serves with the variables of platforms', async (t) =>
   const environment = { ...DATABASE, ...PLATFORM, WEB_CONCURRENCY: '3' };
   const web = await startProcess(t, { entry: 'fixture', environment });
   t.match(
-    await web.waitForLine('Starting one worker'),
+    await web.waitForLine('Starting WEB_CONCURRENCY'),
     { workers: 2 },
     'the fixture has two processors',
   );

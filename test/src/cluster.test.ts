@@ -29,7 +29,7 @@ test('A worker that dies is replaced at once, or after a pause if it died early'
     const dead = listWorkers(primary).at(-1);
     process.kill(Number(dead), 'SIGKILL');
     await poll(() => listWorkers(primary).length === 3);
-    const line = await primary.waitForLine('A worker ended');
+    const line = await primary.waitForLine('A web process failed');
     t.match(line, { level: 40, worker: dead, signal: 'SIGKILL' });
     t.equal(Number(line.pauseMs) > 0, isPaused, mode);
     primary.signal(signal);
@@ -53,7 +53,7 @@ test('A worker that another program kills while stopping is logged', async (t) =
   const workers = listWorkers(primary) as number[];
   for (const worker of workers) process.kill(worker, 'SIGKILL');
   t.equal(await primary.exited, 1);
-  const killed = primary.lines.filter(({ msg }) => msg === 'A worker was killed');
+  const killed = primary.lines.filter(({ msg }) => msg === 'A web process was killed');
   t.same(new Set(killed.map(({ worker }) => worker)), new Set(workers));
 });
 
@@ -65,7 +65,7 @@ test('Blocked workers are killed when the time to stop is over', async (t) => {
   t.match(primary.lines.at(-1), {
     level: 50,
     workers: listWorkers(primary),
-    msg: 'Workers that do not stop are killed',
+    msg: 'Web processes that do not stop are killed',
   });
 });
 
@@ -89,7 +89,7 @@ test('A worker that reports its crash twice is replaced once', async (t) => {
   const primary = startPrimary(t, 'crashing');
   await poll(() => listWorkers(primary).length === 3);
   const [crashed] = listWorkers(primary);
-  t.match(await primary.waitForLine('A worker ended'), { worker: crashed, code: 1 });
+  t.match(await primary.waitForLine('A web process failed'), { worker: crashed, code: 1 });
   t.equal(primary.lines.filter(({ msg }) => msg.includes('takes its place')).length, 1);
   for (const pid of listWorkers(primary)) t.ok(process.kill(pid, 0));
   primary.signal('SIGTERM');
@@ -105,7 +105,7 @@ test('A worker whose event loop blocks is killed and replaced', async (t) => {
   await poll(() => listLines().length >= 2);
   t.match(listLines(), [
     { level: 50, msg: /is blocked/ },
-    { msg: /A worker ended/, signal: 'SIGKILL' },
+    { msg: /A web process failed/, signal: 'SIGKILL' },
   ]);
   primary.signal('SIGTERM');
   t.equal(await primary.exited, 0);
