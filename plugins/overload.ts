@@ -15,6 +15,13 @@ const MIN_REQUESTS = 10;
 
 const Overloaded = createError('SERVICE_UNAVAILABLE', 'The event loop is over %d ms late', 503);
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** False if the route is answered even while the process is overloaded. */
+    overload?: boolean;
+  }
+}
+
 /**
  * Refuses requests at once while there are more than the process can answer in time.
  * @fastify/under-pressure was tried: it refuses after any single block of the event loop.
@@ -47,10 +54,3 @@ export default fp(
   },
   { name: 'overload', dependencies: ['errors'] },
 );
-
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** False if the route is answered even while the process is overloaded. */
-    overload?: boolean;
-  }
-}

@@ -37,7 +37,10 @@ function runSuite(): void {
 
 async function runFiles(patterns: string[]): Promise<void> {
   if (flags.length > 0)
-    throw new Error('Flags work only without files. Write a value after "=": --reporter=terse.');
+    throw new Error(
+      'Flags work only without files. Write a value after "=": --reporter=terse. ' +
+        'For one test of a file: TAP_GREP="part of its title" npm test -- FILE',
+    );
   const files = findTests(patterns);
   if (isBuildNeeded(files)) run(BUILD);
   for (const file of files) await runFile(file);

@@ -7,7 +7,7 @@ import { LazyCompilers } from '../plugins/validation/compilers.ts';
 import { readInOneBuffer } from '../plugins/validation/read-body.ts';
 import { afterListening } from './after-listening.ts';
 import { watchDeadlines } from './deadlines.ts';
-import { beginAnswers } from './every-answer.ts';
+import { prepareAnswers } from './every-answer.ts';
 import { watchHandlers } from './failed-answers.ts';
 import { lingerAtClose } from './lingering-close.ts';
 import { loadFolder } from './load-folder.ts';
@@ -95,7 +95,7 @@ function createApp(config: Readonly<Config>, loggerInstance: FastifyBaseLogger):
   // An invalid schema makes tests and the release fail. Here, only its route answers 500.
   const warmUp = () => app.compileSchemas().catch((err) => app.log.error({ err }, err.message));
   afterListening(app, WARM_UP_MS, warmUp);
-  beginAnswers(app);
+  prepareAnswers(app);
   readInOneBuffer(app);
   watchServer(app);
   watchHandlers(app);

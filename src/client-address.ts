@@ -36,7 +36,7 @@ export function readAddress({ ip, socket }: Pick<FastifyRequest, 'ip' | 'socket'
  * Copies the header of CLIENT_ADDRESS_HEADER to X-Forwarded-For if a trusted proxy sent it. Some
  * platforms need that: their proxies have public addresses, and no list of them exists.
  */
-export function createHeaderReader(config: Readonly<Config>): (request: IncomingMessage) => void {
+export function createAddressCopier(config: Readonly<Config>): (request: IncomingMessage) => void {
   const name = config.CLIENT_ADDRESS_HEADER?.toLowerCase();
   const isProxy = trustProxies(config.TRUST_PROXY);
   return ({ headers, socket }) => {

@@ -54,7 +54,7 @@ function answerLate(entry: OpenRequest, reply: FastifyReply, timeoutMs: number):
     return void reply.raw.destroy();
   }
   const { raw } = reply.request;
-  // hijack() removes the one that aborts request.signal.
+  // One of these aborts request.signal. hijack() removes it.
   const listeners = raw.rawListeners('close');
   const answer = () => {
     reply.send(err);

@@ -39,7 +39,7 @@ export class Drain {
     this.#begin(0, CRASH_TIMEOUT_MS, `${CRASH_TIMEOUT_MS / 1_000} s after ${CRASH}`);
   }
 
-  /** @param when names the timeout, for the log line about requests that are still open */
+  /** @param when names the time-out, for the log line about requests that are still open */
   async #begin(delayMs: number, timeoutMs: number, when: string): Promise<void> {
     setTimeout(() => this.#forceExit(timeoutMs, when), timeoutMs);
     if (this.#hasBegun) return;
@@ -53,7 +53,7 @@ export class Drain {
     const { signal } = this.#crashed;
     const startedAt = performance.now();
     const requests = this.#listener.openRequests().length;
-    log.info({ requests }, 'Draining: no new requests should come here');
+    log.info({ requests, delayMs }, 'Draining: readiness is 503, so that no new requests come');
     readiness.draining = true;
     this.#listener.announceClose();
     await sleep(delayMs, undefined, { signal }).catch(() => undefined);

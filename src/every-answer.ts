@@ -20,27 +20,27 @@ declare module 'fastify' {
     /** Runs the rest of a request. A plugin may replace it, to do that in a context of its own. */
     enterRequest(request: FastifyRequest, next: () => void): void;
     /** Sets the headers of every answer, and counts the request for the rate limit. */
-    beginAnswer(caller: Caller, reply: AnswerHeaders): Promise<void> | undefined;
+    prepareAnswer(caller: Caller, reply: AnswerHeaders): Promise<void> | undefined;
   }
 }
 
-/** Adds the hook that begins every answer. Call it before the plugins load: it must run first. */
-export function beginAnswers(app: FastifyInstance): void {
+/** Adds the hook that prepares every answer. Call it before the plugins load: it must run first. */
+export function prepareAnswers(app: FastifyInstance): void {
   const setters: Parameters<FastifyInstance['addHeaders']>[0][] = [];
   app.decorate('addHeaders', (set) => void setters.push(set));
   app.decorate('pageHeaders', {});
   app.decorate('enterRequest', (_request, next) => next());
   app.decorateRequest('clientAddress', '');
-  app.decorate('beginAnswer', (caller, reply) => {
+  app.decorate('prepareAnswer', (caller, reply) => {
     for (const set of setters) set(reply, caller);
     return app.countRequest?.(caller, reply);
   });
   app.addHook('onRequest', (request, reply, done) => {
     const entry = request.raw.openRequest;
-    const last = entry?.takeLast();
-    const counted = app.beginAnswer(request, reply);
+    const previous = entry?.takePrevious();
+    const counted = app.prepareAnswer(request, reply);
     const handle = () => app.enterRequest(request, done);
-    const enter = last ? () => handleAfter(last, entry!, reply, handle) : handle;
+    const enter = previous ? () => handleAfter(previous, entry!, reply, handle) : handle;
     if (counted) counted.then(enter, done);
     else enter();
   });

@@ -15,7 +15,7 @@ declare module 'fastify' {
 export function interrupt(reply: FastifyReply, thrown: unknown): void {
   const { raw } = reply;
   const hasClientGone = raw.destroyed;
-  // Fastify reports the close too that follows an error. A late stream got its 503 before.
+  // Fastify also reports the close after an error. A late stream already has its 503.
   if (raw.writableEnded || (hasClientGone && reply.failure)) return;
   const err = toError(thrown);
   if (!hasClientGone) reply.failure = err;
@@ -24,9 +24,9 @@ export function interrupt(reply: FastifyReply, thrown: unknown): void {
 }
 
 /**
- * Notes when a handler begins, and ends an answer that it hijacked before it failed: nothing else
- * would. Fastify logs why. It logs no error that is thrown at once after an answer, so that becomes
- * a rejected promise.
+ * Notes when a handler begins, and closes the connection if it fails after reply.hijack(): nothing
+ * else would. Fastify logs the error of a promise, but not one that is thrown at once after an
+ * answer, so that becomes a rejected promise.
  */
 export function watchHandlers(app: FastifyInstance): void {
   app.addHook('onRoute', (route) => {

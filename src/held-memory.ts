@@ -51,7 +51,7 @@ export function observe(entry: OpenRequest): void {
   Object.assign(entry, { sent, received: socket.bytesRead });
 }
 
-/** Cuts off the slowest readers above MAX_UNREAD. Returns a maximum of the bytes still held. */
+/** Cuts off the slowest readers above MAX_UNREAD. Returns an upper bound of what is still held. */
 export function cutOffSlowestReaders(entries: OpenRequest[]): number {
   // A request that waits for its turn has no answer yet, but takes memory.
   const unread = entries.filter((entry) => entry.waiting > 0 || isInLine(entry));

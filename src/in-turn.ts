@@ -8,12 +8,12 @@ import type { OpenRequest } from './open-request.ts';
 const MAX_KEPT = 64 * 1024;
 
 /**
- * Calls `handle` when the last request of the connection is answered, or never if the connection
- * ends before that. HTTP/1.1 answers requests in turn, but Node reads thousands of them in one
- * piece: their answers would all be in memory before one is sent.
+ * Calls `handle` when the previous request of the connection is answered, or never if the
+ * connection ends before that. HTTP/1.1 answers requests in turn, but Node reads thousands of them
+ * in one piece: their answers would all be in memory before one is sent.
  */
 export function handleAfter(
-  last: OpenRequest,
+  previous: OpenRequest,
   entry: OpenRequest,
   { request, server }: FastifyReply,
   handle: () => void,
@@ -23,8 +23,8 @@ export function handleAfter(
     // Node has ended a connection whose last answer is sent.
     if (!socket.destroyed && socket.writable) handle();
   };
-  const answer = last.reply!.raw;
-  // While the request was counted.
+  const answer = previous.reply!.raw;
+  // It closed while the rate limit counted this request.
   if (answer.closed) return void begin();
   entry.turnAt = Number.POSITIVE_INFINITY;
   if (mayHaveBody(request.headers)) countReceived(server.openRequests, MAX_KEPT);
@@ -32,7 +32,7 @@ export function handleAfter(
     entry.turnAt = performance.now();
     begin();
   };
-  // Without bind, it would run in the context of the last request, such as its trace. Without
+  // Without bind, it would run in the context of the previous request, such as its trace. Without
   // setImmediate, the thousands of requests of one client would run before those of others.
   answer.once(
     'close',

@@ -14,7 +14,7 @@ export function lingerAtClose(socket: Socket): void {
   socket.destroySoon = () =>
     process.nextTick(() => {
       // Requests behind the last answer get none, and end only when the connection closes.
-      if (socket.destroyed || socket.openRequests) closeNow();
+      if (socket.destroyed || socket.openRequestCount) closeNow();
       else linger(socket);
     });
 }

@@ -8,7 +8,7 @@ import { hasBegun } from './node-http.ts';
 import type { Listener } from './process.ts';
 
 /** How long idle connections stay open after the port has closed, in milliseconds. */
-const LINGER_MS = 500;
+const IDLE_MS = 500;
 
 /** How many turns of the event loop the port stays open while connections still come. */
 const MAX_TURNS = 1_000;
@@ -55,7 +55,7 @@ export class HttpListener implements Listener {
     // The close() of http.Server would also end its time limits of requests.
     net.Server.prototype.close.call(server);
     this.#localhost?.close();
-    await this.#linger(ended);
+    await this.#waitForRequests(ended);
     // app.close() runs preClose hooks, waits for all connections, then runs onClose hooks.
     await Promise.all([this.app.close(), this.#closeConnections(ended)]);
   }
@@ -67,15 +67,15 @@ export class HttpListener implements Listener {
   async #closeConnections(ended: Promise<unknown>): Promise<void> {
     const { openRequests, server } = this.app;
     await openRequests.waitUntilAnswered();
-    await this.#linger(ended);
+    await this.#waitForRequests(ended);
     await openRequests.waitUntilAnswered();
     server.closeAllConnections();
   }
 
   /** Without SHUTDOWN_DELAY_MS, as in development, there is no router to wait for. */
-  async #linger(ended: Promise<unknown>): Promise<void> {
-    const lingerMs = this.app.config.SHUTDOWN_DELAY_MS === 0 ? 0 : LINGER_MS;
-    await Promise.race([ended, sleep(lingerMs)]);
+  async #waitForRequests(ended: Promise<unknown>): Promise<void> {
+    const idleMs = this.app.config.SHUTDOWN_DELAY_MS === 0 ? 0 : IDLE_MS;
+    await Promise.race([ended, sleep(idleMs)]);
   }
 }
 

@@ -2,9 +2,9 @@ import type { FastifyInstance } from 'fastify';
 import { loadFolder } from './load-folder.ts';
 
 /**
- * Loads the plugins in the order of their dependencies. Of the error handler, the format of a
- * schema's errors and the API's document, Fastify gives to a route only what was there before. A
- * plugin may add a route, as the document's does, so these come first.
+ * Loads errors, validation and the API's document first, then the others in the order of their
+ * dependencies. A route has only the error handler, the format of schema errors and the document's
+ * hook that were there before it, and a plugin may add a route.
  *
  * @param jobs the folders of the jobs, an option of each plugin
  */

@@ -8,10 +8,9 @@ import { onStop } from './signals.ts';
  * the reader of a pipe has not read yet. A reader may take its time, as `less` does.
  */
 export async function finishOutput(): Promise<void> {
-  const written = new Promise((resolve) => process.stdout.write('', resolve));
   // The work is done, also if the disk is full or the reader has gone.
   process.stdout.on('error', () => undefined);
-  await written.catch(() => undefined);
+  await new Promise((resolve) => process.stdout.write('', resolve));
 }
 
 /**

@@ -12,7 +12,7 @@ declare module 'node:http' {
 declare module 'node:net' {
   interface Socket {
     /** How many requests of the connection are open. */
-    openRequests?: number;
+    openRequestCount?: number;
     /** The last request of the connection, until it is answered. */
     lastRequest?: OpenRequest | undefined;
   }
@@ -25,7 +25,7 @@ declare module 'node:net' {
 const MAX_OPEN = 5_000;
 
 /** Node reads from a connection in pieces of this many bytes. */
-const PIECE = 64 * 1024;
+const READ_SIZE = 64 * 1024;
 
 /** A request whose answer is not complete, or an upgraded connection. */
 export class OpenRequest {
@@ -34,11 +34,11 @@ export class OpenRequest {
   /** Kept, because Node sets `request.socket` to null when it destroys an unread request. */
   readonly socket: Socket;
   /** The request before this one on its connection, if that was open when this one came. */
-  #last: OpenRequest | undefined;
+  #previous: OpenRequest | undefined;
   /** Undefined if the connection was upgraded without Fastify. */
   reply: FastifyReply | undefined;
   isUpgraded = false;
-  /** True as soon as the handler runs. What it reads of the body, it keeps or not. */
+  /** True when the handler has begun: then only bytes of the body that it has not read count. */
   isHandled = false;
   /** True as soon as the answer is in its onSend hooks. */
   isAnswering = false;
@@ -54,7 +54,7 @@ export class OpenRequest {
   sent = 0;
   /** Bytes of the answer that are not sent yet. */
   waiting = 0;
-  /** Bytes received on the connection before this request, which came in a piece of 64 KiB. */
+  /** Bytes received on the connection before this request, at least: it came in a piece. */
   readonly receivedBefore: number;
   /** Bytes received on the connection, and when this number last changed. */
   received = 0;
@@ -70,27 +70,27 @@ export class OpenRequest {
     this.index = index;
     request.openRequest = this;
     this.socket = request.socket;
-    this.receivedBefore = Math.max(0, this.socket.bytesRead - PIECE);
-    this.socket.openRequests = (this.socket.openRequests ?? 0) + 1;
-    this.#last = this.socket.lastRequest;
+    this.receivedBefore = Math.max(0, this.socket.bytesRead - READ_SIZE);
+    this.socket.openRequestCount = (this.socket.openRequestCount ?? 0) + 1;
+    this.#previous = this.socket.lastRequest;
     this.socket.lastRequest = this;
   }
 
   /** True if the connection has more open requests than any client needs. */
   get isExcess(): boolean {
-    return this.socket.openRequests! > MAX_OPEN;
+    return this.socket.openRequestCount! > MAX_OPEN;
   }
 
   /** Gives the request to wait for. To keep it would keep its body, and all requests before it. */
-  takeLast(): OpenRequest | undefined {
-    const last = this.#last;
-    this.#last = undefined;
-    return last;
+  takePrevious(): OpenRequest | undefined {
+    const previous = this.#previous;
+    this.#previous = undefined;
+    return previous;
   }
 
   end(): void {
-    this.socket.openRequests! -= 1;
-    this.#last = undefined;
+    this.socket.openRequestCount! -= 1;
+    this.#previous = undefined;
     if (this.socket.lastRequest === this) this.socket.lastRequest = undefined;
     // The log asks later whether a connection was upgraded.
     if (!this.isUpgraded) this.request.openRequest = undefined;

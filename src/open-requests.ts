@@ -21,7 +21,7 @@ const PIPELINED = 'The client sent CONNECT or Upgrade before it had its answers:
  * links its old tables, so that V8 keeps their requests until a full garbage collection.
  */
 export class OpenRequests {
-  /** A maximum of the bytes of unread answers at the last count, and the bytes sent since. */
+  /** An upper bound of the bytes of unread answers at the last count, and the bytes sent since. */
   heldBefore = 0;
   sentSince = 0;
   /** The bytes of bodies received since the last count. */
@@ -30,7 +30,7 @@ export class OpenRequests {
   readonly #events = new EventEmitter();
 
   /** Tracks a request until its answer is sent or its client has gone, then calls `onClose`. */
-  begin(reply: FastifyReply, onClose: () => void): void {
+  track(reply: FastifyReply, onClose: () => void): void {
     const { raw } = reply.request;
     // It was upgraded, or a handler has passed it to the router again.
     const known = raw.openRequest;
@@ -43,7 +43,7 @@ export class OpenRequests {
       onClose();
       if (!known) this.#end(entry);
     });
-    // An answer is a refusal: an accepted upgrade has none.
+    // If Fastify answers an upgrade, it refuses it.
     if (entry.isUpgraded) reply.raw.once('finish', () => entry.socket.destroySoon());
   }
 
@@ -68,7 +68,7 @@ export class OpenRequests {
    */
   takeOver(socket: Socket): void {
     socket.on('error', () => undefined);
-    if (!socket.openRequests) return;
+    if (!socket.openRequestCount) return;
     const open = this.#open.filter((entry) => entry.socket === socket);
     cutOff(open, PIPELINED);
     for (const { request, reply } of open) {

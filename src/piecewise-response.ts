@@ -19,7 +19,7 @@ export class PiecewiseResponse<
     return this.finished || Boolean(this.req.openRequest?.payload);
   }
 
-  /** Ignored after `end`: an onSend hook may keep an answer so long that another one is sent. */
+  /** Ignored after `end`: if an onSend hook takes too long, another answer was sent meanwhile. */
   override writeHead(...args: unknown[]): this {
     return this.writableEnded ? this : super.writeHead(...(args as [number]));
   }
@@ -50,7 +50,7 @@ export class PiecewiseResponse<
     this.#attempt(() => super.addTrailers(trailers));
   }
 
-  /** Makes an error that of the answer. For such errors Fastify ends the process, or logs nothing. */
+  /** Answers with an error of `send`: Fastify would end the process, or log nothing. */
   #attempt<Result>(send: () => Result): Result | undefined {
     try {
       return send();

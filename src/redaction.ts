@@ -13,7 +13,7 @@ const SECRET_KEY = new RegExp(
 /** The headers that may be logged. All others may be credentials. */
 const SAFE_HEADERS = ['accept', 'content-length', 'content-type', 'host', 'user-agent'];
 
-/** Every recognizable secret stands in a text that contains one of these, in any case. */
+/** In lower case, each text with a secret that can be recognized contains one of these. */
 const SUSPICIOUS = new RegExp(
   'auth|cookie|pass|pwd|secret|token|key|credential|session|signature|csrf|xsrf|jwt|eyj|args|' +
     'detail|where|param|header|packet|body|payload|buffer|bearer|basic|invalid input|' +
@@ -62,7 +62,10 @@ const MAX_VALUES = 500;
 
 const CUT = '…';
 
-/** The usual line of a request. It has no secret, and searching it is a tenth of its cost. */
+/**
+ * The usual line of a request, with the fields of logger.ts and request-log.ts in their order. It
+ * has no secret, and to search it would take a tenth of the request's time.
+ */
 const REQUEST_LINE = new RegExp(
   '^{"level":30,"time":\\d+,"name":"[^"]+","pid":\\d+,"requestId":"[\\w-]+","method":"[A-Z]+",' +
     '"path":"[\\w/-]+","status":\\d+,"durationMs":[\\d.]+,"address":"[\\da-f.:]*",' +

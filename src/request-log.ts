@@ -31,7 +31,7 @@ const MAX_PATH = 500;
 export class RequestLog extends LogController {
   override incomingRequest(request: FastifyRequest, reply: FastifyReply): void {
     request.clientAddress = readAddress(request);
-    request.server.openRequests.begin(reply, () => logRequest(request, reply));
+    request.server.openRequests.track(reply, () => logRequest(request, reply));
   }
 
   /** Fastify calls this after the onResponse hooks. The line of the request has its own time. */

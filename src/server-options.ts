@@ -4,7 +4,7 @@ import type { Config } from '../plugins/env/index.ts';
 import { answerClientError } from '../plugins/errors/client-errors.ts';
 import { MAX_PATH_PART, rewriteUrl } from '../plugins/errors/refuse-request.ts';
 import { readRequestId } from '../plugins/request-id.ts';
-import { createHeaderReader, trustProxies } from './client-address.ts';
+import { createAddressCopier, trustProxies } from './client-address.ts';
 import type { OpenRequests } from './open-requests.ts';
 import { PiecewiseResponse } from './piecewise-response.ts';
 import { RequestLog } from './request-log.ts';
@@ -17,7 +17,7 @@ export function serverOptions(
   config: Readonly<Config>,
   openRequests: OpenRequests,
 ): FastifyHttpOptions<RawServerDefault> {
-  const readClientHeader = createHeaderReader(config);
+  const copyClientAddress = createAddressCopier(config);
   return {
     pluginTimeout: PLUGIN_TIMEOUT_MS,
     logController: new RequestLog({ requestIdLogLabel: 'requestId' }),
@@ -43,7 +43,7 @@ export function serverOptions(
     clientErrorHandler: answerClientError,
     // Fastify calls this before it creates the request: the last moment to set X-Forwarded-For.
     rewriteUrl: (request) => {
-      readClientHeader(request);
+      copyClientAddress(request);
       return rewriteUrl(request);
     },
     // Requests that arrive during a drain are served: see src/drain.ts.

@@ -48,7 +48,8 @@ export class BackingAppClient {
    * Sends GET `path` to the other app, and checks the answer against the schema.
    *
    * @param path below BACKING_APP_URL, with the query
-   * @param schema a constant: what is compiled for each new object is kept
+   * @param schema a constant: what is compiled for each new object is kept. A time is text in JSON,
+   * so describe it as `Type.String({ format: 'date-time' })`
    * @param authorization replaces the credentials of BACKING_APP_URL, which undefined means. To
    * pass on the caller's token: `request.headers.authorization ?? ''`
    * @throws an error with status code 503 without an attached app, 504 if it is late, or else 502.

@@ -39,6 +39,7 @@ export default fp(
       return void app.decorate('backingApp', { get: () => Promise.reject(new NotAttached()) });
 
     const { BackingAppClient } = await import('./client.ts');
+    // Less than REQUEST_TIMEOUT_MS, so that there is time to answer 504.
     const timeoutMs = Math.ceil(REQUEST_TIMEOUT_MS * 0.8);
     const client = new BackingAppClient(new URL(BACKING_APP_URL), timeoutMs);
     app.decorate('backingApp', client);

@@ -7,8 +7,8 @@ import { createDialect } from './postgres-dialect.ts';
 import { liftLimits } from './release-session.ts';
 
 /**
- * Loads only the driver for the scheme of DATABASE_URL. A server has pools, and all but the first
- * one bypass a pooler.
+ * Loads only the driver for the scheme of DATABASE_URL. For a server, `pool` connects to that. The
+ * others connect to DATABASE_DIRECT_URL, past a pooler.
  */
 export async function pickDriver({ config, log }: FastifyInstance, prepare: PrepareStep) {
   const { DATABASE_URL: url, DATABASE_DIRECT_URL: directUrl = url, DATABASE_TLS: tls } = config;

@@ -17,6 +17,7 @@ const CONNECTION_LOST = /^(08|57P|25006)/;
 export class ImpatientClient extends pg.Client {
   declare processID: number;
   declare secretKey: number;
+  /** Half of the time to connect. */
   readonly #cancelTimeoutMs: number;
   readonly #timeoutMs: number | undefined;
   /** Whether the pool drops it. */
@@ -49,8 +50,9 @@ export class ImpatientClient extends pg.Client {
   /** Ends the connection after such an error, so that the pool does not take it back. */
   async #reject(error: Error & { code?: string | undefined }): Promise<never> {
     const isSql = isSqlError(error);
+    const isLost = isSql ? !error.code || CONNECTION_LOST.test(error.code) : this.isBroken;
     if (error.message === TIMEOUT_MESSAGE) await this.#cancel();
-    else if (isSql ? error.code && !CONNECTION_LOST.test(error.code) : !this.isBroken) throw error;
+    else if (!isLost) throw error;
     this.isBroken = true;
     this.end();
     throw isSql ? error : new DatabaseUnavailable(error);

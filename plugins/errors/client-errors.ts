@@ -102,7 +102,7 @@ function refuse(app: FastifyInstance, refusal: FastifyError, socket: Socket): vo
   const header = (name: string, value: unknown) => fields.push(`${name}: ${value}`);
   const reply = { header } as unknown as AnswerHeaders;
   // An exceeded rate limit changes nothing: the request is refused anyway.
-  new Promise((resolve) => resolve(app.beginAnswer(caller, reply))).catch(() => undefined);
+  new Promise((resolve) => resolve(app.prepareAnswer(caller, reply))).catch(() => undefined);
   const answer = describeError(refusal.statusCode as number, refusal);
   const body = JSON.stringify(answer);
   header('content-type', JSON_TYPE);

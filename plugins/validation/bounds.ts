@@ -3,10 +3,10 @@ import reference from 'ajv/dist/vocabularies/core/ref.js';
 
 const never = () => false;
 
-/** Whether the running check has to end. It is asked at each reference. */
-let isSpent = never;
+/** Whether the running check has reached its limit. It is asked at each reference. */
+let isLimitReached = never;
 
-class Spent extends Error {}
+class LimitReached extends Error {}
 
 /**
  * Bounds the time of two keywords. Ajv compares each item of `uniqueItems` with each other one. A
@@ -24,7 +24,7 @@ export function boundKeywords(ajv: Ajv): void {
   ajv.removeKeyword('$ref').addKeyword({
     ...reference.default,
     code: (context: KeywordCxt) => {
-      const check = context.gen.scopeValue('func', { ref: endIfSpent });
+      const check = context.gen.scopeValue('func', { ref: throwAtLimit });
       context.gen.code(_`${check}()`);
       reference.default.code(context);
     },
@@ -32,27 +32,27 @@ export function boundKeywords(ajv: Ajv): void {
 }
 
 /**
- * @param mustEnd is asked at each reference
- * @returns whether the value fits. Undefined if the check had to end before that was known.
+ * @param isReached is asked at each reference
+ * @returns whether the value fits. Undefined if the limit was reached before that was known.
  */
 export function checkBounded(
   validate: ValidateFunction,
   value: unknown,
-  mustEnd: () => boolean,
+  isReached: () => boolean,
 ): boolean | undefined {
-  isSpent = mustEnd;
+  isLimitReached = isReached;
   try {
     return validate(value);
   } catch (error) {
-    if (!(error instanceof Spent)) throw error;
+    if (!(error instanceof LimitReached)) throw error;
   } finally {
-    isSpent = never;
+    isLimitReached = never;
   }
   return undefined;
 }
 
-function endIfSpent(): void {
-  if (isSpent()) throw new Spent();
+function throwAtLimit(): void {
+  if (isLimitReached()) throw new LimitReached();
 }
 
 /** Equal items have the same key, whatever the order of their fields. */

@@ -7,7 +7,7 @@ import env from '../../plugins/env/index.ts';
 import { Counter, readNetworks } from '../../plugins/rate-limit/counter.ts';
 import rateLimit from '../../plugins/rate-limit/index.ts';
 import { createRedisCounter } from '../../plugins/rate-limit/redis-counter.ts';
-import { beginAnswers } from '../../src/every-answer.ts';
+import { prepareAnswers } from '../../src/every-answer.ts';
 import { captureLog, endAfter, poll, REQUIRED } from '../helper.ts';
 
 test('A flood of addresses is forgotten, but never a client at its limit', async (t) => {
@@ -76,7 +76,7 @@ async function startRedis(t: Test, reply: () => string): Promise<Redis> {
 test('An app with Redis counts in Redis', async (t) => {
   const app = Fastify();
   endAfter(t, () => app.close());
-  beginAnswers(app);
+  prepareAnswers(app);
   app.decorate('redis', await startRedis(t, () => '*3\r\n+OK\r\n:2\r\n:30000\r\n'));
   await app.register(env, { environment: { ...REQUIRED, RATE_LIMIT_MAX: '9' } });
   await app.register(rateLimit);

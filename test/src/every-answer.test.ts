@@ -1,12 +1,12 @@
 import { setImmediate } from 'node:timers/promises';
 import Fastify from 'fastify';
 import { test } from 'tap';
-import { addVary, beginAnswers } from '../../src/every-answer.ts';
+import { addVary, prepareAnswers } from '../../src/every-answer.ts';
 
 test('A request waits until it is counted; one over the limit answers 429', async (t) => {
   const app = Fastify();
   t.teardown(() => app.close());
-  beginAnswers(app);
+  prepareAnswers(app);
   let left = 1;
   app.decorate('countRequest', async () => {
     await setImmediate();

@@ -12,7 +12,7 @@ test('Requests may end in any order, and waitUntilAnswered waits for all', async
   });
   const ended: string[] = [];
   for (const reply of replies)
-    open.begin(reply as unknown as FastifyReply, () => ended.push(reply.url));
+    open.track(reply as unknown as FastifyReply, () => ended.push(reply.url));
   const answered = open.waitUntilAnswered();
   for (const url of ['b', 'e', 'a', 'd', 'c']) {
     replies.find((reply) => reply.url === url)?.raw.emit('close');
@@ -36,7 +36,7 @@ test('Finding a request with an Upgrade header takes no longer with 50,000 open'
   const open = new OpenRequests();
   const begin = () => {
     const raw = { headers: { upgrade: 'h2c' }, socket: {} };
-    open.begin({ raw: new EventEmitter(), request: { raw } } as unknown as FastifyReply, () => {});
+    open.track({ raw: new EventEmitter(), request: { raw } } as unknown as FastifyReply, () => {});
     return raw as unknown as IncomingMessage;
   };
   // The fastest of some runs, because a busy machine makes nothing faster.
