@@ -62,7 +62,7 @@ function countAttempts({ retryCount, retryLimit }: JobWithMetadata<unknown>, job
 /** Without heartbeats, another worker takes the running jobs. They may hold the whole pool. */
 export async function sendHeartbeats(
   boss: PgBoss,
-  { databasePool: pool, databaseSpare: spare }: FastifyInstance,
+  { databasePool: pool, databaseSpare: spare, config }: FastifyInstance,
   queues: string[],
   running: JobWithMetadata[],
   outage: OutageLog,
@@ -70,7 +70,9 @@ export async function sendHeartbeats(
   // The server may refuse one more connection.
   const executeSql = (text: string, values: unknown[]) =>
     spare!.query(text, values).catch(() => pool!.query(text, values));
-  const options = pool && isFull(pool) ? { db: { executeSql } } : {};
+  // Other processes may use up the pooler between DATABASE_URL and the server.
+  const isBlocked = pool && (config.DATABASE_DIRECT_URL || isFull(pool));
+  const options = isBlocked ? { db: { executeSql } } : {};
   // One after the other, because few queries may wait for the spare connection.
   for (const queue of queues) {
     const jobs = running.filter(({ name }) => name === queue);

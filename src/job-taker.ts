@@ -77,7 +77,7 @@ export class JobTaker {
   async #waitForJobs(): Promise<void> {
     do {
       while (this.#runs.size > 0) await once(this.#events, 'ended');
-      await sleep(END_MS);
+      if (!this.#isLate) await sleep(END_MS);
     } while (this.#runs.size > 0);
   }
 

@@ -7,9 +7,10 @@ import { type Test, test } from 'tap';
 import { DatabaseUnavailable } from '../../plugins/database/database-errors.ts';
 import type { Job } from '../../plugins/jobs.ts';
 import { OWNER, startBoss, stopBoss } from '../../src/job-boss.ts';
+import { OutageLog } from '../../src/job-outage.ts';
 import { startOwner } from '../../src/job-release.ts';
 import type { Result } from '../../src/job-run.ts';
-import { readQueued, storeResult } from '../../src/job-storage.ts';
+import { readQueued, sendHeartbeats, storeResult } from '../../src/job-storage.ts';
 import { openPostgresPort } from '../fixture/postgres-port.ts';
 import {
   buildTestApp,
@@ -399,6 +400,17 @@ test('A result is stored while jobs that hang hold the whole pool', async (t) =>
   const stored = store();
   client.release();
   t.ok(await stored, 'without the spare connection, it waits for the pool');
+});
+
+test('With DATABASE_DIRECT_URL, heartbeats bypass the pooler', async (t) => {
+  const { app, boss, queued } = await takeOne(t);
+  const { databasePool, databaseSpare, log } = app;
+  for (const [DATABASE_DIRECT_URL, connections] of [[undefined, 0] as const, ['set', 1] as const]) {
+    const direct = { databasePool, databaseSpare, config: { DATABASE_DIRECT_URL } };
+    const outage = new OutageLog(log);
+    await sendHeartbeats(boss, direct as FastifyInstance, ['work'], [queued], outage);
+    t.equal(databaseSpare!.totalCount, connections);
+  }
 });
 
 test('A heartbeat waits for the pool if the spare connection is refused', async (t) => {
