@@ -15,5 +15,5 @@ export function refuseMissingAnswers(app: FastifyInstance): void {
 function needsBody({ statusCode, request }: FastifyReply): boolean {
   const { response } = Object(request.routeOptions.schema);
   const { type } = Object(response?.[statusCode]);
-  return type === 'object' || type === 'array';
+  return statusCode < 300 && (type === 'object' || type === 'array');
 }

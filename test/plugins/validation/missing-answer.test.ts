@@ -4,7 +4,7 @@ import { buildAppWithRoutes } from '../../helper.ts';
 const ROUTES = `
   const found = { type: 'object', properties: { id: { type: 'integer' } } };
   const many = { type: 'array', items: found };
-  const response = { 200: found, 202: { type: 'null' }, '4xx': found };
+  const response = { 200: found, 202: { type: 'null' }, 403: found };
   export default async (app) => {
     app.get('/missing', { schema: { response } }, async () => undefined);
     app.get('/none', { schema: { response: { 200: many } } }, async () => { [].find(Boolean); });
@@ -13,6 +13,7 @@ const ROUTES = `
     app.get('/later', { schema: { response } }, async (_request, reply) => { reply.send({ id: 1 }); });
     app.get('/accepted', { schema: { response } }, async (_request, reply) => { reply.code(202); });
     app.get('/other', { schema: { response } }, async (_request, reply) => { reply.code(304); });
+    app.get('/refused', { schema: { response } }, (_request, reply) => void reply.code(403).send());
     app.get('/free', async () => undefined);
     app.head('/head', { schema: { response } }, async () => undefined);
   };
@@ -27,7 +28,8 @@ test('A handler that returns nothing, where the schema has an answer, is a 500',
     t.match(answer.json(), { code: 'INTERNAL_SERVER_ERROR' });
     t.match(lines, [{ path: url, err: { message: /returned nothing.*is a return missing/ } }]);
   }
-  const statuses = { '/found': 200, '/later': 200, '/accepted': 202, '/other': 304, '/free': 200 };
+  const successes = { '/found': 200, '/later': 200, '/accepted': 202, '/free': 200 };
+  const statuses = { ...successes, '/other': 304, '/refused': 403 };
   for (const [url, status] of Object.entries(statuses))
     t.equal((await app.inject(url)).statusCode, status, url);
   t.equal((await app.inject({ method: 'HEAD', url: '/head' })).statusCode, 200);
