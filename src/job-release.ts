@@ -5,7 +5,8 @@ import type { PgBoss } from 'pg-boss';
 import type { DatabaseDriver } from '../plugins/database/index.ts';
 import type { Job } from '../plugins/jobs.ts';
 import { OWNER, SCHEMA_VERSION, startBoss } from './job-boss.ts';
-import { CLOCK, HEARTBEAT_S, listQueues, RETRY_LIMIT } from './job-storage.ts';
+import { HEARTBEAT_S } from './job-heartbeat.ts';
+import { CLOCK, listQueues, RETRY_LIMIT } from './job-storage.ts';
 import { OperatorError } from './operator-error.ts';
 
 /** SQLSTATEs (PostgreSQL, appendix A). */

@@ -7,7 +7,6 @@ import type { Tables } from '../plugins/database/index.ts';
 import { createDialect } from '../plugins/database/postgres-dialect.ts';
 import type { Job } from '../plugins/jobs.ts';
 import { transactions } from './job-boss.ts';
-import type { OutageLog } from './job-outage.ts';
 import type { Headers, Result } from './job-run.ts';
 import { hideSecrets } from './redaction.ts';
 
@@ -16,9 +15,6 @@ export const CLOCK = '/clock';
 
 /** How long the queue keeps a failed job, in seconds. Others stay for about a day. */
 const FAILED_RETENTION_S = 7 * 24 * 60 * 60;
-
-/** Seconds between heartbeats of a running job. If three are missing, its worker counts as dead. */
-export const HEARTBEAT_S = 5;
 
 /** High, so that pg-boss never gives up first: the worker counts attempts, except returned jobs. */
 export const RETRY_LIMIT = 100_000;
@@ -57,29 +53,6 @@ function countAttempts({ retryCount, retryLimit }: JobWithMetadata<unknown>, job
   if (retryLimit < RETRY_LIMIT) return Math.min(retryCount, job.retries) + 1;
   // Each return of the job has raised its limit by one.
   return retryCount + 1 - (retryLimit - RETRY_LIMIT);
-}
-
-/** Without heartbeats, another worker takes the running jobs. They may hold the whole pool. */
-export async function sendHeartbeats(
-  boss: PgBoss,
-  { databasePool: pool, databaseSpare: spare, config }: FastifyInstance,
-  queues: string[],
-  running: JobWithMetadata[],
-  outage: OutageLog,
-): Promise<void> {
-  // The server may refuse one more connection.
-  const executeSql = (text: string, values: unknown[]) =>
-    spare!.query(text, values).catch(() => pool!.query(text, values));
-  // Other processes may use up the pooler between DATABASE_URL and the server.
-  const isBlocked = pool && (config.DATABASE_DIRECT_URL || isFull(pool));
-  const options = isBlocked ? { db: { executeSql } } : {};
-  // One after the other, because few queries may wait for the spare connection.
-  for (const queue of queues) {
-    const jobs = running.filter(({ name }) => name === queue);
-    const part = `${queue} heartbeat`;
-    if (jobs.length === 0) outage.end(part);
-    else await outage.watch(part, boss.touch(queue, jobs, options));
-  }
 }
 
 /**

@@ -5,9 +5,10 @@ import type { JobWithMetadata, PgBoss } from 'pg-boss';
 import type { DatabaseDriver } from '../plugins/database/index.ts';
 import type { Job } from '../plugins/jobs.ts';
 import { startBoss, stopBoss, TAKER } from './job-boss.ts';
+import { HEARTBEAT_S, sendHeartbeats } from './job-heartbeat.ts';
 import { OutageLog } from './job-outage.ts';
 import { type JobObserver, RETURNED, type Result, type Run, runJob } from './job-run.ts';
-import { HEARTBEAT_S, listQueues, readQueued, sendHeartbeats, storeResult } from './job-storage.ts';
+import { listQueues, readQueued, storeResult } from './job-storage.ts';
 import { OperatorError } from './operator-error.ts';
 
 /** Milliseconds between polls of queues that are empty or fail. */
@@ -125,11 +126,9 @@ export class JobTaker {
     const save = async (result: Result) => {
       const store = () => storeResult(boss, this.#app, queued, { ...result, attempt: run.attempt });
       const isStored = await this.#persist(`${run.id} end`, store);
-      const line = { job: run.name, id: run.id };
-      if (isStored === undefined)
-        this.#app.log.error(line, 'The result of the job could not be stored');
-      if (isStored === false)
-        this.#app.log.warn(line, 'The job was cancelled, or another worker has it');
+      const log = this.#app.log.child({ job: run.name, id: run.id });
+      if (isStored === undefined) log.error('The result of the job could not be stored');
+      if (isStored === false) log.warn('The job was cancelled, or another worker has it');
       else if (result.outcome === 'returned' || !isStored) this.#returned += 1;
       return isStored === true;
     };

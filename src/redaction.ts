@@ -45,7 +45,7 @@ const UNNAMED_SECRET = new RegExp(
     '\\b((?:bearer|basic):?[ \\t])[\\w.~+/=-]{16,}',
     '(?<![\\w-])(eyJ)[\\w-]+\\.[\\w.-]+',
     '(BEGIN [A-Z ]{0,20}PRIVATE KEY-----)[^]*?(?=-----END|$)',
-    '(args beginning with: |invalid (?:input|value for parameter) [^:\\n]{1,80}: |' +
+    '(args beginning with: |invalid (?:input |value for parameter ")[^:\\n]{1,80}: |' +
       'malformed \\w{1,20} literal: |syntax error in ts\\w{1,20}: |unrecognized encoding: |' +
       'out of range: )(?:"[^]*?(?=\n {4}at |$)|(?!\\*\\*\\*; (?:it ran|applied|the schema) ).+)',
     '(\\b(?:value|time zone|unit) )"[^"\\n]*"(?= (?:is out of range|not recognized))',

@@ -38,7 +38,7 @@ export const settings = Type.Object({
       secret: true,
       expected: `a postgres:// or postgresql:// ${SERVER}`,
       description:
-        'The server behind the transaction pooler in DATABASE_URL, for release and LISTEN',
+        'The server behind the transaction pooler in DATABASE_URL, for release, heartbeats and LISTEN',
       remedy: 'Leave it out if DATABASE_URL is the server itself',
     }),
   ),

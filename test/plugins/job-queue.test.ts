@@ -7,10 +7,11 @@ import { type Test, test } from 'tap';
 import { DatabaseUnavailable } from '../../plugins/database/database-errors.ts';
 import type { Job } from '../../plugins/jobs.ts';
 import { OWNER, startBoss, stopBoss } from '../../src/job-boss.ts';
+import { sendHeartbeats } from '../../src/job-heartbeat.ts';
 import { OutageLog } from '../../src/job-outage.ts';
 import { startOwner } from '../../src/job-release.ts';
 import type { Result } from '../../src/job-run.ts';
-import { readQueued, sendHeartbeats, storeResult } from '../../src/job-storage.ts';
+import { readQueued, storeResult } from '../../src/job-storage.ts';
 import { openPostgresPort } from '../fixture/postgres-port.ts';
 import {
   buildTestApp,
