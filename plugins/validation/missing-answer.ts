@@ -1,8 +1,8 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 
 /**
- * Makes an answer of undefined an error if the schema describes an object or a list: the handler has
- * found nothing, or forgot its `return`. Fastify would send an empty body with a success.
+ * Makes a success without a body an error if the schema of its status has an object or a list: the
+ * handler has found nothing, or forgot its `return`. Fastify would send an empty body.
  */
 export function refuseMissingAnswers(app: FastifyInstance): void {
   app.addHook('onSend', ({ method }, reply, payload, done) => {
@@ -14,6 +14,7 @@ export function refuseMissingAnswers(app: FastifyInstance): void {
 
 function needsBody({ statusCode, request }: FastifyReply): boolean {
   const { response } = Object(request.routeOptions.schema);
-  const { type } = Object(response?.[statusCode]);
-  return statusCode < 300 && (type === 'object' || type === 'array');
+  const { type } = Object(response?.[statusCode] ?? response?.['2xx']);
+  const mayHaveBody = statusCode < 300 && statusCode !== 204 && statusCode !== 205;
+  return mayHaveBody && (type === 'object' || type === 'array');
 }

@@ -14,6 +14,9 @@ const ROUTES = `
     app.get('/accepted', { schema: { response } }, async (_request, reply) => { reply.code(202); });
     app.get('/other', { schema: { response } }, async (_request, reply) => { reply.code(304); });
     app.get('/refused', { schema: { response } }, (_request, reply) => void reply.code(403).send());
+    app.get('/class', { schema: { response: { '2xx': found } } }, async () => undefined);
+    app.get('/empty', { schema: { response: { 204: found } } }, async (_request, reply) => { reply.code(204); });
+    app.get('/reset', { schema: { response: { 205: found } } }, async (_request, reply) => { reply.code(205); });
     app.get('/free', async () => undefined);
     app.head('/head', { schema: { response } }, async () => undefined);
   };
@@ -21,7 +24,7 @@ const ROUTES = `
 
 test('A handler that returns nothing, where the schema has an answer, is a 500', async (t) => {
   const { app, lines } = await buildAppWithRoutes(t, ROUTES);
-  for (const url of ['/missing', '/none', '/sent']) {
+  for (const url of ['/missing', '/none', '/sent', '/class']) {
     lines.length = 0;
     const answer = await app.inject(url);
     t.equal(answer.statusCode, 500, url);
@@ -29,7 +32,8 @@ test('A handler that returns nothing, where the schema has an answer, is a 500',
     t.match(lines, [{ path: url, err: { message: /returned nothing.*is a return missing/ } }]);
   }
   const successes = { '/found': 200, '/later': 200, '/accepted': 202, '/free': 200 };
-  const statuses = { ...successes, '/other': 304, '/refused': 403 };
+  const bodiless = { '/empty': 204, '/reset': 205, '/other': 304, '/refused': 403 };
+  const statuses = { ...successes, ...bodiless };
   for (const [url, status] of Object.entries(statuses))
     t.equal((await app.inject(url)).statusCode, status, url);
   t.equal((await app.inject({ method: 'HEAD', url: '/head' })).statusCode, 200);
