@@ -30,7 +30,7 @@ function fail(reason: string): never {
 }
 
 function note(file: string): void {
-  if (!file.endsWith('.ts') || isTemporary(file)) return;
+  if (!/\.[cm]?ts$/.test(file) || isTemporary(file)) return;
   changed.add(file);
   clearTimeout(timer);
   timer = setTimeout(runTests, SETTLE_MS);

@@ -75,7 +75,7 @@ export default fp(
       if (!verify) throw new NotAttached();
       request.user = await verify(readToken(request, reply)).catch((error) => {
         if (error.statusCode) throw error;
-        const reason = { cause: error.code || error.message, claim: error.claim };
+        const reason = { cause: error.cause?.message ?? error.code, claim: error.claim };
         request.log.debug(reason, 'Bearer token refused');
         return challenge(reply, new InvalidToken(), ' error="invalid_token"');
       });

@@ -52,7 +52,7 @@ export class BackingAppClient {
    * so describe it as `Type.String({ format: 'date-time' })`
    * @param authorization replaces the credentials of BACKING_APP_URL, which undefined means. To
    * pass on the caller's token: `request.headers.authorization ?? ''`
-   * @throws an error with status code 503 without an attached app, 504 if it is late, or else 502.
+   * @throws an error with status code 503 without a backing app, 504 if it is late, or else 502.
    * Its `cause` has the other app's status code as `status`, if that was not 200
    */
   async get<Schema extends TSchema>(

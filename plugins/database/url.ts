@@ -12,7 +12,7 @@ export const POSTGRES_PATTERN =
 
 const MODES = { off: 'disable', verify: 'verify-full', 'no-verify': 'no-verify' };
 
-/** Percent-encoded characters that pg leaves so in the name of the database. */
+/** Percent-encoded characters that pg leaves so in a database's name, except for ? and #. */
 const RESERVED = /%(?:2[46bcf]|3[abd]|40)/gi;
 
 /** pg treats these as verify-full, with a warning on stderr at each start. */

@@ -61,7 +61,7 @@ export async function gatherSettings(folders: URL[]): Promise<Settings> {
 function addSettings(all: Settings, more: Settings = {}): void {
   for (const [name, setting] of Object.entries(more)) {
     if ((all[name] ?? setting) !== setting)
-      throw new Error(`Two files declare the setting ${name}: rename one, or import the other`);
+      throw new Error(`Two files declare the setting ${name}: rename one`);
     all[name] = setting;
   }
 }

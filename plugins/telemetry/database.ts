@@ -30,7 +30,7 @@ const LITERALS = new RegExp(
 
 /** The usual uses of `from` before no table: in functions and comparisons, or before a function. */
 const OTHER_FROM =
-  /\b(?:extract|trim|substring|overlay) ?\([^()]*\bfrom|distinct from|from lateral|from (?:"[^"]+"|[\w.])+\(/gi;
+  /\b(?:extract|trim|substring|overlay) ?\([^()]*\bfrom|distinct from|from lateral\b|from (?:"[^"]+"|[\w.])+\(/gi;
 
 /** Matches the first table: `notes`, `"notes"` or `"public"."notes"`. */
 const COLLECTION = /\b(?:from|into|update) (?:only )?((?:"[^"]+"|[\w.])+)/i;

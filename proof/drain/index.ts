@@ -28,8 +28,8 @@ const EXIT_MS = 1_000;
 const ROUNDS = 5;
 
 /**
- * Connections stay open this long at least after the listener closed, in milliseconds; LINGER_MS is
- * 500.
+ * Connections stay open this long at least after the listener closed, in milliseconds. IDLE_MS of
+ * src/listener.ts is 500.
  */
 const SURELY_LINGERS_MS = 400;
 

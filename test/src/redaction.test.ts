@@ -98,7 +98,7 @@ test('Secrets in a text are hidden by their context', (t) => {
       'value *** is out of range for type integer',
     'time zone "hunter2" not recognized': 'time zone *** not recognized',
     'unit "hunter2" not recognized for type interval': 'unit *** not recognized for type interval',
-    'Invalid value: it has no name': 'Invalid value: it has no name',
+    'Invalid value for parameter page: a number': 'Invalid value for parameter page: a number',
     'malformed array literal: "hunter2"': 'malformed array literal: ***',
     'invalid input syntax for type uuid: "a\n b\r\nhunter2"\n    at run (a.ts:1:2)\n    at b':
       'invalid input syntax for type uuid: ***\n    at run (a.ts:1:2)\n    at b',

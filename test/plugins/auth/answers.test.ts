@@ -108,6 +108,17 @@ test('A token with wrong claims answers 401 INVALID_TOKEN', async (t) => {
   }
 });
 
+test('A token whose key cannot be used answers 401, and the debug log says why', async (t) => {
+  const { app, issuer, lines } = await build(t);
+  await issuer.addKey('ES256', 'broken', { x: 'AAAA' });
+  const answer = await ask(app, await issuer.sign({}, { kid: 'broken' }));
+  t.match(answer.json(), INVALID);
+  t.match(
+    lines.find(({ level }) => level === 20),
+    { msg: 'Bearer token refused', cause: /key/i },
+  );
+});
+
 /** The last letter of a 64-byte signature has four unused bits. */
 const addBit = (letter: string) => String.fromCharCode(letter.charCodeAt(0) + 1);
 

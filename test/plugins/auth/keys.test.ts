@@ -88,7 +88,7 @@ test('Tokens without kid and with an unknown key ask once in 30 s', async (t) =>
   t.equal(state.asked, 4);
 });
 
-test('A key that cannot be used counts as unknown, until the issuer mends it', async (t) => {
+test('A key that cannot be used counts as unknown, until the issuer fixes it', async (t) => {
   const { state, keys } = await openKeys(t);
   const { publicKey, privateKey } = await generateKeyPair('ES256');
   const good = { ...(await exportJWK(publicKey)), kid: 'good' };

@@ -63,6 +63,7 @@ const STATEMENTS: [sql: string, text: string, table: string | undefined][] = [
     'select * from lateral (select ? from notes) a',
     'notes',
   ],
+  ['delete from laterals', 'delete from laterals', 'laterals'],
   ['delete from only notes', 'delete from only notes', 'notes'],
   ['insert into notes (a) values (1)', 'insert into notes (a) values (?)', 'notes'],
   ['insert into notes(a) values (1)', 'insert into notes(a) values (?)', 'notes'],
