@@ -29,8 +29,15 @@ const LITERALS = new RegExp(
 );
 
 /** The usual uses of `from` before no table: in functions and comparisons, or before a function. */
-const OTHER_FROM =
-  /\b(?:extract|trim|substring|overlay) ?\([^()]*\bfrom|distinct from|from lateral\b|from (?:"[^"]+"|[\w.])+\(/gi;
+const OTHER_FROM = new RegExp(
+  [
+    '\\b(?:extract|trim|substring|overlay) ?\\([^()]*\\bfrom',
+    'distinct from',
+    'from lateral\\b',
+    'from (?:"[^"]+"|[\\w.])+\\(',
+  ].join('|'),
+  'gi',
+);
 
 /** Matches the first table: `notes`, `"notes"` or `"public"."notes"`. */
 const COLLECTION = /\b(?:from|into|update) (?:only )?((?:"[^"]+"|[\w.])+)/i;

@@ -53,9 +53,7 @@ export async function openClients(url: string, count = CLIENTS): Promise<EventCl
 
 /** Waits until all clients have all events, and compares them with the notes. */
 export async function settle(clients: EventClient[], { notes }: Writers): Promise<string> {
-  const deadline = performance.now() + SETTLE_MS;
-  const isComplete = (client: EventClient) => new Set(client.notes).size >= notes.length;
-  while (!clients.every(isComplete) && performance.now() < deadline) await sleep(100);
+  await waitForAll(clients, (client) => new Set(client.notes).size >= notes.length);
   stopClients(clients);
   const [first] = clients;
   for (const { ids, notes: seen } of clients) {
@@ -70,6 +68,15 @@ export async function settle(clients: EventClient[], { notes }: Writers): Promis
   }
   const connections = clients.reduce((sum, client) => sum + client.connections, 0);
   return `${notes.length} notes, ${first!.ids.length} events for each, ${connections} connections`;
+}
+
+/** Waits until all clients are complete, or for SETTLE_MS. */
+export async function waitForAll(
+  clients: EventClient[],
+  isComplete: (client: EventClient) => boolean,
+): Promise<void> {
+  const deadline = performance.now() + SETTLE_MS;
+  while (!clients.every(isComplete) && performance.now() < deadline) await sleep(100);
 }
 
 export function stopClients(clients: EventClient[]): void {

@@ -10,13 +10,15 @@ const ROUTES = `
     app.get('/none', { schema: { response: { 200: many } } }, async () => { [].find(Boolean); });
     app.get('/sent', { schema: { response } }, (_request, reply) => void reply.send());
     app.get('/found', { schema: { response } }, async () => ({ id: 1, secret: true }));
-    app.get('/later', { schema: { response } }, async (_request, reply) => { reply.send({ id: 1 }); });
+    app.get('/later', { schema: { response } }, async (_, reply) => { reply.send({ id: 1 }); });
     app.get('/accepted', { schema: { response } }, async (_request, reply) => { reply.code(202); });
     app.get('/other', { schema: { response } }, async (_request, reply) => { reply.code(304); });
     app.get('/refused', { schema: { response } }, (_request, reply) => void reply.code(403).send());
     app.get('/class', { schema: { response: { '2xx': found } } }, async () => undefined);
-    app.get('/empty', { schema: { response: { 204: found } } }, async (_request, reply) => { reply.code(204); });
-    app.get('/reset', { schema: { response: { 205: found } } }, async (_request, reply) => { reply.code(205); });
+    for (const [url, status] of Object.entries({ '/empty': 204, '/reset': 205 }))
+      app.get(url, { schema: { response: { [status]: found } } }, async (_, reply) => {
+        reply.code(status);
+      });
     app.get('/free', async () => undefined);
     app.head('/head', { schema: { response } }, async () => undefined);
   };
