@@ -20,7 +20,7 @@ declare module '../plugins/env/index.ts' {
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
 
-/** How many notes one statement deletes. Without a limit it could lock a large table for minutes. */
+/** Notes per statement: without a limit, one could lock a large table for minutes. */
 const BATCH_SIZE = 1_000;
 
 const schema = Type.Object({});

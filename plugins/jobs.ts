@@ -33,7 +33,6 @@ declare module 'fastify' {
   }
 }
 
-/** The argument of a job's `run`. */
 export interface JobRun<Payload> {
   app: FastifyInstance;
   payload: Payload;

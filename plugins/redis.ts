@@ -127,7 +127,6 @@ function logOutages(redis: Redis, app: FastifyInstance): void {
   });
 }
 
-/** Adds what to do to an error of TLS, such as a refused certificate. */
 function explainTls(error: Error & { code?: string }): Error {
   if (!/CERT|^UNABLE_TO_VERIFY|^ERR_TLS|^ERR_SSL/.test(error.code ?? '')) return error;
   const remedy =

@@ -28,10 +28,7 @@ const WARM_UP_MS = 100;
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /**
-     * Aborted before preClose hooks: in `web` when the port has closed, in `worker` when it begins
-     * to stop. End streams and sockets then.
-     */
+    /** Aborted when `web` has closed its port, or `worker` begins to stop. End streams then. */
     stopping: AbortSignal;
     /** Aborts `stopping`. The app does this itself when it closes. */
     stop(): void;
@@ -42,7 +39,6 @@ declare module 'fastify' {
 
 export interface AppOptions extends Omit<EnvironmentOptions, 'folders'> {
   logger?: FastifyBaseLogger;
-  /** The checked environment, if the caller has read it already. */
   config?: Readonly<Config>;
   /** Folders to load from, instead of plugins/, routes/ and jobs/. */
   plugins?: URL[];
@@ -52,11 +48,7 @@ export interface AppOptions extends Omit<EnvironmentOptions, 'folders'> {
   only?: string;
 }
 
-/**
- * Builds the app as in production, with everything in plugins/ and routes/. It does not listen yet.
- *
- * @throws {EnvironmentError} that lists every problem of the environment
- */
+/** Builds the whole app, not listening yet. Throws an EnvironmentError with every problem. */
 export async function buildApp({
   environment = process.env,
   logger = createLogger(),
@@ -81,7 +73,6 @@ export async function buildApp({
   return app;
 }
 
-/** Sets up what the plugins rely on. The hooks added here run before theirs. */
 function createApp(config: Readonly<Config>, loggerInstance: FastifyBaseLogger): FastifyInstance {
   const compilers = new LazyCompilers();
   const openRequests = new OpenRequests();

@@ -24,8 +24,8 @@ export function countWorkers({ WEB_CONCURRENCY }: Readonly<Config>): number {
 }
 
 /**
- * Keeps workers running. They run this same program and share its port. At a signal, it stops them
- * and exits after the last one. If it is killed, node:cluster ends the workers.
+ * Runs this same program in workers, which share its port, until a signal. If this process is
+ * killed, node:cluster ends the workers.
  */
 export class Primary {
   readonly #log: FastifyBaseLogger;
@@ -33,7 +33,6 @@ export class Primary {
   readonly #restarts = new Restarts();
   readonly #startedAt = new Map<Worker, number>();
   readonly #crashed = new WeakSet<Worker>();
-  /** Those that this process has killed. */
   readonly #killed = new WeakSet<Worker>();
   #hasListened = false;
   #stopping = false;
@@ -70,7 +69,6 @@ export class Primary {
 
   /** The worker still answers its open requests. Another one takes the new ones. */
   #onCrash(worker: Worker): void {
-    // A worker sends the message again for each uncaught exception.
     if (this.#crashed.has(worker)) return;
     this.#crashed.add(worker);
     this.#replace(worker, { code: 1 });

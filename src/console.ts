@@ -20,7 +20,6 @@ openConsole().catch(async (error) => {
   exitWith(error, logger);
 });
 
-/** Opens a REPL with the app, which does not listen. Without a terminal, it runs stdin's lines. */
 async function openConsole(): Promise<void> {
   const app = await buildApp({ logger });
   const { isTTY } = process.stdin;

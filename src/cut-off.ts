@@ -5,19 +5,18 @@ export const UNREAD = 'The client does not read its answer: it is cut off';
 /** The progress of a client that sends requests before it has its answers: it is cut off first. */
 export const NO_PROGRESS = 0;
 
-/** A client's open requests, and the bytes that are held for it in memory. */
+/** A client's open requests, the bytes held for it in memory, and how many of them wait for it. */
 export interface Client {
   open: OpenRequest[];
   held: number;
-  /** How many of these bytes wait for the client. */
   waiting: number;
   /** When the client last read or sent something, by performance.now(). */
   progressAt: number;
 }
 
 /**
- * Cuts off clients until at most `max` bytes are held. Only clients without any progress, or with
- * at least the average number of waiting bytes, are chosen: the longest without progress first.
+ * Cuts off clients until at most `max` bytes are held: the longest without progress first, and only
+ * those without any progress, or with at least the average number of waiting bytes.
  */
 export function cutOffSlowest(clients: Client[], max: number, reason: string): void {
   let held = sum(clients.map((client) => client.held));

@@ -14,17 +14,15 @@ declare module 'fastify' {
 
 const SWEEP_MS = 1_000;
 
-/** How long a client may read nothing of its answer, in milliseconds. */
 const STALL_MS = 45_000;
 
 /**
- * Limits the time until the first byte of an answer (REQUEST_TIMEOUT_MS; no limit for a route with
- * `config: { timeout: false }`), the time in which a client reads nothing, and the memory for
- * unsent answers and incomplete bodies. One timer checks all requests. Fastify's `handlerTimeout`
- * has a timer for each request, and ends a stream that has begun.
+ * Limits the time to the first byte of an answer (REQUEST_TIMEOUT_MS, not on a route with
+ * `config: { timeout: false }`), the time a client reads nothing, and the memory held.
  */
 export function watchDeadlines(app: FastifyInstance): void {
   const { REQUEST_TIMEOUT_MS } = app.config;
+  // One timer for all: Fastify's `handlerTimeout` has one per request, and ends begun streams.
   const sweep = () => {
     const entries = observeAll(app.openRequests);
     for (const entry of entries) {
@@ -54,11 +52,10 @@ function answerLate(entry: OpenRequest, reply: FastifyReply, timeoutMs: number):
     return void reply.raw.destroy();
   }
   const { raw } = reply.request;
-  // One of these aborts request.signal. hijack() removes it.
+  // hijack() makes Fastify ignore what the handler sends, but removes what aborts request.signal.
   const listeners = raw.rawListeners('close');
   const answer = () => {
     reply.send(err);
-    // After this, Fastify ignores what the handler sends.
     reply.hijack();
     for (const listener of listeners) listener.call(raw);
   };

@@ -39,7 +39,6 @@ export class Drain {
     this.#begin(0, CRASH_TIMEOUT_MS, `${CRASH_TIMEOUT_MS / 1_000} s after ${CRASH}`);
   }
 
-  /** @param when names the time-out, for the log line about requests that are still open */
   async #begin(delayMs: number, timeoutMs: number, when: string): Promise<void> {
     setTimeout(() => this.#forceExit(timeoutMs, when), timeoutMs);
     if (this.#hasBegun) return;
@@ -72,10 +71,7 @@ export class Drain {
   }
 }
 
-/**
- * The primary may have sent a connection before it knew that this worker stops. It takes the
- * connection back for another worker, then disconnects. Otherwise the client would wait forever.
- */
+/** The primary may have just sent a connection. Without this, its client would wait forever. */
 async function returnConnections(): Promise<void> {
   if (!cluster.worker) return;
   cluster.worker.disconnect();

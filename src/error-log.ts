@@ -5,10 +5,9 @@ import { shorten } from './redaction.ts';
 const SAFE_FIELDS =
   'code statusCode errno syscall address port severity table column constraint'.split(' ');
 
-/** How many causes of causes are logged. Their chain may be a circle. */
 const MAX_DEPTH = 4;
 
-/** Converts an error for the log. Only known fields are kept, because others may be secret. */
+/** Keeps an error's known fields for the log: others may be secret. Causes may form a circle. */
 export function serializeError(error: unknown, depth = 0): unknown {
   try {
     if (!(error instanceof Error)) return { type: typeof error, message: shorten(String(error)) };

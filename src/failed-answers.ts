@@ -8,10 +8,7 @@ declare module 'fastify' {
   }
 }
 
-/**
- * Logs why an answer ends after its status was sent, and closes the connection: so its client sees
- * that the answer is not complete.
- */
+/** Logs why a begun answer ends, and closes the connection, so that its client sees the failure. */
 export function interrupt(reply: FastifyReply, thrown: unknown): void {
   const { raw } = reply;
   const hasClientGone = raw.destroyed;
@@ -23,11 +20,7 @@ export function interrupt(reply: FastifyReply, thrown: unknown): void {
   raw.destroy();
 }
 
-/**
- * Notes when a handler begins, and closes the connection if it fails after reply.hijack(): nothing
- * else would. Fastify logs the error of a promise, but not one that is thrown at once after an
- * answer, so that becomes a rejected promise.
- */
+/** Notes when a handler begins. If it fails after reply.hijack(), only this ends the connection. */
 export function watchHandlers(app: FastifyInstance): void {
   app.addHook('onRoute', (route) => {
     const { handler } = route;
@@ -40,6 +33,7 @@ export function watchHandlers(app: FastifyInstance): void {
         result = handler.call(this, request, reply);
       } catch (error) {
         if (!reply.sent) throw error;
+        // Fastify logs the error of a promise, but not one thrown at once after an answer.
         result = Promise.reject(error);
       }
       if (result instanceof Promise) result.catch((error) => endHijacked(reply, error));

@@ -2,24 +2,17 @@ import { cutOffSlowest, NO_PROGRESS, sum, UNREAD } from './cut-off.ts';
 import type { OpenRequest } from './open-request.ts';
 import type { OpenRequests } from './open-requests.ts';
 
-/** The most bytes of unread answers in memory, for all clients together. */
+/** The most bytes of unread answers, for all clients together. MAX_INCOMPLETE limits bodies. */
 const MAX_UNREAD = 40 * 1024 * 1024;
 
-/**
- * What an open request takes at least, in bytes. A client may send thousands of requests for small
- * answers behind one answer that it does not read, or thousands of headers without their bodies.
- */
+/** What an open request takes at least, in bytes: a client may send thousands of small ones. */
 const REQUEST_BYTES = 8 * 1024;
 
-/** The most bytes of incomplete bodies in memory, for all clients together. */
 const MAX_INCOMPLETE = 96 * 1024 * 1024;
 
 const INCOMPLETE = 'The client does not send the rest of its body: it is cut off';
 
-/**
- * If more than MAX_UNREAD may be held, the bytes are counted: after each large answer, and after
- * this many bytes of small ones. Counting takes milliseconds if thousands of requests are open.
- */
+/** Bytes between counts. A count takes milliseconds if thousands of requests are open. */
 const COUNT_AFTER = MAX_UNREAD / 4;
 
 /** Counts the bytes of an answer, and cuts off the slowest readers if too many are held. */
@@ -53,7 +46,6 @@ export function observe(entry: OpenRequest): void {
 
 /** Cuts off the slowest readers above MAX_UNREAD. Returns an upper bound of what is still held. */
 export function cutOffSlowestReaders(entries: OpenRequest[]): number {
-  // A request that waits for its turn has no answer yet, but takes memory.
   const unread = entries.filter((entry) => entry.waiting > 0 || isInLine(entry));
   const held = sum(unread.map(countUnread));
   if (held <= MAX_UNREAD) return held;
@@ -88,10 +80,7 @@ export function countReceived(openRequests: OpenRequests, bytes: number): void {
   cutOffSlowestSenders(observeAll(openRequests));
 }
 
-/**
- * Cuts off the slowest senders above MAX_INCOMPLETE. Of a whole body, or of one that a handler
- * reads as a stream, only what is not read yet counts.
- */
+/** Cuts off the slowest senders above MAX_INCOMPLETE. Of a whole body, only unread bytes count. */
 export function cutOffSlowestSenders(entries: OpenRequest[]): void {
   const senders = entries
     .filter(

@@ -7,17 +7,14 @@ import type { OpenRequest } from './open-request.ts';
 /** How much of a body Node keeps for a request that does not read it yet, in bytes. */
 const MAX_KEPT = 64 * 1024;
 
-/**
- * Calls `handle` when the previous request of the connection is answered, or never if the
- * connection ends before that. HTTP/1.1 answers requests in turn, but Node reads thousands of them
- * in one piece: their answers would all be in memory before one is sent.
- */
+/** Calls `handle` when the previous request is answered, or never if the connection ends before. */
 export function handleAfter(
   previous: OpenRequest,
   entry: OpenRequest,
   { request, server }: FastifyReply,
   handle: () => void,
 ): void {
+  // Node reads thousands of requests in one piece: all their answers would be in memory at once.
   const { socket } = entry;
   const begin = () => {
     // Node has ended a connection whose last answer is sent.
@@ -32,8 +29,7 @@ export function handleAfter(
     entry.turnAt = performance.now();
     begin();
   };
-  // Without bind, it would run in the context of the previous request, such as its trace. Without
-  // setImmediate, the thousands of requests of one client would run before those of others.
+  // bind() keeps this request's own trace. setImmediate() lets requests of other clients run.
   answer.once(
     'close',
     AsyncResource.bind(() => setImmediate(takeTurn)),

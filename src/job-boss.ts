@@ -8,7 +8,6 @@ import type { DatabaseDriver, Tables } from '../plugins/database/index.ts';
 /** The version of the tables that this version of pg-boss needs. */
 export const SCHEMA_VERSION = manifest.pgboss.schema;
 
-/** The tables or the queue of a job are missing. */
 export const NotReleased = createError<[string, ErrorOptions?]>(
   'JOBS_NOT_RELEASED',
   '%s. Run npm run release.',
@@ -29,17 +28,10 @@ export const TAKER: ConstructorOptions = {
   cronWorkerIntervalSeconds: 2,
 };
 
-/**
- * The transaction that gets all queries of pg-boss, if there is one. pg-boss sends only some of
- * them to its own option `db`. The others would wait for a connection, and the transaction may hold
- * the last one.
- */
+/** Gets all queries of pg-boss. With its option `db`, some would wait for a second connection. */
 export const transactions = new AsyncLocalStorage<Transaction<Tables> | undefined>();
 
-/**
- * Starts pg-boss on the app's own connections, with its tables in the schema `pgboss`. Without
- * options it changes no table. Rejects with NotReleased if the tables are missing or older.
- */
+/** Starts pg-boss on the app's connections. NotReleased, if its tables are missing or older. */
 export async function startBoss(
   driver: DatabaseDriver,
   onError: (error: Error) => void,
@@ -78,10 +70,7 @@ export async function startBoss(
   });
 }
 
-/**
- * Whether a later release has changed the tables. pg-boss works with them if it may migrate them,
- * although there is nothing to migrate then. So a release can be rolled back.
- */
+/** After a rollback, the tables are newer. pg-boss accepts them only if it may migrate them. */
 async function isNewer(boss: PgBoss): Promise<boolean> {
   if (!(await boss.isInstalled())) throw new NotReleased('The job queue is not installed');
   const version = Number(await boss.schemaVersion());

@@ -91,7 +91,6 @@ export function checkOptions(name: string, after: Date | number, key: string): v
   if (misfit) throw new BadOptions(name, misfit);
 }
 
-/** Describes what does not fit the schema. Undefined if all fits. */
 function findMisfit(schema: TSchema, data: unknown, dataVar: string): string | undefined {
   return ajv.validate(schema, data) ? undefined : ajv.errorsText(ajv.errors, { dataVar });
 }

@@ -8,12 +8,7 @@ const USAGE =
   "Give a job's name and its payload in JSON: " +
   `npm run job send-mail '{"to":"ann@example.com"}'`;
 
-/**
- * Runs one job once, in this process. The exit code is 0 when the job is done. It is 1 after an
- * error, which is logged.
- *
- * @param args the job's name, and its payload as JSON, which is {} by default
- */
+/** Runs one job once, in this process. Exits with 0 when it is done, and 1 after a logged error. */
 export async function runJobCommand(
   args: string[],
   options: Pick<AppOptions, 'jobs'> = {},

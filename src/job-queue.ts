@@ -78,18 +78,15 @@ export class JobQueue {
     return { job, data: readPayload(name, job, payload) };
   }
 
-  /** Sets the observer of all jobs that are sent or run from now on. It replaces the one before. */
   observe(observer: JobObserver): void {
     this.#observer = observer;
   }
 
-  /** Takes jobs from now on, until the app stops. */
   take(): void {
     const observe: JobObserver['run'] = (run, next) => this.#observer.run(run, next);
     this.#taker ??= new JobTaker(this.#app, this.#jobs, observe, () => this.#openDatabase());
   }
 
-  /** The jobs that run in this process, for the log. */
   list(): object[] {
     return this.#taker?.list() ?? [];
   }
@@ -99,7 +96,6 @@ export class JobQueue {
     await this.#taker?.close();
   }
 
-  /** Throws if a job's schema or schedule is wrong. At each start, this would be too slow. */
   async checkAll(): Promise<void> {
     for (const [name, job] of this.#jobs) compileJob(name, job);
     await checkSchedules(this.#jobs);
@@ -123,10 +119,7 @@ export class JobQueue {
     return missing;
   }
 
-  /**
-   * The driver of the embedded database is known after the first query. pg-boss would wait without
-   * a limit for its one connection, and the query does not.
-   */
+  /** A query opens the embedded database: pg-boss would wait for its connection without a limit. */
   async #openDatabase(db: Kysely<Tables> = this.#app.db): Promise<DatabaseDriver> {
     if (!this.#app.databasePool) await sql`select 1`.execute(db);
     return this.#driver as DatabaseDriver;

@@ -9,7 +9,6 @@ import { HEARTBEAT_S } from './job-heartbeat.ts';
 import { CLOCK, listQueues, RETRY_LIMIT } from './job-storage.ts';
 import { OperatorError } from './operator-error.ts';
 
-/** SQLSTATEs (PostgreSQL, appendix A). */
 const UNDEFINED_TABLE = '42P01';
 const INSUFFICIENT_PRIVILEGE = '42501';
 
@@ -17,21 +16,18 @@ const NO_SCHEMA =
   'The role may not create the schema pgboss of the job queue. ' +
   'As an administrator, run "create schema pgboss authorization ROLE".';
 
-/** SQLSTATEs of a deadlock, and of a lock that another session did not give up. */
+/** SQLSTATEs (PostgreSQL, appendix A) of a deadlock, and of a lock that was not given up. */
 const IN_USE = ['40P01', '55P03'];
 
-/** How often a release tries to change tables that are in use. */
 const TRIES = 5;
 
 const DAY_S = 24 * 60 * 60;
 
-/** Milliseconds between two checks whether all indexes are built. */
 const BUILD_POLL_MS = 250;
 
-/** @throws an error that names a job whose schedule pg-boss cannot read */
+/** Throws an error that names a job with a schedule pg-boss cannot read. Opens no connection. */
 export async function checkSchedules(jobs: Map<string, Job>): Promise<void> {
   const { PgBoss } = await import('pg-boss');
-  // It is not started, so it opens no connection.
   const boss = new PgBoss('postgres://');
   for (const [name, { schedule }] of jobs)
     try {
@@ -42,10 +38,7 @@ export async function checkSchedules(jobs: Map<string, Job>): Promise<void> {
     }
 }
 
-/**
- * Starts pg-boss so that it creates its tables, or changes those of an earlier version. That takes
- * locks, which workers or a backup may hold.
- */
+/** Creates or changes pg-boss's tables. That takes locks, which workers or a backup may hold. */
 export async function startOwner(
   driver: DatabaseDriver,
   log: FastifyBaseLogger,
@@ -73,10 +66,7 @@ async function hasSchema(driver: DatabaseDriver): Promise<boolean> {
   return rows[0].found !== null;
 }
 
-/**
- * Creates the queues and schedules, and removes those of jobs that no longer exist. Returns the
- * names of these steps. Several processes may run this at the same time.
- */
+/** Makes queues and schedules fit the jobs, and returns the steps. Safe in several processes. */
 export async function prepareQueues(
   boss: PgBoss,
   jobs: Map<string, Job>,

@@ -13,7 +13,6 @@ export interface JobObserver {
   run(run: Run, next: () => Promise<Result>): Promise<Result>;
 }
 
-/** The default, which observes nothing. */
 export const UNOBSERVED: JobObserver = {
   send: (_name, next) => next({}),
   run: (_run, next) => next(),
@@ -33,9 +32,7 @@ const LEVELS = { done: 'info', retry: 'warn', failed: 'error', returned: 'info' 
 export interface Result {
   outcome: keyof typeof LEVELS;
   durationMs: number;
-  /** The thrown error, or the reason of the abort. */
   err?: Error;
-  /** Milliseconds until the next attempt, if the outcome is `retry`. */
   retryInMs?: number;
 }
 

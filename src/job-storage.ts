@@ -13,13 +13,11 @@ import { hideSecrets } from './redaction.ts';
 /** The suffix of a job's queue for its schedule. It has no keys, so it keeps each scheduled run. */
 export const CLOCK = '/clock';
 
-/** How long the queue keeps a failed job, in seconds. Others stay for about a day. */
 const FAILED_RETENTION_S = 7 * 24 * 60 * 60;
 
 /** High, so that pg-boss never gives up first: the worker counts attempts, except returned jobs. */
 export const RETRY_LIMIT = 100_000;
 
-/** pg-boss's code of its error that a queue does not exist. */
 export const QUEUE_NOT_FOUND = 'PGBOSS_QUEUE_NOT_FOUND';
 
 type AttemptResult = Result & { attempt: number };
@@ -45,22 +43,14 @@ export function readQueued(queued: JobWithMetadata<unknown>, jobs: Map<string, J
   return { id, name, job, attempt: countAttempts(queued, job), ...stored };
 }
 
-/**
- * A limit below RETRY_LIMIT is that of another program, or of a failed job that pg-boss retries by
- * hand. Such a job always gets one more attempt.
- */
 function countAttempts({ retryCount, retryLimit }: JobWithMetadata<unknown>, job: Job): number {
+  // Another program queued it, or it failed and is retried by hand: it gets one more attempt.
   if (retryLimit < RETRY_LIMIT) return Math.min(retryCount, job.retries) + 1;
   // Each return of the job has raised its limit by one.
   return retryCount + 1 - (retryLimit - RETRY_LIMIT);
 }
 
-/**
- * Stores the result of a run in the queue, if it still exists. Jobs that hang may hold the whole
- * pool, so it does not wait for that if the spare connection is free.
- *
- * @returns false if the job was cancelled, or another worker has it: the heartbeats were missing
- */
+/** Gives false if the job was cancelled, or another worker has it: heartbeats were missing. */
 export function storeResult(
   boss: PgBoss,
   { db, databasePool: pool, databaseSpare: spare }: FastifyInstance,
@@ -73,6 +63,7 @@ export function storeResult(
   const storeIn = (database: Kysely<Tables>) =>
     database.transaction().execute((transaction) => transactions.run(transaction, store));
   const storeNow = () => (isDone ? store() : storeIn(db));
+  // Jobs that hang may hold the whole pool. Do not wait for it if the spare connection is free.
   if (!(pool && isFull(pool) && spare?.waitingCount === 0)) return storeNow().catch(dropResult);
   return storeIn(new Kysely({ dialect: createDialect(spare) }))
     .catch((error) => (error instanceof DatabaseUnavailable ? storeNow() : Promise.reject(error)))
@@ -87,13 +78,12 @@ async function complete(boss: PgBoss, { name, id, retryCount }: JobWithMetadata)
   return !job || (job.retryCount === retryCount && job.state === 'completed');
 }
 
-/** Stores only the name of an error, because the message may contain a secret. */
+/** Stores only the name of an error: its message may contain a secret. NUL cannot be stored. */
 async function giveBack(
   boss: PgBoss,
   { name, id, retryCount }: JobWithMetadata,
   { attempt, outcome, err, retryInMs = 0 }: AttemptResult,
 ): Promise<boolean> {
-  // A text with these characters could not be stored.
   const output = { error: err && hideSecrets(`${err.name}`).replaceAll('\0', '') };
   const update = (changes: UpdateOptions) => boss.update(name, undefined, { id, ...changes });
   await boss.fail(name, { id, retryCount }, output);

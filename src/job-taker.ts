@@ -11,7 +11,6 @@ import { type JobObserver, RETURNED, type Result, type Run, runJob } from './job
 import { listQueues, readQueued, storeResult } from './job-storage.ts';
 import { OperatorError } from './operator-error.ts';
 
-/** Milliseconds between polls of queues that are empty or fail. */
 const POLL_MS = 1_000;
 
 /** How long a stopped worker without jobs waits for answers of the database, in milliseconds. */
@@ -44,7 +43,6 @@ export class JobTaker {
     app.stopping.addEventListener('abort', () => this.#returnLate());
   }
 
-  /** The running jobs. */
   list(): object[] {
     return Array.from(this.#runs.keys(), ({ name, id }) => ({ job: name, id }));
   }
@@ -82,7 +80,6 @@ export class JobTaker {
     } while (this.#runs.size > 0);
   }
 
-  /** Gives the running jobs back when the process must soon end. */
   #returnLate(): void {
     const { SHUTDOWN_TIMEOUT_MS, SHUTDOWN_DELAY_MS } = this.#app.config;
     // A fifth of the time, at most two seconds, remains to give the late jobs back.
@@ -99,7 +96,6 @@ export class JobTaker {
     return this.#app.stopping.aborted || this.#app.readiness.draining;
   }
 
-  /** Goes through the queues once. If all are empty, it waits a moment. */
   async #takeAll(boss: PgBoss): Promise<void> {
     const { WORKER_CONCURRENCY } = this.#app.config;
     let taken = 0;

@@ -21,12 +21,7 @@ export function isTooDeep(json: Buffer): boolean {
   return depth > MAX_DEPTH;
 }
 
-/**
- * Reads JSON from another service.
- *
- * @param what names it at the start of an error
- * @throws an error if it has more than `maxBytes` bytes, too many pieces or too many levels
- */
+/** Reads JSON of another service. Throws an error that starts with `what` if it is over a limit. */
 export async function readJson(
   what: string,
   body: AsyncIterable<Uint8Array>,
@@ -42,6 +37,6 @@ export async function readJson(
   }
   const json = Buffer.concat(pieces);
   if (isTooDeep(json)) throw new Error(`${what} has more than ${MAX_DEPTH} levels`);
-  // Without a byte order mark.
+  // TextDecoder drops a byte order mark.
   return JSON.parse(new TextDecoder().decode(json));
 }

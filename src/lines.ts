@@ -1,9 +1,6 @@
 import type { Readable } from 'node:stream';
 
-/**
- * Calls `onLine` for each line of a stream. A line ends at \n alone: readline also ends one at
- * U+2028 and U+2029, which JSON and code may contain.
- */
+/** A line ends at \n alone: readline also ends one at U+2028 and U+2029, which JSON may contain. */
 export function readLines(stream: Readable, onLine: (line: string) => void): void {
   let rest = '';
   stream.setEncoding('utf8').on('data', (text: string) => {

@@ -8,10 +8,7 @@ export function isCode(name: string): boolean {
   return /^[^.].*(?<!\.d)\.[cm]?[jt]s$/.test(name);
 }
 
-/**
- * Lists plugins or jobs: each is a file in the folder, or the index file of a subfolder. Throws if
- * a subfolder has other files and no index file, because nothing would load them.
- */
+/** Lists the files and the subfolders' index files. Throws if a subfolder with files has none. */
 export async function listFiles(folder: URL): Promise<URL[]> {
   const dir = fileURLToPath(folder);
   // The folder may be missing: Git does not keep it after its last file is removed.

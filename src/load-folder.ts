@@ -41,10 +41,6 @@ export async function loadFolder(
   for (const file of files) await checkExport(file, dir);
 }
 
-/**
- * Throws an error that names the file which cannot be loaded, or whose plugin takes too long, or
- * one that says what to do.
- */
 async function explain(files: URL[], { code, fn, message }: LoadError): Promise<void> {
   if (code === 'AVV_ERR_ROOT_PLG_BOOTED')
     throw new Error("A plugin calls app.ready(), which ends the loading. Use an 'onReady' hook.");

@@ -10,7 +10,6 @@ import { createLogger } from './logger.ts';
 import { exitWith } from './operator-error.ts';
 import { onStop } from './signals.ts';
 
-/** How a process type serves its port, in any protocol. */
 export interface Listener {
   listen(address: { host: string; port: number }): Promise<unknown>;
   /** Continues to serve, but each answer tells the client to open a new connection next time. */
@@ -26,10 +25,7 @@ type OpenListener = (app: FastifyInstance) => Listener;
 /** Runs after an uncaught exception. Before the process serves, it exits at once. */
 let crash = (): void => process.exit(1);
 
-/**
- * Runs a process type: checks the environment, builds the app, binds PORT, and drains at a signal.
- * Exit code 0 after a signal, 1 after an error. The error is the last line of the log.
- */
+/** Serves PORT until a signal (exit code 0) or an error (1), which is the last line of the log. */
 export async function startProcess(
   openListener: OpenListener,
   options: Omit<AppOptions, 'config' | 'logger'> = {},

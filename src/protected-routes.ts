@@ -17,9 +17,8 @@ declare module 'fastify' {
 const SCOPES = /^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$/;
 
 /**
- * Collects the routes that are added from now on. The function that it returns protects those that
- * need a token: after the hooks of the app and of their file, and before the hooks in their own
- * options. It throws if plugins/auth is missing, because these routes would be public.
+ * Collects the routes that are added from now on. The returned function protects those that need a
+ * token. It throws if plugins/auth is missing, because they would be public.
  */
 export function collectRoutes(app: FastifyInstance): () => void {
   const routes: RouteOptions[] = [];
@@ -45,5 +44,6 @@ function protect(route: RouteOptions, authenticate: FastifyInstance['authenticat
       `${method} ${url} needs a bearer token, but plugins/auth is missing. ` +
         "Put it back, or remove auth from the route's config: then the route is public.",
     );
+  // After the hooks of the app and the file, before the hooks in the route's own options.
   route.onRequest = [authenticate, onRequest].flat();
 }

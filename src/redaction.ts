@@ -1,4 +1,3 @@
-/** Parts of the names of secrets, in keys and in texts. */
 const NAMES =
   'passw(?:or)?d|passphrase|passcode|pwd|secret|token|credential|session|signature|csrf|xsrf|jwt|' +
   '(?:api|access|account|master|private|signing|encryption)[-_]?key';
@@ -36,10 +35,7 @@ const NAMED_SECRET = new RegExp(
   'gi',
 );
 
-/**
- * Credentials without a name before them, and values in errors of Redis, PostgreSQL and Drizzle.
- * What plugins/database/migrate.ts adds behind a value that is hidden already stays.
- */
+/** Credentials without names, values in errors. What plugins/database/migrate.ts adds stays. */
 const UNNAMED_SECRET = new RegExp(
   [
     '\\b((?:bearer|basic):?[ \\t])[\\w.~+/=-]{16,}',
@@ -57,7 +53,6 @@ const UNNAMED_SECRET = new RegExp(
 /** The longest text that is logged, in characters. Longer ones are cut. */
 const MAX_TEXT = 8_192;
 
-/** How many values within one field of a line are logged. Searching them takes time. */
 const MAX_VALUES = 500;
 
 const CUT = '…';
@@ -95,7 +90,7 @@ function isSuspicious(text: string): boolean {
   return SUSPICIOUS.test(text.toLowerCase());
 }
 
-/** Cuts a text to MAX_TEXT. Half of a surrogate pair is replaced: it would be slow to escape. */
+/** Cuts to MAX_TEXT characters. Half of a surrogate pair is replaced: to escape it is slow. */
 export function shorten(text: string): string {
   const isLong = text.length > MAX_TEXT;
   return (isLong ? text.slice(0, MAX_TEXT) + CUT : text).toWellFormed();

@@ -34,7 +34,6 @@ export class RequestLog extends LogController {
     request.server.openRequests.track(reply, () => logRequest(request, reply));
   }
 
-  /** Fastify calls this after the onResponse hooks. The line of the request has its own time. */
   override requestCompleted(error: unknown, request: FastifyRequest): void {
     if (error) request.log.error({ err: toError(error) }, 'A request failed after its answer');
   }

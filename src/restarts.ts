@@ -1,24 +1,18 @@
 /** A worker that lived for less than this, in milliseconds, counts as a failed start. */
 const STABLE_MS = 5_000;
 
-/** After this many failed starts in a row, the process exits. The platform restarts it. */
 const MAX_FAILURES = 8;
 
-/** The pause before the next worker, in milliseconds. It doubles with each failed start. */
 const PAUSE_MS = 100;
 const MAX_PAUSE_MS = 10_000;
 
-/** Why no worker is started any more, for the log. */
 export const TOO_MANY = `${MAX_FAILURES} workers in a row ended within ${STABLE_MS / 1_000} s`;
 
 /** Counts the failed starts of workers, and decides when the next one starts. */
 export class Restarts {
   #failures = 0;
 
-  /**
-   * The pause after a worker that lived for this long, both in milliseconds. Undefined if there
-   * were too many failed starts.
-   */
+  /** The pause in milliseconds. Undefined after MAX_FAILURES: the process exits for a restart. */
   pauseAfter(livedMs: number): number | undefined {
     this.#failures = livedMs < STABLE_MS ? this.#failures + 1 : 0;
     if (this.#failures === 0) return 0;

@@ -1,8 +1,4 @@
 import { setSourceMapsSupport } from 'node:module';
 
-/*
- * Makes stack traces of dist/ show the lines of the sources. Node keeps source maps only of modules
- * that load after this, and not of packages. So each entry imports this file first, and the app
- * dynamically.
- */
+// Node maps only modules that load after this: entries import it first, and the app dynamically.
 setSourceMapsSupport(true);

@@ -8,7 +8,6 @@ import type { User } from './token.ts';
 /** The issuer of `local:FOLDER`, for development only: it is not in dist/. */
 const LOCAL_ISSUER = new URL('../../scripts/token.ts', import.meta.url);
 
-/** The URLs that AUTH_ISSUER_URL accepts: plain HTTP only on this machine. */
 const HTTPS = '^https://[^/?#@]+(/[^?#]*)?$';
 const LOOPBACK = '^http://(localhost|127(\\.\\d+){3}|\\[::1\\])(:\\d+)?(/[^?#]*)?$';
 
@@ -23,7 +22,7 @@ export const settings = Type.Object({
   ),
 });
 
-/** @param hasLocal whether `local:` URLs work; false in the built app */
+/** Gives the schema of AUTH_ISSUER_URL. In the built app, `local:` URLs do not work. */
 export function describeIssuer(hasLocal: boolean) {
   return Type.String({
     format: 'uri',
@@ -59,8 +58,8 @@ const InsufficientScope = createError<[string]>(
 const NotAttached = createError('AUTH_NOT_ATTACHED', 'AUTH_ISSUER_URL is not set', 503);
 
 /**
- * Checks the bearer token (RFC 6750) of the issuer in AUTH_ISSUER_URL, and sets `request.user`. It
- * applies to routes with `config: { auth: true }` or `{ auth: { scope: 'a b' } }`.
+ * Checks the bearer token (RFC 6750) and sets `request.user`, on routes with `auth: true` or
+ * `auth: { scope: 'a b' }` in their config.
  */
 export default fp(
   async (app) => {
@@ -86,10 +85,7 @@ export default fp(
   { name: 'auth', dependencies: ['readiness', 'errors'] },
 );
 
-/**
- * @returns the function that checks a token. It rejects with an error of a status code if the
- * issuer cannot be reached, and with another error if the token is not valid.
- */
+/** Gives the check of tokens. Its error has a `statusCode` only if the issuer cannot be reached. */
 async function attachIssuer(app: FastifyInstance, url: string, audience: string) {
   const { Keys } = await import('./keys.ts');
   const { verifyToken } = await import('./token.ts');

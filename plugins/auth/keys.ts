@@ -25,8 +25,8 @@ export class Keys {
   }
 
   /**
-   * For readiness. It keeps its own pauses between requests, so that it does not delay a new key,
-   * and waits for the issuer only if no keys are known. Rejects while the issuer cannot be reached.
+   * For readiness: rejects while the issuer cannot be reached. It has its own pauses between
+   * requests, so that it does not delay a new key. It waits only while no keys are known.
    */
   readonly check = async (): Promise<void> => {
     const refreshed = this.#refresh(true);
@@ -34,10 +34,7 @@ export class Keys {
     if (this.#failure) throw this.#failure;
   };
 
-  /**
-   * Runs `check` with the known keys, then with newer keys if the token's key is unknown. Rejects
-   * with a 503 if newer keys are needed and the issuer is down.
-   */
+  /** Tries known keys, then newer ones. Rejects with a 503 if the issuer is down then. */
   async try<Result>(check: (find: JWTVerifyGetKey) => Promise<Result>): Promise<Result> {
     const renewed = this.#renewStale();
     if (renewed) await renewed;

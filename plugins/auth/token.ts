@@ -15,7 +15,6 @@ const ALGORITHMS = 'RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA 
 /** The accepted values of a token's header `typ` (RFC 9068, 2.1), which is optional. */
 const TYPES = ['jwt', 'at+jwt', 'application/jwt', 'application/at+jwt'];
 
-/** How far the issuer's clock may be off, in seconds. */
 const CLOCK_SKEW_S = 5;
 
 /** How many keys are tried for a token that names no key. Each takes a third of a millisecond. */

@@ -6,17 +6,13 @@ import type { FindMissing } from './index.ts';
 import { type Database, findPending } from './migrate.ts';
 import { createDialect } from './postgres-dialect.ts';
 
-/** In milliseconds. A check that takes longer looks whether other queries got an answer. */
 const LATE_MS = 500;
 
 /**
- * Creates a check that rejects if the database is down, lacks a migration, or lacks what
- * `findMissing` finds then. A full pool, pooler or server does not count as down. If the pool is
- * full, the check uses `spare`. If a pooler is busy, the answers to other queries count. The
- * embedded database has no pool. It is a part of this process, so it stays up once it is open, also
- * while it is busy.
- *
- * @param migrations the files that the database needs, by their names without the ending
+ * Creates a check that rejects if the database is down, or lacks a migration or what `findMissing`
+ * finds. A full pool, pooler or server is not down: the check uses `spare` if the pool is full, and
+ * the answers to other queries count if a pooler is busy. The embedded database has no pool. It is
+ * a part of this process, so it stays up once it is open.
  */
 export function createCheck(
   db: Database,

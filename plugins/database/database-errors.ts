@@ -7,7 +7,6 @@ const Conflict = createError('CONFLICT', 'This conflicts with stored data.', 409
 const UnknownReference = createError('UNKNOWN_REFERENCE', 'This refers to something unknown.', 422);
 const InvalidValue = createError('INVALID_VALUE', 'A value cannot be stored.', 422);
 
-/** An error from the database itself, through pg or PGlite. */
 export type SqlError = Error & { code?: string | undefined };
 
 /** pg and PGlite have a class each for such an error. Both name it after PostgreSQL's message. */
@@ -48,12 +47,10 @@ function isTls({ code = '', message }: NodeJS.ErrnoException): boolean {
 }
 
 /**
- * Translates an error of the database for the client, without SQL and values. The result is
- * undefined for other errors, and for a mistake in the app, such as an unknown column.
- *
- * SQLSTATEs (PostgreSQL, appendix A): 08 connection, 25006 read-only (a failover), 28 and 3D a
- * server that does not know the app (yet), 53 insufficient resources, 54000 a value too long for an
- * index, 55 not in this state (a lock), 57 operator intervention, 58 system error.
+ * A database error for the client, without SQL and values. Undefined for other errors and for a
+ * mistake in the app. SQLSTATEs (PostgreSQL, appendix A): 08 connection, 25006 read-only (a
+ * failover), 28 and 3D a server that does not know the app (yet), 53 resources, 54000 too long for
+ * an index, 55 not in this state (a lock), 57 operator intervention, 58 system error.
  */
 export function translateError(error: Error): ClientError | undefined {
   return translate(error) ?? (isWrapper(error) ? translate(error.cause) : undefined);
@@ -81,9 +78,8 @@ function isWrapper(error: Error): error is Error & { cause: Error } {
 const MAX_MESSAGE = 1_000;
 
 /**
- * Two errors share one code: a parent is missing, or a parent is still referred to. In every
- * language of the server, the message of the first quotes two names (child and constraint), and the
- * message of the second quotes three.
+ * One code has two causes: a parent is missing, or is still referred to. In every language, the
+ * first message quotes two names (child and constraint), and the second one three.
  */
 function isOfChild(message: string): boolean {
   return (message.slice(0, MAX_MESSAGE).match(/["«»„“”]/g) ?? []).length === 4;

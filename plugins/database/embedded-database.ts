@@ -11,12 +11,7 @@ import { MIGRATIONS } from './migration-files.ts';
 /** PostgreSQL's default is 128 MB. To clear that would take half of the time until it is open. */
 const SHARED_BUFFERS = ['-c', 'shared_buffers=16MB'];
 
-/**
- * Creates PostgreSQL inside this process, for development: PGlite, in a folder or in memory. The
- * first query opens, migrates and prepares it.
- *
- * @throws {OperatorError} if PGlite is not installed
- */
+/** PostgreSQL in this process: PGlite, opened by the first query. Throws if it is not installed. */
 export function createEmbeddedDatabase(
   url: string,
   log: FastifyBaseLogger,
@@ -40,7 +35,6 @@ export function createEmbeddedDatabase(
       log.info({ applied }, `The embedded database is open in ${folder}`);
       return pglite;
     } catch (error) {
-      // Close it, so that the next query opens it again.
       await pglite.close();
       throw error;
     }
@@ -59,7 +53,6 @@ export async function openPGlite(dataDir: string): Promise<PGlite> {
 /** Makes PGlite read and write values as pg does in production: its own types differ. */
 async function convertLikePg(pglite: PGlite): Promise<void> {
   const { default: pg } = await import('pg');
-  // pg's types do not declare `utils`.
   const { utils } = pg as unknown as { utils: { prepareValue(value: unknown): string } };
   pglite.parsers = new Proxy({}, { get: (_, oid) => pg.types.getTypeParser(Number(oid)) });
   pglite.serializers = new Proxy({}, { get: () => utils.prepareValue });

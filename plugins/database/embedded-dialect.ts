@@ -8,17 +8,13 @@ import {
 import { limitTime } from '../../src/limit-time.ts';
 import { DatabaseUnavailable } from './database-errors.ts';
 
-/** How long a query waits for the one connection, in milliseconds. */
 const CONNECTION_TIMEOUT_MS = 5_000;
 
 const REASON =
   'a transaction holds the one connection of the embedded database. ' +
   'Inside it, use the transaction in place of app.db, and send jobs with { transaction }';
 
-/**
- * Kysely's dialect of PGlite, except that the wait for the one connection has a limit. Otherwise a
- * transaction that uses `app.db` would wait for itself forever.
- */
+/** Limits the wait for the one connection: a transaction using `app.db` would wait for itself. */
 export function createEmbeddedDialect(config: PGliteDialectConfig): Dialect {
   return Object.assign(new PGliteDialect(config), {
     createDriver: () => new QueuingDriver(config),

@@ -7,7 +7,6 @@ import { Worker } from 'node:worker_threads';
 import type { FastifyBaseLogger } from 'fastify';
 import { OperatorError } from '../../src/operator-error.ts';
 
-/** The remedy for an embedded database that cannot be used. */
 export const RESET =
   'Stop npm run dev and run npm run db:reset: it moves the database aside, deletes nothing, ' +
   'and the next start creates a new one.';
@@ -42,15 +41,14 @@ export async function prepareFolder(
   }
 }
 
-/** SQLite's code of a file that another process has locked. */
 const SQLITE_BUSY = 5;
 
 /** The locks of this process. Without a reference, a lock would end. */
 const locks = new Map<string, DatabaseSync>();
 
 /**
- * Locks the folder until this process ends, even if it is killed. PGlite has no lock, and two
- * processes in one folder destroy the database. The lock is that of SQLite on an empty file.
+ * Locks the folder until this process ends, even if killed. PGlite has no lock, and two processes
+ * in one folder destroy the database. The lock is that of SQLite on an empty file.
  */
 export async function lockFolder(folder: string): Promise<void> {
   const file = `${folder}.lock`;
@@ -63,8 +61,7 @@ export async function lockFolder(folder: string): Promise<void> {
   if (locks.has(folder)) return;
   const lock = new DatabaseSync(`${file}.db`);
   try {
-    // Without the pragma, SQLite creates a journal. With `begin exclusive`, all of several
-    // processes could fail.
+    // The pragma avoids a journal. With `begin exclusive`, all of several processes could fail.
     lock.exec('pragma journal_mode = memory; begin immediate');
   } catch (error) {
     lock.close();
@@ -82,10 +79,7 @@ function describeOwner(owner: string, folder: string): string {
   );
 }
 
-/**
- * Creating a database blocks its thread, so it runs in a worker thread. A killed process can leave
- * an incomplete database, so the folder gets its name only when the database is complete.
- */
+/** In a worker, because it blocks. Renamed at the end: a killed process leaves it unfinished. */
 async function create(module: string, folder: string): Promise<void> {
   const unfinished = `${folder}.new`;
   await rm(unfinished, { recursive: true, force: true });

@@ -6,15 +6,11 @@ import { RESET } from './embedded-folder.ts';
 import { applyMigrations, createTable } from './migrate.ts';
 import { type AppMigration, listMigrations, loadMigration } from './migration-files.ts';
 
-/** How esbuild writes code without its format and comments. */
 const MINIFIED = { loader: 'ts', minifyWhitespace: true, legalComments: 'none' } as const;
 
 /**
- * Migrates the embedded database as a release does. A migration that was changed runs again if no
- * row is lost.
- *
- * @returns the names of the applied migrations
- * @throws {OperatorError} an error that says what to do
+ * Migrates as a release does, and gives the names of what was applied. A changed migration runs
+ * again if no row is lost. Throws an OperatorError that says what to do.
  */
 export async function migrateEmbedded(
   db: Kysely<unknown>,
@@ -63,7 +59,6 @@ async function readCode(files: Map<string, string>): Promise<Map<string, string>
   return current;
 }
 
-/** The names of those whose code differs, not only its format or its comments. */
 async function findChanged(
   names: string[],
   before: Map<string, string>,
@@ -77,16 +72,13 @@ async function findChanged(
     try {
       return minify(before.get(name)!) !== minify(after.get(name)!);
     } catch {
-      // To load it gives an error that names it.
+      // Loading it gives an error that names it.
       return true;
     }
   });
 }
 
-/**
- * Undoes the migrations and applies them again, except those from the first one that cannot run in
- * a transaction: they are pending afterwards.
- */
+/** From the first one that cannot run in a transaction, the migrations are pending afterwards. */
 async function redo(
   db: Kysely<unknown>,
   files: Map<string, string>,
@@ -125,7 +117,6 @@ async function undo(
   }
 }
 
-/** A hash of the rows of each table that has rows. */
 async function hashRows(db: Kysely<unknown>): Promise<Map<string, string>> {
   const hashes = new Map<string, string>();
   for (const { schema = '', name } of await db.introspection.getTables()) {

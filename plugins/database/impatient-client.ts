@@ -3,24 +3,20 @@ import { connect } from 'node:net';
 import pg from 'pg';
 import { DatabaseUnavailable, isSqlError } from './database-errors.ts';
 
-/** pg's message for a query that timed out. */
 const TIMEOUT_MESSAGE = 'Query read timeout';
 
 /** SQLSTATEs of a connection to drop: broken, ended, or to a primary that was demoted. */
 const CONNECTION_LOST = /^(08|57P|25006)/;
 
 /**
- * Cancels a query that timed out and ends its connection. pg would return the connection to its
- * pool, and the next request would wait for the late answer. statement_timeout is no help, because
- * a stopped server does not apply it.
+ * Cancels a query that timed out and ends its connection: pg would return it to its pool, and the
+ * next request would wait. statement_timeout is no help: a stopped server does not apply it.
  */
 export class ImpatientClient extends pg.Client {
   declare processID: number;
   declare secretKey: number;
-  /** Half of the time to connect. */
   readonly #cancelTimeoutMs: number;
   readonly #timeoutMs: number | undefined;
-  /** Whether the pool drops it. */
   isBroken = false;
 
   constructor({ query_timeout, ...config }: pg.PoolConfig = {}) {
@@ -47,7 +43,6 @@ export class ImpatientClient extends pg.Client {
     return Object.assign(Object.create(query), { query_timeout: this.#timeoutMs, ...query });
   }
 
-  /** Ends the connection after such an error, so that the pool does not take it back. */
   async #reject(error: Error & { code?: string | undefined }): Promise<never> {
     const isSql = isSqlError(error);
     const isLost = isSql ? !error.code || CONNECTION_LOST.test(error.code) : this.isBroken;

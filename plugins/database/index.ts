@@ -72,22 +72,18 @@ declare module 'fastify' {
     db: Kysely<Tables>;
     /** The pool of `db`, for a library with its own SQL. Undefined for the embedded database. */
     databasePool: Pool | undefined;
-    /** One more connection, for checks and heartbeats: they must not wait while the pool is full. */
+    /** One more connection for checks and heartbeats: they must not wait while the pool is full. */
     databaseSpare: Pool | undefined;
-    /**
-     * Adds a step that runs after the migrations. It resolves with the names of its changes. Until
-     * `findMissing` gives none that are left to do, the database is not ready.
-     */
+    /** Adds a step after the migrations. The database is ready when `findMissing` gives none. */
     prepareDatabase(step: PrepareStep, findMissing?: FindMissing): void;
   }
 }
 
-/** Kysely's log event of each query, for code that observes the database. */
 const QUERIES = channel('kysely:query');
 
-/** The driver that Kysely uses. */
 export type DatabaseDriver = { pool: Pool } | { pglite: PGlite };
 
+/** Resolves with the names of its changes. */
 export type PrepareStep = (driver: DatabaseDriver) => Promise<string[]>;
 
 export type FindMissing = (db: Kysely<unknown>) => Promise<string[]>;

@@ -9,13 +9,11 @@ import { type AppMigration, listMigrations, loadMigration } from './migration-fi
 import { createDialect } from './postgres-dialect.ts';
 import { LOCK_TIMEOUT_MS, runLocked } from './release-lock.ts';
 
-/** A database with any tables. */
 // biome-ignore lint/suspicious/noExplicitAny: a Kysely of other tables is not a Kysely<unknown>.
 export type Database = Kysely<any>;
 
 interface Release {
   migrations: Map<string, AppMigration>;
-  /** The names of those that it has applied. */
   applied: string[];
   log: FastifyBaseLogger;
 }
@@ -40,13 +38,9 @@ export async function releaseDatabase(
 }
 
 /**
- * Applies the migrations that the database lacks, in the order of their names. Those in
- * transactions are applied all or none, the others one by one. A lock admits one caller at a time.
- * The lock ends with its transaction, unlike the lock of Kysely's Migrator: that belongs to the
- * session, and poolers share sessions.
- *
- * @returns the names of the applied migrations
- * @throws an error that names the migration that failed
+ * Applies the pending migrations in order: those in transactions all or none, others one by one.
+ * Gives their names. Throws an error that names the migration that failed. The lock ends with its
+ * transaction: that of Kysely's Migrator belongs to the session, and poolers share sessions.
  */
 export async function applyMigrations(
   db: Database,
@@ -76,7 +70,6 @@ export async function findPending(
   return [...migrations.keys()].filter((name) => !names.has(name)).sort();
 }
 
-/** Applies the next migrations that belong together. The result is empty if none is left. */
 async function applyNext(db: Database, release: Release): Promise<string[]> {
   const { migrations, log } = release;
   const isAlone = (name: string) => migrations.get(name)?.transaction === false;
@@ -90,8 +83,7 @@ async function applyNext(db: Database, release: Release): Promise<string[]> {
     const alone = pending.findIndex(isAlone);
     if (alone !== 0)
       return run(transaction, pending.slice(0, alone < 0 ? undefined : alone), release);
-    // With a limit, `create index concurrently` could fail behind a longer transaction and leave an
-    // invalid index. Its wait blocks no traffic.
+    // `create index concurrently` blocks no traffic, and a limit could leave an invalid index.
     const consequence = 'it waits for locks without a limit';
     log.info(`Migration ${pending[0]} runs without a transaction: ${consequence}`);
     return run(db, pending.slice(0, 1), release);
@@ -123,7 +115,6 @@ export async function createTable(db: Database): Promise<void> {
 }
 
 function describeFailure(name: string, cause: unknown, isUndone: boolean, applied: string[]) {
-  // A migration can throw anything.
   const { code, message = cause } = (cause ?? {}) as Partial<SqlError>;
   const left = isUndone ? [] : ['it ran without a transaction, so check what it left'];
   if (applied.length > 0) left.push(`applied before it: ${applied.join(', ')}`);

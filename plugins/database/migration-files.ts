@@ -5,7 +5,6 @@ import type { Migration } from 'kysely/migration';
 import { importFile } from '../../src/import-file.ts';
 import { isCode } from '../../src/list-files.ts';
 
-/** The app's own migrations. */
 export const MIGRATIONS = fileURLToPath(new URL('../../src/migrations/', import.meta.url));
 
 export interface AppMigration extends Migration {

@@ -2,8 +2,8 @@ import { PostgresDialect, PostgresDriver } from 'kysely';
 import type { Pool } from 'pg';
 
 /**
- * Kysely's dialect for a pool. A rollback that fails, because the connection was lost, does not
- * replace the error that it follows: without a connection, PostgreSQL rolls back by itself.
+ * Kysely's dialect, but a rollback that fails does not replace the error that it follows: without
+ * a connection, PostgreSQL rolls back by itself.
  */
 export function createDialect(pool: Pool): PostgresDialect {
   const dialect = new PostgresDialect({ pool });

@@ -8,11 +8,8 @@ import { ImpatientClient } from './impatient-client.ts';
 import { applyTls, type Tls } from './url.ts';
 
 /**
- * Creates a pool that survives a restart of the server: it drops broken connections, and the next
- * query connects again. Sessions have no state, so a transaction pooler may be in between.
- *
- * @param tls overrides the TLS settings of the URL
- * @param onIdleError called when an idle connection breaks
+ * A pool that drops broken connections, and so survives a restart of the server. Sessions have no
+ * state, so a transaction pooler may be in between. Throws an OperatorError for an unusable URL.
  */
 export function createPool(
   url: string,

@@ -9,7 +9,6 @@ export const LOCK_TIMEOUT_MS = 5_000;
 /** Milliseconds between tries. A waiting query blocks another's `create index concurrently`. */
 const POLL_MS = 250;
 
-/** How many tries pass before a log line. Another release mostly takes less than two seconds. */
 const POLLS_UNTIL_LOGGED = 8;
 
 /** No other lock of the app may have this number. It is "poort" in ASCII. */
@@ -29,7 +28,6 @@ export async function runLocked(
       .execute(async (transaction) => ((await lock(transaction)) ? work(transaction) : undefined));
     if (done) return done;
     if (polls === POLLS_UNTIL_LOGGED) {
-      // If the other release cannot be looked up, log that and go on waiting.
       const holder = await findHolder(db).catch((err) => ({ err }));
       log.info(holder, 'Waiting for another release to give up the lock');
     }
@@ -37,7 +35,6 @@ export async function runLocked(
   }
 }
 
-/** The session that has the lock: its process id in the database, and when it took the lock. */
 async function findHolder(db: Database): Promise<object> {
   const { rows } = await sql<object>`
     select pid as "holderPid", xact_start as "since"
@@ -48,9 +45,8 @@ async function findHolder(db: Database): Promise<object> {
 }
 
 /**
- * Tries to lock. The settings end with the transaction, because a pooler shares sessions. With a
- * bound parameter, the transaction would keep its snapshot while it waits, and pg-boss's `create
- * index concurrently` would wait for it.
+ * The settings end with the transaction: poolers share sessions. A bound parameter would keep the
+ * snapshot during the wait, and pg-boss's `create index concurrently` would wait for it.
  */
 async function lock(transaction: Database): Promise<boolean> {
   const { rows } = await sql<{ locked: boolean }>`

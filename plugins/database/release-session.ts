@@ -11,9 +11,8 @@ const SETTINGS = {
 };
 
 /**
- * Lifts the limits of a release's session. The session of a pooler is left as it is, because other
- * clients share it: there, the client's process id is not that of the session. A server that lacks
- * a setting ignores it. Only Linux is known to allow the last one.
+ * Lifts the limits of a release's session. A pooler's session has another process id: it keeps its
+ * limits, because other clients share it. Only Linux is known to allow the last setting.
  */
 export async function liftLimits(client: ClientBase): Promise<void> {
   const { processID } = client as ClientBase & { processID: number };

@@ -2,30 +2,23 @@ import type { FastifySchema } from 'fastify';
 
 type Schema = Record<string, unknown>;
 
-/** Keywords with a schema or a list of schemas. */
 const SCHEMAS = (
   'additionalItems additionalProperties allOf anyOf contains else if items not oneOf ' +
   'propertyNames then unevaluatedItems unevaluatedProperties'
 ).split(' ');
 
-/** Keywords with schemas by name. */
 const NAMED_SCHEMAS = ['dependentSchemas', 'patternProperties', 'properties'];
 
-/** The parts of a request whose fields are parameters in OpenAPI. */
 const PARAMETERS = ['querystring', 'params', 'headers'] as const;
 
 /**
- * Converts what @fastify/swagger leaves as it is. `$defs` become schemas of the document, because
- * `#/$defs/…` would be at its root. JSON Schema 2020-12, as in OpenAPI 3.1, has another form for
- * tuples. Parameters without names, as of Type.Record, cannot be listed.
+ * Converts what @fastify/swagger leaves as it is: tuples, which have another form in OpenAPI 3.1,
+ * and `$defs`. These become schemas of the document, because `#/$defs/…` would be at its root.
  */
 export class Definitions {
-  /** The schemas by their names in the document. */
   readonly schemas: Schema = {};
-  /** The name of each schema by its text. */
   readonly #names = new Map<string, string>();
 
-  /** @param shared the document's schemas of app.addSchema */
   convert(schema: FastifySchema, shared: object = {}): FastifySchema {
     const convert = (one: unknown) => this.#convert(one, new Map(), shared);
     const converted = { ...schema };
@@ -44,7 +37,6 @@ export class Definitions {
     Object.assign(shared, this.schemas);
   }
 
-  /** @param outer the names of the `$defs` around the schema */
   #convert(schema: unknown, outer: Map<string, string>, shared: object): unknown {
     if (Array.isArray(schema)) return schema.map((one) => this.#convert(one, outer, shared));
     if (Object(schema) !== schema) return schema;
@@ -76,7 +68,6 @@ export class Definitions {
   }
 }
 
-/** A body or an answer has one schema, or one for each media type of its `content`. */
 function convertContent(part: unknown, convert: (schema: unknown) => unknown): unknown {
   const { content } = Object(part) as { content?: object };
   if (!content) return convert(part);
@@ -88,13 +79,13 @@ function mapValues(schemas: object, convert: (schema: Schema) => unknown): Schem
   return Object.fromEntries(Object.entries(schemas).map(([name, one]) => [name, convert(one)]));
 }
 
-/** Otherwise the keywords of the schema would be listed as parameters. */
+/** Type.Record has no names to list. Without `properties`, its keywords would be listed instead. */
 function listNames(schema: Schema): Schema {
   const isCombined = ['allOf', 'anyOf', 'oneOf', '$ref'].some((key) => Object.hasOwn(schema, key));
   return isCombined ? schema : { properties: {}, ...schema };
 }
 
-/** @param reference `#/$defs/Tree`, or `Tree` as Type.Cyclic writes it */
+/** `reference` is `#/$defs/Tree`, or `Tree` as Type.Cyclic writes it. */
 function rewrite(reference: string, names: Map<string, string>): string {
   const name = names.get(reference.replace(/^#\/(\$defs|definitions)\//, ''));
   return name ? `#/components/schemas/${name}` : reference;

@@ -10,7 +10,6 @@ import { ErrorAnswer } from '../errors/index.ts';
 import { Definitions } from './definitions.ts';
 import { readOnce } from './read-once.ts';
 
-/** A schema of app.addSchema. */
 type Shared = { $id?: string; title?: string };
 
 type OpenApi = NonNullable<FastifyDynamicSwaggerOptions['openapi']>;
@@ -24,7 +23,6 @@ declare module 'fastify' {
 
 const PAGE = readFileSync(new URL('page.html', import.meta.url), 'utf8');
 
-/** The files that the page loads: its own script and Swagger UI. */
 const FILES = {
   'start.js': new URL('start.js', import.meta.url),
   'swagger-ui-bundle.js': new URL(import.meta.resolve('swagger-ui-dist/swagger-ui-bundle.js')),
@@ -105,7 +103,6 @@ function addErrors(schema: FastifySchema): FastifySchema {
   return { ...schema, response: { ...success, ...errors, ...(schema.response as object) } };
 }
 
-/** A protected route needs a token with these scopes. */
 function describeSecurity({ auth }: FastifyContextConfig = {}): FastifySchema {
   if (!auth) return {};
   return { security: [{ bearer: auth === true ? [] : auth.scope.split(' ') }] };
@@ -120,7 +117,6 @@ function servePage(app: FastifyInstance): void {
   });
   for (const [name, file] of Object.entries(FILES)) {
     const type = name.endsWith('.css') ? 'text/css' : 'text/javascript';
-    // With a file for each request, one client could use all descriptors of the process.
     const read = readOnce(file);
     app.get(`/docs/${name}`, HIDDEN, async (_request, reply) => {
       reply.header('cache-control', 'public, max-age=86400');

@@ -1,9 +1,6 @@
 import { createReadStream } from 'node:fs';
 
-/**
- * Creates a function that reads a file in pieces of 64 KiB. It opens the file once, however many
- * calls wait, and again only after a failure.
- */
+/** Reads a file once, in pieces of 64 KiB. A stream for each request could use all descriptors. */
 export function readOnce(file: URL): () => Promise<Buffer[]> {
   let pieces: Promise<Buffer[]> | undefined;
   return () => {

@@ -22,7 +22,6 @@ export class EnvironmentError extends OperatorError {
   }
 }
 
-/** @param requiredBy the name of a setting that needs this one */
 function describeProblem(
   name: string,
   value: string | undefined,

@@ -11,7 +11,6 @@ export const formats = {
   origins: (list: string) => list === '*' || list.split(',').every((url) => URL.canParse(url)),
   proxies: (list: string) => succeeds(() => trustProxies(list)),
   pairs: isPairs,
-  /** Pairs that are headers of HTTP. */
   headers: (list: string) => isPairs(list) && list.split(',').every(isHeaderPair),
 };
 

@@ -86,13 +86,12 @@ function createSettingsAjv(): Ajv {
   });
 }
 
-/** `below` names a setting that must be greater. If it is not a number, it has its own error. */
+/** If the other setting is not a number, it has its own error. */
 const isBelow: SchemaValidateFunction = (other: string, value: number, _schema, context) => {
   const limit: unknown = context?.parentData[other];
   return typeof limit !== 'number' || value < limit;
 };
 
-/** `requires` names a setting that must be set too. The error names both. */
 const isOtherSet: SchemaValidateFunction = (other: string, _value, _schema, context) => {
   const requiredBy = context?.parentDataProperty;
   isOtherSet.errors = [{ params: { missingProperty: other, requiredBy } }];

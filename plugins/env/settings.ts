@@ -1,10 +1,7 @@
 import { Type } from 'typebox';
 import { isQuoted } from './environment-error.ts';
 
-/**
- * The schema of a setting: a string, an enum, or an integer from a minimum to a maximum. The format
- * `uri` is a URL, and `encoded` is any text, both with valid percent-encoding.
- */
+/** A string, an enum, or an integer from a minimum to a maximum. Formats are in formats.ts. */
 export interface Setting {
   type?: 'string' | 'integer';
   enum?: (string | number)[];
@@ -143,6 +140,5 @@ export function readValues(environment: NodeJS.ProcessEnv, properties: Settings)
 
 function convert(value: string | undefined, { type, enum: allowed }: Setting): unknown {
   if (type === 'integer' && /^-?\d+$/.test(value ?? '')) return Number(value);
-  // An enum may also have numbers.
   return allowed?.find((one) => `${one}` === value) ?? value;
 }

@@ -11,10 +11,7 @@ const CONTENT_HEADERS =
 
 type Body = Static<typeof ErrorAnswer>;
 
-/**
- * The body of an error answer. A 500 is a fault of the app, so it shows nothing of its cause.
- * Another 5xx shows only a code of the app, never Fastify's code.
- */
+/** A 500 shows nothing of its cause. Another 5xx shows only a code of the app, never Fastify's. */
 export function describeError(statusCode: number, cause: Partial<ClientError> = {}): Body {
   const error = http.STATUS_CODES[statusCode] ?? 'Error';
   const kind = error.toUpperCase().replaceAll(/\W+/g, '_');
@@ -25,9 +22,8 @@ export function describeError(statusCode: number, cause: Partial<ClientError> = 
 }
 
 /**
- * Sends an error without the route's serializers and schemas, which are for other answers. A 5xx
- * also skips the onSend hooks, because one of them may have failed. If an onSend hook throws for a
- * 4xx, `describeFailure` gives the body that is sent instead.
+ * Sends an error without the route's serializers. A 5xx also skips the onSend hooks: one may have
+ * failed. If one throws for a 4xx, the body of `describeFailure` is sent instead.
  */
 export function sendError(
   reply: FastifyReply,
@@ -55,10 +51,7 @@ export function sendError(
   send.call(reply, JSON.stringify(body));
 }
 
-/**
- * Calls a function that answers. Fastify sends nothing while an onError hook runs: the connection
- * is closed then, and the reason is logged with the message.
- */
+/** Closes the connection if `answer` throws: Fastify sends nothing while an onError hook runs. */
 export function answerOrClose(reply: FastifyReply, answer: () => void, message: string): void {
   try {
     answer();

@@ -19,7 +19,6 @@ const LongHeaders = createError(
   431,
 );
 
-/** The errors of Node's parser that are not a 400, by their code. */
 const REFUSALS: Record<string, new () => FastifyError> = {
   ERR_HTTP_REQUEST_TIMEOUT: TooLate,
   HPE_CHUNK_EXTENSIONS_OVERFLOW: LongChunks,
@@ -36,8 +35,8 @@ interface Connection extends Socket {
 const closing = new WeakSet<Socket>();
 
 /**
- * Answers invalid HTTP in the format of all errors, and closes the connection, because the start of
- * the next request is unknown. If an earlier answer is still open, only that answer is sent.
+ * Answers invalid HTTP in the format of all errors, and closes the connection: where the next
+ * request starts is unknown. If an earlier answer is still open, only that answer is sent.
  */
 export function answerClientError(
   this: FastifyInstance,
@@ -67,16 +66,12 @@ export function answerClientError(
   socket.destroySoon();
 }
 
-/** Whether the client is getting an answer, or will get the error of the body's reader. */
 function isAnswered(entry: OpenRequest | undefined): boolean {
   if (entry?.reply?.sent !== false) return false;
   return entry.isAnswering || entry.request.listenerCount('error') > 0;
 }
 
-/**
- * The body is incomplete: its reader gets the error. If it has no reader yet, the app answers,
- * unless it already does: an onSend hook may take its time.
- */
+/** The body's reader gets the error. Without one, the app answers, unless it already does. */
 function refuseBody(
   app: FastifyInstance,
   { request, isAnswering }: OpenRequest,

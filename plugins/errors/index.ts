@@ -82,7 +82,6 @@ export default fp(
   { name: 'errors' },
 );
 
-/** The error to show to the client. If there is none, the answer is a 500 without details. */
 function findClientError(
   thrown: unknown,
   { request: { raw }, statusCode }: FastifyReply,
@@ -124,7 +123,6 @@ function isErrorStatus(status: unknown): boolean {
 
 function rejectRoute(request: FastifyRequest, reply: FastifyReply): never {
   const { server, method, url, headers } = request;
-  // Those of Fastify's own constraints on routes.
   const constraints: Record<string, unknown> = {
     host: headers.host,
     version: headers['accept-version'],

@@ -24,19 +24,14 @@ const HOST = /^(\[[\da-f:.]+\]|[\w.~%!$&'()*+;=-]*)(:\d*)?$/i;
 
 const METHODS = new Set(http.METHODS);
 
-/**
- * Replaces a URL that the router would refuse before any hook runs. `refuseRequest` sees the change
- * and refuses the request in a hook.
- */
+/** Replaces a URL that the router refuses before all hooks: `refuseRequest` sees the change. */
 export function rewriteUrl(request: IncomingMessage): string {
   const { url = '', method = '' } = request;
-  // Node also reads RTSP, whose methods no route can have: Fastify would answer before all hooks.
-  // As a GET of another version, refuseRequest sees it.
+  // Node also reads RTSP, but no route can have its methods. refuseRequest refuses the version.
   if (!METHODS.has(method)) {
     Object.assign(request, { method: 'GET', httpVersionMajor: 0 });
     return '/';
   }
-  // Most URLs end here: short, and nothing to decode.
   if (url.startsWith('/') && url.length <= MAX_PATH_PART && !url.includes('%')) return url;
   if (url === '*' && method !== 'OPTIONS') return '/';
   return isTooLong(url) || !isReadable(url) ? '/' : url;

@@ -16,17 +16,12 @@ export interface Allowance {
   resetMs: number;
 }
 
-/**
- * Counts requests in this process. All clients share one window, so that its end frees all memory.
- * Too many clients make it forget those below the limit, and of the others those with the fewest
- * requests.
- */
+/** Counts in this process. All clients share one window, so that its end frees all memory. */
 export class Counter {
   readonly #max: number;
   readonly #counts = new Map<string, number>();
   #endsAt = Number.NEGATIVE_INFINITY;
 
-  /** @param max the most requests of one client in a window */
   constructor(max: number) {
     this.#max = max;
   }
@@ -46,7 +41,7 @@ export class Counter {
     return { remaining, resetMs: this.#endsAt - now };
   }
 
-  /** Forgets at least half of the clients, so that few requests pay for it. */
+  /** Forgets those with the fewest requests. Half or more go, so that few requests pay for it. */
   #prune(): void {
     for (let least = this.#max; this.#counts.size > MAX_CLIENTS / 2; least *= 2)
       for (const [name, count] of this.#counts) if (count < least) this.#counts.delete(name);

@@ -32,9 +32,9 @@ const TooManyRequests = createError<[number]>(
 );
 
 /**
- * Limits the requests of each client. With Redis, all processes share one limit. Without Redis, or
- * while it fails, each process has its own. @fastify/rate-limit was tried: its promise is a tenth
- * of a request's cost, and it limits nobody while Redis is down.
+ * Limits each client's requests: over all processes while Redis works, or else in each process.
+ * @fastify/rate-limit was tried: its promise is a tenth of a request's cost, and it limits nobody
+ * while Redis is down.
  */
 export default fp(
   async (app) => {

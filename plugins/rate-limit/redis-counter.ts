@@ -3,16 +3,12 @@ import type { Redis } from 'ioredis';
 import manifest from '../../package.json' with { type: 'json' };
 import { type Allowance, type Counter, type Network, WINDOW_MS } from './counter.ts';
 
-/** How long Redis may take to count, in milliseconds. It usually takes less than one. */
 const ANSWER_TIMEOUT_MS = 500;
 
 /** Redis is back after this time without a failure, in milliseconds: it may fail now and then. */
 const BACK_AFTER_MS = 1_000;
 
-/**
- * Counts in Redis for all processes. If Redis fails, counts in `local`. A client has `max` requests
- * in a window.
- */
+/** Counts for all processes, in `local` if Redis fails. A client has `max` requests in a window. */
 export function createRedisCounter(redis: Redis, max: number, local: Counter, log: Log) {
   let failedAt: number | undefined;
   const fail = (error: Error & { previousErrors?: Error[] }) => {

@@ -12,10 +12,7 @@ import manifest from '../../package.json' with { type: 'json' };
 import { toError } from '../../src/error-log.ts';
 import { hideSecrets } from '../../src/redaction.ts';
 
-/**
- * The app, and the version of the semantic conventions that it follows. The names for the pool and
- * for jobs are not stable yet in this version. `job.outcome` is our own.
- */
+/** The names for the pool and for jobs are not stable in this version. `job.outcome` is our own. */
 const SCHEMA = { schemaUrl: 'https://opentelemetry.io/schemas/1.45.0' };
 const SCOPE = [manifest.name, manifest.version, SCHEMA] as const;
 

@@ -10,11 +10,8 @@ import {
 } from './conventions.ts';
 import { listen } from './listen.ts';
 
-/**
- * Matches the parts of a statement that may contain values: texts (E'' can have backslashes), texts
- * between $tags$, comments and numbers. Quoted names are matched first, to keep them. $1 is a
- * parameter, so its value is not in the statement.
- */
+// Matches what may contain values: texts (E'' can have backslashes), texts between $tags$, comments
+// and numbers. Quoted names are matched first, to keep them. $1 is a parameter: it shows no value.
 const LITERALS = new RegExp(
   [
     '("(?:[^"]|"")*(?:"|$))',

@@ -9,7 +9,8 @@ type Options = NonNullable<ConstructorParameters<typeof OTLPTraceExporter>[0]>;
 
 /**
  * Creates the enabled exporters. All options are given, because they would read the environment.
- * They still add the headers in OTEL_EXPORTER_OTLP_TRACES_HEADERS and …_METRICS_HEADERS.
+ * They still add the headers in OTEL_EXPORTER_OTLP_TRACES_HEADERS and …_METRICS_HEADERS. Rejects
+ * with an OperatorError if a PEM file cannot be read.
  */
 export async function createExporters(config: TelemetrySettings) {
   const { OTLPTraceExporter, OTLPMetricExporter } = await loadExporters(config);
@@ -53,7 +54,6 @@ async function readOptions(config: TelemetrySettings): Promise<Options> {
   };
 }
 
-/** @throws {OperatorError} if the file of a setting cannot be read */
 async function readPem(config: TelemetrySettings, name: keyof TelemetrySettings) {
   const path = config[name];
   if (!path) return undefined;

@@ -4,13 +4,9 @@ import { type ExportResult, ExportResultCode, setGlobalErrorHandler } from '@ope
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import { listen } from './listen.ts';
 
-/** How often the log may say that the collector fails, in milliseconds. */
 const WARNING_INTERVAL_MS = 60_000;
 
-/**
- * The longest pause that a collector gets, in milliseconds. Collectors ask for seconds or minutes.
- * A proxy or a wrong clock may ask for days, and the app would send nothing in that time.
- */
+/** Collectors ask for seconds or minutes. A proxy or a wrong clock may ask for days. */
 const MAX_PAUSE_MS = 600_000;
 
 type Exporter = { export(items: never, done: (result: ExportResult) => void): void };
@@ -27,7 +23,7 @@ export class CollectorHealth {
   readonly #log: FastifyBaseLogger;
   #isDown = false;
   #warnedAt = Number.NEGATIVE_INFINITY;
-  /** The ends of the pauses of traces and of metrics, by performance.now(). */
+  /** When pauses end, by performance.now(). The key is the last part of the exporters' URL. */
   readonly #pauses = new Map<string, number>();
   /** Exporters report a partial refusal or a non-OTLP answer only to `diag`, and as a success. */
   #complaint: Error | undefined;
@@ -48,11 +44,7 @@ export class CollectorHealth {
     this.#watchAttempts(app);
   }
 
-  /**
-   * Notes the result of each export, and sends nothing in a pause that the collector asked for.
-   *
-   * @param signal the last part of the exporters' URL
-   */
+  /** Notes the result of each export. Sends nothing in a pause that the collector asked for. */
   guard(signal: 'traces' | 'metrics', exporters: Exporter[]): void {
     for (const exporter of exporters) {
       const send = exporter.export.bind(exporter);

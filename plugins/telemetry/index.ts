@@ -6,10 +6,8 @@ const PAIRS = 'a comma list of name=value, with percent-encoded values';
 /** Without a collector, the values are only for an agent, which may know others. */
 const ONLY = { onlyWith: 'OTEL_EXPORTER_OTLP_ENDPOINT' };
 
-/**
- * OpenTelemetry's own names and defaults. Listed values may be written in upper or lower case:
- * https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
- */
+// OpenTelemetry's own names and defaults. Listed values may be written in upper or lower case:
+// https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
 export const settings = Type.Object({
   OTEL_EXPORTER_OTLP_ENDPOINT: Type.Optional(
     Type.String({
@@ -97,8 +95,8 @@ declare module 'fastify' {
 }
 
 /**
- * Sends traces and metrics to the collector at OTEL_EXPORTER_OTLP_ENDPOINT, with OpenTelemetry's
- * SDK. Without a collector the SDK is not loaded, and @opentelemetry/api does nothing.
+ * Sends traces and metrics to the collector at OTEL_EXPORTER_OTLP_ENDPOINT. Without a collector,
+ * OpenTelemetry's SDK is not loaded, and @opentelemetry/api does nothing.
  */
 export default fp(
   async (app) => {
@@ -114,22 +112,18 @@ function optional(description: string, options: TStringOptions = {}) {
   return Type.Optional(Type.String({ ...ONLY, ...options, description }));
 }
 
-/** @param milliseconds the default; the maximum is an hour */
 function time(milliseconds: number, text: string) {
   const description = `${text}; in milliseconds`;
   const limits = { minimum: 1, maximum: 3_600_000, default: milliseconds };
   return Type.Integer({ ...ONLY, ...limits, description });
 }
 
-/** One of these names, in upper or lower case. The first one is the default. */
+/** The first name is the default. */
 function choose<const Name extends string>(names: Name[], description: string) {
   return Type.Enum(names, { ...ONLY, ignoreCase: true, default: names[0], description });
 }
 
-/**
- * An agent may support the exporters that the app lacks:
- * https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#exporter-selection
- */
+/** Allows more exporters than the app supports, because an agent may support them. */
 function chooseExporters(description: string) {
   return Type.String({
     ...ONLY,

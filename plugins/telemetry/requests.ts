@@ -39,7 +39,6 @@ export function recordRequests(app: FastifyInstance): void {
   app.enterRequest = (request, next) => context.with(scopes.get(request) ?? context.active(), next);
 }
 
-/** @returns the context of a span. The span ends with the answer. */
 function startRequest(reply: FastifyReply, duration: Histogram): Context {
   const { method, headers } = reply.request;
   const parent = propagation.extract(ROOT_CONTEXT, headers);

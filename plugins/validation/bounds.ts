@@ -3,14 +3,13 @@ import reference from 'ajv/dist/vocabularies/core/ref.js';
 
 const never = () => false;
 
-/** Whether the running check has reached its limit. It is asked at each reference. */
 let isLimitReached = never;
 
 class LimitReached extends Error {}
 
 /**
- * Bounds the time of two keywords. Ajv compares each item of `uniqueItems` with each other one. A
- * union that refers to itself, such as a filter of filters, can double the time with each level.
+ * Bounds the time of `uniqueItems`, for which Ajv compares all pairs, and of `$ref`: a union that
+ * refers to itself, such as a filter of filters, can double the time with each level.
  */
 export function boundKeywords(ajv: Ajv): void {
   ajv.removeKeyword('uniqueItems').addKeyword({
@@ -31,10 +30,7 @@ export function boundKeywords(ajv: Ajv): void {
   });
 }
 
-/**
- * @param isReached is asked at each reference
- * @returns whether the value fits. Undefined if the limit was reached before that was known.
- */
+/** Whether the value fits. Undefined if `isReached`, asked at each reference, ended the check. */
 export function checkBounded(
   validate: ValidateFunction,
   value: unknown,
@@ -55,7 +51,6 @@ function throwAtLimit(): void {
   if (isLimitReached()) throw new LimitReached();
 }
 
-/** Equal items have the same key, whatever the order of their fields. */
 function toKey(item: unknown): string {
   if (typeof item !== 'object') return `${typeof item} ${item}`;
   return JSON.stringify(item, (_name, value) => {

@@ -8,15 +8,13 @@ import { boundKeywords } from './bounds.ts';
 /** Formats of ajv-formats that take long for a long text. A schema with one is refused. */
 const SLOW_FORMATS = ['regex', 'url', 'iso-date-time'];
 
-/** It takes long for a long text too. */
 const dateTime = addFormats.default.get('date-time') as { validate(text: string): boolean };
 
-/** OpenAPI's annotations and extensions, and others that check nothing. */
 const ANNOTATIONS =
   'x-.*|\\$anchor|allowEmptyValue|allowReserved|collectionFormat|discriminator|errorMessage|' +
   'example|explode|externalDocs|style|xml';
 
-/** Ajv's warning of a keyword that it does not check. Its other warnings are harmless. */
+/** Ajv's warning of an unchecked keyword: wrong data would pass. Other warnings are harmless. */
 const UNCHECKED = new RegExp(`^strict mode: unknown keyword: "(?!(?:${ANNOTATIONS})")`);
 
 export type Schemas = Record<string, object>;
@@ -54,12 +52,11 @@ export function compileSchema(ajv: Ajv, schema: { $id?: string }): ValidateFunct
   return known && isDeepStrictEqual(known.schema, schema) ? known : ajv.compile(schema);
 }
 
-/** Without the check of a keyword, wrong data would be accepted. */
 function refuseUnchecked(warning: string): void {
   if (UNCHECKED.test(warning)) throw new Error(warning);
 }
 
-/** @throws an error that says which schema is wrong, why, and what to do */
+/** Throws an error that says which schema is wrong, why, and what to do. */
 export function explainFailure<Result>(
   which: string,
   compile: () => Result,

@@ -44,7 +44,6 @@ export class LazyCompilers {
     const getThorough = create({ allErrors: true, validateSchema });
     return ({ schema, method, url, httpPart }) => {
       const check = this.#delay(() => {
-        // A route may have several methods.
         const getAjv = [method].flat().includes('PATCH') ? getPatch : getFast;
         return explainFailure(`of ${method} ${url}, ${httpPart},`, () => {
           getFast().validateSchema(schema, true);
@@ -73,7 +72,6 @@ export class LazyCompilers {
     };
   }
 
-  /** Delays `create` to the first call of the result. */
   #delay<Result extends object>(create: () => Result): () => Result {
     let result: Result | undefined;
     const get = () => {

@@ -20,10 +20,7 @@ const UnsupportedType = createError(
   415,
 );
 
-/**
- * Accepts only JSON in UTF-8; compilers.ts checks it against the route's schema. The content type
- * of a request without a body is ignored, because many clients always send one.
- */
+/** Accepts only JSON in UTF-8. Without a body, its type is ignored: many clients send one. */
 export default fp(
   async (app) => {
     refuseMissingAnswers(app);

@@ -1,9 +1,6 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 
-/**
- * Makes a success without a body an error if the schema of its status has an object or a list: the
- * handler has found nothing, or forgot its `return`. Fastify would send an empty body.
- */
+/** Refuses a success without its schema's object or list: Fastify would send an empty body. */
 export function refuseMissingAnswers(app: FastifyInstance): void {
   app.addHook('onSend', ({ method }, reply, payload, done) => {
     if (payload !== undefined || method === 'HEAD' || !needsBody(reply)) return done();

@@ -7,7 +7,6 @@ export const MAX_PROBLEMS = 20;
 /** The longest part of a client's field name that an answer repeats, in characters. */
 const MAX_NAME = 200;
 
-/** The parts of a request: Fastify's names, and the names in an answer. */
 const PARTS = { body: 'body', querystring: 'query', params: 'path', headers: 'headers' } as const;
 
 export const Problems = Type.Array(
@@ -34,7 +33,6 @@ export class InvalidRequest extends Error {
   }
 }
 
-/** Adds what ajv's message leaves out: the unknown name, or the values of an enum or constant. */
 function explain({ message, params }: Partial<ErrorObject>): string {
   if (!params) return `${message}`;
   const name = params.additionalProperty ?? params.unevaluatedProperty ?? params.propertyName;

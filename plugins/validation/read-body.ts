@@ -15,8 +15,8 @@ type Parse = (request: FastifyRequest, body: Buffer | string, done: Done) => unk
 type Options = { parseAs?: 'buffer' | 'string'; bodyLimit?: number };
 
 /**
- * Reads the bodies of all parsers with `parseAs` into one buffer. Call it before the plugins load.
- * Fastify would keep each chunk: one may have one byte, and takes 350 bytes of memory.
+ * Lets all parsers with `parseAs` read into one buffer. Fastify would keep each chunk, and a chunk
+ * of one byte takes 350 bytes of memory. Call it before the plugins load.
  */
 export function readInOneBuffer(app: FastifyInstance): void {
   app.addHook('onRoute', (route) => {

@@ -14,10 +14,7 @@ const READERS: Record<string, (text: string) => unknown> = {
 
 type Texts = Record<string, unknown>;
 
-/**
- * Checks paths, queries and headers, which are all text. If the schema wants another type, the text
- * is converted in place. `ajv` must have `allErrors`.
- */
+/** Checks paths, queries and headers, and converts them in place. `ajv` must have `allErrors`. */
 export function compileText(ajv: Ajv, schema: object): Check {
   const validate = compileSchema(ajv, schema) as ValidateFunction<Texts>;
   const check = (values: Texts): ErrorObject[] | null => {
@@ -29,10 +26,7 @@ export function compileText(ajv: Ajv, schema: object): Check {
   return (values) => check(values as Texts);
 }
 
-/**
- * A schema of headers. Their names have no case (RFC 9110, 5.1), and Node gives lower case. A
- * schema that it refers to must have lower case itself.
- */
+/** Node gives the names of headers in lower case. A schema in a `$ref` must have it already. */
 export function lowerCaseNames(schema: { $id?: string }): object {
   const lower = (name: string) => name.toLowerCase();
   const lowerAll = (value: unknown) => (Array.isArray(value) ? value.map(lower) : value);
@@ -48,7 +42,6 @@ export function lowerCaseNames(schema: { $id?: string }): object {
   });
 }
 
-/** @returns whether the text was converted to what the schema wants, which solves the problem */
 function convertText(values: Texts, { keyword, params, instancePath }: ErrorObject): boolean {
   const [, name = '', index] = instancePath
     .split('/')

@@ -63,7 +63,7 @@ export async function updateNote(
     .executeTakeFirst();
 }
 
-/** @returns whether the note existed */
+/** Gives false if the note did not exist. */
 export async function deleteNote(db: Kysely<Tables>, id: string): Promise<boolean> {
   const { numDeletedRows } = await db
     .deleteFrom('notes')
