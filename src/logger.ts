@@ -9,11 +9,12 @@ export const output = new Output((lost) =>
   createLogger().warn({ lost }, 'Lines of the log were lost: stdout did not take them in time'),
 );
 
-let readFields = (): object | undefined => undefined;
+const readers = new Set<() => object | undefined>();
 
-/** Adds fields to every line from now on, such as trace ids. `read` is called for each line. */
-export function addLogFields(read: () => object | undefined): void {
-  readFields = read;
+/** Adds fields to every line, such as trace ids, until the returned function is called. */
+export function addLogFields(read: () => object | undefined): () => void {
+  readers.add(read);
+  return () => readers.delete(read);
 }
 
 /** Creates the logger of the process: JSON lines on stdout (twelve-factor XI). */
@@ -29,4 +30,8 @@ export function createLogger(destination: DestinationStream = output): Logger {
     },
     destination,
   );
+}
+
+function readFields(): object | undefined {
+  if (readers.size > 0) return Object.assign({}, ...[...readers].map((read) => read()));
 }

@@ -6,6 +6,7 @@ import { type Dispatcher, Pool } from 'undici';
 import manifest from '../../package.json' with { type: 'json' };
 import { readJson } from '../../src/json-limits.ts';
 import { readPath } from '../../src/request-log.ts';
+import { createAjv } from '../validation/checks.ts';
 
 /** The most bytes of an answer. A page of a hundred notes may have six million. */
 const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
@@ -20,6 +21,13 @@ type Reason = [string, ErrorOptions?];
 
 const Failed = createError<Reason>('BACKING_APP_FAILED', 'The backing app failed: %s', 502);
 const Late = createError<Reason>('BACKING_APP_LATE', 'The backing app is late: %s', 504);
+
+/** A job knows no schemas of app.addSchema. A request checks with those of its route. */
+const ajv = createAjv({ validateSchema: false });
+
+/** Who asks: a request, or a job by `{ signal, id }` of its run. */
+type Caller = Pick<FastifyRequest, 'signal' | 'id'> &
+  Partial<Pick<FastifyRequest, 'headers' | 'compileValidationSchema'>>;
 
 export class BackingAppClient {
   /** The name of this app in the Via header (RFC 9110, 7.6.3), the same in all its processes. */
@@ -50,6 +58,7 @@ export class BackingAppClient {
    * @param path below BACKING_APP_URL, with the query
    * @param schema a constant: what is compiled for each new object is kept. A time is text in JSON,
    * so describe it as `Type.String({ format: 'date-time' })`
+   * @param caller the request, or `{ signal, id }` of a job's run
    * @param authorization replaces the credentials of BACKING_APP_URL, which undefined means. To
    * pass on the caller's token: `request.headers.authorization ?? ''`
    * @throws an error with status code 503 without a backing app, 504 if it is late, or else 502.
@@ -58,29 +67,25 @@ export class BackingAppClient {
   async get<Schema extends TSchema>(
     path: string,
     schema: Schema,
-    request: FastifyRequest,
+    caller: Caller,
     authorization?: string,
   ): Promise<Static<Schema>> {
-    const answer = await this.ask(path, request, authorization).catch(reject);
+    const answer = await this.ask(path, caller, authorization).catch(reject);
     // validateInput would prefer the schema of the route's own body.
-    if (!request.compileValidationSchema(schema as object, 'body')(answer))
-      throw new Failed('its answer does not match the schema');
+    const check = caller.compileValidationSchema?.(schema as object, 'body') ?? ajv.compile(schema);
+    if (!check(answer)) throw new Failed('its answer does not match the schema');
     return answer as Static<Schema>;
   }
 
   /** Sends GET `path`. If the connection was closed, sends it again. Rejects if that fails. */
-  async ask(
-    path: string,
-    request?: FastifyRequest,
-    authorization = this.#credentials,
-  ): Promise<unknown> {
+  async ask(path: string, caller?: Caller, authorization = this.#credentials): Promise<unknown> {
     const late = AbortSignal.timeout(this.#timeoutMs);
-    const via = [request?.headers.via, `1.1 ${this.pseudonym}`].filter(Boolean).join(', ');
+    const via = [caller?.headers?.via, `1.1 ${this.pseudonym}`].filter(Boolean).join(', ');
     const options: Dispatcher.RequestOptions = {
       method: 'GET',
       path: this.#path + path,
-      signal: request ? AbortSignal.any([request.signal, late]) : late,
-      headers: { via, authorization: authorization || undefined, 'x-request-id': request?.id },
+      signal: caller ? AbortSignal.any([caller.signal, late]) : late,
+      headers: { via, authorization: authorization || undefined, 'x-request-id': caller?.id },
     };
     const { statusCode, body } = await this.pool.request(options).catch((error) => {
       if (!DISCONNECTED.includes(error.code)) throw error;

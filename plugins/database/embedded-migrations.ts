@@ -98,7 +98,7 @@ async function redo(
         await sql`delete from kysely_migration where name = ${name}`.execute(transaction);
       const after = await hashRows(transaction);
       if ([...before].some(([table, rows]) => after.get(table) !== rows))
-        throw new Error('running it again would lose rows');
+        throw new Error('running it again would lose or change rows');
     });
   } catch (cause) {
     const failure = `Migration ${changed.join(', ')} was changed after it was applied`;

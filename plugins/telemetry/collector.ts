@@ -65,7 +65,8 @@ export async function attachCollector(app: FastifyInstance): Promise<void> {
   metrics.setGlobalMeterProvider(meterProvider);
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
   propagation.setGlobalPropagator(createPropagator(app.config));
-  addLogFields(() => describeTrace(trace.getActiveSpan()));
+  const removeFields = addLogFields(() => describeTrace(trace.getActiveSpan()));
+  app.addHook('onClose', async () => removeFields());
   const recorders = [recordRequests, recordQueries, recordPool, recordCalls, recordJobs];
   for (const record of recorders) record(app);
   flushAtClose(app, [tracerProvider, meterProvider]);
@@ -111,7 +112,6 @@ function flushAtClose(app: FastifyInstance, providers: (TracerProvider | MeterPr
   app.addHook('onClose', async () => {
     const sent = Promise.allSettled(providers.map((provider) => provider.shutdown()));
     await Promise.race([sent, sleep(FLUSH_TIMEOUT_MS, undefined, { ref: false })]);
-    addLogFields(() => undefined);
     for (const api of [trace, metrics, context, propagation, diag]) api.disable();
   });
 }

@@ -131,7 +131,8 @@ function chooseExporters(description: string) {
     ignoreCase: true,
     pattern: `^${list('otlp|none|console|logging|prometheus|zipkin')}$`,
     description,
-    expected: 'otlp, none, or a comma list of exporters; the app supports otlp',
+    expected:
+      'none, or a comma list of otlp, console, logging, prometheus and zipkin; the app sends only otlp',
   });
 }
 

@@ -5,6 +5,7 @@ import createError from '@fastify/error';
 import type { FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { isTooDeep, MAX_DEPTH } from '../../src/json-limits.ts';
+import { refuseUnlistedTypes } from './content.ts';
 import { refuseMissingAnswers } from './missing-answer.ts';
 import { InvalidRequest } from './problems.ts';
 import { mayHaveBody, readBody } from './read-body.ts';
@@ -16,7 +17,7 @@ const NotUtf8 = createError('NOT_UTF8', 'JSON must be UTF-8 (RFC 8259, 8.1).', 4
 const TooDeep = createError('TOO_DEEP', `JSON may have ${MAX_DEPTH} levels at most.`, 400);
 const UnsupportedType = createError(
   'FST_ERR_CTP_INVALID_MEDIA_TYPE',
-  'A body must be application/json in UTF-8.',
+  'This type of body is not accepted. JSON must be in UTF-8.',
   415,
 );
 
@@ -24,6 +25,7 @@ const UnsupportedType = createError(
 export default fp(
   async (app) => {
     refuseMissingAnswers(app);
+    refuseUnlistedTypes(app);
     app.setSchemaErrorFormatter((problems, part) => new InvalidRequest(problems, part));
     app.removeContentTypeParser(['application/json', 'text/plain']);
     const parseJson = app.getDefaultJsonParser('error', 'error');

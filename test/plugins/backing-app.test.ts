@@ -20,6 +20,10 @@ const ROUTES = `
     const body = { type: 'object', required: ['title'] };
     app.post('/asks', { schema: { body } }, (request) =>
       app.backingApp.get('/things', schema, request));
+    app.get('/job', () => {
+      const { signal } = new AbortController();
+      return app.backingApp.get('/things', schema, { signal, id: 'job-1' });
+    });
     app.get('/finds', (request) =>
       app.backingApp.get('/things', schema, request).catch(({ cause }) => [cause.status]));
   };
@@ -79,6 +83,19 @@ test("The attached app's answer is returned", async (t) => {
     [undefined, undefined],
     "the client's own headers are not passed on",
   );
+});
+
+test('A job asks with its signal and id', async (t) => {
+  let things = THINGS;
+  const { host, requests } = await openOtherApp(
+    t,
+    (_request, response) => void response.end(things),
+  );
+  const { app } = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://u:p@${host}` });
+  t.strictSame((await app.inject('/job')).json(), { things: ['a'] });
+  t.match(requests[0]?.headers, { 'x-request-id': 'job-1', authorization: /^Basic / });
+  things = '{"things":[1]}';
+  t.equal((await app.inject('/job')).statusCode, 502);
 });
 
 test('The path and credentials of BACKING_APP_URL are used, and not logged', async (t) => {

@@ -29,11 +29,22 @@ test('A log line has the time, the app and the message', async (t) => {
 test('Added fields are in each log line until they are removed', async (t) => {
   const { logger, lines } = captureLog();
   let fields: object | undefined = { traceId: 'a' };
-  addLogFields(() => fields);
+  const remove = addLogFields(() => fields);
+  const removeOther = addLogFields(() => ({ region: 'eu' }));
   logger.info('within a trace');
   fields = undefined;
   logger.info('without');
-  t.match(lines, [{ traceId: 'a', msg: 'within a trace' }, { traceId: undefined }]);
+  remove();
+  fields = { traceId: 'b' };
+  logger.info('removed');
+  removeOther();
+  logger.info('all removed');
+  t.match(lines, [
+    { traceId: 'a', region: 'eu', msg: 'within a trace' },
+    { traceId: undefined, region: 'eu' },
+    { traceId: undefined, region: 'eu' },
+    { traceId: undefined, region: undefined },
+  ]);
 });
 
 test('Fields that hold secrets are not logged at any depth', async (t) => {

@@ -91,13 +91,17 @@ test('Migrations in development', async (t) => {
     });
   });
 
-  await t.test('A changed migration is refused if applying it again would lose rows', async (t) => {
-    await sql`insert into books values ('Woolf')`.execute(db);
-    await t.rejects(migrate(t, db, books), {
-      message: /^Migration 2-books was changed after .* would lose rows\. Fix it, or: .*db:reset/,
-    });
-    t.strictSame((await sql`select * from books`.execute(db)).rows, [{ author: 'Woolf' }]);
-  });
+  await t.test(
+    'A changed migration is refused if applying it again would lose or change rows',
+    async (t) => {
+      await sql`insert into books values ('Woolf')`.execute(db);
+      await t.rejects(migrate(t, db, books), {
+        message:
+          /^Migration 2-books was changed after .* would lose or change rows\. Fix it, or: .*db:reset/,
+      });
+      t.strictSame((await sql`select * from books`.execute(db)).rows, [{ author: 'Woolf' }]);
+    },
+  );
 
   await t.test(
     'A changed migration that cannot be undone is refused with the way to fix it',

@@ -179,6 +179,27 @@ test('A number that is too large for JavaScript is refused', async (t) => {
   t.equal((await send('{"price":1e300,"count":5}')).statusCode, 200);
 });
 
+test('A number with two decimals is a multiple of 0.01', async (t) => {
+  const { app } = createApp(t);
+  const price = { type: 'number', multipleOf: 0.01 };
+  const schema = { type: 'object', properties: { price } };
+  app.post('/', { schema: { body: schema, querystring: schema } }, async () => 'served');
+  const send = async (price: number) =>
+    (await app.inject({ method: 'POST', url: `/?price=${price}`, payload: { price } })).statusCode;
+  for (let cents = 0; cents < 1_000; cents += 7) t.equal(await send(cents / 100), 200);
+  for (const other of [0.075, 1.005, 12_345_678.901]) t.equal(await send(other), 400);
+});
+
+test('A time must exist for JavaScript too', async (t) => {
+  const { app } = createApp(t);
+  const properties = { since: { type: 'string', format: 'date-time' } };
+  app.get('/', { schema: { querystring: { type: 'object', properties } } }, async () => 'served');
+  const get = async (since: string) =>
+    (await app.inject({ url: '/', query: { since } })).statusCode;
+  t.equal(await get('2026-06-30T23:59:59Z'), 200);
+  t.equal(await get('2026-06-30T23:59:60Z'), 400, 'a leap second');
+});
+
 test('The names of headers have no case', async (t) => {
   const { app } = createApp(t);
   const headers = {
