@@ -73,6 +73,7 @@ export async function buildApp({
   return app;
 }
 
+/** Sets up what the plugins rely on. The hooks added here run before theirs. */
 function createApp(config: Readonly<Config>, loggerInstance: FastifyBaseLogger): FastifyInstance {
   const compilers = new LazyCompilers();
   const openRequests = new OpenRequests();

@@ -28,7 +28,7 @@ export function readAddress({ ip, socket }: Pick<FastifyRequest, 'ip' | 'socket'
   return cleanAddress(ip) ?? cleanAddress(socket.remoteAddress) ?? '';
 }
 
-/** Applies CLIENT_ADDRESS_HEADER, for platforms whose proxies have unlisted public addresses. */
+/** Applies CLIENT_ADDRESS_HEADER of a trusted proxy: some platforms list no other proxies. */
 export function createAddressCopier(config: Readonly<Config>): (request: IncomingMessage) => void {
   const name = config.CLIENT_ADDRESS_HEADER?.toLowerCase();
   const isProxy = trustProxies(config.TRUST_PROXY);

@@ -69,6 +69,7 @@ export class Primary {
 
   /** The worker still answers its open requests. Another one takes the new ones. */
   #onCrash(worker: Worker): void {
+    // A worker sends the message again for each uncaught exception.
     if (this.#crashed.has(worker)) return;
     this.#crashed.add(worker);
     this.#replace(worker, { code: 1 });

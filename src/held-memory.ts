@@ -46,6 +46,7 @@ export function observe(entry: OpenRequest): void {
 
 /** Cuts off the slowest readers above MAX_UNREAD. Returns an upper bound of what is still held. */
 export function cutOffSlowestReaders(entries: OpenRequest[]): number {
+  // A request that waits for its turn has no answer yet, but takes memory.
   const unread = entries.filter((entry) => entry.waiting > 0 || isInLine(entry));
   const held = sum(unread.map(countUnread));
   if (held <= MAX_UNREAD) return held;
@@ -80,7 +81,7 @@ export function countReceived(openRequests: OpenRequests, bytes: number): void {
   cutOffSlowestSenders(observeAll(openRequests));
 }
 
-/** Cuts off the slowest senders above MAX_INCOMPLETE. Of a whole body, only unread bytes count. */
+/** Cuts off the slowest senders above MAX_INCOMPLETE. Of other bodies, only unread bytes count. */
 export function cutOffSlowestSenders(entries: OpenRequest[]): void {
   const senders = entries
     .filter(

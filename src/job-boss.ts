@@ -28,10 +28,10 @@ export const TAKER: ConstructorOptions = {
   cronWorkerIntervalSeconds: 2,
 };
 
-/** Gets all queries of pg-boss. With its option `db`, some would wait for a second connection. */
+/** The transaction for all queries of pg-boss: its methods' own option `db` gets only some. */
 export const transactions = new AsyncLocalStorage<Transaction<Tables> | undefined>();
 
-/** Starts pg-boss on the app's connections. NotReleased, if its tables are missing or older. */
+/** Starts pg-boss. Without options it changes no table: NotReleased, if one is missing or old. */
 export async function startBoss(
   driver: DatabaseDriver,
   onError: (error: Error) => void,
@@ -70,7 +70,7 @@ export async function startBoss(
   });
 }
 
-/** After a rollback, the tables are newer. pg-boss accepts them only if it may migrate them. */
+/** After a release is rolled back. pg-boss accepts newer tables only if it may migrate them. */
 async function isNewer(boss: PgBoss): Promise<boolean> {
   if (!(await boss.isInstalled())) throw new NotReleased('The job queue is not installed');
   const version = Number(await boss.schemaVersion());

@@ -96,6 +96,7 @@ export class JobQueue {
     await this.#taker?.close();
   }
 
+  /** Throws if a job's schema or schedule is wrong. At each start, this would be too slow. */
   async checkAll(): Promise<void> {
     for (const [name, job] of this.#jobs) compileJob(name, job);
     await checkSchedules(this.#jobs);
@@ -119,7 +120,7 @@ export class JobQueue {
     return missing;
   }
 
-  /** A query opens the embedded database: pg-boss would wait for its connection without a limit. */
+  /** Its driver is known after a query. pg-boss would wait for its connection without a limit. */
   async #openDatabase(db: Kysely<Tables> = this.#app.db): Promise<DatabaseDriver> {
     if (!this.#app.databasePool) await sql`select 1`.execute(db);
     return this.#driver as DatabaseDriver;

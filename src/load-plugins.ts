@@ -3,8 +3,8 @@ import { loadFolder } from './load-folder.ts';
 
 /**
  * Loads errors, validation and the API's document first, then the others in the order of their
- * dependencies. A route has only the error handler, the format of schema errors and the document's
- * hook that were there before it, and a plugin may add a route.
+ * dependencies. A route has only the error handler, the format of schema errors and the hooks for
+ * routes that were there before it, and a plugin may add a route.
  *
  * @param jobs the folders of the jobs, an option of each plugin
  */

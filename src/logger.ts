@@ -13,8 +13,10 @@ const readers = new Set<() => object | undefined>();
 
 /** Adds fields to every line, such as trace ids, until the returned function is called. */
 export function addLogFields(read: () => object | undefined): () => void {
-  readers.add(read);
-  return () => readers.delete(read);
+  // A function of its own: two apps of one process may add the same `read`.
+  const reader = () => read();
+  readers.add(reader);
+  return () => readers.delete(reader);
 }
 
 /** Creates the logger of the process: JSON lines on stdout (twelve-factor XI). */

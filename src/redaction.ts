@@ -35,7 +35,7 @@ const NAMED_SECRET = new RegExp(
   'gi',
 );
 
-/** Credentials without names, values in errors. What plugins/database/migrate.ts adds stays. */
+/** Credentials without names, and values in errors, but not what migrate.ts adds behind them. */
 const UNNAMED_SECRET = new RegExp(
   [
     '\\b((?:bearer|basic):?[ \\t])[\\w.~+/=-]{16,}',

@@ -12,7 +12,7 @@ export const TOO_MANY = `${MAX_FAILURES} workers in a row ended within ${STABLE_
 export class Restarts {
   #failures = 0;
 
-  /** The pause in milliseconds. Undefined after MAX_FAILURES: the process exits for a restart. */
+  /** The pause before the next worker, in milliseconds. Undefined after MAX_FAILURES: give up. */
   pauseAfter(livedMs: number): number | undefined {
     this.#failures = livedMs < STABLE_MS ? this.#failures + 1 : 0;
     if (this.#failures === 0) return 0;

@@ -43,7 +43,7 @@ declare module '../env/index.ts' {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** The caller. Undefined on a route without `auth` in its config. */
+    /** The caller. Undefined where no token was checked: on routes without `auth` in the config. */
     user: User;
   }
 }

@@ -34,7 +34,7 @@ export class Keys {
     if (this.#failure) throw this.#failure;
   };
 
-  /** Tries known keys, then newer ones. Rejects with a 503 if the issuer is down then. */
+  /** Runs `check` with known keys, then newer ones. Rejects with a 503 if the issuer is down. */
   async try<Result>(check: (find: JWTVerifyGetKey) => Promise<Result>): Promise<Result> {
     const renewed = this.#renewStale();
     if (renewed) await renewed;

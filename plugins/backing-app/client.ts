@@ -6,7 +6,7 @@ import { type Dispatcher, Pool } from 'undici';
 import manifest from '../../package.json' with { type: 'json' };
 import { readJson } from '../../src/json-limits.ts';
 import { readPath } from '../../src/request-log.ts';
-import { createAjv } from '../validation/checks.ts';
+import { compileSchema, createAjv } from '../validation/checks.ts';
 
 /** The most bytes of an answer. A page of a hundred notes may have six million. */
 const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
@@ -57,7 +57,8 @@ export class BackingAppClient {
    *
    * @param path below BACKING_APP_URL, with the query
    * @param schema a constant: what is compiled for each new object is kept. A time is text in JSON,
-   * so describe it as `Type.String({ format: 'date-time' })`
+   * so describe it as `Type.String({ format: 'date-time' })`. That of a job cannot refer to schemas
+   * of app.addSchema
    * @param caller the request, or `{ signal, id }` of a job's run
    * @param authorization replaces the credentials of BACKING_APP_URL, which undefined means. To
    * pass on the caller's token: `request.headers.authorization ?? ''`
@@ -72,7 +73,8 @@ export class BackingAppClient {
   ): Promise<Static<Schema>> {
     const answer = await this.ask(path, caller, authorization).catch(reject);
     // validateInput would prefer the schema of the route's own body.
-    const check = caller.compileValidationSchema?.(schema as object, 'body') ?? ajv.compile(schema);
+    const check =
+      caller.compileValidationSchema?.(schema as object, 'body') ?? compileSchema(ajv, schema);
     if (!check(answer)) throw new Failed('its answer does not match the schema');
     return answer as Static<Schema>;
   }

@@ -6,7 +6,7 @@ import type { PrepareStep } from './index.ts';
 import { createDialect } from './postgres-dialect.ts';
 import { liftLimits } from './release-session.ts';
 
-/** Loads only one driver. `pool` connects to DATABASE_URL, the others to DATABASE_DIRECT_URL. */
+/** Loads only one driver. `pool` connects to DATABASE_URL, the others past a pooler. */
 export async function pickDriver({ config, log }: FastifyInstance, prepare: PrepareStep) {
   const { DATABASE_URL: url, DATABASE_DIRECT_URL: directUrl = url, DATABASE_TLS: tls } = config;
   if (url.startsWith('pglite:')) return { dialect: createEmbeddedDatabase(url, log, prepare) };

@@ -10,7 +10,7 @@ const MINIFIED = { loader: 'ts', minifyWhitespace: true, legalComments: 'none' }
 
 /**
  * Migrates as a release does, and gives the names of what was applied. A changed migration runs
- * again if no row is lost. Throws an OperatorError that says what to do.
+ * again if no row is lost or changed. Throws an OperatorError that says what to do.
  */
 export async function migrateEmbedded(
   db: Kysely<unknown>,
@@ -59,6 +59,7 @@ async function readCode(files: Map<string, string>): Promise<Map<string, string>
   return current;
 }
 
+/** The names of those whose code differs, not only its format or its comments. */
 async function findChanged(
   names: string[],
   before: Map<string, string>,
@@ -78,7 +79,7 @@ async function findChanged(
   });
 }
 
-/** From the first one that cannot run in a transaction, the migrations are pending afterwards. */
+/** Leaves those from the first one that cannot run in a transaction pending. */
 async function redo(
   db: Kysely<unknown>,
   files: Map<string, string>,

@@ -9,8 +9,8 @@ const TIMEOUT_MESSAGE = 'Query read timeout';
 const CONNECTION_LOST = /^(08|57P|25006)/;
 
 /**
- * Cancels a query that timed out and ends its connection: pg would return it to its pool, and the
- * next request would wait. statement_timeout is no help: a stopped server does not apply it.
+ * Cancels a query that timed out and ends its connection: pg would reuse it, and the next
+ * request would wait. statement_timeout is no help: a stopped server does not apply it.
  */
 export class ImpatientClient extends pg.Client {
   declare processID: number;

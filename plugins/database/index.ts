@@ -74,7 +74,7 @@ declare module 'fastify' {
     databasePool: Pool | undefined;
     /** One more connection for checks and heartbeats: they must not wait while the pool is full. */
     databaseSpare: Pool | undefined;
-    /** Adds a step after the migrations. The database is ready when `findMissing` gives none. */
+    /** Adds a step after the migrations. The database is ready when `findMissing` finds nothing. */
     prepareDatabase(step: PrepareStep, findMissing?: FindMissing): void;
   }
 }

@@ -39,8 +39,9 @@ export async function releaseDatabase(
 
 /**
  * Applies the pending migrations in order: those in transactions all or none, others one by one.
- * Gives their names. Throws an error that names the migration that failed. The lock ends with its
- * transaction: that of Kysely's Migrator belongs to the session, and poolers share sessions.
+ * Gives their names. Throws an error that names the migration that failed. A lock admits one caller
+ * at a time. It ends with its transaction: that of Kysely's Migrator belongs to the session, and
+ * poolers share sessions.
  */
 export async function applyMigrations(
   db: Database,

@@ -13,7 +13,7 @@ const PARAMETERS = ['querystring', 'params', 'headers'] as const;
 
 /**
  * Converts what @fastify/swagger leaves as it is: tuples, which have another form in OpenAPI 3.1,
- * and `$defs`. These become schemas of the document, because `#/$defs/…` would be at its root.
+ * and `$defs`. `$defs` become schemas of the document, because `#/$defs/…` would be at its root.
  */
 export class Definitions {
   readonly schemas: Schema = {};

@@ -1,7 +1,10 @@
 import { Type } from 'typebox';
 import { isQuoted } from './environment-error.ts';
 
-/** A string, an enum, or an integer from a minimum to a maximum. Formats are in formats.ts. */
+/**
+ * The schema of a setting: a string, an enum, or an integer from a minimum to a maximum. The format
+ * `uri` is a URL, and `encoded` is any text, both with valid percent-encoding.
+ */
 export interface Setting {
   type?: 'string' | 'integer';
   enum?: (string | number)[];

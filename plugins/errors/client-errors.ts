@@ -66,6 +66,7 @@ export function answerClientError(
   socket.destroySoon();
 }
 
+/** Whether the client is getting an answer, or will get the error of the body's reader. */
 function isAnswered(entry: OpenRequest | undefined): boolean {
   if (entry?.reply?.sent !== false) return false;
   return entry.isAnswering || entry.request.listenerCount('error') > 0;

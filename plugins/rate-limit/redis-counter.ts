@@ -8,7 +8,7 @@ const ANSWER_TIMEOUT_MS = 500;
 /** Redis is back after this time without a failure, in milliseconds: it may fail now and then. */
 const BACK_AFTER_MS = 1_000;
 
-/** Counts for all processes, in `local` if Redis fails. A client has `max` requests in a window. */
+/** Counts in Redis for all processes, or in `local` for this one: `max` a client and window. */
 export function createRedisCounter(redis: Redis, max: number, local: Counter, log: Log) {
   let failedAt: number | undefined;
   const fail = (error: Error & { previousErrors?: Error[] }) => {

@@ -132,7 +132,7 @@ function chooseExporters(description: string) {
     pattern: `^${list('otlp|none|console|logging|prometheus|zipkin')}$`,
     description,
     expected:
-      'none, or a comma list of otlp, console, logging, prometheus and zipkin; the app sends only otlp',
+      'none or a list of otlp, console, logging, prometheus and zipkin; the app sends otlp only',
   });
 }
 

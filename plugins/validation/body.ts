@@ -27,8 +27,9 @@ const FALSE_PROBLEMS = ['required', 'minItems', 'minProperties', 'contains', 'de
 export type Check = (value: unknown) => ErrorObject[] | null;
 
 /**
- * Checks a body without conversion. Fastify's default makes 123 "123" and drops unknown fields: a
- * mistake looks like success. `ajv` stops at the first problem. That of `getThorough` finds all.
+ * Checks a body without conversion. Fastify's default turns 123 into "123" and drops unknown
+ * fields: a mistake looks like success. `ajv` stops at the first problem. That of `getThorough`
+ * finds all.
  */
 export function compileBody(ajv: Ajv, getThorough: () => Ajv, schema: object): Check {
   const validate = compileSchema(ajv, schema);

@@ -1,21 +1,43 @@
 import createError from '@fastify/error';
-import type { FastifyInstance, preValidationHookHandler } from 'fastify';
+import type { FastifyInstance, FastifyRequest, preValidationHookHandler } from 'fastify';
 
+type Content = Record<string, { schema: object }>;
+
+const MissingBody = createError('FST_ERR_VALIDATION', 'The body is missing.', 400);
 const UnlistedType = createError<[string]>(
   'FST_ERR_CTP_INVALID_MEDIA_TYPE',
   'The body must be %s.',
   415,
 );
 
-/** Refuses bodies whose type the `content` of a route's schema does not list: no schema fits them. */
+/** Refuses bodies that Fastify would not check: the schema's `content` lacks their type. */
 export function refuseUnlistedTypes(app: FastifyInstance): void {
   app.addHook('onRoute', (route) => {
-    const { content } = (route.schema?.body ?? {}) as { content?: object };
+    const { content } = (route.schema?.body ?? {}) as { content?: Content };
     if (!content) return;
-    const refuse: preValidationHookHandler = ({ mediaType = '' }, _reply, done) => {
-      if (Object.hasOwn(content, mediaType)) return done();
-      done(new UnlistedType(Object.keys(content).join(' or ')));
-    };
+    refuseNames(`${route.method} ${route.url}`, Object.keys(content));
+    const refuse: preValidationHookHandler = (request, _reply, done) =>
+      done(findRefusal(request, content));
     route.preValidation = [refuse, route.preValidation ?? []].flat();
   });
+}
+
+function refuseNames(route: string, types: string[]): void {
+  const wrong = types.find((type) => type !== type.toLowerCase() || /[*;\s]/.test(type));
+  if (wrong === undefined) return;
+  throw new Error(
+    `${route}: no body has the type "${wrong}" of its schema's content. ` +
+      'Write a type in lower case, without "*" and parameters.',
+  );
+}
+
+function findRefusal(request: FastifyRequest, content: Content): Error | undefined {
+  const { mediaType } = request;
+  if (mediaType !== undefined) {
+    const types = Object.keys(content);
+    return types.includes(mediaType) ? undefined : new UnlistedType(types.join(' or '));
+  }
+  const isOptional = ({ schema }: { schema: object }) =>
+    request.compileValidationSchema(schema, 'body')(null);
+  return Object.values(content).some(isOptional) ? undefined : new MissingBody();
 }

@@ -17,11 +17,11 @@ const NotUtf8 = createError('NOT_UTF8', 'JSON must be UTF-8 (RFC 8259, 8.1).', 4
 const TooDeep = createError('TOO_DEEP', `JSON may have ${MAX_DEPTH} levels at most.`, 400);
 const UnsupportedType = createError(
   'FST_ERR_CTP_INVALID_MEDIA_TYPE',
-  'This type of body is not accepted. JSON must be in UTF-8.',
+  'This type or coding of a body is not accepted. JSON must be in UTF-8.',
   415,
 );
 
-/** Accepts only JSON in UTF-8. Without a body, its type is ignored: many clients send one. */
+/** Accepts only JSON in UTF-8. A type without a body is ignored: many clients always send it. */
 export default fp(
   async (app) => {
     refuseMissingAnswers(app);

@@ -26,7 +26,7 @@ export function compileText(ajv: Ajv, schema: object): Check {
   return (values) => check(values as Texts);
 }
 
-/** Node gives the names of headers in lower case. A schema in a `$ref` must have it already. */
+/** Node gives the names of headers in lower case. A schema in a `$ref` must be so already. */
 export function lowerCaseNames(schema: { $id?: string }): object {
   const lower = (name: string) => name.toLowerCase();
   const lowerAll = (value: unknown) => (Array.isArray(value) ? value.map(lower) : value);
@@ -42,6 +42,7 @@ export function lowerCaseNames(schema: { $id?: string }): object {
   });
 }
 
+/** Whether the text was converted to what the schema wants, which solves the problem. */
 function convertText(values: Texts, { keyword, params, instancePath }: ErrorObject): boolean {
   const [, name = '', index] = instancePath
     .split('/')

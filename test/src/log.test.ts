@@ -47,6 +47,16 @@ test('Added fields are in each log line until they are removed', async (t) => {
   ]);
 });
 
+test('Two apps of one process may add the same fields', async (t) => {
+  const { logger, lines } = captureLog();
+  const read = () => ({ region: 'eu' });
+  const [remove, removeOther] = [addLogFields(read), addLogFields(read)];
+  remove();
+  logger.info('one is left');
+  removeOther();
+  t.match(lines, [{ region: 'eu' }]);
+});
+
 test('Fields that hold secrets are not logged at any depth', async (t) => {
   const { logger, lines } = captureLog();
   const values = [

@@ -187,7 +187,27 @@ test('A number with two decimals is a multiple of 0.01', async (t) => {
   const send = async (price: number) =>
     (await app.inject({ method: 'POST', url: `/?price=${price}`, payload: { price } })).statusCode;
   for (let cents = 0; cents < 1_000; cents += 7) t.equal(await send(cents / 100), 200);
-  for (const other of [0.075, 1.005, 12_345_678.901]) t.equal(await send(other), 400);
+  for (const large of [19_999_999.99, 2_000_000_000.07]) t.equal(await send(large), 200);
+  for (const other of [0.075, 1.005, 1e-9, 12_345_678.901]) t.equal(await send(other), 400);
+});
+
+test('A multiple of a whole number is exact', async (t) => {
+  const { app } = createApp(t);
+  const add = (step: number) =>
+    app.post(`/${step}`, { schema: { body: { multipleOf: step } } }, async () => ({
+      served: true,
+    }));
+  for (const step of [2, 3_600_000, 1_048_576]) add(step);
+  const send = async (step: number, payload: string) => {
+    const headers = { 'content-type': 'application/json' };
+    return (await app.inject({ method: 'POST', url: `/${step}`, headers, payload })).json();
+  };
+  for (const time of [1, 3, 3_599_999, 0.5])
+    t.match(await send(3_600_000, `${time}`), { statusCode: 400 }, `${time}`);
+  t.match(await send(1_048_576, '1'), { statusCode: 400 });
+  t.match(await send(2, '9007199254740991'), { statusCode: 400 });
+  t.match(await send(3_600_000, '1'), { message: /must be multiple of 3600000/ });
+  t.match(await send(3_600_000, '7200000'), { served: true });
 });
 
 test('A time must exist for JavaScript too', async (t) => {

@@ -11,6 +11,9 @@ const ROUTES = `
     const both = { body: { content: list('application/json', 'application/xml') } };
     app.post('/both', { schema: both }, async ({ body }) => body);
     app.post('/xml', { schema: { body: { content: list('text/xml') } } }, async ({ body }) => body);
+    const value = { type: ['object', 'null'] };
+    const optional = { body: { content: { 'application/json': { schema: value } } } };
+    app.delete('/optional', { schema: optional }, async ({ body }) => ({ body }));
     app.post('/any', async ({ body }) => ({ body }));
   };
 `;
@@ -31,7 +34,24 @@ test('A body is refused if its type is not in the schema of the route', async (t
     ['/both', 'application/json'],
     ['/xml', undefined],
   ] as const)
-    t.equal((await send(url, type, '')).statusCode, 415, 'no body');
+    t.match((await send(url, type, '')).json(), {
+      statusCode: 400,
+      message: 'The body is missing.',
+    });
   t.equal((await send('/xml', 'application/json')).statusCode, 415);
   t.equal((await send('/any', 'text/csv')).statusCode, 200);
+  const remove = (options = {}) => app.inject({ method: 'DELETE', url: '/optional', ...options });
+  t.equal((await remove()).statusCode, 200);
+  t.equal((await remove({ payload: {} })).statusCode, 200);
+});
+
+test('A type that no body can have is an error that names the route', async (t) => {
+  for (const type of ['*/*', 'text/*', 'Application/JSON', 'application/json; charset=utf-8']) {
+    const schema = { body: { content: { [type]: { schema: { type: 'object' } } } } };
+    const code = `export default async (app) => {
+      app.post('/things', { schema: ${JSON.stringify(schema)} }, async () => ({}));
+    };`;
+    const error = await buildAppWithRoutes(t, code).catch((error) => error);
+    t.ok(error.message.startsWith(`POST /things: no body has the type "${type}"`), type);
+  }
 });
