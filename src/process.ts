@@ -50,11 +50,11 @@ async function serve(openListener: OpenListener, app: FastifyInstance): Promise<
   const bound = bind(listener, app.config.HOST, app.config.PORT);
   const drain = new Drain(app, listener);
   onStop(() => void bound.then(() => drain.stop()));
+  await bound;
   crash = () => {
     // It fails if the worker has already left the cluster. Without a callback, it would throw.
     cluster.worker?.send(CRASHED, () => undefined);
-    bound.then(() => drain.crash());
+    drain.crash();
   };
-  await bound;
   beat();
 }

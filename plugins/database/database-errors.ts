@@ -49,7 +49,7 @@ function isTls({ code = '', message }: NodeJS.ErrnoException): boolean {
 /**
  * A database error for the client, without SQL and values. Undefined for other errors and for a
  * mistake in the app. SQLSTATEs (PostgreSQL, appendix A): 08 connection, 25006 read-only (a
- * failover), 28 and 3D a server that does not know the app (yet), 53 resources, 54000 too long for
+ * failover), 25P03 and 25P04 a late transaction, 28 and 3D a server that does not know the app (yet), 53 resources, 54000 too long for
  * an index, 55 not in this state (a lock), 57 operator intervention, 58 system error.
  */
 export function translateError(error: Error): ClientError | undefined {
@@ -61,7 +61,8 @@ function translate(error: Error): ClientError | undefined {
   if (!isSqlError(error)) return undefined;
   const { code, message } = error;
   // A protocol error has no code.
-  if (code === undefined || /^(08|25006|28|3D|53|55|57|58)/.test(code)) return new Unavailable();
+  if (code === undefined || /^(08|25(006|P03|P04)|28|3D|53|55|57|58)/.test(code))
+    return new Unavailable();
   if (code.startsWith('40')) return Object.assign(new TryAgain(), { retryAfter: 1 });
   if (code === '23503' && isOfChild(message)) return new UnknownReference();
   if (/^(22|23502|23514|44|54000)/.test(code)) return new InvalidValue();

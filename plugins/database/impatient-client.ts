@@ -6,7 +6,7 @@ import { DatabaseUnavailable, isSqlError } from './database-errors.ts';
 const TIMEOUT_MESSAGE = 'Query read timeout';
 
 /** SQLSTATEs of a connection to drop: broken, ended, or to a primary that was demoted. */
-const CONNECTION_LOST = /^(08|57P|25006)/;
+const CONNECTION_LOST = /^(08|57P|25(006|P03|P04))/;
 
 /**
  * Cancels a query that timed out and ends its connection: pg would reuse it, and the next

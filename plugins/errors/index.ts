@@ -58,7 +58,10 @@ export default fp(
     app.decorateReply('failure');
     app.addHook('onRequest', (request, reply, done) => {
       const refusal = refuseRequest(request);
-      if (refusal) reply.header('connection', 'close');
+      const { headers, openRequest } = request.raw;
+      // Behind an Upgrade that is ignored, Node drops what it has read of the next request.
+      const isOutOfStep = headers.upgrade && !openRequest?.isUpgraded;
+      if (refusal || isOutOfStep) reply.header('connection', 'close');
       done(refusal);
     });
     app.setErrorHandler<unknown>((thrown, _request, reply) => {

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { test } from 'tap';
@@ -30,4 +30,10 @@ test("A task's settings come from .env.example, then .env, then the environment"
   // Editors of Windows begin UTF-8 files with a byte order mark.
   await writeFile(path.join(folder, '.env'), '\u{FEFF}B=marked\r\nC=marked\r\n');
   t.equal(await read(), 'example marked real');
+  // As PowerShell 5 writes it.
+  await writeFile(path.join(folder, '.env'), 'B=wide', 'utf16le');
+  await t.rejects(read(), { code: 1, stderr: /^\.env is not text in UTF-8\. .* convert it\.\n$/ });
+  await rm(path.join(folder, '.env'));
+  await mkdir(path.join(folder, '.env'));
+  t.equal(await read(), 'example example real', 'a folder, as of a mount whose file is missing');
 });

@@ -123,6 +123,23 @@ test('Only a handshake of a WebSocket is an upgrade', async (t) => {
   await listener.close();
 });
 
+test('Nothing behind an ignored Upgrade is answered, and the connection closes', async (t) => {
+  const { lines, listener, port } = await listen(t);
+  const upgrade = UPGRADE.replace('/socket', '/late').replace('websocket', 'h2c');
+  // Of these packets, Node would drop the first one's second half, and take a body for a request.
+  const body = get('/nowhere');
+  const socket = await send(t, port, `${upgrade}POST /late HTTP/1.1\r\nHost: a\r\n`);
+  socket.write(`Content-Length: ${body.length}\r\n\r\n${body}`);
+  const answers = await text(socket);
+  t.equal(answers.match(/HTTP\/1\.1/g)?.length, 1);
+  t.match(answers, /connection: close/i);
+  t.match(
+    lines.filter(({ path }) => path),
+    [{ path: '/late', status: 200 }],
+  );
+  await listener.close();
+});
+
 test('Without a plugin for WebSockets, a handshake is an ordinary request', async (t) => {
   const { app, lines } = await buildAppWithRoutes(t, 'export default async () => undefined;');
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
