@@ -49,8 +49,9 @@ function isTls({ code = '', message }: NodeJS.ErrnoException): boolean {
 /**
  * A database error for the client, without SQL and values. Undefined for other errors and for a
  * mistake in the app. SQLSTATEs (PostgreSQL, appendix A): 08 connection, 25006 read-only (a
- * failover), 25P03 and 25P04 a late transaction, 28 and 3D a server that does not know the app (yet), 53 resources, 54000 too long for
- * an index, 55 not in this state (a lock), 57 operator intervention, 58 system error.
+ * failover), 25P03 and 25P04 a late transaction, 28 and 3D a server that does not know the app
+ * (yet), 53 resources, 54000 too long for an index, 55 not in this state (a lock), 57 operator
+ * intervention, 58 system error.
  */
 export function translateError(error: Error): ClientError | undefined {
   return translate(error) ?? (isWrapper(error) ? translate(error.cause) : undefined);
