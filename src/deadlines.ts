@@ -14,6 +14,7 @@ declare module 'fastify' {
 
 const SWEEP_MS = 1_000;
 
+/** How long a client may read nothing of its answer, in milliseconds. */
 const STALL_MS = 45_000;
 
 /**

@@ -2,12 +2,13 @@ import { cutOffSlowest, NO_PROGRESS, sum, UNREAD } from './cut-off.ts';
 import type { OpenRequest } from './open-request.ts';
 import type { OpenRequests } from './open-requests.ts';
 
-/** The most bytes of unread answers, for all clients together. MAX_INCOMPLETE limits bodies. */
+/** The most bytes of unread answers in memory, for all clients together. */
 const MAX_UNREAD = 40 * 1024 * 1024;
 
 /** What an open request takes at least, in bytes: a client may send thousands of small ones. */
 const REQUEST_BYTES = 8 * 1024;
 
+/** The most bytes of incomplete bodies in memory, for all clients together. */
 const MAX_INCOMPLETE = 96 * 1024 * 1024;
 
 const INCOMPLETE = 'The client does not send the rest of its body: it is cut off';
@@ -81,7 +82,10 @@ export function countReceived(openRequests: OpenRequests, bytes: number): void {
   cutOffSlowestSenders(observeAll(openRequests));
 }
 
-/** Cuts off the slowest senders above MAX_INCOMPLETE. Of other bodies, only unread bytes count. */
+/**
+ * Cuts off the slowest senders above MAX_INCOMPLETE. Of a whole body, or of one that a handler
+ * reads as a stream, only what is not read yet counts.
+ */
 export function cutOffSlowestSenders(entries: OpenRequest[]): void {
   const senders = entries
     .filter(

@@ -31,7 +31,10 @@ export const TAKER: ConstructorOptions = {
 /** The transaction for all queries of pg-boss: its methods' own option `db` gets only some. */
 export const transactions = new AsyncLocalStorage<Transaction<Tables> | undefined>();
 
-/** Starts pg-boss. Without options it changes no table: NotReleased, if one is missing or old. */
+/**
+ * Starts pg-boss on the app's own connections, with its tables in the schema `pgboss`. Without
+ * options it changes no table. Rejects with NotReleased if the tables are missing or older.
+ */
 export async function startBoss(
   driver: DatabaseDriver,
   onError: (error: Error) => void,
@@ -70,7 +73,7 @@ export async function startBoss(
   });
 }
 
-/** After a release is rolled back. pg-boss accepts newer tables only if it may migrate them. */
+/** True after a rollback to older code: pg-boss accepts newer tables if it may migrate them. */
 async function isNewer(boss: PgBoss): Promise<boolean> {
   if (!(await boss.isInstalled())) throw new NotReleased('The job queue is not installed');
   const version = Number(await boss.schemaVersion());
