@@ -63,13 +63,14 @@ async function takeOne(t: Test) {
 
 test('While the database is down, send rejects and can be retried', async (t) => {
   const { app } = await buildApp(t, DOWN, [FIXTURE]);
-  for (const _try of [1, 2])
-    await t.rejects(app.jobs.send('work', { how: 'end' }), { code: 'ECONNREFUSED' });
-  await t.rejects(app.jobs.findMissing(app.db as never), { code: 'ECONNREFUSED' });
+  // Another test may block this process until the time to connect is over.
+  const error = { message: /ECONNREFUSED|connection timeout/ };
+  for (const _try of [1, 2]) await t.rejects(app.jobs.send('work', { how: 'end' }), error);
+  await t.rejects(app.jobs.findMissing(app.db as never), error);
   const pool = app.databasePool as Pool;
   await t.rejects(
     startBoss({ pool }, () => undefined, OWNER),
-    { code: 'ECONNREFUSED' },
+    error,
   );
 });
 
