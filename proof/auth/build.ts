@@ -7,15 +7,16 @@ import { read } from '../docs/pages.ts';
 import { expectSuccess } from '../docs/shell.ts';
 
 /**
- * Builds the app with three routes: that of docs/auth.md, which passes the token on, the same one
- * without that, and one with a scope.
+ * Builds the app with four routes: the two of docs/auth.md, one with an optional token and one that
+ * passes the token on, the second one without that, and one with a scope.
  *
  * @returns the folder in which dist/ is
  */
 export async function buildWithRoutes(): Promise<string> {
   const folder = await copyTree('auth');
-  const [block] = findBlocks(read(ROOT, 'docs/auth.md'), 'ts');
-  const route = (block?.lines ?? []).join('\n');
+  const [optional = '', route = ''] = findBlocks(read(ROOT, 'docs/auth.md'), 'ts').map(
+    ({ lines }) => lines.join('\n'),
+  );
   const alone = route
     .replace("app.get('/me', {", "app.get('/alone', {")
     .replace(', request.headers.authorization', '');
@@ -24,8 +25,10 @@ export async function buildWithRoutes(): Promise<string> {
 import { Type } from 'typebox';
 
 const Me = Type.Object({ id: Type.String() });
+const listFeed = (caller?: string) => ({ of: caller ?? 'everybody' });
 
 export default async (app: FastifyInstance) => {
+${optional}
 ${route}
 ${alone}
 app.get('/scoped', { config: { auth: { scope: 'notes:write' } } }, async ({ user }) => user);

@@ -42,6 +42,15 @@ export async function prove(tally: Tally): Promise<void> {
     for (const path of ['/', '/health/live', '/health/ready', '/docs', '/openapi.json', '/notes'])
       assert.equal((await fetch(app.url + path)).status, 200, path);
   });
+  await tally.check(
+    'A route with an optional token knows the caller, and refuses bad tokens',
+    async () => {
+      const askFeed = (authorization?: string) => ask(app, '/proof/feed', authorization);
+      assert.deepEqual((await askFeed()).body, { of: 'everybody' });
+      assert.deepEqual((await askFeed(`Bearer ${token}`)).body, { of: 'proof' });
+      assert.deepEqual((await askFeed(`Bearer ${token}a`)).challenge, INVALID);
+    },
+  );
   await tally.check('A token without the scope answers 403, one with it 200', async () => {
     for (const scope of ['', 'notes:read']) {
       const authorization = `Bearer ${await issuer.ask('ES256', scope)}`;
