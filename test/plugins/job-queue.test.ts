@@ -63,14 +63,15 @@ async function takeOne(t: Test) {
 
 test('While the database is down, send rejects and can be retried', async (t) => {
   const { app } = await buildApp(t, DOWN, [FIXTURE]);
-  // Another test may block this process until the time to connect is over.
-  const error = { message: /ECONNREFUSED|connection timeout/ };
-  for (const _try of [1, 2]) await t.rejects(app.jobs.send('work', { how: 'end' }), error);
-  await t.rejects(app.jobs.findMissing(app.db as never), error);
   const pool = app.databasePool as Pool;
+  // Another test may block this process for longer than the usual time to connect.
+  pool.options.connectionTimeoutMillis = 60_000;
+  for (const _try of [1, 2])
+    await t.rejects(app.jobs.send('work', { how: 'end' }), { code: 'ECONNREFUSED' });
+  await t.rejects(app.jobs.findMissing(app.db as never), { code: 'ECONNREFUSED' });
   await t.rejects(
     startBoss({ pool }, () => undefined, OWNER),
-    error,
+    { code: 'ECONNREFUSED' },
   );
 });
 

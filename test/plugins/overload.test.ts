@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'tap';
+import { rush } from '../fixture/rush.ts';
 import { buildTestApp, DOWN, poll } from '../helper.ts';
 
 const routes = [
@@ -7,21 +8,16 @@ const routes = [
   new URL('../fixture/routes/', import.meta.url),
 ];
 
-/** Fewer concurrent requests do not count as overload. */
-const RUSH = 20;
-
 /** No rate limit: a slow machine polls often. */
 const environment = { DATABASE_URL: DOWN, RATE_LIMIT_MAX: '0' };
 
 test('Requests are refused only while the event loop is late', async (t) => {
   const app = await buildTestApp(t, environment, { routes });
-  const rush = async () =>
-    (await Promise.all(Array.from({ length: RUSH }, () => app.inject('/nowhere')))).at(-1)!;
-  t.equal((await rush()).statusCode, 404);
+  t.equal((await rush(app)).statusCode, 404);
   await app.inject({ method: 'POST', url: '/overload' });
-  let refused = await rush();
+  let refused = await rush(app);
   await poll(async () => {
-    refused = await rush();
+    refused = await rush(app);
     return refused.statusCode === 503;
   });
   t.match(refused.headers['retry-after'], /^\d+$/);
@@ -34,7 +30,7 @@ test('Requests are refused only while the event loop is late', async (t) => {
   const ready = await app.inject('/health/ready');
   t.match(ready.json(), { status: String, services: Object }, 'an answer of its own');
   await app.inject({ method: 'DELETE', url: '/overload' });
-  await poll(async () => (await rush()).statusCode === 404);
+  await poll(async () => (await rush(app)).statusCode === 404);
 });
 
 test('Too many health checks do not make other requests answer 503', async (t) => {
@@ -42,7 +38,7 @@ test('Too many health checks do not make other requests answer 503', async (t) =
   await app.inject({ method: 'POST', url: '/overload' });
   // The event loop is late for 300 ms in each round, which is more than a sample.
   for (let round = 0; round < 12; round++) {
-    await Promise.all(Array.from({ length: RUSH }, () => app.inject('/health/live')));
+    await rush(app, '/health/live');
     await sleep(20);
   }
   t.equal((await app.inject('/nowhere')).statusCode, 404);

@@ -1,7 +1,7 @@
 import { test } from 'tap';
 import { buildAppWithRoutes } from '../../helper.ts';
 
-/** Two routes with bodies of several types, and parsers of three types more. */
+/** Routes with bodies of several types, and parsers of three types more than JSON. */
 const ROUTES = `
   const order = { type: 'object', required: ['order'], properties: { order: { type: 'string' } } };
   const list = (...types) => Object.fromEntries(types.map((type) => [type, { schema: order }]));
