@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import createError from '@fastify/error';
+import type { Ajv } from 'ajv';
 import type { FastifyRequest } from 'fastify';
 import type { Static, TSchema } from 'typebox';
 import { type Dispatcher, Pool } from 'undici';
@@ -22,9 +23,6 @@ type Reason = [string, ErrorOptions?];
 const Failed = createError<Reason>('BACKING_APP_FAILED', 'The backing app failed: %s', 502);
 const Late = createError<Reason>('BACKING_APP_LATE', 'The backing app is late: %s', 504);
 
-/** A job knows no schemas of app.addSchema. A request checks with those of its route. */
-const ajv = createAjv({ validateSchema: false });
-
 /** Who asks: a request, or a job by `{ signal, id }` of its run. */
 type Caller = Pick<FastifyRequest, 'signal' | 'id'> &
   Partial<Pick<FastifyRequest, 'headers' | 'compileValidationSchema'>>;
@@ -36,6 +34,8 @@ export class BackingAppClient {
   readonly #credentials: string | undefined;
   readonly #timeoutMs: number;
   readonly pool: Pool;
+  /** For jobs, which know no schemas of app.addSchema. */
+  #ajv: Ajv | undefined;
 
   constructor({ origin, pathname, username, password }: URL, timeoutMs: number) {
     this.pseudonym = `${manifest.name}-${hash('sha256', origin + pathname).slice(0, 16)}`;
@@ -74,9 +74,14 @@ export class BackingAppClient {
     const answer = await this.ask(path, caller, authorization).catch(reject);
     // validateInput would prefer the schema of the route's own body.
     const check =
-      caller.compileValidationSchema?.(schema as object, 'body') ?? compileSchema(ajv, schema);
+      caller.compileValidationSchema?.(schema as object, 'body') ?? this.#compile(schema);
     if (!check(answer)) throw new Failed('its answer does not match the schema');
     return answer as Static<Schema>;
+  }
+
+  #compile(schema: TSchema) {
+    this.#ajv ??= createAjv({ validateSchema: false });
+    return compileSchema(this.#ajv, schema);
   }
 
   /** Sends GET `path`. If the connection was closed, sends it again. Rejects if that fails. */

@@ -1,9 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
-import { Ajv, type Options, str, type ValidateFunction } from 'ajv';
+import { Ajv, type Options, type ValidateFunction } from 'ajv';
 import next from 'ajv/dist/vocabularies/next.js';
 import unevaluated from 'ajv/dist/vocabularies/unevaluated/index.js';
 import addFormats from 'ajv-formats';
 import { boundKeywords } from './bounds.ts';
+import { allowDecimals } from './decimals.ts';
 
 /** Formats of ajv-formats that take long for a long text. A schema with one is refused. */
 const SLOW_FORMATS = ['regex', 'url', 'iso-date-time'];
@@ -36,13 +37,7 @@ export function createAjv(options: Options = {}, schemas: Schemas = {}): Ajv {
   });
   ajv.addVocabulary([...next.default, ...unevaluated.default]);
   boundKeywords(ajv);
-  ajv.removeKeyword('multipleOf').addKeyword({
-    keyword: 'multipleOf',
-    type: 'number',
-    schemaType: 'number',
-    validate: isMultiple,
-    error: { message: ({ schemaCode }) => str`must be multiple of ${schemaCode}` },
-  });
+  allowDecimals(ajv);
   addFormats.default(ajv);
   ajv.addFormat('date-time', isDateTime);
   // ajv-formats also accepts urn:uuid:…, but PostgreSQL does not.
@@ -57,12 +52,6 @@ export function createAjv(options: Options = {}, schemas: Schemas = {}): Ajv {
 export function compileSchema(ajv: Ajv, schema: { $id?: string }): ValidateFunction {
   const known = schema.$id && ajv.getSchema(schema.$id);
   return known && isDeepStrictEqual(known.schema, schema) ? known : ajv.compile(schema);
-}
-
-/** Of two decimals, 15 digits count: 0.07 / 0.01 is 7.000000000000001. */
-function isMultiple(step: number, value: number): boolean {
-  if (Number.isInteger(step) && Number.isInteger(value)) return value % step === 0;
-  return Number.isInteger(Number((value / step).toPrecision(15)));
 }
 
 /** RFC 3339 has leap seconds, which neither Date nor PostgreSQL's driver has. */

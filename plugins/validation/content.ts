@@ -33,11 +33,14 @@ function refuseNames(route: string, types: string[]): void {
 
 function findRefusal(request: FastifyRequest, content: Content): Error | undefined {
   const { mediaType } = request;
-  if (mediaType !== undefined) {
-    const types = Object.keys(content);
-    return types.includes(mediaType) ? undefined : new UnlistedType(types.join(' or '));
-  }
-  const isOptional = ({ schema }: { schema: object }) =>
-    request.compileValidationSchema(schema, 'body')(null);
-  return Object.values(content).some(isOptional) ? undefined : new MissingBody();
+  if (mediaType === undefined)
+    return mayBeMissing(request, content) ? undefined : new MissingBody();
+  if (Object.hasOwn(content, mediaType)) return undefined;
+  return new UnlistedType(Object.keys(content).join(' or '));
+}
+
+function mayBeMissing(request: FastifyRequest, content: Content): boolean {
+  return Object.values(content).some(({ schema }) =>
+    request.compileValidationSchema(schema, 'body')(null),
+  );
 }
