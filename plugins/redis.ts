@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import createError from '@fastify/error';
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Redis } from 'ioredis';
@@ -13,6 +14,8 @@ const BACK_AFTER_MS = 2 * ANSWER_TIMEOUT_MS;
 
 /** How long connecting may take, in milliseconds. A server without TLS never answers TLS. */
 const CONNECT_TIMEOUT_MS = 2_000;
+
+const Unavailable = createError('SERVICE_UNAVAILABLE', 'Redis is not available.', 503);
 
 export const settings = Type.Object({
   REDIS_URL: Type.Optional(
@@ -74,6 +77,7 @@ export default fp(
       }),
     });
     app.decorate('redis', redis);
+    app.answerErrors((error) => (isOutage(error) ? new Unavailable() : undefined));
     logOutages(redis, app);
     app.readiness.attach({
       name: 'redis',
@@ -82,8 +86,17 @@ export default fp(
       check: () => redis.set(`${manifest.name}:readiness`, '', 'PX', 1),
     });
   },
-  { name: 'redis', dependencies: ['readiness'] },
+  { name: 'redis', dependencies: ['readiness', 'errors'] },
 );
+
+/** Redis' own codes while it cannot serve. Others, such as ERR, are mistakes of the app. */
+const OUTAGE = /^(BUSY|LOADING|MASTERDOWN|MISCONF|NOAUTH|NOREPLICAS|OOM|READONLY|WRONGPASS) /;
+
+/** Whether a command failed because Redis is down. ioredis has no codes for that. */
+function isOutage({ name, message }: Error): boolean {
+  if (name === 'ReplyError') return OUTAGE.test(message);
+  return name === 'MaxRetriesPerRequestError' || message.startsWith("Stream isn't writeable");
+}
 
 /** The name that TLS asks for (SNI): several servers may share an address. An IP has no name. */
 function findServerName(url: string): string {

@@ -1,5 +1,6 @@
 import createError from '@fastify/error';
 import type { FastifyInstance, FastifyRequest, preValidationHookHandler } from 'fastify';
+import type { InvalidRequest } from './problems.ts';
 
 type Content = Record<string, { schema: object }>;
 
@@ -34,9 +35,15 @@ function refuseNames(route: string, types: string[]): void {
 function findRefusal(request: FastifyRequest, content: Content): Error | undefined {
   const { mediaType } = request;
   if (mediaType === undefined)
-    return mayBeMissing(request, content) ? undefined : new MissingBody();
+    return mayBeMissing(request, content) ? undefined : describeMissing();
   if (Object.hasOwn(content, mediaType)) return undefined;
   return new UnlistedType(Object.keys(content).join(' or '));
+}
+
+function describeMissing(): Partial<InvalidRequest> & Error {
+  return Object.assign(new MissingBody(), {
+    errors: [{ path: '', in: 'body' as const, message: 'is missing' }],
+  });
 }
 
 function mayBeMissing(request: FastifyRequest, content: Content): boolean {

@@ -3,6 +3,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import Fastify, { type FastifyInstance } from 'fastify';
 import { type Test, test } from 'tap';
 import env from '../../plugins/env/index.ts';
+import errors from '../../plugins/errors/index.ts';
 import readiness from '../../plugins/readiness.ts';
 import redis from '../../plugins/redis.ts';
 import { readConfig } from '../../src/app.ts';
@@ -98,7 +99,7 @@ test('An app whose Redis is down is degraded', async (t) => {
   endAfter(t, () => app.close());
   const environment = { ...REQUIRED, REDIS_URL: 'redis://127.0.0.1:1' };
   await app.register(env, { environment });
-  for (const plugin of [readiness, redis]) await app.register(plugin);
+  for (const plugin of [readiness, errors, redis]) await app.register(plugin);
   t.strictSame(await app.readiness.report(), {
     status: 'degraded',
     services: { redis: { status: 'down' } },
@@ -111,7 +112,7 @@ test('An app that closes before Redis was ready does not log that Redis is away'
   const app = Fastify({ loggerInstance: logger });
   const environment = { ...REQUIRED, REDIS_URL: `redis://127.0.0.1:${port}` };
   await app.register(env, { environment });
-  for (const plugin of [readiness, redis]) await app.register(plugin);
+  for (const plugin of [readiness, errors, redis]) await app.register(plugin);
   await once(app.redis!, 'connect');
   const ended = new Promise((resolve) => app.redis!.once('end', resolve));
   await app.close();

@@ -37,6 +37,7 @@ test('A body is refused if its type is not in the schema of the route', async (t
     t.match((await send(url, type, '')).json(), {
       statusCode: 400,
       message: 'The body is missing.',
+      errors: [{ path: '', in: 'body', message: 'is missing' }],
     });
   t.equal((await send('/xml', 'application/json')).statusCode, 415);
   t.equal((await send('/any', 'text/csv')).statusCode, 200);
