@@ -1,5 +1,10 @@
 import createError from '@fastify/error';
-import type { FastifyInstance, FastifyRequest, preValidationHookHandler } from 'fastify';
+import type {
+  FastifyInstance,
+  FastifyReply,
+  FastifyRequest,
+  preValidationHookHandler,
+} from 'fastify';
 import type { InvalidRequest } from './problems.ts';
 
 type Content = Record<string, { schema: object }>;
@@ -50,4 +55,34 @@ function mayBeMissing(request: FastifyRequest, content: Content): boolean {
   return Object.values(content).some(({ schema }) =>
     request.compileValidationSchema(schema, 'body')(null),
   );
+}
+
+/** Refuses JSON that Fastify would send whole, with hidden fields: `content` lacks its type. */
+export function refuseUnlistedAnswers(app: FastifyInstance): void {
+  app.addHook('onRoute', (route) => {
+    const responses = Object.entries<{ content?: Content }>(Object(route.schema?.response));
+    if (!responses.some(([, { content }]) => content)) return;
+    const schemas = new Map(responses.map(([status, schema]) => [status.toLowerCase(), schema]));
+    const check = async (_request: FastifyRequest, reply: TypedReply, payload: unknown) => {
+      refuseUnlisted(reply, schemas);
+      return payload;
+    };
+    route.preSerialization = [route.preSerialization ?? [], check].flat();
+  });
+}
+
+/** Fastify documents this, but its types lack it. */
+type TypedReply = FastifyReply & { mediaType?: string };
+
+function refuseUnlisted(
+  { statusCode, mediaType = '' }: TypedReply,
+  schemas: Map<string, { content?: Content }>,
+): void {
+  // As Fastify finds it.
+  const keys = [`${statusCode}`, `${`${statusCode}`[0]}xx`, 'default'];
+  const key = keys.find((key) => schemas.has(key));
+  const { content } = schemas.get(key ?? '') ?? {};
+  const isListed = !content || Object.hasOwn(content, mediaType) || '*/*' in content;
+  if (mediaType.includes('json') && !isListed)
+    throw new Error(`The content of ${key} in the response schema has no ${mediaType}`);
 }

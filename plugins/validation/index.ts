@@ -5,7 +5,7 @@ import createError from '@fastify/error';
 import type { FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { isTooDeep, MAX_DEPTH } from '../../src/json-limits.ts';
-import { refuseUnlistedTypes } from './content.ts';
+import { refuseUnlistedAnswers, refuseUnlistedTypes } from './content.ts';
 import { refuseMissingAnswers } from './missing-answer.ts';
 import { InvalidRequest } from './problems.ts';
 import { mayHaveBody, readBody } from './read-body.ts';
@@ -26,6 +26,7 @@ export default fp(
   async (app) => {
     refuseMissingAnswers(app);
     refuseUnlistedTypes(app);
+    refuseUnlistedAnswers(app);
     app.setSchemaErrorFormatter((problems, part) => new InvalidRequest(problems, part));
     app.removeContentTypeParser(['application/json', 'text/plain']);
     const parseJson = app.getDefaultJsonParser('error', 'error');
