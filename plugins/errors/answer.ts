@@ -15,7 +15,9 @@ type Body = Static<typeof ErrorAnswer>;
 export function describeError(statusCode: number, cause: Partial<ClientError> = {}): Body {
   const error = http.STATUS_CODES[statusCode] ?? 'Error';
   const kind = error.toUpperCase().replaceAll(/\W+/g, '_');
-  const { code = kind, message = error, errors } = cause;
+  const { errors } = cause;
+  // A translation may take over what is no text, such as the number of a gRPC code.
+  const [code, message] = [`${cause.code ?? kind}`, `${cause.message ?? error}`];
   if (statusCode < 500) return { statusCode, code, error, message, ...(errors && { errors }) };
   const isInternal = statusCode === 500 || code.startsWith('FST_');
   return { statusCode, code: isInternal ? kind : code, error, message: error };

@@ -5,10 +5,11 @@ import createError from '@fastify/error';
 import type { FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { isTooDeep, MAX_DEPTH } from '../../src/json-limits.ts';
-import { refuseUnlistedAnswers, refuseUnlistedTypes } from './content.ts';
+import { refuseUnlistedTypes } from './content.ts';
 import { refuseMissingAnswers } from './missing-answer.ts';
 import { InvalidRequest } from './problems.ts';
 import { mayHaveBody, readBody } from './read-body.ts';
+import { refuseUnlistedAnswers } from './unlisted-answers.ts';
 
 /** RFC 9110, 8.3.1, with any parameters. */
 const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+[ \t]*(;|$)/;
@@ -25,8 +26,8 @@ const UnsupportedType = createError(
 export default fp(
   async (app) => {
     refuseMissingAnswers(app);
-    refuseUnlistedTypes(app);
     refuseUnlistedAnswers(app);
+    refuseUnlistedTypes(app);
     app.setSchemaErrorFormatter((problems, part) => new InvalidRequest(problems, part));
     app.removeContentTypeParser(['application/json', 'text/plain']);
     const parseJson = app.getDefaultJsonParser('error', 'error');

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 
 /** Statuses whose answers have a body, in the form of a response schema's keys. */
-const WITH_BODY = /^2(?!0[45])/;
+export const WITH_BODY = /^2(?!0[45])/;
 
 /** Refuses a success without its schema's value: Fastify would send an empty body. */
 export function refuseMissingAnswers(app: FastifyInstance): void {

@@ -42,6 +42,9 @@ const FAILING = `
     app.get('/coded', async (request, reply) => { reply.code(503); throw new Error('hunter2') });
     app.get('/away', async () => { throw new Error('away') });
     app.get('/taken', async () => { throw new Error('taken') });
+    const number = (made) => { throw Object.assign(made, { code: 5, message: 6 }) };
+    app.get('/number/4xx', async () => number(new Taken()));
+    app.get('/number/5xx', async () => number(new Down()));
     app.post('/items', async ({ body }) => body);
     app.get('/items/:id', async () => ({}));
     app.delete('/items/:id', async () => ({}));
@@ -67,6 +70,14 @@ test('GET /kept: an error is not cached, even if its route allows caching', asyn
   const answer = await app.inject('/kept');
   t.match(answer, { statusCode: 409, headers: { 'cache-control': 'no-store' } });
   t.notOk((await app.inject('/named')).headers['cache-control']);
+});
+
+test('A code and a message that are numbers become texts', async (t) => {
+  const { app } = await buildAppWithRoutes(t, FAILING);
+  const error = { statusCode: 409, code: '5', error: 'Conflict', message: '6' };
+  t.strictSame((await app.inject('/number/4xx')).json(), error);
+  const { code, message } = (await app.inject('/number/5xx')).json();
+  t.strictSame({ code, message }, { code: '5', message: 'Bad Gateway' });
 });
 
 test('A bug answers 500; only the log has the details', async (t) => {
