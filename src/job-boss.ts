@@ -89,6 +89,6 @@ export async function openSender(driver: DatabaseDriver): Promise<PgBoss> {
 }
 
 /** Leaves the app's connections open. */
-export async function stopBoss(boss: PgBoss | undefined): Promise<void> {
-  await boss?.stop({ graceful: false, close: false });
+export async function stopBoss(boss: PgBoss): Promise<void> {
+  await boss.stop({ graceful: false, close: false });
 }

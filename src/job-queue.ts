@@ -83,8 +83,7 @@ export class JobQueue {
   }
 
   take(): void {
-    const observe: JobObserver['run'] = (run, next) => this.#observer.run(run, next);
-    this.#taker ??= new JobTaker(this.#app, this.#jobs, observe, () => this.#openDatabase());
+    this.#taker ??= new JobTaker(this.#app, this.#jobs, this.#observer, () => this.#openDatabase());
   }
 
   list(): object[] {

@@ -20,7 +20,7 @@ const END_MS = 2_000;
 export class JobTaker {
   readonly #app: FastifyInstance;
   readonly #jobs: Map<string, Job>;
-  readonly #observe: JobObserver['run'];
+  readonly #observer: JobObserver;
   readonly #runs = new Map<Run, JobWithMetadata>();
   readonly #events = new EventEmitter();
   readonly #outage: OutageLog;
@@ -32,12 +32,12 @@ export class JobTaker {
   constructor(
     app: FastifyInstance,
     jobs: Map<string, Job>,
-    observe: JobObserver['run'],
+    observer: JobObserver,
     openDatabase: () => Promise<DatabaseDriver>,
   ) {
     this.#app = app;
     this.#jobs = jobs;
-    this.#observe = observe;
+    this.#observer = observer;
     this.#outage = new OutageLog(app.log);
     this.#ended = this.#takeUntilStopped(openDatabase);
     app.stopping.addEventListener('abort', () => this.#returnLate());
@@ -61,12 +61,13 @@ export class JobTaker {
     const onError = (error: Error) => this.#outage.noteOwn(error);
     const start = async () => startBoss(await openDatabase(), onError, TAKER);
     const boss = await this.#persist('start', start);
+    if (!boss) return;
     const beat = () => {
       const running = [...this.#runs.values()];
-      if (boss) void sendHeartbeats(boss, this.#app, listQueues(this.#jobs), running, this.#outage);
+      void sendHeartbeats(boss, this.#app, listQueues(this.#jobs), running, this.#outage);
     };
     const beating = setInterval(beat, HEARTBEAT_S * 1_000);
-    while (boss && !this.#isStopping()) await this.#takeAll(boss);
+    while (!this.#isStopping()) await this.#takeAll(boss);
     while (this.#runs.size > 0) await once(this.#events, 'ended');
     clearInterval(beating);
     await stopBoss(boss);
@@ -128,7 +129,7 @@ export class JobTaker {
       else if (result.outcome === 'returned' || !isStored) this.#returned += 1;
       return isStored === true;
     };
-    await this.#observe(run, () => runJob(this.#app, run, save));
+    await this.#observer.run(run, () => runJob(this.#app, run, save));
     this.#runs.delete(run);
     this.#events.emit('ended');
   }
