@@ -1,12 +1,10 @@
 import cluster, { type Worker } from 'node:cluster';
-import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyBaseLogger } from 'fastify';
 import type { Config } from '../plugins/env/index.ts';
 import { watchBeats } from './heartbeat.ts';
 import { readLines } from './lines.ts';
 import { output } from './logger.ts';
-import { Restarts, TOO_MANY } from './restarts.ts';
 import { onStop, STOP_SIGNALS } from './signals.ts';
 
 /** The message to the primary from a worker that has crashed and takes no new requests. */
@@ -18,10 +16,11 @@ const OUTPUT_TIMEOUT_MS = 1_000;
 /** A worker should exit at SHUTDOWN_TIMEOUT_MS. It is killed this much later, in milliseconds. */
 const STOP_MARGIN_MS = 1_000;
 
-/** How many processes share the port: at most one for each processor. More would not be faster. */
-export function countWorkers({ WEB_CONCURRENCY }: Readonly<Config>): number {
-  return Math.min(WEB_CONCURRENCY, availableParallelism());
-}
+/** A worker that lived for less than this, in milliseconds, counts as a failed start. */
+const STABLE_MS = 5_000;
+
+/** The pause before the next worker, in milliseconds, after 0, 1, 2, … failed starts in a row. */
+const PAUSES_MS = [0, 200, 400, 800, 1_600, 3_200, 6_400, 10_000];
 
 /**
  * Runs this same program in workers, which share its port, until a signal. If this process is
@@ -30,10 +29,10 @@ export function countWorkers({ WEB_CONCURRENCY }: Readonly<Config>): number {
 export class Primary {
   readonly #log: FastifyBaseLogger;
   readonly #stopTimeoutMs: number;
-  readonly #restarts = new Restarts();
   readonly #startedAt = new Map<Worker, number>();
   readonly #crashed = new WeakSet<Worker>();
   readonly #killed = new WeakSet<Worker>();
+  #failedStarts = 0;
   #hasListened = false;
   #stopping = false;
   #exitCode = 0;
@@ -108,9 +107,11 @@ export class Primary {
 
   async #replace(worker: Worker, reason: object): Promise<void> {
     const livedMs = performance.now() - this.#startedAt.get(worker)!;
-    const pauseMs = this.#restarts.pauseAfter(livedMs);
+    this.#failedStarts = livedMs < STABLE_MS ? this.#failedStarts + 1 : 0;
+    const pauseMs = PAUSES_MS[this.#failedStarts];
     if (pauseMs === undefined) {
-      this.#log.fatal(`${TOO_MANY}: the process gives up`);
+      const failure = `${PAUSES_MS.length} workers in a row ended within ${STABLE_MS / 1_000} s`;
+      this.#log.fatal(`${failure}: the process gives up`);
       this.#exitCode = 1;
       return this.#stop();
     }

@@ -1,8 +1,9 @@
 import cluster from 'node:cluster';
+import { availableParallelism } from 'node:os';
 import type { FastifyInstance } from 'fastify';
 import { type AppOptions, buildApp, readConfig } from './app.ts';
 import { bind } from './bind.ts';
-import { CRASHED, countWorkers, Primary } from './cluster.ts';
+import { CRASHED, Primary } from './cluster.ts';
 import { Drain } from './drain.ts';
 import { toError } from './error-log.ts';
 import { beat } from './heartbeat.ts';
@@ -37,7 +38,8 @@ export async function startProcess(
   });
   try {
     const config = await readConfig(options.environment, options.plugins, options.jobs);
-    const workers = countWorkers(config);
+    // More processes than processors would not be faster.
+    const workers = Math.min(config.WEB_CONCURRENCY, availableParallelism());
     if (workers > 1 && cluster.isPrimary) new Primary(logger, config).start(workers);
     else await serve(openListener, await buildApp({ ...options, config, logger }));
   } catch (error) {

@@ -1,7 +1,4 @@
-import { availableParallelism } from 'node:os';
 import { type Test, test } from 'tap';
-import type { Config } from '../../plugins/env/index.ts';
-import { countWorkers } from '../../src/cluster.ts';
 import { poll, spawnProcess, type TestProcess } from '../helper.ts';
 
 const startPrimary = (t: Test, mode: string) =>
@@ -9,12 +6,6 @@ const startPrimary = (t: Test, mode: string) =>
 
 const listWorkers = ({ lines }: TestProcess) =>
   lines.filter(({ msg }) => msg === 'worker').map(({ pid }) => Number(pid));
-
-test('WEB_CONCURRENCY is the number of workers, at most one per processor', (t) => {
-  t.equal(countWorkers({ WEB_CONCURRENCY: 1 } as Config), 1);
-  t.equal(countWorkers({ WEB_CONCURRENCY: 1024 } as Config), availableParallelism());
-  t.end();
-});
 
 test('A worker that dies is replaced at once, or after a pause if it died early', async (t) => {
   const modes = {

@@ -76,7 +76,8 @@ test('Clients that never close their side do not delay the end', async (t) => {
 test('A second SIGTERM is ignored; requests get Connection: close', async (t) => {
   const web = await start(t, 'web', LONG);
   web.signal('SIGINT');
-  await web.waitForLine('Draining');
+  const { pid } = await web.waitForLine('Draining');
+  t.equal(pid, web.pid, 'by default, one process serves');
   web.signal('SIGTERM');
   t.equal((await fetch(web.url)).headers.get('connection'), 'close');
   t.equal(await interruptUntilEnded(web), 130);
@@ -130,8 +131,9 @@ test('An error while the app closes is logged; the exit code is 1', async (t) =>
   t.match(web.lines.at(-1), { level: 60, msg: 'jammed', err: { stack: String } });
 });
 
-test('WEB_CONCURRENCY processes share the port; one that crashes is replaced', async (t) => {
-  const web = await start(t, 'fixture', { WEB_CONCURRENCY: '2' });
+test('WEB_CONCURRENCY processes share the port, at most one per processor; one that crashes is replaced', async (t) => {
+  const web = await start(t, 'fixture', { WEB_CONCURRENCY: '1024' });
+  t.match(await web.waitForLine('Starting WEB_CONCURRENCY'), { workers: 2 });
   const listWorkers = () =>
     web.lines.filter(({ msg }) => msg.startsWith('Server listening')).map(({ pid }) => pid);
   await poll(() => listWorkers().length === 2);
