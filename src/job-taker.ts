@@ -51,10 +51,10 @@ export class JobTaker {
   async close(): Promise<void> {
     await Promise.race([this.#ended, this.#waitForJobs()]);
     this.#isClosed = true;
-    const message = `Jobs given back, not done within SHUTDOWN_TIMEOUT_MS: ${this.#returned}`;
-    if (this.#returned === 0) return;
+    const returned = this.#returned;
     this.#returned = 0;
-    throw new OperatorError(message);
+    if (returned > 0)
+      throw new OperatorError(`Jobs given back, not done within SHUTDOWN_TIMEOUT_MS: ${returned}`);
   }
 
   async #takeUntilStopped(openDatabase: () => Promise<DatabaseDriver>): Promise<void> {
@@ -105,11 +105,11 @@ export class JobTaker {
       if (this.#isStopping()) return;
       const batchSize = WORKER_CONCURRENCY - this.#runs.size;
       const options = { batchSize, includeMetadata: true } as const;
-      const found = await this.#outage.watch(queue, boss.fetch<object>(queue, options));
+      const found = (await this.#outage.watch(queue, boss.fetch<object>(queue, options))) ?? [];
       // The process ends. Without heartbeats, another worker takes these jobs.
       if (this.#isClosed) return;
-      taken += found?.length ?? 0;
-      for (const queued of found ?? []) void this.#perform(boss, queued);
+      taken += found.length;
+      for (const queued of found) void this.#perform(boss, queued);
     }
     const signal = this.#app.stopping;
     if (taken === 0) await sleep(POLL_MS, undefined, { signal }).catch(() => undefined);
