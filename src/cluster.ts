@@ -22,10 +22,7 @@ const STABLE_MS = 5_000;
 /** The pause before the next worker, in milliseconds, after 0, 1, 2, … failed starts in a row. */
 const PAUSES_MS = [0, 200, 400, 800, 1_600, 3_200, 6_400, 10_000];
 
-/**
- * Runs this same program in workers, which share its port, until a signal. If this process is
- * killed, node:cluster ends the workers.
- */
+/** Runs this program in workers that share its port, until a signal or this process is killed. */
 export class Primary {
   readonly #log: FastifyBaseLogger;
   readonly #stopTimeoutMs: number;

@@ -5,7 +5,6 @@ import type { ConstructorOptions, PgBoss } from 'pg-boss';
 import manifest from 'pg-boss/package.json' with { type: 'json' };
 import type { DatabaseDriver, Tables } from '../plugins/database/index.ts';
 
-/** The version of the tables that this version of pg-boss needs. */
 export const SCHEMA_VERSION = manifest.pgboss.schema;
 
 export const NotReleased = createError<[string, ErrorOptions?]>(

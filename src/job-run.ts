@@ -42,7 +42,6 @@ const MAX_DOUBLINGS = 15;
 const NO_ATTEMPT =
   'No attempt is left: the worker was killed at the last one, or the job has fewer retries now';
 
-/** The reason of an abort when the job is given back. */
 export const RETURNED = new Error('The worker stops and gives the job back');
 
 /**
