@@ -70,7 +70,7 @@ export default fp(
     app.get('/openapi.json', HIDDEN, async () => app.swagger());
     servePage(app);
   },
-  { name: 'docs' },
+  { name: 'docs', dependencies: ['errors', 'validation'] },
 );
 
 /** Generated clients use the names of schemas. A shared schema has its $id, if it can be one. */

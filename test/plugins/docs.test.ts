@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { get } from 'node:http';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import Fastify, { type FastifyInstance } from 'fastify';
+import fp from 'fastify-plugin';
 import { test } from 'tap';
 import docs from '../../plugins/docs/index.ts';
 import { buildAppWithRoutes, buildTestApp, createFolder, DOWN, writeFiles } from '../helper.ts';
@@ -204,6 +205,7 @@ test('GET /openapi.json names the protected routes and their scopes', async (t) 
   const app = Fastify();
   t.teardown(() => app.close());
   app.decorate('authenticate', async () => undefined);
+  for (const name of ['errors', 'validation']) app.register(fp(async () => undefined, { name }));
   await app.register(docs);
   app.get('/mine', { config: { auth: true } }, async () => 1);
   app.get('/write', { config: { auth: { scope: 'a b' } } }, async () => 1);
