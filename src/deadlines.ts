@@ -1,9 +1,8 @@
 import { errorCodes, type FastifyInstance, type FastifyReply } from 'fastify';
 import { answerOrClose } from '../plugins/errors/answer.ts';
-import { cutOff } from './cut-off.ts';
 import { cutOffSlowestReaders, cutOffSlowestSenders, observeAll } from './held-memory.ts';
 import { hasBegun } from './node-http.ts';
-import type { OpenRequest } from './open-request.ts';
+import { cutOff, type OpenRequest } from './open-request.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {

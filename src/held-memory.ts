@@ -1,5 +1,4 @@
-import { cutOffSlowest, NO_PROGRESS, sum, UNREAD } from './cut-off.ts';
-import type { OpenRequest } from './open-request.ts';
+import { cutOff, type OpenRequest, UNREAD } from './open-request.ts';
 import type { OpenRequests } from './open-requests.ts';
 
 /** The most bytes of unread answers in memory, for all clients together. */
@@ -15,6 +14,18 @@ const INCOMPLETE = 'The client does not send the rest of its body: it is cut off
 
 /** Bytes between counts. A count takes milliseconds if thousands of requests are open. */
 const COUNT_AFTER = MAX_UNREAD / 4;
+
+/** The progress of a client that sends requests before it has its answers: it is cut off first. */
+const NO_PROGRESS = 0;
+
+/** A client's open requests, the bytes held for it in memory, and how many of them wait for it. */
+interface Client {
+  open: OpenRequest[];
+  held: number;
+  waiting: number;
+  /** When the client last read or sent something, by performance.now(). */
+  progressAt: number;
+}
 
 /** Counts the bytes of an answer, and cuts off the slowest readers if too many are held. */
 export function countAnswer(openRequests: OpenRequests, bytes: number, isLarge: boolean): void {
@@ -105,4 +116,25 @@ function countIncomplete(entry: OpenRequest): number {
   const length = Number(request.headers['content-length'] ?? Number.POSITIVE_INFINITY);
   const limit = reply?.request.routeOptions.bodyLimit ?? 0;
   return Math.max(REQUEST_BYTES, Math.min(socket.bytesRead - receivedBefore, length, limit));
+}
+
+/**
+ * Cuts off clients until at most `max` bytes are held: the longest without progress first, and only
+ * those without any progress, or with at least the average number of waiting bytes.
+ */
+function cutOffSlowest(clients: Client[], max: number, reason: string): void {
+  let held = sum(clients.map((client) => client.held));
+  const average = sum(clients.map(({ waiting }) => waiting)) / clients.length;
+  const slowest = clients
+    .filter(({ waiting, progressAt }) => progressAt === NO_PROGRESS || waiting >= average)
+    .sort((one, other) => one.progressAt - other.progressAt || other.held - one.held);
+  for (const client of slowest) {
+    if (held <= max) return;
+    held -= client.held;
+    cutOff(client.open, reason);
+  }
+}
+
+function sum(numbers: number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
 }

@@ -27,6 +27,8 @@ const MAX_OPEN = 5_000;
 /** Node reads from a connection in pieces of this many bytes. */
 const READ_SIZE = 64 * 1024;
 
+export const UNREAD = 'The client does not read its answer: it is cut off';
+
 /** A request whose answer is not complete, or an upgraded connection. */
 export class OpenRequest {
   index: number;
@@ -94,5 +96,15 @@ export class OpenRequest {
     if (this.socket.lastRequest === this) this.socket.lastRequest = undefined;
     // The log asks later whether a connection was upgraded.
     if (!this.isUpgraded) this.request.openRequest = undefined;
+  }
+}
+
+/** Frees the memory now, because a connection closes only after this turn of the event loop. */
+export function cutOff(entries: OpenRequest[], reason = UNREAD): void {
+  for (const entry of entries) {
+    const { socket } = entry;
+    if (!socket.destroyed) entry.reply?.log.warn(reason);
+    socket.destroy();
+    Object.assign(entry, { payload: '', waiting: 0 });
   }
 }

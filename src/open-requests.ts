@@ -2,8 +2,7 @@ import { EventEmitter, once } from 'node:events';
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply } from 'fastify';
-import { cutOff } from './cut-off.ts';
-import { OpenRequest } from './open-request.ts';
+import { cutOff, OpenRequest } from './open-request.ts';
 import { readPath } from './request-log.ts';
 
 declare module 'fastify' {
