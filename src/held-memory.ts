@@ -99,9 +99,6 @@ export function countReceived(openRequests: OpenRequests, bytes: number): void {
  */
 export function cutOffSlowestSenders(entries: OpenRequest[]): void {
   const senders = entries
-    .filter(
-      ({ request, socket, isHandled }) => !(request.complete && isHandled) && !socket.destroyed,
-    )
     .map((entry) => {
       const held = countIncomplete(entry);
       return { open: [entry], held, waiting: held, progressAt: entry.receivedAt };
@@ -111,8 +108,9 @@ export function cutOffSlowestSenders(entries: OpenRequest[]): void {
 }
 
 function countIncomplete(entry: OpenRequest): number {
-  const { request, socket, reply, receivedBefore } = entry;
-  if (entry.isHandled || request.complete) return request.readableLength;
+  const { request, socket, reply, receivedBefore, isHandled } = entry;
+  if (socket.destroyed || (request.complete && isHandled)) return 0;
+  if (request.complete || isHandled) return request.readableLength;
   const length = Number(request.headers['content-length'] ?? Number.POSITIVE_INFINITY);
   const limit = reply?.request.routeOptions.bodyLimit ?? 0;
   return Math.max(REQUEST_BYTES, Math.min(socket.bytesRead - receivedBefore, length, limit));
