@@ -49,10 +49,8 @@ export class LazyCompilers {
         return explainFailure(`of ${method} ${url}, ${httpPart},`, () => {
           getFast().validateSchema(schema, true);
           if (httpPart === 'body') return compileBody(getAjv(), getThorough, schema);
-          return compileText(
-            getThorough(),
-            httpPart === 'headers' ? lowerCaseNames(schema) : schema,
-          );
+          const named = httpPart === 'headers' ? lowerCaseNames(schema) : schema;
+          return compileText(getThorough(), named);
         });
       });
       const validate: ReturnType<FastifySchemaCompiler<object>> = (value) => {

@@ -4,7 +4,7 @@ import { type TStringOptions, Type } from 'typebox';
  * Text that PostgreSQL can store: no NUL, no half of a surrogate pair. It describes a pair too,
  * because clients may compile it without the flag `u`.
  */
-export const STORABLE = '^(?:[^\\u0000\\ud800-\\udfff]|[\\ud800-\\udbff][\\udc00-\\udfff])*$';
+const STORABLE = '^(?:[^\\u0000\\ud800-\\udfff]|[\\ud800-\\udbff][\\udc00-\\udfff])*$';
 
 const storable = new RegExp(STORABLE, 'u');
 
