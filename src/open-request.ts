@@ -11,7 +11,6 @@ declare module 'node:http' {
 
 declare module 'node:net' {
   interface Socket {
-    /** How many requests of the connection are open. */
     openRequestCount?: number;
     /** The last request of the connection, until it is answered. */
     lastRequest?: OpenRequest | undefined;
@@ -56,7 +55,7 @@ export class OpenRequest {
   sent = 0;
   /** Bytes of the answer that are not sent yet. */
   waiting = 0;
-  /** Bytes received on the connection before this request, at least: it came in a piece. */
+  /** A lower bound of the bytes received before this request, which is in the last piece. */
   readonly receivedBefore: number;
   /** Bytes received on the connection, and when this number last changed. */
   received = 0;
@@ -78,12 +77,11 @@ export class OpenRequest {
     this.socket.lastRequest = this;
   }
 
-  /** True if the connection has more open requests than any client needs. */
   get isExcess(): boolean {
     return this.socket.openRequestCount! > MAX_OPEN;
   }
 
-  /** Gives the request to wait for. To keep it would keep its body, and all requests before it. */
+  /** Returns the request to wait for and forgets it: it holds its body, and those before it. */
   takePrevious(): OpenRequest | undefined {
     const previous = this.#previous;
     this.#previous = undefined;

@@ -85,7 +85,7 @@ export class OpenRequests {
   }
 
   describe(): object[] {
-    return this.list().map(({ request, isUpgraded, startedAt }) => ({
+    return this.#open.map(({ request, isUpgraded, startedAt }) => ({
       method: request.method,
       path: readPath(request.url as string),
       ...(isUpgraded && { upgrade: request.headers.upgrade }),

@@ -12,7 +12,6 @@ export function endSources(app: FastifyInstance): void {
   app.addHook('onSend', (request, reply, payload: unknown, done) => {
     const entry = request.raw.openRequest;
     if (entry) entry.isAnswering = true;
-    // Text has no source to end.
     if (typeof payload === 'string') return done(null, payload);
     const response = isResponse(payload) ? payload : undefined;
     const source = (response ? response.body : payload) as Source;
