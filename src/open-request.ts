@@ -17,12 +17,6 @@ declare module 'node:net' {
   }
 }
 
-/**
- * The most open requests of one connection. Node reads a client's next requests while the earlier
- * ones wait, without a limit. Up to 2,500 short requests can arrive in one piece.
- */
-const MAX_OPEN = 5_000;
-
 /** Node reads from a connection in pieces of this many bytes. */
 const READ_SIZE = 64 * 1024;
 
@@ -75,10 +69,6 @@ export class OpenRequest {
     this.socket.openRequestCount = (this.socket.openRequestCount ?? 0) + 1;
     this.#previous = this.socket.lastRequest;
     this.socket.lastRequest = this;
-  }
-
-  get isExcess(): boolean {
-    return this.socket.openRequestCount! > MAX_OPEN;
   }
 
   /** Returns the request to wait for and forgets it: it holds its body, and those before it. */

@@ -12,6 +12,12 @@ declare module 'fastify' {
   }
 }
 
+/**
+ * The most open requests of one connection. Node reads a client's next requests while the earlier
+ * ones wait, without a limit. Up to 2,500 short requests can arrive in one piece.
+ */
+const MAX_OPEN = 5_000;
+
 const EXCESS = 'The client has too many open requests on one connection: it is cut off';
 const PIPELINED = 'The client sent CONNECT or Upgrade before it had its answers: it is cut off';
 
@@ -37,7 +43,7 @@ export class OpenRequests {
     // Plugins add listeners too, and more than ten are no leak here.
     reply.raw.setMaxListeners(0);
     entry.reply = reply;
-    if (entry.isExcess) cutOff([entry], EXCESS);
+    if (entry.socket.openRequestCount! > MAX_OPEN) cutOff([entry], EXCESS);
     reply.raw.once('close', () => {
       onClose();
       if (!known) this.#end(entry);
