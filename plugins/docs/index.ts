@@ -52,15 +52,15 @@ export default fp(
       openapi: app.openapi,
       stripBasePath: false,
       refResolver: { buildLocalReference: nameSchema },
-      transform: ({ schema, url, route: { config }, ...document }) => ({
+      transform: ({ schema, url, route: { config }, ...given }) => ({
         schema: {
-          ...addErrors(definitions.convert(schema ?? {}, readSchemas(document))),
+          ...addErrors(definitions.convert(schema ?? {}, readDocument(given).components!.schemas)),
           ...describeSecurity(config),
         },
         // A path of OpenAPI has no optional parameter.
         url: url.replace(/\?$/, ''),
       }),
-      transformObject: (document) => complete(document, definitions),
+      transformObject: (given) => complete(readDocument(given), definitions),
     });
     app.addHook('onReady', async () => {
       const { components = {} } = app.openapi;
@@ -81,17 +81,15 @@ function nameSchema(schema: Shared, _uri: unknown, _part: unknown, index: number
   return `def-${index}`;
 }
 
-function complete(document: object, definitions: Definitions): OpenApi {
-  const { openapiObject } = document as { openapiObject: OpenApi };
+function complete(document: OpenApi, definitions: Definitions): OpenApi {
   // OpenAPI 3.1 does not know this method.
-  for (const path of Object.values(openapiObject.paths!)) Reflect.deleteProperty(path!, 'query');
-  definitions.complete(readSchemas(document));
-  return openapiObject;
+  for (const path of Object.values(document.paths!)) Reflect.deleteProperty(path!, 'query');
+  definitions.complete(document.components!.schemas!);
+  return document;
 }
 
-function readSchemas(document: object): Record<string, unknown> {
-  const { openapiObject } = document as { openapiObject: OpenApi };
-  return openapiObject.components!.schemas!;
+function readDocument(given: object): OpenApi {
+  return (given as { openapiObject: OpenApi }).openapiObject;
 }
 
 function addErrors(schema: FastifySchema): FastifySchema {
