@@ -23,7 +23,6 @@ interface Client {
   open: OpenRequest[];
   held: number;
   waiting: number;
-  /** When the client last read or sent something, by performance.now(). */
   progressAt: number;
 }
 
@@ -59,7 +58,7 @@ export function observe(entry: OpenRequest): void {
 /** Cuts off the slowest readers above MAX_UNREAD. Returns an upper bound of what is still held. */
 export function cutOffSlowestReaders(entries: OpenRequest[]): number {
   // A request that waits for its turn has no answer yet, but takes memory.
-  const unread = entries.filter((entry) => entry.waiting > 0 || isInLine(entry));
+  const unread = entries.filter((entry) => entry.waiting > 0 || waitsForEarlier(entry));
   const held = sum(unread.map(countUnread));
   if (held <= MAX_UNREAD) return held;
   const connections = Map.groupBy(unread, ({ socket }) => socket);
@@ -68,7 +67,7 @@ export function cutOffSlowestReaders(entries: OpenRequest[]): number {
     held: sum(open.map(countUnread)),
     waiting: sum(open.map(({ waiting }) => Math.max(waiting, REQUEST_BYTES))),
     // A connection can have more open requests than a function can have arguments.
-    progressAt: open.some(isInLine)
+    progressAt: open.some(waitsForEarlier)
       ? NO_PROGRESS
       : open.reduce((latest, entry) => Math.max(latest, entry.progressAt), 0),
   }));
@@ -76,8 +75,7 @@ export function cutOffSlowestReaders(entries: OpenRequest[]): number {
   return MAX_UNREAD;
 }
 
-/** Whether a request waits for the answers to earlier ones. */
-function isInLine({ turnAt }: OpenRequest): boolean {
+function waitsForEarlier({ turnAt }: OpenRequest): boolean {
   return turnAt === Number.POSITIVE_INFINITY;
 }
 

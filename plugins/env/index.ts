@@ -57,7 +57,6 @@ export async function gatherSettings(folders: URL[]): Promise<Settings> {
   return all;
 }
 
-/** Two files may share a setting, but each must mean the same by it. */
 function addSettings(all: Settings, more: Settings = {}): void {
   for (const [name, setting] of Object.entries(more)) {
     if ((all[name] ?? setting) !== setting)
