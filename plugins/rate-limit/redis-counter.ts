@@ -63,7 +63,6 @@ function isCount(value: unknown): value is number {
 
 /** The allowance that counts: of two exceeded limits, the one that is exceeded for longer. */
 function pickStricter(one: Allowance, other: Allowance): Allowance {
-  const isLater = one.resetMs > other.resetMs;
-  const isLess = one.remaining < other.remaining;
-  return (one.remaining < 0 && other.remaining < 0 ? isLater : isLess) ? one : other;
+  if (one.remaining < 0 && other.remaining < 0) return one.resetMs > other.resetMs ? one : other;
+  return one.remaining < other.remaining ? one : other;
 }
