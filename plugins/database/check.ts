@@ -26,26 +26,27 @@ export function createCheck(
   const use = watchUse(pool);
   const spareDb = spare && new Kysely<unknown>({ dialect: createDialect(spare) });
   const pick = () => (pool && isFull(pool) && spareDb) || db;
-  const findNow = async (checked: Database) => {
-    const pending = await findPending(checked, migrations);
-    if (pending.length === 0) pending.push(...(await findMissing(checked)));
-    isReleased = pending.length === 0;
-    return pending;
+  const find = async (checked: Database) => {
+    try {
+      const pending = await findPending(checked, migrations);
+      if (pending.length === 0) pending.push(...(await findMissing(checked)));
+      isReleased = pending.length === 0;
+      return pending;
+    } catch (error) {
+      if (use.connections > 0 && isServerFull(error as Error)) return [];
+      throw error;
+    }
   };
-  const find = (checked: Database) =>
-    findNow(checked).catch((error) =>
-      use.connections > 0 && isServerFull(error) ? [] : Promise.reject(error),
-    );
   return async () => {
     if (isOpen) return;
     const startedAt = performance.now();
     const checked = pick();
     const found = find(checked);
-    const early = await Promise.race([found, sleep(LATE_MS, undefined, { ref: false })]);
-    const isBusy = isReleased && use.answeredAt > startedAt;
+    let pending = await Promise.race([found, sleep(LATE_MS, undefined, { ref: false })]);
+    if (!pending && isReleased && use.answeredAt > startedAt) pending = [];
     // Otherwise it would wait in the queue of a pool that is full by now.
-    const isStuck = checked === db && pick() !== db;
-    const pending = early ?? (isBusy ? [] : await (isStuck ? find(pick()) : found));
+    if (!pending && checked === db && pick() !== db) pending = await find(pick());
+    pending ??= await found;
     if (pending.length > 0)
       throw new Error(`Migrations are pending: ${pending.join(', ')}. Run npm run release.`);
     isOpen = pool === undefined;
