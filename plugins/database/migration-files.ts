@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -14,9 +15,7 @@ export interface AppMigration extends Migration {
 
 /** The files by their names without the ending. A missing folder counts as empty. */
 export async function listMigrations(folder: string): Promise<Map<string, string>> {
-  const files = await readdir(folder).catch((error) =>
-    error.code === 'ENOENT' ? [] : Promise.reject(error),
-  );
+  const files = existsSync(folder) ? await readdir(folder) : [];
   return new Map(
     files.filter(isCode).map((file) => [path.parse(file).name, path.join(folder, file)]),
   );
