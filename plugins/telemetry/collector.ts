@@ -78,12 +78,11 @@ function describeProcess(config: TelemetrySettings): Resource {
   const given = parseKeyPairsIntoRecord(OTEL_RESOURCE_ATTRIBUTES);
   const id = given['service.instance.id'];
   const attributes = {
-    'service.name': manifest.name,
     'service.version': manifest.version,
     ...given,
+    'service.name': OTEL_SERVICE_NAME ?? given['service.name'] ?? manifest.name,
     'service.instance.id':
       id && cluster.worker ? `${id}/${cluster.worker.id}` : (id ?? randomUUID()),
-    ...(OTEL_SERVICE_NAME && { 'service.name': OTEL_SERVICE_NAME }),
   };
   return defaultResource().merge(resourceFromAttributes(attributes));
 }
