@@ -61,11 +61,11 @@ class ShortQueuePool extends pg.Pool {
   override connect(...args: any[]): any {
     const { waitingCount, options } = this;
     if (waitingCount >= this.#max * QUEUE_PER_CONNECTION) {
-      const reason = `${waitingCount} requests wait for a connection already`;
-      const isFull =
+      const hint = `the pool has ${this.#max} (DATABASE_POOL_MAX)`;
+      const admitted =
         options.max < this.#max ? `, of which the full server admits ${options.max}` : '';
-      const hint = `the pool has ${this.#max} (DATABASE_POOL_MAX)${isFull}`;
-      throw new DatabaseUnavailable(new Error(`${reason}; ${hint}`));
+      const reason = `${waitingCount} requests wait for a connection already; ${hint}${admitted}`;
+      throw new DatabaseUnavailable(new Error(reason));
     }
     const connecting = Reflect.apply(super.connect, this, args);
     return connecting?.catch((error: Error) => {
