@@ -24,8 +24,7 @@ export const settings = Type.Object({
       // ioredis takes other parameters as its own options, instead of those below.
       pattern: '^rediss?://([^/?#]*@)?[^@,/?#]+(/\\d*)?(\\?(db|family)=\\d+(&(db|family)=\\d+)*)?$',
       secret: true,
-      description:
-        'The URL of Redis, for one rate limit over all processes; not attached when not set',
+      description: 'The URL of Redis, which all processes share; not attached when not set',
       expected:
         'a redis:// or rediss:// URL of one server (no Cluster, no Sentinel), ' +
         'special characters percent-encoded, with no parameters but family and db',

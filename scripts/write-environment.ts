@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { gatherSettings } from '../plugins/env/index.ts';
@@ -80,13 +80,13 @@ export function writeScripts(manifest: string): string {
   return `${JSON.stringify(written, null, 2)}\n`;
 }
 
-/** `npm run job seed` runs jobs/seed.ts or jobs/seed/index.ts. */
+/** `npm run job seed` runs jobs/seed.ts or jobs/seed/index.ts, and tap the tests with services. */
 function isRemoved(command: string): boolean {
   const [, job] = /^npm run job ([\w-]+)$/.exec(command) ?? [];
   const [, program] = PROGRAM.exec(command) ?? [];
-  if (!job && !program) return false;
-  const files = program ? [program] : [`jobs/${job}.ts`, `jobs/${job}/index.ts`];
-  return !files.some((file) => existsSync(path.join(ROOT, file)));
+  const [, tests] = / tap .*(test\/services\/\S+)$/.exec(command) ?? [];
+  const files = job ? `jobs/${job}{.ts,/index.ts}` : (program ?? tests);
+  return files !== undefined && globSync(files, { cwd: ROOT }).length === 0;
 }
 
 if (import.meta.main) {

@@ -1,5 +1,13 @@
 import { type TStringOptions, Type } from 'typebox';
 
+declare module 'fastify' {
+  /** Declared by @fastify/swagger too, but a route may have them without plugins/docs. */
+  interface FastifySchema {
+    summary?: string;
+    tags?: readonly string[];
+  }
+}
+
 /**
  * Text that PostgreSQL can store: no NUL, no half of a surrogate pair. It describes a pair too,
  * because clients may compile it without the flag `u`.

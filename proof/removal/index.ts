@@ -1,5 +1,7 @@
 // Removal: after each row of the README's table, and after all of them, the checks pass
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
 import { pickRemovals, type Removal, readRemovals } from '../../scripts/new/removals.ts';
 import { copyTree, ROOT } from '../docs/copy.ts';
 import { findSection } from '../docs/markdown.ts';
@@ -10,6 +12,9 @@ import { Repository } from '../updating/repository.ts';
 import { proveMinimalApp } from './minimal-app.ts';
 
 const CHECKS = ['npm run lint', 'npm run typecheck', 'npm run build'];
+
+/** The flag that leaves out the tests, which take most of the time. */
+const QUICK = '--quick';
 
 const EVERYTHING = 'everything at once';
 
@@ -27,12 +32,15 @@ const FIRST_STEPS = [
 const OBSERVED = ['jobs', 'database'];
 
 /**
- * A flag selects the rows whose name contains its word: npm run proof removal -- --redis
- * --everything
+ * A flag selects the rows whose name contains its word, and --quick runs no tests: npm run proof
+ * removal -- --quick --redis --everything
  */
 export async function prove(tally: Tally, flags: string[]): Promise<void> {
   const removals = listRemovals();
-  const words = flags.map((flag) => flag.replace(/^--/, '').toLowerCase());
+  const isQuick = flags.includes(QUICK);
+  const words = flags
+    .filter((flag) => flag !== QUICK)
+    .map((flag) => flag.replace(/^--/, '').toLowerCase());
   const isPicked = (name: string) =>
     words.length === 0 || words.some((word) => name.toLowerCase().includes(word));
   const picked = removals.filter(({ name }) => isPicked(name));
@@ -41,8 +49,12 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
     `no row has the word; these are there: ${removals.map(({ name }) => name).join('; ')}`,
   );
   for (const removal of picked) {
-    const folder = await proveRemoval(tally, removal);
-    if (removal.name === EVERYTHING) await proveMinimalApp(tally, folder);
+    const folder = await proveRemoval(tally, removal, isQuick);
+    if (removal.name !== EVERYTHING) continue;
+    await tally.check(`${EVERYTHING}: the README names no removed script or file`, () =>
+      proveMentions(folder),
+    );
+    await proveMinimalApp(tally, folder);
   }
 }
 
@@ -58,7 +70,11 @@ function listRemovals(): Removal[] {
 }
 
 /** @returns the folder of the remaining app */
-async function proveRemoval(tally: Tally, { name, commands }: Removal): Promise<string> {
+async function proveRemoval(
+  tally: Tally,
+  { name, commands }: Removal,
+  isQuick: boolean,
+): Promise<string> {
   const copy = new Repository(await copyTree('removal'));
   await copy.init('Begin with the template');
   for (const command of commands)
@@ -67,7 +83,8 @@ async function proveRemoval(tally: Tally, { name, commands }: Removal): Promise<
       async () => `${countLines(await copy.run(command))} files`,
     );
   const flags = OBSERVED.includes(name) ? ' -- --allow-incomplete-coverage' : '';
-  for (const command of [...CHECKS, `npm test${flags}`])
+  const tests = isQuick ? [] : [`npm test${flags}`];
+  for (const command of [...CHECKS, ...tests])
     await tally.check(`${name}, then: ${command}`, () => runCheck(copy.folder, command));
   await tally.check(`${name}, then: npm run format takes its settings out of the tables`, () =>
     proveTables(copy),
@@ -98,6 +115,23 @@ function pickFailures(output: string): string {
   return failures.length > 0
     ? failures.slice(0, 5).join('\n')
     : output.split('\n').slice(-40).join('\n');
+}
+
+/** README.md and AGENTS.md name only scripts and entry files that are there. */
+async function proveMentions(folder: string): Promise<string> {
+  const { scripts } = JSON.parse(read(folder, 'package.json'));
+  const texts = ['README.md', 'AGENTS.md'].map((file) => read(folder, file)).join('\n');
+  const named = new Set(findNames(texts, /npm run (?:-s )?([\w:]+)/g));
+  assert.deepEqual(
+    [...named].filter((name) => !(name in scripts)),
+    [],
+  );
+  const files = new Set(findNames(texts, /`((?:plugins|routes|jobs|src|test)\/[\w/.-]+\.ts)`/g));
+  assert.deepEqual(
+    [...files].filter((file) => !existsSync(path.join(folder, file))),
+    [],
+  );
+  return `${named.size} scripts, ${files.size} files`;
 }
 
 /** The README's table has the remaining settings, and .env.example has no others. */

@@ -1,10 +1,13 @@
 import { execSync, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { pickRemovals, type Removal, readRemovals, removeRows } from './removals.ts';
+import { pickRemovals, type Removal, readRemovals, removeMentions } from './removals.ts';
 
 /** Heroku's rule for the name of an app. npm, Dokku and the other platforms accept it too. */
 const NAME = /^[a-z](?=.{1,28}[a-z0-9]$)[a-z0-9]*(-[a-z0-9]+)*$/;
+
+/** Begins the template's own changelog. */
+const TEMPLATE = 'The versions of the template';
 
 const CHANGELOG = `# Changelog
 
@@ -26,7 +29,10 @@ export function createApp(root: string, name: string, [word, ...capabilities]: s
   checkName(name);
   if (word && word !== 'without')
     throw new Error(`"${word}" is not known here: npm run new app ${name} without notes redis`);
-  const removals = pickRemovals(readRemovals(read(root, 'README.md')), capabilities);
+  const removals =
+    capabilities.length > 0
+      ? pickRemovals(readRemovals(read(root, 'README.md')), capabilities)
+      : [];
   checkClean(root);
   // Files that were already removed by hand are no error.
   for (const command of removals.flatMap(({ commands }) => commands))
@@ -77,11 +83,14 @@ function run(root: string, command: string): void {
 }
 
 function writeName(root: string, name: string, removals: Removal[]): void {
-  edit(root, 'README.md', (text) => removeRows(text, removals).replace(/\bPoort\b/g, name));
-  for (const file of ['README.md', 'AGENTS.md', '.github/dependabot.yml'])
-    edit(root, file, (text) => removeFolders(text, removals));
-  edit(root, '.env.example', (text) => text.replace(/=poort$/gm, `=${name}`));
-  edit(root, 'CHANGELOG.md', () => CHANGELOG);
+  const former: string = JSON.parse(read(root, 'package.json')).name;
+  for (const file of ['README.md', 'AGENTS.md'])
+    edit(root, file, (text) => removeMentions(text, removals));
+  for (const removed of removals)
+    edit(root, '.github/dependabot.yml', (text) => text.replace(`, /${removed.name}`, ''));
+  edit(root, 'README.md', (text) => text.replace(new RegExp(`^# ${former}$`, 'im'), `# ${name}`));
+  edit(root, '.env.example', (text) => text.replace(new RegExp(`=${former}$`, 'gm'), `=${name}`));
+  edit(root, 'CHANGELOG.md', (text) => (text.includes(TEMPLATE) ? CHANGELOG : text));
   // The removed tests also covered lines of files that stay.
   edit(root, '.taprc', (text) => text.replace('# allow-incomplete', 'allow-incomplete'));
   editJson(root, 'package-lock.json', (lock) => {
@@ -91,14 +100,6 @@ function writeName(root: string, name: string, removals: Removal[]): void {
   editJson(root, 'package.json', (manifest) => {
     manifest.name = name;
   });
-}
-
-/** Removes top-level folders from tables, with the row of `npm run proof`, and from Dependabot. */
-function removeFolders(text: string, removals: Removal[]): string {
-  const isFolder = ({ name, commands }: Removal) => commands.join(' ').split(' ').includes(name);
-  const names = removals.filter(isFolder).map(({ name }) => name);
-  const row = (name: string) => `^\\| \`(${name}/|npm run ${name} .*?)\` \\|.*\\n|, /${name}\\b`;
-  return names.reduce((left, name) => left.replace(new RegExp(row(name), 'gm'), ''), text);
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: JSON of several forms.

@@ -15,8 +15,9 @@ const MAX_LENGTH = 58;
  */
 const ENDINGS: [RegExp, string?][] = [
   [/(ser|spec)ies$/],
-  [/(^|-)(news|lens|alias|atlas|bias|canvas|chaos)$/],
-  [/(mov|cook|calor)ies$/, '$1ie'],
+  [/(^|-)(news|lens|alias|atlas|bias|canvas|chaos|gas)$/],
+  [/((^|-)(lens|alias|atlas|bias|canvas|gas))es$/, '$1'],
+  [/(mov|cook|calor|zomb|self|(^|-)[dlpt])ies$/, '$1ie'],
   [/([^aeiou])ies$/, '$1y'],
   [/(ss|x|sh|[^aeiou]ch|[eo]ach|eech|[^aeo]us)es$/, '$1'],
   [/quizzes$/, 'quiz'],
@@ -70,8 +71,10 @@ function deriveSingular(plural: string): string {
 function checkWords({ plural, singular }: Names): void {
   if (SQL_WORDS.includes(toSnakeCase(plural)))
     throw new Error(`"${plural}" is a reserved word of SQL.`);
-  if (plural.startsWith('pg-'))
-    throw new Error(`"${plural}" does not work: PostgreSQL has views whose names begin with pg_.`);
+  if (/^(pg|kysely)-/.test(plural))
+    throw new Error(
+      `"${plural}" does not work: PostgreSQL has views, and Kysely tables, with such names.`,
+    );
   const type = toPascalCase(singular);
   if (LANGUAGE_NAMES.includes(type))
     throw new Error(

@@ -10,7 +10,7 @@ export interface Removal {
 const HEADING = '\n## Remove what you do not need\n';
 
 /** `name`, what it is (after `other`), one or more `command`. */
-const ROW = /^\| `([a-z][a-z0-9-]*)` \| (.+?) \| (`.+`.*) \|$/;
+const ROW = /^\| +`([a-z][a-z0-9-]*)` +\| +(.+?) +\| +(`.+`.*?) +\|$/;
 
 /** Reads the rows of the README's table. Throws at a row of another form. */
 export function readRemovals(readme: string): Removal[] {
@@ -53,7 +53,13 @@ function describeUnknown(name: string, removals: Removal[]): string {
   return `"${name}" cannot be removed. These can: ${names}.`;
 }
 
-export function removeRows(readme: string, removed: Removal[]): string {
-  const row = (name: string) => new RegExp(`^\\| \`${name}\` \\|.*\\n`, 'gm');
-  return removed.reduce((left, { name }) => left.replace(row(name), ''), readme);
+/**
+ * Removes what concerns the removed capabilities: their rows in the table, each line that ends in
+ * the comment `<!-- name -->`, and what stands between that comment and `<!-- /name -->`.
+ */
+export function removeMentions(text: string, removed: Removal[]): string {
+  const row = (name: string) => `\\| +\`${name}\` +\\|.*\\n|.* <!-- ${name} -->\\n`;
+  const section = (name: string) => `<!-- ${name} -->\\n[^]*?^<!-- /${name} -->\\n+`;
+  const mention = (name: string) => new RegExp(`^(${row(name)}|${section(name)})`, 'gm');
+  return removed.reduce((left, { name }) => left.replace(mention(name), ''), text);
 }

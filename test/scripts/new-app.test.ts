@@ -1,5 +1,5 @@
 import { test } from 'tap';
-import { pickRemovals, readRemovals, removeRows } from '../../scripts/new/removals.ts';
+import { pickRemovals, readRemovals, removeMentions } from '../../scripts/new/removals.ts';
 
 test('A mistake in the table of removals is an error', (t) => {
   const table = (row: string) =>
@@ -10,6 +10,8 @@ test('A mistake in the table of removals is an error', (t) => {
     { name: 'a', after: ['b', 'c'], commands: ['one', 'two'] },
   ]);
   t.match(readRemovals(table('| `a` | the a | `one` |')), [{ name: 'a', after: [] }]);
+  const padded = table('| `a`  | the a, after `b`  | `one`     |');
+  t.strictSame(readRemovals(padded), [{ name: 'a', after: ['b'], commands: ['one'] }]);
   t.end();
 });
 
@@ -23,9 +25,18 @@ test('Removals are ordered after those they name, in the order of the table', (t
   t.end();
 });
 
-test('Only the rows of removed capabilities are deleted', (t) => {
+test('What concerns only a removed capability is deleted', (t) => {
   const removed = [{ name: 'redis', after: [], commands: [] }];
-  const readme = '# A\n| `redis` | a | `b` |\n| `redis-like` | a | `b` |\nThe end, without redis\n';
-  t.equal(removeRows(readme, removed), readme.replace('| `redis` | a | `b` |\n', ''));
+  const table = '# A\n| `redis-like` | a | `b` |\n';
+  const redis = '| `redis` | a | `b` |\n|  `redis`  | a | `b` |\n';
+  const lines = '- b <!-- redis-like -->\n';
+  const redisLines = '- a <!-- redis -->\n| c | d | <!-- redis -->\n';
+  const section = '<!-- jobs -->\n\n## Jobs\n\n<!-- /jobs -->\n\n';
+  const redisSection = '<!-- redis -->\n\n## Redis\n\nd\n\n<!-- /redis -->\n\n';
+  const text = table + redis + lines + redisLines + redisSection + section;
+  t.equal(
+    removeMentions(`${text}The end, without redis\n`, removed),
+    [table, lines, section, 'The end, without redis\n'].join(''),
+  );
   t.end();
 });

@@ -17,6 +17,7 @@ test('An invalid name is refused with the reason', async (t) => {
     ['alias', undefined, /"alias" is not plural, or irregular/],
     ['references', undefined, /"references" is a reserved word of SQL/],
     ['pg-tables', undefined, /"pg-tables" does not work: PostgreSQL has views/],
+    ['kysely-migration', 'kysely-migration', /"kysely-migration" does not work: .* Kysely tables/],
     ['this', 'that', /"this" is a reserved word of JavaScript/],
     ['await', 'wait', /"await" is a reserved word of JavaScript/],
     ['maps', undefined, /"maps" does not work: its type would be Map,/],
@@ -78,6 +79,11 @@ test('The singular is derived from the plural where a rule exists', async (t) =>
     buzzes: 'buzz',
     cartouches: 'cartouche',
     speeches: 'speech',
+    aliases: 'alias',
+    lenses: 'lens',
+    'fire-zombies': 'fire-zombie',
+    ties: 'tie',
+    parties: 'party',
   };
   for (const [plural, singular] of Object.entries(singulars))
     t.equal(readNames(plural).singular, singular);

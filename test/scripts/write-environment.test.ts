@@ -178,12 +178,14 @@ test('npm run format deletes the scripts whose file was removed', async (t) => {
     cats: 'node --env-file=.env scripts/cats.ts',
     'cats:feed': 'npm run job feed-cats',
     'cats:console': 'node src/cats.ts --purr',
+    'cats:services': 'npm run build && tap --disable-coverage test/services/cats/*.test.ts',
   };
   const kept = {
     client: 'node client/scripts/generate.ts',
     generate: 'tsx tools/src/generate.ts',
     types: 'node --import ./scripts/cats.ts scripts/build.ts src/cats.ts',
     purr: 'cats src/cats.ts',
+    scratch: 'tap test/cats/*.test.ts',
   };
   const added = JSON.stringify({ ...rest, scripts: { ...scripts, ...kept, ...removed } });
   t.strictSame(JSON.parse(writeScripts(added)), { ...rest, scripts: { ...scripts, ...kept } });
