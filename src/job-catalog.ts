@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import createError from '@fastify/error';
 import { type TSchema, Type } from 'typebox';
 import type { Job } from '../plugins/jobs.ts';
-import { createAjv, explainFailure } from '../plugins/validation/checks.ts';
+import { compileSchema, createAjv, explainFailure } from '../plugins/validation/checks.ts';
 import { isStorable, storableText } from '../plugins/validation/schemas.ts';
 import { importFile } from './import-file.ts';
 import { listFiles } from './list-files.ts';
@@ -61,7 +61,7 @@ function findProblem(name: string, job: Job): string | undefined {
 /** @throws an error that names the job and what is wrong with its schema */
 export function compileJob(name: string, { schema }: Job): void {
   const remedy = 'write out what it refers to: a job does not know the schemas of app.addSchema';
-  explainFailure(`of the job ${name}`, () => ajv.compile(schema), remedy);
+  explainFailure(`of the job ${name}`, () => compileSchema(ajv, schema), remedy);
 }
 
 /** The payload as the queue stores it. Throws if it is not a JSON object or does not fit. */

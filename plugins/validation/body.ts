@@ -9,7 +9,7 @@ const MAX_VALUES = 1_000;
 /** How long a check of a body may take, in milliseconds. A MiB takes about a tenth of a second. */
 const MAX_MS = 2_000;
 
-/** How many references the search for problems may follow. It takes all branches of a union. */
+/** How many references and unions the search for problems may follow. It takes all branches of a union. */
 const MAX_REFERENCES = 5_000;
 
 const TOO_NESTED: ErrorObject = {
@@ -53,7 +53,8 @@ function listProblems(body: unknown, validate: ValidateFunction): ErrorObject[] 
 }
 
 function copyFirst(value: unknown, copied: { values: number }): unknown {
-  if (typeof value !== 'object' || value === null) return value;
+  // A loop over an upload's bytes would make a name of each.
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value;
   const copy = Array.isArray(value) ? [] : {};
   // Both Object.entries and a loop over a whole array would list all names first.
   const first = Array.isArray(value) ? value.slice(0, MAX_VALUES + 1) : value;

@@ -1,4 +1,12 @@
-import { _, type Ajv, type KeywordCxt, type ValidateFunction } from 'ajv';
+import {
+  _,
+  type Ajv,
+  type CodeKeywordDefinition,
+  type KeywordCxt,
+  type ValidateFunction,
+} from 'ajv';
+import anyOf from 'ajv/dist/vocabularies/applicator/anyOf.js';
+import oneOf from 'ajv/dist/vocabularies/applicator/oneOf.js';
 import reference from 'ajv/dist/vocabularies/core/ref.js';
 
 const never = () => false;
@@ -8,8 +16,9 @@ let isLimitReached = never;
 class LimitReached extends Error {}
 
 /**
- * Bounds the time of `uniqueItems`, for which Ajv compares all pairs, and of `$ref`: a union that
- * refers to itself, such as a filter of filters, can double the time with each level.
+ * Bounds the time of `uniqueItems`, for which Ajv compares all pairs, of `enum`, for which it
+ * compares each item of a list with all allowed values, of large unions in a list, and of `$ref`: a
+ * union that refers to itself, such as a filter of filters, can double the time with each level.
  */
 export function boundKeywords(ajv: Ajv): void {
   ajv.removeKeyword('uniqueItems').addKeyword({
@@ -20,17 +29,33 @@ export function boundKeywords(ajv: Ajv): void {
       !isUnique || new Set(items.map(toKey)).size === items.length,
     error: { message: 'must NOT have duplicate items' },
   });
-  ajv.removeKeyword('$ref').addKeyword({
-    ...reference.default,
+  ajv.removeKeyword('enum').addKeyword({
+    keyword: 'enum',
+    schemaType: 'array',
+    compile: (allowed: unknown[]) => {
+      const keys = new Set(allowed.map(toKey));
+      return (value: unknown) => keys.has(toKey(value));
+    },
+    error: {
+      message: 'must be equal to one of the allowed values',
+      params: ({ schemaCode }) => _`{allowedValues: ${schemaCode}}`,
+    },
+  });
+  for (const { default: definition } of [reference, anyOf, oneOf]) limitTime(ajv, definition);
+}
+
+function limitTime(ajv: Ajv, definition: CodeKeywordDefinition): void {
+  ajv.removeKeyword(`${definition.keyword}`).addKeyword({
+    ...definition,
     code: (context: KeywordCxt) => {
       const check = context.gen.scopeValue('func', { ref: throwAtLimit });
       context.gen.code(_`${check}()`);
-      reference.default.code(context);
+      definition.code(context);
     },
   });
 }
 
-/** Whether the value fits. Undefined if `isReached`, asked at each reference, ended the check. */
+/** Whether the value fits. Undefined if `isReached`, asked at each union and $ref, ended it. */
 export function checkBounded(
   validate: ValidateFunction,
   value: unknown,
@@ -52,7 +77,7 @@ function throwAtLimit(): void {
 }
 
 function toKey(item: unknown): string {
-  if (typeof item !== 'object') return `${typeof item} ${item}`;
+  if (typeof item !== 'object') return `${typeof item} ${String(item)}`;
   return JSON.stringify(item, (_name, value) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
     return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));

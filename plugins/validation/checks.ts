@@ -9,6 +9,8 @@ import { allowDecimals } from './decimals.ts';
 /** Formats of ajv-formats that take long for a long text. A schema with one is refused. */
 const SLOW_FORMATS = ['regex', 'url', 'iso-date-time'];
 
+const DRAFT = 'https://json-schema.org/draft/2019-09/schema';
+
 const dateTime = addFormats.default.get('date-time') as { validate(text: string): boolean };
 
 const ANNOTATIONS =
@@ -42,16 +44,33 @@ export function createAjv(options: Options = {}, schemas: Schemas = {}): Ajv {
   ajv.addFormat('date-time', isDateTime);
   // ajv-formats also accepts urn:uuid:…, but PostgreSQL does not.
   ajv.addFormat('uuid', /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i);
+  // ajv-formats checks only one line of several.
+  ajv.addFormat('byte', /^([A-Za-z\d+/]{4})*([A-Za-z\d+/]{2}==|[A-Za-z\d+/]{3}=)?$/);
+  // The name of the draft in a `$schema`. Ajv checks schemas of that draft as those of draft 7.
+  ajv.addMetaSchema({ $id: DRAFT, $ref: 'http://json-schema.org/draft-07/schema' });
   for (const name of SLOW_FORMATS) delete ajv.formats[name];
   for (const [id, schema] of Object.entries(schemas))
-    explainFailure(`${id} of app.addSchema`, () => ajv.addSchema(schema));
+    explainFailure(`${id} of app.addSchema`, () => {
+      refuseUncheckable(schema);
+      ajv.addSchema(schema);
+    });
   return ajv;
 }
 
 /** Compiles a schema, but only once if it has an `$id`: several routes may use that schema. */
 export function compileSchema(ajv: Ajv, schema: { $id?: string }): ValidateFunction {
   const known = schema.$id && ajv.getSchema(schema.$id);
-  return known && isDeepStrictEqual(known.schema, schema) ? known : ajv.compile(schema);
+  if (known && isDeepStrictEqual(known.schema, schema)) return known as ValidateFunction;
+  refuseUncheckable(schema);
+  return ajv.compile(schema);
+}
+
+/** Refuses what would make a check that finds nothing: a promise, and a function of TypeBox. */
+export function refuseUncheckable(schema: unknown): void {
+  if (typeof schema !== 'object' || schema === null) return;
+  for (const name of ['$async', '~refine'])
+    if (name in schema) throw new Error(`${name} is not supported: check that in the handler`);
+  Object.values(schema).forEach(refuseUncheckable);
 }
 
 /** RFC 3339 has leap seconds, which neither Date nor PostgreSQL's driver has. */

@@ -4,8 +4,9 @@ import { type Static, Type } from 'typebox';
 /** How many problems an answer lists. Without a limit, it could be megabytes long. */
 export const MAX_PROBLEMS = 20;
 
-/** The longest part of a client's field name that an answer repeats, in characters. */
-const MAX_NAME = 200;
+/** The longest pointer, and the most of a field's name or of the allowed values, in characters. */
+const MAX_PATH = 200;
+const MAX_DETAIL = 200;
 
 const PARTS = { body: 'body', querystring: 'query', params: 'path', headers: 'headers' } as const;
 
@@ -24,7 +25,7 @@ export class InvalidRequest extends Error {
 
   constructor(problems: ErrorObject[], part: string) {
     const errors = problems.map((problem) => ({
-      path: `${problem.instancePath ?? ''}`.slice(0, MAX_NAME),
+      path: cutPointer(`${problem.instancePath ?? ''}`),
       in: PARTS[part as keyof typeof PARTS],
       message: explain(problem),
     }));
@@ -33,10 +34,20 @@ export class InvalidRequest extends Error {
   }
 }
 
+/** A pointer that is too long becomes that of a value which contains the wrong one. */
+function cutPointer(path: string): string {
+  return path.length > MAX_PATH ? path.slice(0, MAX_PATH).replace(/\/[^/]*$/, '') : path;
+}
+
 function explain({ message, params }: Partial<ErrorObject>): string {
   if (!params) return `${message}`;
   const name = params.additionalProperty ?? params.unevaluatedProperty ?? params.propertyName;
-  const allowed = params.allowedValues?.join(', ') ?? JSON.stringify(params.allowedValue);
-  const detail = name?.slice(0, MAX_NAME) ?? allowed;
+  const allowed =
+    params.allowedValues?.map(write).join(', ') ?? JSON.stringify(params.allowedValue);
+  const detail = (name ?? allowed)?.slice(0, MAX_DETAIL);
   return detail === undefined ? `${message}` : `${message}: ${detail}`;
+}
+
+function write(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }

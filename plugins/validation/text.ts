@@ -1,6 +1,6 @@
 import type { Ajv, ErrorObject, ValidateFunction } from 'ajv';
 import type { Check } from './body.ts';
-import { compileSchema } from './checks.ts';
+import { compileSchema, refuseUncheckable } from './checks.ts';
 import { MAX_PROBLEMS } from './problems.ts';
 
 /** Converts text to another type. ajv's own coercion also accepts 0x10, 1e2, " 5", +5 and 5.0. */
@@ -11,6 +11,9 @@ const READERS: Record<string, (text: string) => unknown> = {
   null: (text) => (text === '' ? null : undefined),
   array: (text) => [text],
 };
+
+/** The keywords whose schemas are named by properties. */
+const NAMED = ['properties', 'dependentRequired', 'dependentSchemas'];
 
 type Texts = Record<string, unknown>;
 
@@ -34,9 +37,11 @@ export function lowerCaseNames(schema: { $id?: string }): object {
   const isRecursive = JSON.stringify(schema).includes(`"$ref":"${$id}`);
   // Another copy or the shared schema may have that name.
   const copy = isRecursive ? schema : { ...schema, $id: undefined };
+  // The copy would lack what it refuses.
+  refuseUncheckable(schema);
   return JSON.parse(JSON.stringify(copy), (key, value) => {
     if (key === 'required') return lowerAll(value);
-    if (key !== 'properties' && key !== 'dependentRequired') return value;
+    if (!NAMED.includes(key)) return value;
     const entries = Object.entries(value).map(([name, one]) => [lower(name), lowerAll(one)]);
     return Object.fromEntries(entries);
   });

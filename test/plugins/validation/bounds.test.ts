@@ -52,6 +52,35 @@ test('The items of a unique list are compared in a limited time', async (t) => {
   t.equal(compile({ type: 'array', uniqueItems: false })([1, 1]), null);
 });
 
+test('A large enum is compared with a long list in a limited time', async (t) => {
+  const codes = Array.from({ length: 7_000 }, (_, index) => `code-${index}`);
+  const many = Array.from({ length: 100_000 }, () => 'code-6999');
+  const check = compile(Type.Array(Type.Enum(codes)));
+  t.equal(check(many), null);
+  t.match(check([...many, 'code']), [{ keyword: 'enum', params: { allowedValues: codes } }]);
+  const checkAny = compile({ enum: ['x', 1, null, { a: 1, b: [] }] });
+  for (const value of ['x', 1, null, { b: [], a: 1 }]) t.equal(checkAny(value), null);
+  for (const value of ['1', 0, 'null', { a: 1 }, undefined, []]) t.not(checkAny(value), null);
+});
+
+test('A union in a long list asks for the limit at each item', (t) => {
+  for (const union of ['anyOf', 'oneOf']) {
+    const validate = createAjv().compile({ items: { [union]: [{ const: 'a' }, { const: 'b' }] } });
+    const limit = (most: number) => () => --most < 0;
+    t.equal(checkBounded(validate, ['a', 'b', 'b'], limit(3)), true);
+    t.equal(checkBounded(validate, ['a', 'b', 'b'], limit(2)), undefined, union);
+  }
+  t.end();
+});
+
+test('The bytes of an upload are not searched for problems', async (t) => {
+  const file = Buffer.alloc(5_000_000);
+  const check = compile(Type.Object({ name: Type.String(), file: Type.Any() }));
+  t.equal(check({ name: 'a', file }), null);
+  t.match(check({ name: 1, file }), [{ instancePath: '/name' }]);
+  t.match(check({ name: 1, file: new Uint8Array(file) }), [{ instancePath: '/name' }]);
+});
+
 test('Another error of a check is thrown', async (t) => {
   const validate = createAjv({ formats: { mine: failToCheck } }).compile({ format: 'mine' });
   t.throws(() => checkBounded(validate, 'text', () => false), { message: 'broken' });

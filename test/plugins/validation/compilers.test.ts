@@ -1,5 +1,6 @@
 import Fastify, { type FastifyInstance, type InjectOptions } from 'fastify';
 import { type Test, test } from 'tap';
+import { Type } from 'typebox';
 import { LazyCompilers } from '../../../plugins/validation/compilers.ts';
 
 /** Creates an app that compiles schemas on first use. */
@@ -120,6 +121,54 @@ test('Keywords of draft 2019-09 are checked', async (t) => {
   t.equal(await send('/together', { a: '' }), 400);
   t.equal(await send('/few', ['x', 'x']), 200);
   t.equal(await send('/few', ['x', 'y']), 400);
+});
+
+test('A schema may name the draft, and is checked by it', async (t) => {
+  const { app, compilers } = createApp(t);
+  const $schema = 'https://json-schema.org/draft/2019-09/schema';
+  const body = { $schema, type: 'object', properties: { id: { type: 'integer' } } };
+  app.post('/', { schema: { body } }, async () => 'served');
+  const wrong = { $schema, type: 'object', properties: { id: { type: 'intger' } } };
+  app.post('/wrong', { schema: { body: wrong } }, async () => 'served');
+  const send = async (payload: object) =>
+    (await app.inject({ method: 'POST', url: '/', payload })).statusCode;
+  t.equal(await send({ id: 1 }), 200);
+  t.equal(await send({ id: 'x' }), 400);
+  await t.rejects(compilers.compilePending(), { message: /^The schema of POST \/wrong, body/ });
+});
+
+test('A schema whose check would find nothing is an error that names the route', async (t) => {
+  const refined = Type.Object({ a: Type.Refine(Type.Integer(), (a) => a > 5) });
+  const promised = { $async: true, type: 'object', properties: { a: { type: 'integer' } } };
+  const parts = ['body', 'querystring', 'headers'];
+  for (const [name, schema] of Object.entries({ '~refine': refined, $async: promised }))
+    for (const part of parts) {
+      const { app, compilers } = createApp(t);
+      app.post('/a', { schema: { [part]: schema } }, async () => 'served');
+      await app.ready();
+      const message = `The schema of POST /a, ${part}, cannot be compiled: ${name} is not supported`;
+      await t.rejects(
+        compilers.compilePending(),
+        { message: new RegExp(`^${message.replaceAll('$', '\\$')}`) },
+        part,
+      );
+    }
+  const { app, compilers } = createApp(t);
+  app.addSchema({ $id: 'promised', ...promised });
+  app.post('/a', { schema: { body: { $ref: 'promised#' } } }, async () => 'served');
+  await app.ready();
+  await t.rejects(compilers.compilePending(), { message: /promised of app.addSchema.*\$async/ });
+});
+
+test('Text in base64 has one line', async (t) => {
+  const { app } = createApp(t);
+  const body = { type: 'array', items: { type: 'string', format: 'byte' } };
+  app.post('/', { schema: { body } }, async () => 'served');
+  const send = async (text: string) =>
+    (await app.inject({ method: 'POST', url: '/', payload: [text] })).statusCode;
+  for (const text of ['', 'aGk=', 'aA==', 'aGk+/A==']) t.equal(await send(text), 200, text);
+  for (const text of ['!\naGk=', 'aGk=\n', '\n!', 'aGk', 'a', 'aGk=aGk='])
+    t.equal(await send(text), 400, JSON.stringify(text));
 });
 
 test("OpenAPI's annotations and extensions may stand in a schema", async (t) => {

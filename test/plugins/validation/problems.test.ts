@@ -11,6 +11,9 @@ const ROUTES = `
       color: { enum: ['red', 'blue'] },
       size: { anyOf: [{ const: 'small' }, { const: 2 }] },
       'a/b~c': { type: 'integer' },
+      level: { enum: [null, 1, { a: 1 }] },
+      codes: { type: 'array', items: { enum: Array.from({ length: 5_000 }, (_, code) => code) } },
+      tree: { type: 'object', additionalProperties: { type: 'object' } },
       tags: { type: 'array', minItems: 2, items: { type: 'string' } },
       labels: { type: 'object', propertyNames: { pattern: '^[a-z]+$' } },
       author: {
@@ -98,6 +101,10 @@ test('A 400 of a schema lists each problem', async (t) => {
           inBody('/size', 'must match a schema in anyOf'),
         ],
       ],
+      [
+        { title: 'a', level: 'x' },
+        [inBody('/level', 'must be equal to one of the allowed values: null, 1, {"a":1}')],
+      ],
       [{ title: 'a', 'a/b~c': 'x' }, [inBody('/a~1b~0c', 'must be integer')]],
       [
         { title: 'longer', tags: ['a', 1, 'b', null], author: { nick: 'x' } },
@@ -168,6 +175,14 @@ test('A 400 of a schema lists each problem', async (t) => {
       const answer = await post(body);
       t.strictSame(answer.json().errors, [inBody('/tags/5000', 'must be string')]);
     }
+  });
+
+  await t.test('Many allowed values are shortened, and a long path at a name', async (t) => {
+    const answer = await post({ title: 'a', codes: Array(20).fill('x') });
+    t.equal(answer.json().errors.length, 20);
+    t.ok(answer.body.length < 10_000, `${answer.body.length} characters`);
+    const { errors } = (await post({ title: 'a', tree: { ['x'.repeat(300)]: 1 } })).json();
+    t.strictSame(errors, [inBody('/tree', 'must be object')]);
   });
 
   await t.test('A long property name is shortened', async (t) => {
