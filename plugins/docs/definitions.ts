@@ -9,6 +9,8 @@ const SCHEMAS = (
 
 const NAMED_SCHEMAS = ['dependentSchemas', 'patternProperties', 'properties'];
 
+const DEFINITION = /^#\/(\$defs|definitions)\//;
+
 const PARAMETERS = ['querystring', 'params', 'headers'] as const;
 
 /**
@@ -23,7 +25,8 @@ export class Definitions {
     const convert = (one: unknown) => this.#convert(one, new Map(), shared);
     const converted = { ...schema };
     for (const part of PARAMETERS)
-      if (schema[part]) converted[part] = listNames(convert(schema[part]) as Schema);
+      if (schema[part])
+        converted[part] = listNames(convert(inlineRoot(schema[part] as Schema)) as Schema);
     if (schema.body) converted.body = convertContent(schema.body, convert);
     if (schema.response)
       converted.response = mapValues(schema.response, (one) => convertContent(one, convert));
@@ -79,6 +82,16 @@ function mapValues(schemas: object, convert: (schema: Schema) => unknown): Schem
   return Object.fromEntries(Object.entries(schemas).map(([name, one]) => [name, convert(one)]));
 }
 
+/** Parameters are listed before the document has the schema of a `$ref` to its own `$defs`. */
+function inlineRoot(schema: Schema): Schema {
+  const { $ref, ...rest } = schema;
+  const own: Record<string, Schema> = { ...Object(rest.definitions), ...Object(rest.$defs) };
+  const root = own[`${$ref}`.replace(DEFINITION, '')];
+  if (!root) return schema;
+  const { $id: _, ...inlined } = root;
+  return { ...inlined, ...rest };
+}
+
 /** Type.Record has no names to list. Without `properties`, its keywords would be listed instead. */
 function listNames(schema: Schema): Schema {
   const isCombined = ['allOf', 'anyOf', 'oneOf', '$ref'].some((key) => Object.hasOwn(schema, key));
@@ -87,7 +100,7 @@ function listNames(schema: Schema): Schema {
 
 /** `reference` is `#/$defs/Tree`, or `Tree` as Type.Cyclic writes it. */
 function rewrite(reference: string, names: Map<string, string>): string {
-  const name = names.get(reference.replace(/^#\/(\$defs|definitions)\//, ''));
+  const name = names.get(reference.replace(DEFINITION, ''));
   return name ? `#/components/schemas/${name}` : reference;
 }
 

@@ -25,6 +25,12 @@ const ROUTES = `
     app.post('/content', { schema: { body: { content }, response: created } }, handler);
     app.addSchema({ $id: 'Pair', type: 'array', items: [{ type: 'string' }, { $ref: 'Item#' }] });
     app.get('/shared-pair', { schema: { response: { default: { $ref: 'Pair#' } } } }, handler);
+    const { Part } = $defs;
+    const page = { $defs: { Page: { ...Part, $id: 'Page' } }, $ref: 'Page' };
+    app.get('/page', { schema: { querystring: page } }, handler);
+    const id = { type: 'object', properties: { id: { $ref: '#/$defs/Id' } } };
+    const params = { $defs: { Key: id, Id: { type: 'integer' } }, $ref: '#/$defs/Key' };
+    app.get('/keys/:id', { schema: { params } }, handler);
     app.get('/optional/:a?', { schema: {} }, handler);
     app.get('/plain', handler);
     const both = { type: 'object', allOf: [{ type: 'object', properties: { a: {} } }] };
@@ -56,6 +62,10 @@ test("GET /openapi.json has an owner's definitions, tuples and parameters", asyn
   const read = (path: string) => paths[path].post.requestBody.content['application/json'].schema;
   t.strictSame(read('/tree'), { $ref: '#/components/schemas/Tree' });
   t.match(components.schemas.Tree.properties.kids.items, { $ref: '#/components/schemas/Tree' });
+  const listNames = (path: string) =>
+    paths[path].get.parameters.map(({ name, in: part }: Record<string, string>) => [name, part]);
+  t.strictSame(listNames('/page'), [['x', 'query']]);
+  t.strictSame(listNames('/keys/{id}'), [['id', 'path']]);
   t.match(read('/whole').properties.part, { $ref: '#/components/schemas/Part' });
   t.match(read('/pair'), { prefixItems: [{ type: 'string' }], items: false });
   for (const path of ['/open', '/plain']) t.notOk(paths[path].get.parameters);
