@@ -17,7 +17,8 @@ const BadOptions = createError<[string, string]>('BAD_OPTIONS', 'The job %s cann
 /** Limits that types cannot express. pg-boss allows 24 hours for a run; 23 leave time to end it. */
 const JobLimits = Type.Object({
   schema: Type.Object({}),
-  schedule: Type.Optional(Type.String({ pattern: '^\\S+( \\S+){4}$' })),
+  // pg-boss would take an H, as Jenkins has it, for another random time at each check.
+  schedule: Type.Optional(Type.String({ pattern: '^(?!(.*[ ,])?H)\\S+( \\S+){4}$' })),
   retries: Type.Integer({ minimum: 0, maximum: 1_000 }),
   retryDelayMs: Type.Integer({ minimum: 0, maximum: 86_400_000 }),
   timeoutMs: Type.Integer({ minimum: 1, maximum: 82_800_000 }),

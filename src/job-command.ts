@@ -1,8 +1,12 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Jobs } from '../plugins/jobs.ts';
 import { type AppOptions, buildApp } from './app.ts';
 import { createLogger } from './logger.ts';
 import { endOnFailure, finishOutput } from './one-off.ts';
 import { OperatorError } from './operator-error.ts';
+
+/** How long closing may take, in milliseconds. */
+const CLOSE_MS = 5_000;
 
 const USAGE =
   "Give a job's name and its payload in JSON: " +
@@ -21,7 +25,8 @@ export async function runJobCommand(
   // runJob logs a failure.
   const run = app.jobs.run(name as keyof Jobs, payload as never);
   const code = await run.then(() => 0).catch(() => 1);
-  await app.close();
+  // A job that was too late may still have a transaction, for which the database would wait.
+  await Promise.race([app.close(), sleep(CLOSE_MS)]);
   await finishOutput();
   process.exit(code);
 }

@@ -73,7 +73,8 @@ async function waitForEnd(run: Run, app: FastifyInstance, log: FastifyBaseLogger
   checkPayload(name, job, payload);
   const { signal } = controller;
   signal.throwIfAborted();
-  const work = async () => job.run({ app, payload, signal, log, id, attempt });
+  // A job may change the level of its logger, but not that of its summary.
+  const work = async () => job.run({ app, payload, signal, log: log.child({}), id, attempt });
   const late = new DOMException(`The job took longer than ${job.timeoutMs} ms`, 'TimeoutError');
   const timer = setTimeout(() => controller.abort(late), job.timeoutMs);
   // The run ends at once. The job's own reaction to the signal comes later and does not count.

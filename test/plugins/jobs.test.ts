@@ -44,6 +44,20 @@ test('run runs a job once, without a database, and logs one summary', async (t) 
   t.strictSame(rest, []);
 });
 
+test('A job that quiets its logger has its summary', async (t) => {
+  const { app, lines } = await buildAppWithJobs(t, { DATABASE_URL: DOWN });
+  await app.jobs.run('work', { how: 'quiet' });
+  t.match(lines.at(-1), { job: 'work', outcome: 'done' });
+});
+
+test('A long text can be in a payload', async (t) => {
+  const { app } = await buildAppWithJobs(t, { DATABASE_URL: DOWN });
+  const run = (file: string) => app.jobs.run('work', { how: 'end', file });
+  await run(`${'x'.repeat(9_000_000)}€`);
+  for (const wrong of ['\0', '\ud800', '\udc00\ud800'])
+    await t.rejects(run(`${'x'.repeat(9_000_000)}${wrong}`), { code: 'BAD_PAYLOAD' });
+});
+
 test('run rejects with what the job throws, without a retry', async (t) => {
   const { app, lines } = await buildAppWithJobs(t, { DATABASE_URL: DOWN });
   await t.rejects(app.jobs.run('work', { how: 'throw' }), RangeError);
@@ -123,6 +137,14 @@ test('A file in jobs/ without a valid job keeps the app from starting', async (t
       `export default { schema: {}, ${once}, schedule: 'daily' };`,
       /mice\.js: job\/schedule must match pattern/,
     ],
+    ...['H * * * *', '0,H * * * *', '0 H(0-5) * * *'].map(
+      (schedule) =>
+        [
+          'rats.js',
+          `export default { schema: {}, ${once}, schedule: '${schedule}' };`,
+          /rats\.js: job\/schedule must match pattern/,
+        ] as const,
+    ),
     [
       'owls.js',
       `export default { schema: { required: ['a'] }, ${once}, schedule: '* * * * *' };`,
