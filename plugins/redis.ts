@@ -91,10 +91,15 @@ export default fp(
 /** Redis' own codes while it cannot serve. Others, such as ERR, are mistakes of the app. */
 const OUTAGE = /^(BUSY|LOADING|MASTERDOWN|MISCONF|NOAUTH|NOREPLICAS|OOM|READONLY|WRONGPASS) /;
 
-/** Whether a command failed because Redis is down. ioredis has no codes for that. */
-function isOutage({ name, message }: Error): boolean {
-  if (name === 'ReplyError') return OUTAGE.test(message);
-  return name === 'MaxRetriesPerRequestError' || message.startsWith("Stream isn't writeable");
+/** What ioredis says without a connection. It has no codes. */
+const NO_CONNECTION = /^(Stream isn't writeable|Command aborted|Connection is closed)/;
+
+type CommandError = Error & { previousErrors?: Error[] };
+
+/** Whether a command failed because Redis is down. The error of a transaction has those of it. */
+function isOutage({ name, message, previousErrors }: CommandError): boolean {
+  if (name === 'ReplyError') return OUTAGE.test(message) || Boolean(previousErrors?.some(isOutage));
+  return name === 'MaxRetriesPerRequestError' || NO_CONNECTION.test(message);
 }
 
 /** The name that TLS asks for (SNI): several servers may share an address. An IP has no name. */

@@ -83,10 +83,13 @@ export function writeScripts(manifest: string): string {
 /** `npm run job seed` runs jobs/seed.ts or jobs/seed/index.ts, and tap the tests with services. */
 function isRemoved(command: string): boolean {
   const [, job] = /^npm run job ([\w-]+)$/.exec(command) ?? [];
-  const [, program] = PROGRAM.exec(command) ?? [];
-  const [, tests] = / tap .*(test\/services\/\S+)$/.exec(command) ?? [];
-  const files = job ? `jobs/${job}{.ts,/index.ts}` : (program ?? tests);
-  return files !== undefined && globSync(files, { cwd: ROOT }).length === 0;
+  if (job) return hasNone(`jobs/${job}{.ts,/index.ts}`);
+  const [, program] = PROGRAM.exec(command) ?? / tap .*(test\/services\/\S+)$/.exec(command) ?? [];
+  return program !== undefined && hasNone(program);
+}
+
+function hasNone(files: string): boolean {
+  return globSync(files, { cwd: ROOT }).length === 0;
 }
 
 if (import.meta.main) {

@@ -33,8 +33,10 @@ export function boundKeywords(ajv: Ajv): void {
     keyword: 'enum',
     schemaType: 'array',
     compile: (allowed: unknown[]) => {
-      const keys = new Set(allowed.map(toKey));
-      return (value: unknown) => keys.has(toKey(value));
+      const values = new Set(allowed);
+      const keys = new Set(allowed.filter(isStructured).map(toKey));
+      return (value: unknown) =>
+        values.has(value) || (keys.size > 0 && isStructured(value) && keys.has(toKey(value)));
     },
     error: {
       message: 'must be equal to one of the allowed values',
@@ -76,8 +78,12 @@ function throwAtLimit(): void {
   if (isLimitReached()) throw new LimitReached();
 }
 
+function isStructured(value: unknown): boolean {
+  return typeof value === 'object' && value !== null;
+}
+
 function toKey(item: unknown): string {
-  if (typeof item !== 'object') return `${typeof item} ${String(item)}`;
+  if (typeof item !== 'object') return `${typeof item} ${item}`;
   return JSON.stringify(item, (_name, value) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
     return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));

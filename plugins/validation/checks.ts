@@ -45,7 +45,7 @@ export function createAjv(options: Options = {}, schemas: Schemas = {}): Ajv {
   // ajv-formats also accepts urn:uuid:…, but PostgreSQL does not.
   ajv.addFormat('uuid', /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i);
   // ajv-formats checks only one line of several.
-  ajv.addFormat('byte', /^([A-Za-z\d+/]{4})*([A-Za-z\d+/]{2}==|[A-Za-z\d+/]{3}=)?$/);
+  ajv.addFormat('byte', /^(?:[A-Za-z\d+/]{4})*(?:[A-Za-z\d+/]{2}==|[A-Za-z\d+/]{3}=)?$/);
   // The name of the draft in a `$schema`. Ajv checks schemas of that draft as those of draft 7.
   ajv.addMetaSchema({ $id: DRAFT, $ref: 'http://json-schema.org/draft-07/schema' });
   for (const name of SLOW_FORMATS) delete ajv.formats[name];
@@ -68,8 +68,9 @@ export function compileSchema(ajv: Ajv, schema: { $id?: string }): ValidateFunct
 /** Refuses what would make a check that finds nothing: a promise, and a function of TypeBox. */
 export function refuseUncheckable(schema: unknown): void {
   if (typeof schema !== 'object' || schema === null) return;
-  for (const name of ['$async', '~refine'])
-    if (name in schema) throw new Error(`${name} is not supported: check that in the handler`);
+  const name = Reflect.get(schema, '$async') === true ? '$async' : '~refine';
+  if (name === '$async' || Array.isArray(Reflect.get(schema, name)))
+    throw new Error(`${name} is not supported: check that in the handler`);
   Object.values(schema).forEach(refuseUncheckable);
 }
 

@@ -4,7 +4,6 @@ import type { Options } from 'ajv';
 import type { FastifySchemaCompiler } from 'fastify';
 import { compileBody } from './body.ts';
 import { createAjv, explainFailure, type Schemas } from './checks.ts';
-import { refuseNull } from './missing-answer.ts';
 import { compileText, lowerCaseNames } from './text.ts';
 
 /** Fastify's `schemaController`. It compiles on first use: at boot it took a fifth of the start. */
@@ -67,7 +66,7 @@ export class LazyCompilers {
     return (route) => {
       const place = `of ${route.method} ${route.url}, response ${route.httpStatus},`;
       const serialize = this.#delay(() => explainFailure(place, () => compile(route)));
-      return (answer) => refuseNull(answer, serialize()(answer), `${route.httpStatus}`);
+      return (answer) => serialize()(answer);
     };
   }
 

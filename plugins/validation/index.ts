@@ -5,11 +5,10 @@ import createError from '@fastify/error';
 import type { FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { isTooDeep, MAX_DEPTH } from '../../src/json-limits.ts';
+import { refuseWrongAnswers } from './answers.ts';
 import { refuseUnlistedTypes } from './content.ts';
-import { refuseMissingAnswers } from './missing-answer.ts';
 import { InvalidRequest } from './problems.ts';
 import { mayHaveBody, readBody } from './read-body.ts';
-import { refuseUnlistedAnswers } from './unlisted-answers.ts';
 
 /** RFC 9110, 8.3.1, with any parameters. */
 const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+[ \t]*(;|$)/;
@@ -25,8 +24,7 @@ const UnsupportedType = createError(
 /** Accepts only JSON in UTF-8. A type without a body is ignored: many clients always send it. */
 export default fp(
   async (app) => {
-    refuseMissingAnswers(app);
-    refuseUnlistedAnswers(app);
+    refuseWrongAnswers(app);
     refuseUnlistedTypes(app);
     app.setSchemaErrorFormatter((problems, part) => new InvalidRequest(problems, part));
     app.removeContentTypeParser(['application/json', 'text/plain']);

@@ -48,6 +48,7 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
     picked.length > 0,
     `no row has the word; these are there: ${removals.map(({ name }) => name).join('; ')}`,
   );
+  await tally.check('Each comment that removes text names a row of the table', checkComments);
   for (const removal of picked) {
     const folder = await proveRemoval(tally, removal, isQuick);
     if (removal.name !== EVERYTHING) continue;
@@ -56,6 +57,19 @@ export async function prove(tally: Tally, flags: string[]): Promise<void> {
     );
     await proveMinimalApp(tally, folder);
   }
+}
+
+async function checkComments(): Promise<string> {
+  const known = ['settings', ...readRemovals(read(ROOT, 'README.md')).map(({ name }) => name)];
+  const text = ['README.md', 'AGENTS.md'].map((file) => read(ROOT, file)).join('\n');
+  const named = findNames(text, /<!-- \/?([\w-]+) -->/g);
+  assert.deepEqual(
+    named.filter((name) => !known.includes(name)),
+    [],
+  );
+  const ends = findNames(text, /^<!-- \/([\w-]+) -->$/gm);
+  assert.deepEqual(findNames(text, /^<!-- ([\w-]+) -->$/gm), ends);
+  return `${named.length} comments, ${ends.length} sections`;
 }
 
 /** The first steps, the table's rows, each after those that it names, and all together. */
@@ -126,7 +140,9 @@ async function proveMentions(folder: string): Promise<string> {
     [...named].filter((name) => !(name in scripts)),
     [],
   );
-  const files = new Set(findNames(texts, /`((?:plugins|routes|jobs|src|test)\/[\w/.-]+\.ts)`/g));
+  const files = new Set(
+    findNames(texts, /(?<![\w/])((?:plugins|routes|jobs|src|test)\/[\w/.-]+\.ts)/g),
+  );
   assert.deepEqual(
     [...files].filter((file) => !existsSync(path.join(folder, file))),
     [],

@@ -84,7 +84,7 @@ function run(root: string, command: string): void {
 
 function writeName(root: string, name: string, removals: Removal[]): void {
   const former: string = JSON.parse(read(root, 'package.json')).name;
-  for (const file of ['README.md', 'AGENTS.md'])
+  for (const file of ['README.md', 'AGENTS.md', '.github/workflows/ci.yml'])
     edit(root, file, (text) => removeMentions(text, removals));
   for (const removed of removals)
     edit(root, '.github/dependabot.yml', (text) => text.replace(`, /${removed.name}`, ''));

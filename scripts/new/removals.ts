@@ -55,10 +55,10 @@ function describeUnknown(name: string, removals: Removal[]): string {
 
 /**
  * Removes what concerns the removed capabilities: their rows in the table, each line that ends in
- * the comment `<!-- name -->`, and what stands between that comment and `<!-- /name -->`.
+ * the comment `<!-- name -->` or `# name`, and all from a line `<!-- name -->` to `<!-- /name -->`.
  */
 export function removeMentions(text: string, removed: Removal[]): string {
-  const row = (name: string) => `\\| +\`${name}\` +\\|.*\\n|.* <!-- ${name} -->\\n`;
+  const row = (name: string) => `\\| +\`${name}\` +\\|.*\\n|.* (<!-- ${name} -->|# ${name})\\n`;
   const section = (name: string) => `<!-- ${name} -->\\n[^]*?^<!-- /${name} -->\\n+`;
   const mention = (name: string) => new RegExp(`^(${row(name)}|${section(name)})`, 'gm');
   return removed.reduce((left, { name }) => left.replace(mention(name), ''), text);

@@ -6,6 +6,7 @@ import { buildAppWithRoutes, endAfter, poll } from '../helper.ts';
 const ROUTES = `
   export default async (app) => {
     app.get('/ready', async () => ({ status: app.redis.status }));
+    app.get('/text', (_request, reply) => { reply.code(404); throw 'text'; });
     app.get('/get/:key', ({ params }) => app.redis.get(params.key));
   };
 `;
@@ -35,6 +36,7 @@ test('A route that needs Redis answers 503 while there is no connection', async 
   t.match(answer.json(), UNAVAILABLE);
   t.ok(answer.headers['retry-after']);
   t.match(lines.at(-1), { status: 503, err: { message: /writeable/ } });
+  t.equal((await app.inject('/text')).statusCode, 404, 'what is thrown need not be an error');
 });
 
 test('A route answers 503 if Redis cannot serve, and 500 for a mistake of the app', async (t) => {

@@ -9,6 +9,10 @@ const ROUTES = `
       await app.redis.set(params.key, 'x'.repeat(1_000));
       return { is: 'set' };
     });
+    app.patch('/:key', async ({ params }) => {
+      await app.redis.multi().set(params.key, 'x'.repeat(1_000)).exec();
+      return { is: 'set' };
+    });
     app.post('/:key', async ({ params }) => ({ length: await app.redis.llen(params.key) }));
   };
 `;
@@ -16,7 +20,7 @@ const ROUTES = `
 async function startApp(t: Test) {
   const redis = await startRedis(t);
   const { app } = await buildAppWithRoutes(t, ROUTES, { REDIS_URL: redis.url });
-  const ask = async (method: 'PUT' | 'POST') =>
+  const ask = async (method: 'PUT' | 'PATCH' | 'POST') =>
     (await app.inject({ method, url: '/key' })).statusCode;
   await poll(async () => (await ask('PUT')) === 200);
   return { redis, ask };
@@ -29,6 +33,7 @@ test('While Redis is full or read-only, a write answers 503', async (t) => {
   t.equal(await ask('POST'), 500, 'a text is no list');
   await client.config('SET', 'maxmemory', '1');
   t.equal(await ask('PUT'), 503);
+  t.equal(await ask('PATCH'), 503);
   await client.config('SET', 'maxmemory', '0');
   t.equal(await ask('PUT'), 200);
   await client.replicaof('127.0.0.1', 1);

@@ -1,0 +1,87 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
+import { type Content, refuseNames } from './content.ts';
+
+/** The statuses and keys of response schemas that are a success with a body. */
+const SUCCESS = /^2(?!0[45])/;
+
+/** The `content` of a route's response schemas by their keys, in lower case. */
+type Responses = Map<string, Content | undefined>;
+
+/** Fastify documents `mediaType`, but its types lack it. */
+type Reply = FastifyReply & { mediaType?: string };
+
+/**
+ * Refuses a success to which Fastify would not apply a schema of the route: an empty one, or one
+ * whose status or type the schemas lack, and that would be sent with the fields that they hide.
+ */
+export function refuseWrongAnswers(app: FastifyInstance): void {
+  app.addHook('onRoute', (route) => {
+    const responses = readResponses(route);
+    if (responses.size === 0) return;
+    const check: Check = (_request, reply, payload, done) => {
+      const fault = findFault(reply, payload, responses);
+      if (fault) done(fault);
+      else done(null, payload);
+    };
+    // Fastify serializes nothing if the handler returned nothing.
+    const checkNothing: Check = (request, reply, payload, done) => {
+      if (payload === undefined && request.method !== 'HEAD') check(request, reply, payload, done);
+      else done(null, payload);
+    };
+    route.preSerialization = [route.preSerialization ?? [], check].flat();
+    route.onSend = [checkNothing, route.onSend ?? []].flat();
+  });
+}
+
+type Check = (
+  request: FastifyRequest,
+  reply: FastifyReply,
+  payload: unknown,
+  done: (error: Error | null, payload?: unknown) => void,
+) => void;
+
+function readResponses({ method, url, schema }: RouteOptions): Responses {
+  const schemas = Object.entries<{ content?: Content }>(Object(schema?.response));
+  const responses = new Map(schemas.map(([key, { content }]) => [key.toLowerCase(), content]));
+  for (const content of responses.values()) {
+    const types = Object.keys(content ?? {}).filter((type) => type !== '*/*');
+    refuseNames(`${method} ${url}: no answer`, types);
+  }
+  return responses;
+}
+
+function findFault(reply: Reply, payload: unknown, responses: Responses): Error | undefined {
+  const status = `${reply.statusCode}`;
+  if (!SUCCESS.test(status)) return undefined;
+  // Fastify's order.
+  const key = [status, '2xx', 'default'].find((key) => responses.has(key));
+  const content = key && responses.get(key);
+  if (payload === undefined || payload === null)
+    return key ? refuseEmpty(reply, key, content || {}) : undefined;
+  if (key && !content) return undefined;
+  const { mediaType = '' } = reply;
+  // Only JSON is written by schemas.
+  if (!mediaType.includes('json')) return undefined;
+  if (content)
+    return mediaType in content || '*/*' in content ? undefined : lack(`${mediaType} in ${key}`);
+  return [...responses.keys()].some((key) => SUCCESS.test(key)) ? lack(status) : undefined;
+}
+
+function lack(what: string): Error {
+  return new Error(`The route's response schemas have no ${what}`);
+}
+
+/** A schema that does not allow null writes it as {}, [], "" or 0, or throws. */
+function refuseEmpty(reply: FastifyReply, key: string, content: Content): Error | undefined {
+  const [type] = Object.keys(content);
+  let cause: unknown;
+  try {
+    const serialize = reply.getSerializationFunction(key, type as string);
+    if (serialize?.(null as never) === 'null') return undefined;
+  } catch (error) {
+    cause = error;
+  }
+  const reason = `The handler returned nothing or null, but ${key} has a schema`;
+  const message = `${reason}: is a return missing, or an error for what was not found?`;
+  return new Error(message, { cause });
+}
