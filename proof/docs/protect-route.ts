@@ -10,7 +10,8 @@ const MAX_LINES = 12;
 
 /** Gives the resource's rows an owner, as docs/auth.md says, and checks who sees them. */
 export async function proveProtectRoute(tally: Tally, folder: string): Promise<void> {
-  const section = findSection(read(folder, 'README.md'), 'Protect a route').trim();
+  const text = findSection(read(folder, 'README.md'), 'Protect a route');
+  const section = text.replaceAll(/<!-- .* -->/g, '').trim();
   const [patch] = findBlocks(read(folder, 'docs/auth.md'), 'diff');
   assert(patch);
   await tally.check('README, Protect a route: its few lines are also in docs/auth.md', () => {
