@@ -7,13 +7,14 @@ const ROUTES = `
   export default async (app) => {
     app.get('/ready', async () => ({ status: app.redis.status }));
     app.get('/text', (_request, reply) => { reply.code(404); throw 'text'; });
+    app.get('/multi/:key', ({ params }) => app.redis.multi().get(params.key).exec());
     app.get('/get/:key', ({ params }) => app.redis.get(params.key));
   };
 `;
 
 const UNAVAILABLE = { statusCode: 503, code: 'SERVICE_UNAVAILABLE' };
 
-/** A minimal Redis: GET answers with its key as an error, or never, and other commands with OK. */
+/** A minimal Redis: GET answers with its key as an error, or never. A transaction is discarded. */
 async function listen(t: Test): Promise<number> {
   const server = createServer((socket) => {
     endAfter(t, () => socket.destroy());
@@ -21,7 +22,8 @@ async function listen(t: Test): Promise<number> {
     socket.on('data', (data) => {
       for (const command of String(data).split(/^(?=\*\d+\r$)/m)) {
         const [, key] = /^get\r\n\$\d+\r\n(\w+)/m.exec(command) ?? [];
-        if (key !== 'NEVER') socket.write(key ? `-${key} this is why\r\n` : '+OK\r\n');
+        const code = /^exec\r$/m.test(command) ? 'EXECABORT' : key;
+        if (code !== 'NEVER') socket.write(code ? `-${code} this is why\r\n` : '+OK\r\n');
       }
     });
   });
@@ -49,6 +51,8 @@ test('A route answers 503 if Redis cannot serve, and 500 for a mistake of the ap
     t.match(await get(`/get/${code}`), UNAVAILABLE, code);
   for (const code of ['ERR', 'WRONGTYPE', 'NOPERM', 'BUSYKEY'])
     t.match(await get(`/get/${code}`), { statusCode: 500, code: 'INTERNAL_SERVER_ERROR' }, code);
+  t.match(await get('/multi/OOM'), UNAVAILABLE);
+  t.match(await get('/multi/WRONGTYPE'), { statusCode: 500 });
   // Behind these, the app connects again.
   for (const key of ['READONLY', 'NEVER']) {
     t.match(await get(`/get/${key}`), UNAVAILABLE, key);
