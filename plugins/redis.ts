@@ -59,6 +59,7 @@ export default fp(
     const { REDIS_URL, REDIS_TLS } = app.config;
     if (!REDIS_URL) return void app.decorate('redis', undefined);
     const { Redis } = await import('ioredis');
+    const rejectUnauthorized = REDIS_TLS !== 'no-verify';
     const redis = new Redis(REDIS_URL, {
       // While Redis is down, a command fails at once instead of waiting in a queue.
       enableOfflineQueue: false,
@@ -69,10 +70,7 @@ export default fp(
       // The address may lead to the new primary by now.
       reconnectOnError: ({ message }) => message.startsWith('READONLY'),
       ...(REDIS_URL.startsWith('rediss:') && {
-        tls: {
-          rejectUnauthorized: REDIS_TLS !== 'no-verify',
-          servername: findServerName(REDIS_URL),
-        },
+        tls: { rejectUnauthorized, servername: findServerName(REDIS_URL) },
       }),
     });
     app.decorate('redis', redis);

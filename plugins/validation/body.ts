@@ -9,10 +9,10 @@ const MAX_VALUES = 1_000;
 /** How long a check of a body may take, in milliseconds. A MiB takes about a tenth of a second. */
 const MAX_MS = 2_000;
 
-/** How many references and unions the search for problems may follow. It takes all branches. */
-const MAX_REFERENCES = 20_000;
+/** How many references the search for problems may follow. It takes all branches of a union. */
+const MAX_REFERENCES = 5_000;
 
-/** After how many references and unions the check looks at the clock. */
+/** After how many unions a check looks at the clock, which costs more than a small union. */
 const CLOCK_AFTER = 64;
 
 const TOO_NESTED: ErrorObject = {
@@ -38,8 +38,9 @@ export function compileBody(ajv: Ajv, getThorough: () => Ajv, schema: object): C
   const validate = compileSchema(ajv, schema);
   return (body) => {
     const endsAt = performance.now() + MAX_MS;
-    let followed = 0;
-    const isLate = () => ++followed % CLOCK_AFTER === 0 && performance.now() > endsAt;
+    let unions = 0;
+    const isLate = (keyword: string) =>
+      (keyword === '$ref' || ++unions % CLOCK_AFTER === 0) && performance.now() > endsAt;
     const fits = checkBounded(validate, body, isLate);
     if (fits === undefined) return [TOO_NESTED];
     if (fits) return null;
@@ -51,7 +52,8 @@ export function compileBody(ajv: Ajv, getThorough: () => Ajv, schema: object): C
 function listProblems(body: unknown, validate: ValidateFunction): ErrorObject[] {
   const copied = { values: 0 };
   let left = MAX_REFERENCES;
-  const fits = checkBounded(validate, copyFirst(body, copied), () => --left < 0);
+  const isReached = (keyword: string) => keyword === '$ref' && --left < 0;
+  const fits = checkBounded(validate, copyFirst(body, copied), isReached);
   const isWhole = copied.values <= MAX_VALUES;
   const problems = (fits === false && validate.errors) || [];
   return problems.filter(({ keyword }) => isWhole || !FALSE_PROBLEMS.includes(keyword));

@@ -9,9 +9,12 @@ import anyOf from 'ajv/dist/vocabularies/applicator/anyOf.js';
 import oneOf from 'ajv/dist/vocabularies/applicator/oneOf.js';
 import reference from 'ajv/dist/vocabularies/core/ref.js';
 
+/** Asked at each `$ref`, `anyOf` and `oneOf`, by its name: whether the check has to end. */
+type IsReached = (keyword: string) => boolean;
+
 const never = () => false;
 
-let isLimitReached = never;
+let isLimitReached: IsReached = never;
 
 class LimitReached extends Error {}
 
@@ -51,17 +54,17 @@ function limitTime(ajv: Ajv, definition: CodeKeywordDefinition): void {
     ...definition,
     code: (context: KeywordCxt) => {
       const check = context.gen.scopeValue('func', { ref: throwAtLimit });
-      context.gen.code(_`${check}()`);
+      context.gen.code(_`${check}(${context.keyword})`);
       definition.code(context);
     },
   });
 }
 
-/** Whether the value fits. Undefined if `isReached`, asked at each union and $ref, ended it. */
+/** Whether the value fits. Undefined if `isReached` ended the check. */
 export function checkBounded(
   validate: ValidateFunction,
   value: unknown,
-  isReached: () => boolean,
+  isReached: IsReached,
 ): boolean | undefined {
   isLimitReached = isReached;
   try {
@@ -74,8 +77,8 @@ export function checkBounded(
   return undefined;
 }
 
-function throwAtLimit(): void {
-  if (isLimitReached()) throw new LimitReached();
+function throwAtLimit(keyword: string): void {
+  if (isLimitReached(keyword)) throw new LimitReached();
 }
 
 function isStructured(value: unknown): boolean {

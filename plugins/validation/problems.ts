@@ -4,9 +4,8 @@ import { type Static, Type } from 'typebox';
 /** How many problems an answer lists. Without a limit, it could be megabytes long. */
 export const MAX_PROBLEMS = 20;
 
-/** The longest pointer, and the most of a field's name or of the allowed values, in characters. */
-const MAX_PATH = 200;
-const MAX_DETAIL = 200;
+/** The longest pointer, field's name or list of allowed values in an answer, in characters. */
+const MAX_LENGTH = 200;
 
 const PARTS = { body: 'body', querystring: 'query', params: 'path', headers: 'headers' } as const;
 
@@ -36,7 +35,7 @@ export class InvalidRequest extends Error {
 
 /** A pointer that is too long becomes that of a value which contains the wrong one. */
 function cutPointer(path: string): string {
-  return path.length > MAX_PATH ? path.slice(0, MAX_PATH).replace(/\/[^/]*$/, '') : path;
+  return path.length > MAX_LENGTH ? path.slice(0, MAX_LENGTH).replace(/\/[^/]*$/, '') : path;
 }
 
 function explain({ message, params }: Partial<ErrorObject>): string {
@@ -44,7 +43,7 @@ function explain({ message, params }: Partial<ErrorObject>): string {
   const name = params.additionalProperty ?? params.unevaluatedProperty ?? params.propertyName;
   const allowed =
     params.allowedValues?.map(write).join(', ') ?? JSON.stringify(params.allowedValue);
-  const detail = (name ?? allowed)?.slice(0, MAX_DETAIL);
+  const detail = (name ?? allowed)?.slice(0, MAX_LENGTH);
   return detail === undefined ? `${message}` : `${message}: ${detail}`;
 }
 
