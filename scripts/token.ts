@@ -25,6 +25,7 @@ export async function createToken(
   [id = 'developer', ...scopes]: string[],
   environment = process.env,
 ): Promise<string> {
+  if (!id) throw new OperatorError('SUB is empty; expected the id of a user, or no argument');
   const { AUTH_ISSUER_URL: url, AUTH_AUDIENCE: audience } = await readConfig(environment);
   if (!audience || !url?.startsWith('local:'))
     throw new OperatorError(
@@ -60,7 +61,12 @@ async function readKey(url: string): Promise<JWK> {
   const file = path.join(folder, 'key.json');
   await mkdir(folder, { recursive: true });
   const text = await readFile(file, 'utf8').catch(() => createKey(file));
-  return JSON.parse(text);
+  try {
+    return JSON.parse(text);
+  } catch {
+    // The parser's message may have a part of the key.
+    throw new OperatorError(`${file} is no key; delete it, and a new one is created`);
+  }
 }
 
 /** The first process creates the key. A link is atomic, so that no process reads half a file. */

@@ -8,8 +8,9 @@ import type { User } from './token.ts';
 /** The issuer of `local:FOLDER`, for development only: it is not in dist/. */
 const LOCAL_ISSUER = new URL('../../scripts/token.ts', import.meta.url);
 
-const HTTPS = '^https://[^/?#@]+(/[^?#]*)?$';
-const LOOPBACK = '^http://(localhost|127(\\.\\d+){3}|\\[::1\\])(:\\d+)?(/[^?#]*)?$';
+// No braces: Entra writes {tenantid} into the URL of an issuer that no token has.
+const HTTPS = '^https://[^/?#@]+(/[^?#{}]*)?$';
+const LOOPBACK = '^http://(localhost|127(\\.\\d+){3}|\\[::1\\])(:\\d+)?(/[^?#{}]*)?$';
 
 export const settings = Type.Object({
   AUTH_ISSUER_URL: Type.Optional(describeIssuer(existsSync(LOCAL_ISSUER))),
@@ -30,7 +31,7 @@ export function describeIssuer(hasLocal: boolean) {
     requires: 'AUTH_AUDIENCE',
     description:
       'The OpenID Connect issuer of bearer tokens, as in their claim iss; none when not set',
-    expected: 'the https:// URL of an OpenID Connect issuer, without a query',
+    expected: 'the https:// URL of an OpenID Connect issuer, without a query or {braces}',
     remedy: hasLocal
       ? 'In development, local:.data/issuer needs no server'
       : 'local: URLs are for development, and do not work in the built app',
@@ -74,8 +75,9 @@ export default fp(
       if (!verify) throw new NotAttached();
       request.user = await verify(readToken(request, reply)).catch((error) => {
         if (error.statusCode) throw error;
-        const reason = { cause: error.cause?.message ?? error.code, claim: error.claim };
-        request.log.debug(reason, 'Bearer token refused');
+        // jose's messages have no part of a token; the messages of their causes may.
+        const { code: cause, message: reason, claim } = error;
+        request.log.debug({ cause, reason, claim }, 'Bearer token refused');
         return challenge(reply, new InvalidToken(), ' error="invalid_token"');
       });
       request.logFields = { ...request.logFields, user: request.user.id };

@@ -8,13 +8,14 @@ const MAX_BYTES = 512 * 1024;
 export async function fetchKeys(url: string): Promise<JSONWebKeySet> {
   const place = `${url.replace(/\/$/, '')}/.well-known/openid-configuration`;
   const { issuer, jwks_uri: keys } = await fetchJson(place);
-  if (issuer !== url) {
-    const named = JSON.stringify(issuer);
-    throw new Error(`${place} names the issuer ${named}: set AUTH_ISSUER_URL to it`);
-  }
+  if (typeof issuer !== 'string') throw new Error(`${place} names no issuer`);
+  if (issuer !== url)
+    throw new Error(`${place} names the issuer "${issuer}": set AUTH_ISSUER_URL to it`);
   if (typeof keys !== 'string' || !isSafe(keys, url))
     throw new Error(`${place} has no https: URL as jwks_uri`);
-  return (await fetchJson(keys)) as unknown as JSONWebKeySet;
+  const keySet = await fetchJson(keys);
+  if (!Array.isArray(keySet.keys)) throw new Error(`${keys} is no key set`);
+  return keySet as unknown as JSONWebKeySet;
 }
 
 /** Plain HTTP is safe only on this machine. */
@@ -25,10 +26,13 @@ function isSafe(keys: string, url: string): boolean {
 }
 
 async function fetchJson(url: string): Promise<Record<string, unknown>> {
-  const signal = AbortSignal.timeout(TIMEOUT_MS);
-  const { status, body } = await fetch(url, { redirect: 'error', signal });
-  if (status === 200 && body)
-    return (await readJson(url, body, MAX_BYTES)) as Record<string, unknown>;
-  await body?.cancel();
-  throw new Error(`${url} answered ${status}`);
+  try {
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const { status, body } = await fetch(url, { redirect: 'error', signal });
+    if (status === 200 && body) return Object(await readJson('Its body', body, MAX_BYTES));
+    await body?.cancel();
+    throw new Error(`Its status is ${status}`);
+  } catch (cause) {
+    throw new Error(`${url} has no answer that can be used`, { cause });
+  }
 }

@@ -42,7 +42,7 @@ export async function verifyToken(
   const { sub, exp } = payload;
   const isText = typeof typ === 'string' && typeof kid === 'string';
   if (!isText || !TYPES.includes(typ.toLowerCase()) || crit || !isCanonical(token))
-    throw new errors.JWSInvalid();
+    throw new errors.JWSInvalid('typ, kid, crit or the form of the signature is not accepted');
   // The database would take several ids that it cannot store for one.
   const isId = typeof sub === 'string' && sub !== '' && isStorable(sub);
   if (!isId || !Number.isFinite(exp))
@@ -50,7 +50,7 @@ export async function verifyToken(
   return { id: sub, scopes: readScopes(payload), claims: payload };
 }
 
-/** jose accepts spaces, padding and spare bits in a signature: one token would have many forms. */
+/** jose accepts spaces, padding and spare bits in a signature, which no issuer writes. */
 function isCanonical(token: string): boolean {
   const signature = token.slice(token.lastIndexOf('.') + 1);
   return Buffer.from(signature, 'base64url').toString('base64url') === signature;
@@ -77,8 +77,9 @@ async function verifyByAny(token: string, find: JWTVerifyGetKey, options: JWTVer
 }
 
 /** A key that is broken counts as unknown: the issuer may have published it again since. */
-function blameKey(cause: unknown): never {
-  throw cause instanceof errors.JOSEError ? cause : new errors.JWKSNoMatchingKey('', { cause });
+function blameKey(error: Error): never {
+  if (error instanceof errors.JOSEError) throw error;
+  throw new errors.JWKSNoMatchingKey(`The key cannot be used: ${error.message}`);
 }
 
 /** The claim is `scope` in RFC 9068, `scp` at Entra and Okta, `permissions` at Auth0. */

@@ -12,6 +12,7 @@ import {
   poll,
   REQUIRED,
   ROOT,
+  writeFiles,
 } from '../helper.ts';
 
 function print(environment: Environment, ...args: string[]) {
@@ -46,6 +47,19 @@ test("The local issuer's key is created once, and not published", async (t) => {
     t.strictSame(keys, sets[0]?.keys);
     t.notOk(keys[0]?.d);
   }
+});
+
+test('A file that is no key is named, without its text', async (t) => {
+  const folder = await createFolder(t);
+  const environment = { ...REQUIRED, AUTH_ISSUER_URL: `local:${folder}`, AUTH_AUDIENCE: 'poort' };
+  await writeFiles(folder, { 'key.json': '{"d":"hunter2' });
+  const error = await createToken([], environment).catch((error) => error);
+  t.match(error.message, /key\.json is no key; delete it/);
+  t.notMatch(error.message, 'hunter2');
+});
+
+test('npm run token with an empty SUB is refused', async (t) => {
+  await t.rejects(createToken([''], REQUIRED), /^SUB is empty/);
 });
 
 test('npm run token with another issuer says what to set', async (t) => {

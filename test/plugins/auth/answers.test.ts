@@ -123,13 +123,16 @@ test('A token whose key cannot be used answers 401, and the debug log says why',
 const addBit = (letter: string) => String.fromCharCode(letter.charCodeAt(0) + 1);
 
 test('A token that is malformed or not of the issuer answers 401 INVALID_TOKEN', async (t) => {
-  const { app, issuer } = await build(t);
+  const { app, issuer, lines } = await build(t);
   const token = await issuer.sign();
   const [header, payload, signature = ''] = token.split('.');
   const forged = await startIssuer(t);
   const bad = {
     'an empty token': '',
     'another format': 'a.b.c',
+    'an opaque token': 'opaque',
+    'a password with dots': `${Buffer.from('admin:hunter2').toString('base64url')}.1.x`,
+    'a payload that is not JSON': await issuer.signText('hunter2'),
     'two tokens': `${token} ${token}`,
     'no signature': `${header}.${payload}.`,
     'a part of the signature': token.slice(0, -4),
@@ -148,9 +151,12 @@ test('A token that is malformed or not of the issuer answers 401 INVALID_TOKEN',
     'a critical extension': await issuer.sign({}, { crit: ['b64'], b64: true }),
   };
   for (const [name, value] of Object.entries(bad)) {
+    lines.length = 0;
     const answer = await ask(app, value);
     t.match(answer.json(), INVALID, name);
     t.equal(answer.headers['www-authenticate'], 'Bearer error="invalid_token"', name);
+    t.match(lines, [{ level: 20, reason: /../ }, { status: 401 }], name);
+    t.notMatch(JSON.stringify(lines), 'hunter2', name);
   }
 });
 

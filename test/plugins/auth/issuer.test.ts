@@ -25,6 +25,7 @@ const BAD_ANSWERS: Record<string, (issuer: TestIssuer) => Record<string, Request
   'no content': () => ({ [DISCOVERY]: (_request, response) => void response.writeHead(204).end() }),
   'a redirect': () => ({ [DISCOVERY]: send('', 302) }),
   'another issuer': (issuer) => ({ [DISCOVERY]: name(issuer, { issuer: `${issuer.url}/` }) }),
+  null: () => ({ [DISCOVERY]: send('null') }),
   'no jwks_uri': (issuer) => ({ [DISCOVERY]: name(issuer, { jwks_uri: undefined }) }),
   'a list as jwks_uri': (issuer) => ({
     [DISCOVERY]: name(issuer, { jwks_uri: [`${issuer.url}/jwks`] }),
@@ -53,6 +54,7 @@ const BAD_ANSWERS: Record<string, (issuer: TestIssuer) => Record<string, Request
     },
   }),
   'no key set': () => ({ '/jwks': send('{"keys":{}}') }),
+  'null as its key set': () => ({ '/jwks': send('null') }),
   'endless keys': () => ({
     '/jwks': (_request, response) => {
       const fill = () => {
@@ -76,7 +78,8 @@ for (const [name, answer] of Object.entries(BAD_ANSWERS)) {
     t.match(refused.json(), { statusCode: 503, code: 'AUTH_UNAVAILABLE' });
     t.match(refused.headers['retry-after'], /^\d+$/);
     t.equal(refused.headers['cache-control'], 'no-store');
-    t.match(lines.at(-1), { level: 50, status: 503, err: { message: /cannot be reached/ } });
+    const err = { message: /cannot be reached/, cause: { message: new RegExp(`^${issuer.url}`) } };
+    t.match(lines.at(-1), { level: 50, status: 503, err });
     t.notMatch(JSON.stringify(lines), token);
     t.match((await app.readiness.report()).services, { auth: { status: 'down' } });
   });
@@ -126,6 +129,7 @@ test('A bad AUTH_ISSUER_URL or no AUTH_AUDIENCE keeps the app from starting', as
     'http://127.0.0.1.example',
     `https://user@127.0.0.1:${port}`,
     'https://issuer.example/?a=b',
+    'https://issuer.example/{tenantid}/v2.0',
     'ftp://issuer.example',
     'local:',
   ];

@@ -1,7 +1,14 @@
 import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import type { FastifyInstance, InjectOptions } from 'fastify';
-import { exportJWK, generateKeyPair, type JWK, type JWTHeaderParameters, SignJWT } from 'jose';
+import {
+  CompactSign,
+  exportJWK,
+  generateKeyPair,
+  type JWK,
+  type JWTHeaderParameters,
+  SignJWT,
+} from 'jose';
 import type { Test } from 'tap';
 import { type Environment, findFreePort } from '../../helper.ts';
 
@@ -66,6 +73,13 @@ export class TestIssuer {
   /** Signs a token with the key of this kid, but without kid in its header. */
   signWithout(kid: string, claims: Claims = {}): Promise<string> {
     return this.#sign(claims, { alg: 'ES256' }, kid);
+  }
+
+  /** Signs a text that is not a JSON object. */
+  signText(text: string): Promise<string> {
+    return new CompactSign(Buffer.from(text))
+      .setProtectedHeader({ alg: 'ES256', kid: 'ES256' })
+      .sign(this.#keys.get('ES256') as CryptoKey);
   }
 
   #sign(claims: Claims, header: JWTHeaderParameters, kid: string): Promise<string> {
