@@ -59,8 +59,8 @@ export function watchUse(pool: Pool | undefined): { connections: number; answere
   pool?.on('acquire', () => void use.connections++);
   pool?.on('release', (error, client) => {
     use.connections--;
-    const isBroken = Reflect.get(Object(client), 'isBroken');
-    if (!error && !isBroken) use.answeredAt = performance.now();
+    const brokenBy = Reflect.get(Object(client), 'brokenBy');
+    if (!error && !brokenBy) use.answeredAt = performance.now();
   });
   return use;
 }

@@ -7,11 +7,27 @@ const Conflict = createError('CONFLICT', 'This conflicts with stored data.', 409
 const UnknownReference = createError('UNKNOWN_REFERENCE', 'This refers to something unknown.', 422);
 const InvalidValue = createError('INVALID_VALUE', 'A value cannot be stored.', 422);
 
-export type SqlError = Error & { code?: string | undefined };
+export type SqlError = Error & { code?: string | undefined; routine?: string };
 
 /** pg and PGlite have a class each for such an error. Both name it after PostgreSQL's message. */
 export function isSqlError(error: Error): error is SqlError {
   return error.name === 'error' && 'length' in error;
+}
+
+/**
+ * PgBouncer refuses with this SQLSTATE. PostgreSQL, which names its `routine`, has it for a mistake
+ * in the app, such as a query with more than 65,535 values.
+ */
+export function isPoolerRefusal({ code, routine }: SqlError): boolean {
+  return code === '08P01' && routine === undefined;
+}
+
+/** Whether to drop the connection: broken, ended, or to a primary that was demoted. */
+export function isConnectionLost(error: SqlError): boolean {
+  // A protocol error has no code.
+  return (
+    !error.code || isPoolerRefusal(error) || /^(08(?!P01)|57P|25(006|P03|P04))/.test(error.code)
+  );
 }
 
 /** PostgreSQL or PgBouncer answers, but admits no more connections. PgBouncer has no own code. */
@@ -60,10 +76,8 @@ export function translateError(error: Error): ClientError | undefined {
 function translate(error: Error): ClientError | undefined {
   if (error instanceof DatabaseUnavailable) return new Unavailable();
   if (!isSqlError(error)) return undefined;
-  const { code, message } = error;
-  // A protocol error has no code.
-  if (code === undefined || /^(08|25(006|P03|P04)|28|3D|53|55|57|58)/.test(code))
-    return new Unavailable();
+  const { code = '', message } = error;
+  if (isConnectionLost(error) || /^(28|3D|53|55|57|58)/.test(code)) return new Unavailable();
   if (code.startsWith('40')) return Object.assign(new TryAgain(), { retryAfter: 1 });
   if (code === '23503' && isOfChild(message)) return new UnknownReference();
   if (/^(22|23502|23514|44|54000)/.test(code)) return new InvalidValue();

@@ -120,9 +120,11 @@ async function undo(
 
 async function hashRows(db: Kysely<unknown>): Promise<Map<string, string>> {
   const hashes = new Map<string, string>();
-  for (const { schema = '', name } of await db.introspection.getTables()) {
+  for (const { schema = '', name, isView } of await db.introspection.getTables()) {
+    if (isView) continue;
+    // `t` alone would be a column of this name.
     const { rows } = await sql<{ hash: string | null }>`
-      select md5(string_agg(t::text, ',' order by t::text)) as hash
+      select md5(string_agg((t.*)::text, ',' order by (t.*)::text)) as hash
       from ${sql.table(`${schema}.${name}`)} t`.execute(db);
     if (rows[0]?.hash) hashes.set(`${schema}.${name}`, rows[0].hash);
   }

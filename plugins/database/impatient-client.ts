@@ -1,12 +1,9 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import pg from 'pg';
-import { DatabaseUnavailable, isSqlError } from './database-errors.ts';
+import { DatabaseUnavailable, isConnectionLost, isSqlError } from './database-errors.ts';
 
 const TIMEOUT_MESSAGE = 'Query read timeout';
-
-/** SQLSTATEs of a connection to drop: broken, ended, or to a primary that was demoted. */
-const CONNECTION_LOST = /^(08|57P|25(006|P03|P04))/;
 
 /**
  * Cancels a query that timed out and ends its connection: pg would reuse it, and the next
@@ -17,15 +14,16 @@ export class ImpatientClient extends pg.Client {
   declare secretKey: number;
   readonly #cancelTimeoutMs: number;
   readonly #timeoutMs: number | undefined;
-  isBroken = false;
+  /** The first error of a broken connection: later ones say only that it is broken. */
+  brokenBy: Error | undefined;
 
   constructor({ query_timeout, ...config }: pg.PoolConfig = {}) {
     super(config);
     this.#timeoutMs = query_timeout;
     this.#cancelTimeoutMs = Number(config.connectionTimeoutMillis) / 2;
     // The pool listens only to idle connections. Otherwise the event would end the process.
-    this.on('error', () => {
-      this.isBroken = true;
+    this.on('error', (error) => {
+      this.brokenBy ??= error;
     });
   }
 
@@ -43,14 +41,13 @@ export class ImpatientClient extends pg.Client {
     return Object.assign(Object.create(query), { query_timeout: this.#timeoutMs, ...query });
   }
 
-  async #reject(error: Error & { code?: string | undefined }): Promise<never> {
+  async #reject(error: Error): Promise<never> {
     const isSql = isSqlError(error);
-    const isLost = isSql ? !error.code || CONNECTION_LOST.test(error.code) : this.isBroken;
     if (error.message === TIMEOUT_MESSAGE) await this.#cancel();
-    else if (!isLost) throw error;
-    this.isBroken = true;
+    else if (isSql ? !isConnectionLost(error) : !this.brokenBy) throw error;
+    this.brokenBy ??= error;
     this.end();
-    throw isSql ? error : new DatabaseUnavailable(error);
+    throw isSql ? error : new DatabaseUnavailable(this.brokenBy);
   }
 
   /** Sends a CancelRequest (PostgreSQL, 55.2.8), as libpq 16: unencrypted. Poolers pass it on. */

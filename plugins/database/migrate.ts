@@ -3,7 +3,7 @@ import { Kysely, sql } from 'kysely';
 import type { Pool } from 'pg';
 import { OperatorError } from '../../src/operator-error.ts';
 import { hideSecrets } from '../../src/redaction.ts';
-import type { SqlError } from './database-errors.ts';
+import { isPoolerRefusal, type SqlError } from './database-errors.ts';
 import type { PrepareStep } from './index.ts';
 import { type AppMigration, listMigrations, loadMigration } from './migration-files.ts';
 import { createDialect } from './postgres-dialect.ts';
@@ -106,6 +106,11 @@ async function run(db: Database, names: string[], release: Release): Promise<str
       throw describeFailure(name, cause, db.isTransaction, applied);
     }
   }
+  // A deferred constraint would fail at the commit, which names no migration.
+  if (db.isTransaction)
+    await sql`set constraints all immediate`.execute(db).catch((cause) => {
+      throw describeFailure(names.join(', '), cause, true, applied);
+    });
   return names;
 }
 
@@ -129,11 +134,9 @@ function describeFailure(name: string, cause: unknown, isUndone: boolean, applie
   return new Error(`Migration ${name} ${reason}`, { cause });
 }
 
-/** The SQLSTATE of a pooler's refusal, such as PgBouncer's of a transaction in statement mode. */
-const PROTOCOL_VIOLATION = '08P01';
-
+/** For example, PgBouncer refuses a transaction in statement mode. */
 function rejectPooler(cause: SqlError): never {
-  if (cause.code !== PROTOCOL_VIOLATION) throw cause;
+  if (!isPoolerRefusal(cause)) throw cause;
   const remedy = 'If DATABASE_URL is a pooler, set DATABASE_DIRECT_URL to the server itself';
   throw new OperatorError(`${cause.message}. ${remedy}`, { cause });
 }

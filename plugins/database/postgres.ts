@@ -45,6 +45,9 @@ function checkUrl(connectionString: string): void {
 /** How long closing waits for a silent server, in milliseconds; pg would wait for 5 s. */
 const END_TIMEOUT_MS = 500;
 
+/** pg-pool's error of a request that waited for a connection. */
+const LATE_MESSAGE = 'timeout exceeded when trying to connect';
+
 /** How many requests may wait for each connection. Clients would not wait for a longer queue. */
 const QUEUE_PER_CONNECTION = 20;
 
@@ -69,9 +72,15 @@ class ShortQueuePool extends pg.Pool {
     }
     const connecting = Reflect.apply(super.connect, this, args);
     return connecting?.catch((error: Error) => {
-      if (!this.#shrink(error)) throw new DatabaseUnavailable(error);
-      return this.connect(...args);
+      if (this.#shrink(error)) return this.connect(...args);
+      throw new DatabaseUnavailable(error.message === LATE_MESSAGE ? this.#describeWait() : error);
     });
+  }
+
+  #describeWait(): Error {
+    const { max, connectionTimeoutMillis: ms } = this.options;
+    const use = `all ${max} connections of the pool (DATABASE_POOL_MAX) were in use for ${ms} ms`;
+    return new Error(`${use}. Inside a transaction, use it in place of app.db`);
   }
 
   /** While the server is full, as during a deploy, requests share the connections that are open. */

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { test } from 'tap';
 import { buildTestApp, poll } from '../helper.ts';
@@ -17,6 +18,18 @@ test('A connection to a demoted primary is not used again', async (t) => {
     await t.rejects(sql.raw(failing).execute(app.db), { code });
     t[isKept ? 'strictSame' : 'strictNotSame'](await readPid(), before, code);
   }
+});
+
+test('The error of a connection that the server ended says why', async (t) => {
+  const server = await startPostgres(t);
+  const app = await buildTestApp(t, { DATABASE_URL: server.url, DATABASE_POOL_MAX: '1' });
+  const late = app.db.transaction().execute(async (transaction) => {
+    await sql`set local idle_in_transaction_session_timeout = 100`.execute(transaction);
+    await sleep(1_000);
+    await sql`select 1`.execute(transaction);
+  });
+  await t.rejects(late, { name: 'DatabaseUnavailable', message: /idle-in-transaction/ });
+  t.strictSame((await sql`select 1 as one`.execute(app.db)).rows, [{ one: 1 }]);
 });
 
 test('Readiness detects that the database was dropped and created again', async (t) => {

@@ -68,7 +68,7 @@ test('A database that is late is up only if other queries got an answer', async 
   const check = createCheck(db, new Map(), pool as unknown as Pool);
   const answers: [Error | undefined, object][] = [
     [new Error('gone'), {}],
-    [undefined, { isBroken: true }],
+    [undefined, { brokenBy: new Error('broken') }],
   ];
   const checked = check();
   for (const answer of answers) pool.emit('release', ...answer);

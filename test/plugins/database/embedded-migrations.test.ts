@@ -103,6 +103,27 @@ test('Migrations in development', async (t) => {
     },
   );
 
+  await t.test('Rows of each table count, whatever its columns are, but not views', async (t) => {
+    const view = `
+      import { sql } from '${import.meta.resolve('kysely')}';
+      export const up = (db) => sql\`create view mine as
+        select * from owls where name = current_setting('app.tenant')\`.execute(db);
+      export const down = (db) => db.schema.dropView('mine').execute();`;
+    const owls = { ...edited, '3-owls.mjs': create('owls', 'name'), '4-mine.mjs': view };
+    t.strictSame((await migrate(t, db, owls)).applied, ['3-owls', '4-mine']);
+    const renamed = { ...owls, '3-owls.mjs': create('owls', 't') };
+    const fixed = view.replace('name =', 't =');
+    const named = { ...renamed, '4-mine.mjs': fixed };
+    t.strictSame((await migrate(t, db, named)).applied, ['3-owls', '4-mine']);
+    await sql`insert into owls values (null), ('Archimedes')`.execute(db);
+    const changed = { ...named, '3-owls.mjs': `${create('owls', 't')}${CHANGE}` };
+    await t.rejects(migrate(t, db, changed), { message: /would lose or change rows/ });
+    t.equal((await sql`select * from owls`.execute(db)).rows.length, 2);
+    await sql`drop view mine`.execute(db);
+    await sql`drop table owls`.execute(db);
+    await sql`delete from kysely_migration where name > '3'`.execute(db);
+  });
+
   await t.test(
     'A changed migration that cannot be undone is refused with the way to fix it',
     async (t) => {

@@ -132,6 +132,24 @@ test('Migrations', async (t) => {
     t.strictSame(await listPending(others), ['0011-bats', '0012-broken']);
   });
 
+  await t.test('A deferred constraint that fails names the migrations of its commit', async (t) => {
+    const others = await createFolder(t);
+    const dogs = `export const up = (db) => db.schema.createTable('dog_names')
+      .addColumn('id', 'integer')
+      .addUniqueConstraint('once', ['id'], (once) => once.deferrable().initiallyDeferred())
+      .execute();`;
+    const twice = "db.insertInto('dog_names').values([{ id: 1 }, { id: 1 }]).execute();";
+    await writeFiles(others, {
+      '0013-dog-names.mjs': dogs,
+      '0014-twice.mjs': `export const up = (db) => ${twice}`,
+    });
+    await t.rejects(apply(others), {
+      message: /^Migration 0013-dog-names, 0014-twice failed: .*unique.*; the schema is unchanged$/,
+      cause: { code: '23505' },
+    });
+    t.strictSame(await listPending(others), ['0013-dog-names', '0014-twice']);
+  });
+
   await t.test('A missing folder has no migrations', async (t) => {
     await sql`drop table kysely_migration`.execute(db);
     t.strictSame(await listPending(path.join(folder, 'none')), []);

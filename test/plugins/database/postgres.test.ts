@@ -117,6 +117,8 @@ test('Queries that would wait too long for a connection are refused at once', as
   t.equal(refused.length, 30);
   t.ok(refused.every((error) => error instanceof DatabaseUnavailable));
   t.ok(refused.some(({ message }) => /requests wait for a connection/.test(message)));
+  const late = /all 1 connections of the pool \(DATABASE_POOL_MAX\) were in use for 1000 ms/;
+  t.ok(refused.some(({ message }) => late.test(message)));
 });
 
 test('Closing does not wait for a connection that the server never completes', async (t) => {

@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import type { FastifyInstance } from 'fastify';
 import { sql } from 'kysely';
 import type { Test } from 'tap';
+import { translateError } from '../../../plugins/database/database-errors.ts';
 
 /** An SQL expression, and its value in JavaScript. */
 const READ: [expression: string, value: string][] = [
@@ -71,4 +72,12 @@ export async function testValues(t: Test, { db }: FastifyInstance): Promise<void
     t.strictSame((await read).rows, [{ text }], type);
   }
   await t.rejects(sql`select ${[1]}::jsonb`.execute(db), 'pg sends an array as an SQL array');
+
+  const readPid = async () => (await sql`select pg_backend_pid() as pid`.execute(db)).rows[0];
+  const before = await readPid();
+  const tooMany = sql.join(Array.from({ length: 65_536 }, () => sql`${1}`));
+  const error = await sql`select where 1 in (${tooMany})`.execute(db).catch((error) => error);
+  t.match(error, { code: '08P01', message: /65536/ });
+  t.equal(translateError(error), undefined, 'too many values are a mistake of the app');
+  t.strictSame(await readPid(), before, 'and its connection is kept');
 }
