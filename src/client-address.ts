@@ -43,7 +43,6 @@ export function trustProxies(list: string): (address: string, distance?: number)
   const proxies = new BlockList();
   for (const item of list.split(',').map((text) => text.trim()))
     for (const range of RANGES[item]?.split(' ') ?? [item]) addRange(proxies, range);
-  // The lowest and the highest address: such a list trusts every client of IPv4.
   if (proxies.check('0.0.0.0') && proxies.check('255.255.255.255'))
     throw new Error('The list trusts every address');
   return (text, distance = 0) => {

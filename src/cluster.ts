@@ -10,7 +10,6 @@ import { onStop, STOP_SIGNALS } from './signals.ts';
 /** The message to the primary from a worker that has crashed and takes no new requests. */
 export const CRASHED = 'crashed';
 
-/** How long to wait for a dead worker's last log lines, in milliseconds. */
 const OUTPUT_TIMEOUT_MS = 1_000;
 
 /** A worker should exit at SHUTDOWN_TIMEOUT_MS. It is killed this much later, in milliseconds. */
@@ -63,9 +62,7 @@ export class Primary {
     readLines(worker.process.stdout!, (line) => output.write(`${line}\n`));
   }
 
-  /** The worker still answers its open requests. Another one takes the new ones. */
   #onCrash(worker: Worker): void {
-    // A worker sends the message again for each uncaught exception.
     if (this.#crashed.has(worker)) return;
     this.#crashed.add(worker);
     this.#replace(worker, { code: 1 });
@@ -126,7 +123,6 @@ export class Primary {
     this.#exitAfterLast();
   }
 
-  /** If the event loop of a worker is blocked, its signal handlers and timers do not run. */
   #killStuck(): void {
     const stuck = [...this.#startedAt.keys()];
     const workers = stuck.map(({ process: { pid } }) => pid);

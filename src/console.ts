@@ -43,7 +43,6 @@ function writeOutput(chunk: Buffer, _encoding: string, done: () => void): void {
   done();
 }
 
-/** Runs one line after the other. Code that is not complete continues in the next line. */
 async function runLines(server: REPLServer): Promise<void> {
   const lines = new Readable({ objectMode: true, read: () => undefined });
   readLines(process.stdin, (line) => lines.push(line));

@@ -16,10 +16,7 @@ const SWEEP_MS = 1_000;
 /** How long a client may read nothing of its answer, in milliseconds. */
 const STALL_MS = 45_000;
 
-/**
- * Limits the time to the first byte of an answer (REQUEST_TIMEOUT_MS, not on a route with
- * `config: { timeout: false }`), the time a client reads nothing, and the memory held.
- */
+/** Limits the time to an answer's first byte, the time a client reads nothing, and the memory. */
 export function watchDeadlines(app: FastifyInstance): void {
   const { REQUEST_TIMEOUT_MS } = app.config;
   // One timer for all: Fastify's `handlerTimeout` has one per request, and ends begun streams.

@@ -10,10 +10,8 @@ const CRASH = 'an uncaught exception';
 const CRASH_TIMEOUT_MS = 2_000;
 
 /**
- * Stops a process without failed requests: readiness says `draining`, new requests are served for
- * SHUTDOWN_DELAY_MS, then the port closes and open requests are answered. Fastify's close() alone
- * refuses requests that routers still send. close-with-grace was tried: it cuts open requests at a
- * second SIGTERM, which Dokku and Heroku send.
+ * Stops a process without failed requests. Fastify's close() alone refuses requests that routers
+ * still send. close-with-grace cuts open requests at a second SIGTERM, as Dokku and Heroku send.
  */
 export class Drain {
   readonly #app: FastifyInstance;

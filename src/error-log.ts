@@ -1,7 +1,6 @@
 import { OperatorError } from './operator-error.ts';
 import { shorten } from './redaction.ts';
 
-/** The fields of an error that say where it happened and contain no data. */
 const SAFE_FIELDS =
   'code statusCode errno syscall address port severity table column constraint'.split(' ');
 

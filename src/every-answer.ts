@@ -19,7 +19,6 @@ declare module 'fastify' {
     countRequest?: (caller: Caller, reply: AnswerHeaders) => Promise<void> | undefined;
     /** Runs the rest of a request. A plugin may replace it, to do that in a context of its own. */
     enterRequest(request: FastifyRequest, next: () => void): void;
-    /** Sets the headers of every answer, and counts the request for the rate limit. */
     prepareAnswer(caller: Caller, reply: AnswerHeaders): Promise<void> | undefined;
   }
 }

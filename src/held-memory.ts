@@ -35,7 +35,6 @@ export function countAnswer(openRequests: OpenRequests, bytes: number, isLarge: 
   openRequests.sentSince = 0;
 }
 
-/** Observes all open requests, and returns them. */
 export function observeAll(openRequests: OpenRequests): OpenRequest[] {
   const entries = openRequests.list();
   entries.forEach(observe);
@@ -91,10 +90,7 @@ export function countReceived(openRequests: OpenRequests, bytes: number): void {
   cutOffSlowestSenders(observeAll(openRequests));
 }
 
-/**
- * Cuts off the slowest senders above MAX_INCOMPLETE. Of a whole body, or of one that a handler
- * reads as a stream, only what is not read yet counts.
- */
+/** Cuts off the slowest senders above MAX_INCOMPLETE. */
 export function cutOffSlowestSenders(entries: OpenRequest[]): void {
   const senders = entries
     .map((entry) => {
@@ -114,10 +110,7 @@ function countIncomplete(entry: OpenRequest): number {
   return Math.max(REQUEST_BYTES, Math.min(socket.bytesRead - receivedBefore, length, limit));
 }
 
-/**
- * Cuts off clients until at most `max` bytes are held: the longest without progress first, and only
- * those without any progress, or with at least the average number of waiting bytes.
- */
+/** Cuts off clients, the longest without progress first, until at most `max` bytes are held. */
 function cutOffSlowest(clients: Client[], max: number, reason: string): void {
   let held = sum(clients.map((client) => client.held));
   const average = sum(clients.map(({ waiting }) => waiting)) / clients.length;

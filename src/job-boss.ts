@@ -30,10 +30,7 @@ export const TAKER: ConstructorOptions = {
 /** The transaction for all queries of pg-boss: its methods' own option `db` gets only some. */
 export const transactions = new AsyncLocalStorage<Transaction<Tables> | undefined>();
 
-/**
- * Starts pg-boss on the app's own connections, with its tables in the schema `pgboss`. Without
- * options it changes no table. Rejects with NotReleased if the tables are missing or older.
- */
+/** Starts pg-boss on the app's connections. Rejects with NotReleased for missing or old tables. */
 export async function startBoss(
   driver: DatabaseDriver,
   onError: (error: Error) => void,
@@ -87,7 +84,6 @@ export async function openSender(driver: DatabaseDriver): Promise<PgBoss> {
   return boss;
 }
 
-/** Leaves the app's connections open. */
 export async function stopBoss(boss: PgBoss): Promise<void> {
   await boss.stop({ graceful: false, close: false });
 }

@@ -78,14 +78,12 @@ export function readPayload(name: string, job: Job, payload: unknown): object {
   return data as object;
 }
 
-/** @throws if the payload does not fit the job's schema */
 export function checkPayload(name: string, job: Job, payload: unknown): void {
   compileJob(name, job);
   const misfit = findMisfit(job.schema, payload, 'payload');
   if (misfit) throw new BadPayload(name, misfit);
 }
 
-/** @throws if `after`, as in SendOptions, is too late, or the key is too long */
 export function checkOptions(name: string, after: Date | number, key: string): void {
   const options = { after: after instanceof Date ? after.getTime() - Date.now() : after, key };
   const misfit = findMisfit(SendLimits, options, 'options');

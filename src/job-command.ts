@@ -5,7 +5,6 @@ import { createLogger } from './logger.ts';
 import { endOnFailure, finishOutput } from './one-off.ts';
 import { OperatorError } from './operator-error.ts';
 
-/** How long closing may take, in milliseconds. */
 const CLOSE_MS = 5_000;
 
 const USAGE =

@@ -12,7 +12,6 @@ export class OutageLog {
   readonly #problems = new Map<string, string>();
   /** The problems that are logged and have not ended. */
   readonly #known = new Set<string>();
-  /** Problems that pg-boss reported of its own work in the last hour. */
   readonly #logged = new Set<string>();
 
   constructor(log: FastifyBaseLogger) {
@@ -37,7 +36,6 @@ export class OutageLog {
     }
   }
 
-  /** Notes that a part got its answer, or has ended. */
   end(part: string): void {
     if (!this.#problems.delete(part)) return;
     const left = [...this.#problems.values()];

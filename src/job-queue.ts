@@ -34,11 +34,8 @@ export class JobQueue {
   }
 
   /**
-   * Queues a job for a worker.
-   *
-   * @returns its id, or null if a job with the same key already waits
-   * @throws before anything is queued, if the name is unknown or the payload or options do not fit;
-   *   NotReleased, a 503, if release has not made the job's queue yet
+   * Queues a job. Gives its id, or null if a job with the same key already waits. Rejects before
+   * anything is queued, or with NotReleased, a 503, if release has not made the job's queue yet.
    */
   async send<Name extends keyof Jobs>(
     name: Name,

@@ -9,7 +9,6 @@ export type Headers = Record<string, string>;
 export interface JobObserver {
   /** Calls `next` with the headers to store with the job. `next` resolves with the job's id. */
   send(name: string, next: (headers: Headers) => Promise<string | null>): Promise<string | null>;
-  /** Calls `next`, which runs the job and logs its end. */
   run(run: Run, next: () => Promise<Result>): Promise<Result>;
 }
 
@@ -21,7 +20,6 @@ export const UNOBSERVED: JobObserver = {
 export interface Run extends Pick<JobRun<unknown>, 'id' | 'attempt' | 'payload'> {
   name: string;
   job: Job;
-  /** The headers that an observer stored when the job was sent. */
   headers: Headers;
   /** Aborted with RETURNED if the worker cannot wait for the end. */
   controller: AbortController;
@@ -45,9 +43,8 @@ const NO_ATTEMPT =
 export const RETURNED = new Error('The worker stops and gives the job back');
 
 /**
- * Runs a job until it ends, is late or is aborted. A job that ignores the signal goes on in the
- * background. After `storeResult` has stored the result, one line of the log sums up the run. If
- * `storeResult` resolves with false, the queue gives the job to another worker.
+ * Runs a job until it ends, is late or is aborted, and logs the result. A job that ignores the
+ * signal goes on in the background. `storeResult` gives false if another worker gets the job.
  */
 export async function runJob(
   app: FastifyInstance,

@@ -22,7 +22,6 @@ export const QUEUE_NOT_FOUND = 'PGBOSS_QUEUE_NOT_FOUND';
 
 type AttemptResult = Result & { attempt: number };
 
-/** The queues that jobs are taken from. */
 export function listQueues(jobs: Map<string, Job>): string[] {
   return [...jobs].flatMap(([name, { schedule }]) => (schedule ? [name, name + CLOCK] : [name]));
 }

@@ -4,9 +4,8 @@ import type { Socket } from 'node:net';
 const LINGER_MS = 30_000;
 
 /**
- * Lets a client read its last answer. Node closes a connection even if the client still sends, such
- * as a body that is too large. The client's next packet then resets the connection, and the answer
- * is lost (RFC 9112, 9.6). Here, only the app's side closes at first, as in nginx and Apache.
+ * Lets a client read its last answer. Node closes the connection while the client still sends. That
+ * resets it, and the answer is lost (RFC 9112, 9.6). As in nginx, the app's side closes first.
  */
 export function lingerAtClose(socket: Socket): void {
   const closeNow = socket.destroySoon.bind(socket);

@@ -13,7 +13,6 @@ const IDLE_MS = 500;
 /** How many turns of the event loop the port stays open while connections still come. */
 const MAX_TURNS = 1_000;
 
-/** The listener of the process type `web`. */
 export const openHttpListener = (app: FastifyInstance): Listener => new HttpListener(app);
 
 /**
@@ -98,10 +97,7 @@ function askToReconnect(response: ServerResponse): void {
   if (!hasBegun(response)) response.setHeader('connection', 'close');
 }
 
-/**
- * `localhost` is also an IPv6 address, if the machine has IPv6. Fastify would open a second server
- * for it, without what plugins added to the first. Here, the first server gets all connections.
- */
+/** Fastify's own second server for `localhost` would lack what plugins added to the first. */
 async function listenOnIPv6(server: Server): Promise<net.Server> {
   const { port } = server.address() as net.AddressInfo;
   const options = { allowHalfOpen: true, noDelay: true };

@@ -18,8 +18,6 @@ type LoadOptions = Pick<AutoloadPluginOptions, 'options' | 'maxDepth'> & {
 /**
  * Loads errors, validation and the API's document first, because a plugin may add a route, and a
  * route has only the handlers and hooks that were there before it.
- *
- * @param jobs the folders of the jobs, an option of each plugin
  */
 export async function loadPlugins(
   app: FastifyInstance,
@@ -27,7 +25,6 @@ export async function loadPlugins(
   jobs: URL[],
 ): Promise<void> {
   const isFirst = (name: string) => /^\/(errors|validation|docs)[/.]/.test(name);
-  // readConfig has already loaded plugins/env.
   const isLater = (name: string) => !isFirst(name) && !/^\/env[/.]/.test(name);
   // Deeper folders belong to the plugin above them.
   for (const which of [isFirst, isLater])
@@ -35,10 +32,7 @@ export async function loadPlugins(
       await loadFolder(app, folder, { options: { jobs }, maxDepth: 1, which });
 }
 
-/**
- * Loads the files of a folder, and of a folder with an index.ts only that. A file that has no
- * default export is an error: @fastify/autoload ignores it, so its route would be a 404.
- */
+/** Loads a folder. Throws for a file without a default export, which @fastify/autoload ignores. */
 export async function loadFolder(
   app: FastifyInstance,
   folder: URL,

@@ -28,7 +28,6 @@ export class OpenRequest {
   readonly request: IncomingMessage;
   /** Kept, because Node sets `request.socket` to null when it destroys an unread request. */
   readonly socket: Socket;
-  /** The request before this one on its connection, if that was open when this one came. */
   #previous: OpenRequest | undefined;
   /** Undefined if the connection was upgraded without Fastify. */
   reply: FastifyReply | undefined;
@@ -37,7 +36,6 @@ export class OpenRequest {
   isHandled = false;
   /** True as soon as the answer is in its onSend hooks. */
   isAnswering = false;
-  /** True if the request was ended by REQUEST_TIMEOUT_MS. */
   isLate = false;
   /** By performance.now(), like the other times. */
   readonly startedAt = performance.now();
@@ -45,19 +43,16 @@ export class OpenRequest {
   turnAt = this.startedAt;
   /** When the client last read something, or had nothing to read. */
   progressAt = this.startedAt;
-  /** Bytes sent on the connection. */
   sent = 0;
   /** Bytes of the answer that are not sent yet. */
   waiting = 0;
   /** A lower bound of the bytes received before this request, which is in the last piece. */
   readonly receivedBefore: number;
-  /** Bytes received on the connection, and when this number last changed. */
   received = 0;
   receivedAt = this.startedAt;
   /** A large answer, kept until it is sent, and its bytes. */
   payload: string | Buffer = '';
   size = 0;
-  /** Bytes written to the connection before the payload. */
   sentBefore = 0;
 
   constructor(request: IncomingMessage, index: number) {

@@ -12,24 +12,17 @@ declare module 'fastify' {
   }
 }
 
-/**
- * The most open requests of one connection. Node reads a client's next requests while the earlier
- * ones wait, without a limit. Up to 2,500 short requests can arrive in one piece.
- */
+/** The most open requests of one connection. Up to 2,500 short ones can arrive in one piece. */
 const MAX_OPEN = 5_000;
 
 const EXCESS = 'The client has too many open requests on one connection: it is cut off';
 const PIPELINED = 'The client sent CONNECT or Upgrade before it had its answers: it is cut off';
 
-/**
- * The requests whose answers are not complete. They are in an array, not in a Map: a Map that grows
- * links its old tables, so that V8 keeps their requests until a full garbage collection.
- */
+/** The requests that are not answered yet. A Map that grows would keep removed ones in memory. */
 export class OpenRequests {
   /** An upper bound of the bytes of unread answers at the last count, and the bytes sent since. */
   heldBefore = 0;
   sentSince = 0;
-  /** The bytes of bodies received since the last count. */
   receivedSince = 0;
   readonly #open: OpenRequest[] = [];
   readonly #events = new EventEmitter();
@@ -52,10 +45,7 @@ export class OpenRequests {
     if (entry.isUpgraded) reply.raw.once('finish', () => entry.socket.destroySoon());
   }
 
-  /**
-   * Tells Node whether a request with Upgrade is for a plugin. If so, tracks its connection.
-   * Otherwise Node answers it like any other request (RFC 9110, 7.8).
-   */
+  /** Tells Node whether a plugin takes an Upgrade. If not, Node ignores it (RFC 9110, 7.8). */
   acceptUpgrade(server: Server, request: IncomingMessage): boolean {
     const { method, headers, socket } = request;
     const isWebSocket = method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket';
@@ -67,10 +57,7 @@ export class OpenRequests {
     return true;
   }
 
-  /**
-   * Call this first at CONNECT and Upgrade, because Node removes its listeners. Without them, an
-   * error would end the process, and the connection's open answers would never end.
-   */
+  /** Call this first at CONNECT and Upgrade: Node has removed the listeners, even for errors. */
   takeOver(socket: Socket): void {
     socket.on('error', () => undefined);
     if (!socket.openRequestCount) return;
@@ -105,7 +92,6 @@ export class OpenRequests {
     return entry;
   }
 
-  /** Removes an entry: the last entry of the array takes its place. */
   #end(entry: OpenRequest): void {
     const last = this.#open.pop() as OpenRequest;
     if (last !== entry) this.#open[entry.index] = last;

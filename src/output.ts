@@ -14,9 +14,8 @@ const MAX_ON_STDERR = 16 * 1024;
 
 /**
  * Writes lines to stdout, together after each turn of the event loop: a write for each line would
- * be a third of a request's cost. A reader that stops, or a full disk, does not block the process:
- * lines wait, then new ones are dropped and counted. At exit, what waits is written to stdout, or
- * the end of it to stderr. The last line is never dropped.
+ * be a third of a request's cost. A slow reader or a full disk does not block the process: lines
+ * wait, then new ones are dropped and counted. The last line is never dropped.
  */
 export class Output {
   readonly #onLoss: (lost: number) => void;
@@ -30,7 +29,6 @@ export class Output {
   /** The last lines that were dropped, if none was accepted after them. */
   #dropped = '';
 
-  /** @param onLoss called with the number of lost lines, when lines can be written again */
   constructor(onLoss: (lost: number) => void) {
     // Not in the context of the request or job that wrote a line.
     this.#onLoss = AsyncLocalStorage.bind(onLoss);

@@ -6,10 +6,7 @@ import type { OpenRequest } from './open-request.ts';
 /** Larger answers are sent in pieces of this many bytes, to see how far the client has read. */
 const PIECE = 64 * 1024;
 
-/**
- * Sends a large answer in pieces. This is done here, not in an onSend hook, because all onSend
- * hooks must see the whole answer: they may replace it, or compute its hash.
- */
+/** Sends a large answer in pieces. An onSend hook cannot: the other hooks need the whole answer. */
 export class PiecewiseResponse<
   Request extends IncomingMessage = IncomingMessage,
 > extends http.ServerResponse<Request> {
@@ -45,7 +42,6 @@ export class PiecewiseResponse<
     return this.#attempt(() => super.write(...(args as [unknown]))) ?? false;
   }
 
-  /** A trailer's value may be invalid. */
   override addTrailers(trailers: OutgoingHttpHeaders): void {
     this.#attempt(() => super.addTrailers(trailers));
   }

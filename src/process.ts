@@ -17,7 +17,6 @@ export interface Listener {
   announceClose(): void;
   /** Closes the port, answers the open requests, then closes all connections and the app. */
   close(): Promise<void>;
-  /** The open requests, as fields for the log. */
   openRequests(): object[];
 }
 

@@ -25,7 +25,6 @@ const QUOTED = `\\\\+"[^"]*"|"(?:[^"\\\\]|\\\\.)*"|'[^']*'`;
 /** What may follow in a name, as in secret_key and passwordConfirmation. */
 const SUFFIX = '(?:[-_]?(?:key(?:[-_]?base)?|value|hash|confirm(?:ation)?|pem|json))?';
 
-/** What is between a name and its value. */
 const IS = `\\\\{0,7}["']?\\s{0,4}(?:[=:](?!>)|=>(?=\\s{0,4}["']))\\s{0,4}`;
 
 /** `password = …`, `"client_secret":"…"`, and the whole line of `Authorization: …`. */
@@ -57,10 +56,7 @@ const MAX_VALUES = 500;
 
 const CUT = '…';
 
-/**
- * The usual line of a request, with the fields of logger.ts and request-log.ts in their order. It
- * has no secret, and to search it would take a tenth of the request's time.
- */
+/** A request's usual line, as logger.ts and request-log.ts write it. To search it would be slow. */
 const REQUEST_LINE = new RegExp(
   '^{"level":30,"time":\\d+,"name":"[^"]+","pid":\\d+,"requestId":"[\\w-]+","method":"[A-Z]+",' +
     '"path":"[\\w/-]+","status":\\d+,"durationMs":[\\d.]+,"address":"[\\da-f.:]*",' +

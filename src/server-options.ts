@@ -12,7 +12,6 @@ import { RequestLog } from './request-log.ts';
 /** How long a plugin may take to load, in milliseconds. Long, because busy machines are slow. */
 export const PLUGIN_TIMEOUT_MS = 60_000;
 
-/** All options of Fastify and its server that the environment or this template sets. */
 export function serverOptions(
   config: Readonly<Config>,
   openRequests: OpenRequests,

@@ -1,3 +1,5 @@
+// Entries import this first, because a signal can come while the app loads.
+
 /** Platforms send SIGTERM, Ctrl-C sends SIGINT, and a terminal that closes sends SIGHUP. */
 export const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 

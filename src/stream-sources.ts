@@ -1,12 +1,10 @@
 import type { FastifyInstance } from 'fastify';
 
-/** A stream of Node or of the web, as far as it is used here. */
 type Source = { destroy?: () => void; cancel?: () => Promise<void> } | null | undefined;
 
 /**
  * Notes that an answer is being sent, and ends the source of a stream with its answer. Fastify
- * leaves it open if the answer has no body, as for HEAD and 204: it reads a stream of events
- * forever.
+ * leaves it open if the answer has no body, as for HEAD: it reads a stream of events forever.
  */
 export function endSources(app: FastifyInstance): void {
   app.addHook('onSend', (request, reply, payload: unknown, done) => {
