@@ -30,10 +30,7 @@ const EXPOSED =
   'location, retry-after, www-authenticate, x-request-id, ' +
   'ratelimit-limit, ratelimit-remaining, ratelimit-reset';
 
-/**
- * Lets pages of the origins in CORS_ORIGIN call the API from a browser. @fastify/cors was tried:
- * answers that are sent before its hook, or without hooks, lack its headers.
- */
+/** Lets pages of other origins call the API. @fastify/cors misses answers that skip its hook. */
 export default fp(
   async (app) => {
     const { CORS_ORIGIN: list } = app.config;

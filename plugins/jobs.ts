@@ -52,10 +52,7 @@ export interface Job {
   schedule?: string;
   /** How many times a failed job is tried again; 5 by default. */
   retries: number;
-  /**
-   * Milliseconds until the first retry; 1,000 by default. Each retry doubles it. The time is up to
-   * twice as long, at random.
-   */
+  /** Milliseconds until the first retry; 1,000 by default. Each retry doubles it, at least. */
   retryDelayMs: number;
   /** How long one run may take, in milliseconds; 60,000 by default. */
   timeoutMs: number;

@@ -22,10 +22,7 @@ declare module 'fastify' {
   }
 }
 
-/**
- * Refuses requests at once while there are more than the process can answer in time.
- * @fastify/under-pressure was tried: it refuses after any single block of the event loop.
- */
+/** Refuses requests under overload. @fastify/under-pressure refuses after any single block. */
 export default fp(
   async (app) => {
     const histogram = monitorEventLoopDelay({ resolution: 10 });

@@ -54,7 +54,6 @@ export class Readiness {
     this.#services.push(service);
   }
 
-  /** Prepares all services for this version of the app, one after the other. */
   async release(): Promise<string[]> {
     const applied: string[] = [];
     for (const service of this.#services) applied.push(...((await service.release?.()) ?? []));

@@ -14,10 +14,7 @@ const ANY_ANSWER = [
   'x-content-type-options',
 ];
 
-/**
- * Adds Helmet's security headers: four to every answer, Strict-Transport-Security over https, the
- * rest to pages. @fastify/helmet computes them for each answer, which halves the throughput.
- */
+/** Adds Helmet's headers. @fastify/helmet computes them for each answer: half the throughput. */
 export default fp(
   async (app) => {
     const { 'strict-transport-security': transport = '', ...headers } = collectHeaders();

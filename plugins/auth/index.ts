@@ -23,7 +23,6 @@ export const settings = Type.Object({
   ),
 });
 
-/** Gives the schema of AUTH_ISSUER_URL. In the built app, `local:` URLs do not work. */
 export function describeIssuer(hasLocal: boolean) {
   return Type.String({
     format: 'uri',
@@ -58,10 +57,7 @@ const InsufficientScope = createError<[string]>(
 );
 const NotAttached = createError('AUTH_NOT_ATTACHED', 'AUTH_ISSUER_URL is not set', 503);
 
-/**
- * Checks the bearer token (RFC 6750) and sets `request.user`, on routes with `auth: true` or
- * `auth: { scope: 'a b' }` in their config.
- */
+/** Checks the bearer tokens (RFC 6750) of routes with `config: { auth }`. Sets `request.user`. */
 export default fp(
   async (app) => {
     const { AUTH_ISSUER_URL: url, AUTH_AUDIENCE: audience = '' } = app.config;

@@ -24,10 +24,7 @@ export class Keys {
     this.#fetchKeys = fetchKeys;
   }
 
-  /**
-   * For readiness: rejects while the issuer cannot be reached. It has its own pauses between
-   * requests, so that it does not delay a new key. It waits only while no keys are known.
-   */
+  /** For readiness. It has its own pauses, so that it does not delay the fetch of a new key. */
   readonly check = async (): Promise<void> => {
     const refreshed = this.#refresh(true);
     if (!Number.isFinite(this.#staleAt)) await refreshed;

@@ -53,15 +53,12 @@ export class BackingAppClient {
   }
 
   /**
-   * Sends GET `path` to the other app, and checks the answer against the schema.
+   * Sends GET `path`, below BACKING_APP_URL, to the other app, and checks the answer.
    *
-   * @param path below BACKING_APP_URL, with the query
-   * @param schema a constant: what is compiled for each new object is kept. A time is text in JSON,
-   * so describe it as `Type.String({ format: 'date-time' })`. That of a job cannot refer to schemas
-   * of app.addSchema
-   * @param caller the request, or `{ signal, id }` of a job's run
-   * @param authorization replaces the credentials of BACKING_APP_URL, which undefined means. To
-   * pass on the caller's token: `request.headers.authorization ?? ''`
+   * @param schema a constant, because what is compiled for each new object is kept. A time is text:
+   * `Type.String({ format: 'date-time' })`
+   * @param authorization replaces the credentials of BACKING_APP_URL. The caller's token is
+   * `request.headers.authorization ?? ''`
    * @throws an error with status code 503 without a backing app, 504 if it is late, or else 502.
    * Its `cause` has the other app's status code as `status`, if that was not 200
    */

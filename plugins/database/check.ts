@@ -9,10 +9,8 @@ import { createDialect } from './postgres-dialect.ts';
 const LATE_MS = 500;
 
 /**
- * Creates a check that rejects if the database is down, or lacks a migration or what `findMissing`
- * finds. A full pool, pooler or server is not down: the check uses `spare` if the pool is full, and
- * the answers to other queries count if a pooler is busy. The embedded database has no pool. It is
- * a part of this process, so it stays up once it is open.
+ * Creates a check that rejects if the database is down, or not released. A full pool, pooler or
+ * server is not down: the check uses `spare`, or the answers to other queries count.
  */
 export function createCheck(
   db: Database,
@@ -65,7 +63,6 @@ export function watchUse(pool: Pool | undefined): { connections: number; answere
   return use;
 }
 
-/** Whether all connections of a pool are in use. */
 export function isFull({ idleCount, totalCount, options }: Pool): boolean {
   return idleCount === 0 && totalCount >= options.max;
 }

@@ -63,11 +63,10 @@ function isTls({ code = '', message }: NodeJS.ErrnoException): boolean {
 }
 
 /**
- * A database error for the client, without SQL and values. Undefined for other errors and for a
- * mistake in the app. SQLSTATEs (PostgreSQL, appendix A): 08 connection, 25006 read-only (a
- * failover), 25P03 and 25P04 a late transaction, 28 and 3D a server that does not know the app
- * (yet), 53 resources, 54000 too long for an index, 55 not in this state (a lock), 57 operator
- * intervention, 58 system error.
+ * A database error for the client, without SQL and values. Undefined for a mistake in the app.
+ * SQLSTATEs (PostgreSQL, appendix A): 08 connection, 25006 read-only (a failover), 25P03 and 25P04
+ * a late transaction, 28 and 3D a server that does not know the app (yet), 53 resources, 54000 too
+ * long for an index, 55 not in this state (a lock), 57 operator intervention, 58 system error.
  */
 export function translateError(error: Error): ClientError | undefined {
   return translate(error) ?? (isWrapper(error) ? translate(error.cause) : undefined);
@@ -93,10 +92,7 @@ function isWrapper(error: Error): error is Error & { cause: Error } {
 /** The longest message of a foreign key, in characters. A name has at most 63 bytes. */
 const MAX_MESSAGE = 1_000;
 
-/**
- * One code has two causes: a parent is missing, or is still referred to. In every language, the
- * first message quotes two names (child and constraint), and the second one three.
- */
+/** In every language, PostgreSQL quotes two names for a missing parent, three for one in use. */
 function isOfChild(message: string): boolean {
   return (message.slice(0, MAX_MESSAGE).match(/["«»„“”]/g) ?? []).length === 4;
 }

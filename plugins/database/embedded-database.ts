@@ -42,7 +42,6 @@ export function createEmbeddedDatabase(
   return createEmbeddedDialect({ pglite: open });
 }
 
-/** Opens PGlite in a folder. It is for development only, so production never imports it. */
 export async function openPGlite(dataDir: string): Promise<PGlite> {
   // biome-ignore lint/correctness/noUndeclaredDependencies: it is for development only.
   const { PGlite } = await import('@electric-sql/pglite');

@@ -46,10 +46,7 @@ const SQLITE_BUSY = 5;
 /** The locks of this process. Without a reference, a lock would end. */
 const locks = new Map<string, DatabaseSync>();
 
-/**
- * Locks the folder until this process ends, even if killed. PGlite has no lock, and two processes
- * in one folder destroy the database. The lock is that of SQLite on an empty file.
- */
+/** Locks a folder by SQLite: PGlite has no lock, and two processes would destroy the database. */
 export async function lockFolder(folder: string): Promise<void> {
   const file = `${folder}.lock`;
   await mkdir(path.dirname(file), { recursive: true });

@@ -8,10 +8,7 @@ import { type AppMigration, listMigrations, loadMigration } from './migration-fi
 
 const MINIFIED = { loader: 'ts', minifyWhitespace: true, legalComments: 'none' } as const;
 
-/**
- * Migrates as a release does, and gives the names of what was applied. A changed migration runs
- * again if no row is lost or changed. Throws an OperatorError that says what to do.
- */
+/** Migrates as a release does. A changed migration runs again if no row is lost or changed. */
 export async function migrateEmbedded(
   db: Kysely<unknown>,
   folder: string,
@@ -51,7 +48,6 @@ async function readStoredCode(db: Kysely<unknown>): Promise<Map<string, string>>
   return new Map(rows.map(({ name, code }) => [name, code ?? '']));
 }
 
-/** The code of each migration by its name, without compiled ones (.js). */
 async function readCode(files: Map<string, string>): Promise<Map<string, string>> {
   const current = new Map<string, string>();
   for (const [name, file] of files)

@@ -39,9 +39,7 @@ export async function releaseDatabase(
 
 /**
  * Applies the pending migrations in order: those in transactions all or none, others one by one.
- * Gives their names. Throws an error that names the migration that failed. A lock admits one caller
- * at a time. It ends with its transaction: that of Kysely's Migrator belongs to the session, and
- * poolers share sessions.
+ * The lock ends with its transaction: Kysely's Migrator locks a session, which a pooler shares.
  */
 export async function applyMigrations(
   db: Database,
@@ -58,7 +56,6 @@ export async function applyMigrations(
   }
 }
 
-/** The names of the migrations that the database lacks, in order. */
 export async function findPending(
   db: Database,
   migrations: Map<string, unknown>,

@@ -21,6 +21,5 @@ export async function listMigrations(folder: string): Promise<Map<string, string
   );
 }
 
-/** Imports a migration. Throws an error that names the file if it cannot be loaded. */
 export const loadMigration = (file: string): Promise<AppMigration> =>
   importFile(pathToFileURL(file));

@@ -7,10 +7,7 @@ import { DatabaseUnavailable, isServerFull } from './database-errors.ts';
 import { ImpatientClient } from './impatient-client.ts';
 import { applyTls, type Tls } from './url.ts';
 
-/**
- * A pool that drops broken connections, and so survives a restart of the server. Sessions have no
- * state, so a transaction pooler may be in between. Throws an OperatorError for an unusable URL.
- */
+/** A pool for a server or a transaction pooler. Throws an OperatorError for an unusable URL. */
 export function createPool(
   url: string,
   tls: Tls | undefined,
@@ -54,7 +51,6 @@ const QUEUE_PER_CONNECTION = 20;
 /** How long the pool does not grow after a server refused one more connection, in milliseconds. */
 const GROW_AFTER_MS = 1_000;
 
-/** Limits the queue: under too much load, all requests would otherwise wait until they time out. */
 class ShortQueuePool extends pg.Pool {
   readonly #max = this.options.max;
   readonly #use = watchUse(this);

@@ -12,8 +12,7 @@ const SETTINGS = {
 
 /**
  * Lifts the limits of a release's session. A pooler's session has another process id: it keeps its
- * limits, because other clients share it. A server that lacks a setting ignores
- * it. Only Linux is known to allow the last one.
+ * limits, because other clients share it. Only Linux is known to allow the last setting.
  */
 export async function liftLimits(client: ClientBase): Promise<void> {
   const { processID } = client as ClientBase & { processID: number };

@@ -13,10 +13,7 @@ const DEFINITION = /^#\/(\$defs|definitions)\//;
 
 const PARAMETERS = ['querystring', 'params', 'headers'] as const;
 
-/**
- * Converts what @fastify/swagger leaves as it is: tuples, which have another form in OpenAPI 3.1,
- * and `$defs`. `$defs` become schemas of the document, because `#/$defs/…` would be at its root.
- */
+/** Converts the tuples and `$defs` that @fastify/swagger leaves, to the form of OpenAPI 3.1. */
 export class Definitions {
   readonly schemas: Schema = {};
   readonly #names = new Map<string, string>();

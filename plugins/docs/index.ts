@@ -34,7 +34,6 @@ const CONTENT_SECURITY_POLICY =
   "default-src 'none';script-src 'self';style-src 'self';img-src 'self' data:;" +
   "connect-src 'self';base-uri 'none';form-action 'none';frame-ancestors 'none'";
 
-/** Adds the "Authorize" button to the page, which asks for a token. */
 const BEARER = { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } as const;
 
 const HIDDEN = { schema: { hide: true } };

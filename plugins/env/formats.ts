@@ -4,7 +4,6 @@ import { isHeader } from '../../src/node-http.ts';
 const PAIR = ' *[^\\s=,;]+ *=( *([^\\s,;%]|%[0-9A-Fa-f]{2}))+ *';
 const PAIRS = new RegExp(`^${PAIR}(,${PAIR})*$`, 'u');
 
-/** The formats of settings, for ajv. */
 export const formats = {
   uri: (text: string) => URL.canParse(text) && canDecode(text),
   encoded: canDecode,

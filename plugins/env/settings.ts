@@ -27,7 +27,6 @@ export interface Setting {
   requires?: string;
   /** The name of a setting without which this one is not read. */
   onlyWith?: string;
-  /** Set by Type.Optional. */
   '~optional'?: boolean;
 }
 

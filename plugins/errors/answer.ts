@@ -23,10 +23,7 @@ export function describeError(statusCode: number, cause: Partial<ClientError> = 
   return { statusCode, code: isInternal ? kind : code, error, message: error };
 }
 
-/**
- * Sends an error without the route's serializers. A 5xx also skips the onSend hooks: one may have
- * failed. If one throws for a 4xx, the body of `describeFailure` is sent instead.
- */
+/** Sends an error. A 5xx skips the onSend hooks, because one of them may have failed. */
 export function sendError(
   reply: FastifyReply,
   body: Body,

@@ -34,10 +34,7 @@ interface Connection extends Socket {
 /** Connections that close after their open answer. Node reports each later packet too. */
 const closing = new WeakSet<Socket>();
 
-/**
- * Answers invalid HTTP in the format of all errors, and closes the connection: where the next
- * request starts is unknown. If an earlier answer is still open, only that answer is sent.
- */
+/** Answers invalid HTTP, and closes the connection: where the next request starts is unknown. */
 export function answerClientError(
   this: FastifyInstance,
   { code = '' }: { code?: string },

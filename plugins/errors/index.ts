@@ -32,10 +32,7 @@ export type ClientError = FastifyError & Partial<InvalidRequest> & { retryAfter?
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /**
-     * Adds a translation of a backing service's errors into errors for clients. `translate`
-     * returns undefined for an error that the service did not throw. The last one is asked first.
-     */
+    /** Adds a translation of a service's errors. It returns undefined for all other errors. */
     answerErrors(translate: Translate): void;
   }
 }

@@ -35,8 +35,7 @@ export function recordCalls(app: FastifyInstance): void {
       if (trace.getActiveSpan() && request.method !== 'CONNECT')
         spans.set(request, startCall(request));
     },
-    // The body may never be read:
-    // https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-client-span-duration
+    // The body may never be read (semantic conventions, "HTTP client span duration").
     'undici:request:headers': ({ request, response: { statusCode } }) => {
       if (statusCode < 200 && statusCode !== SWITCHING_PROTOCOLS) return;
       const span = spans.get(request)?.setAttribute('http.response.status_code', statusCode);

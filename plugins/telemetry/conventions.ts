@@ -33,13 +33,11 @@ export function getMeter(): Meter {
   return metrics.getMeter(...SCOPE);
 }
 
-/** A histogram of durations in seconds. */
 export function createDuration(name: string, description: string): Histogram {
   const advice = { explicitBucketBoundaries: BUCKETS };
   return getMeter().createHistogram(name, { description, unit: 's', advice });
 }
 
-/** Returns a method as the start of a span's name, and as an attribute. */
 export function describeMethod(method = ''): { name: string; attribute: string } {
   return METHODS.test(method)
     ? { name: method, attribute: method }

@@ -49,7 +49,6 @@ export function recordQueries(app: FastifyInstance): void {
   const tracer = getTracer();
   const database = describeDatabase(Reflect.get(app.config, 'DATABASE_URL'));
   const record = ({ query, queryDurationMillis, ...event }: LogEvent) => {
-    // Describing the query would be wasted if the trace is not sampled.
     if (!trace.getActiveSpan()?.isRecording()) return;
     const statement = describeStatement(query.sql);
     const target = statement['db.collection.name'] ?? database['db.namespace'];

@@ -9,8 +9,7 @@ type Options = NonNullable<ConstructorParameters<typeof OTLPTraceExporter>[0]>;
 
 /**
  * Creates the enabled exporters. All options are given, because they would read the environment.
- * They still add the headers in OTEL_EXPORTER_OTLP_TRACES_HEADERS and …_METRICS_HEADERS. Rejects
- * with an OperatorError if a PEM file cannot be read.
+ * They still add the headers in OTEL_EXPORTER_OTLP_TRACES_HEADERS and …_METRICS_HEADERS.
  */
 export async function createExporters(config: TelemetrySettings) {
   const { OTLPTraceExporter, OTLPMetricExporter } = await loadExporters(config);

@@ -11,7 +11,6 @@ const MAX_PAUSE_MS = 600_000;
 
 type Exporter = { export(items: never, done: (result: ExportResult) => void): void };
 
-/** The message of Node's own channels about a request. */
 interface Attempt {
   request: ClientRequest;
   response: IncomingMessage;

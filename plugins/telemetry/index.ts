@@ -6,8 +6,7 @@ const PAIRS = 'a comma list of name=value, with percent-encoded values';
 /** Without a collector, the values are only for an agent, which may know others. */
 const ONLY = { onlyWith: 'OTEL_EXPORTER_OTLP_ENDPOINT' };
 
-// OpenTelemetry's own names and defaults. Listed values may be written in upper or lower case:
-// https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
+// The names and defaults of OpenTelemetry's "Environment Variable Specification".
 export const settings = Type.Object({
   OTEL_EXPORTER_OTLP_ENDPOINT: Type.Optional(
     Type.String({
@@ -94,10 +93,7 @@ declare module 'fastify' {
   }
 }
 
-/**
- * Sends traces and metrics to the collector at OTEL_EXPORTER_OTLP_ENDPOINT. Without a collector,
- * OpenTelemetry's SDK is not loaded, and @opentelemetry/api does nothing.
- */
+/** Sends traces and metrics to OTEL_EXPORTER_OTLP_ENDPOINT. Without it, no SDK is loaded. */
 export default fp(
   async (app) => {
     const { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, OTEL_SDK_DISABLED: disabled } = app.config;

@@ -27,7 +27,6 @@ function observeSending() {
       const headers: Headers = {};
       propagation.inject(context.active(), headers);
       const id = await next(headers);
-      // The id is null if a job with the same key already waits.
       if (id) sent.add(1, attributes);
       if (id) span.setAttribute('messaging.message.id', id);
       return id;
@@ -53,7 +52,6 @@ function observeRuns() {
     );
 }
 
-/** Runs `work` in a span. The span ends with it and records its error. */
 function runInSpan<T>(
   kind: SpanKind,
   operation: 'send' | 'process',

@@ -54,7 +54,6 @@ function startRequest(reply: FastifyReply, duration: Histogram): Context {
   return scope;
 }
 
-/** Returns the attributes of both the span and the metric. */
 function describeAnswer(reply: FastifyReply): Attributes {
   const { request, raw, failure } = reply;
   const status = readStatus(reply);
@@ -84,7 +83,6 @@ function endSpan(span: Span, attributes: Attributes, { request, failure }: Fasti
   span.end();
 }
 
-/** Returns the ids of a trace for a line of the log. */
 export function describeTrace(span: Span | undefined): Record<string, string> {
   const { traceId, spanId } = span?.spanContext() ?? {};
   return traceId && spanId ? { traceId, spanId } : {};

@@ -10,10 +10,7 @@ type Responses = Map<string, Content | undefined>;
 /** Fastify documents `mediaType`, but its types lack it. */
 type Reply = FastifyReply & { mediaType?: string };
 
-/**
- * Refuses a success to which Fastify would not apply a schema of the route: an empty one, or one
- * whose status or type the schemas lack, and that would be sent with the fields that they hide.
- */
+/** Refuses a success to which Fastify would not apply one of the route's response schemas. */
 export function refuseWrongAnswers(app: FastifyInstance): void {
   app.addHook('onRoute', (route) => {
     const responses = readResponses(route);

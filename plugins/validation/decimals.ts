@@ -1,9 +1,6 @@
 import { type Ajv, str } from 'ajv';
 
-/**
- * Lets `multipleOf` take decimals: 0.07 is no multiple of 0.01 for Ajv. Its own option for that has
- * a limit for the quotient, so that 1 would be a multiple of 1048576.
- */
+/** Lets `multipleOf` take decimals. With Ajv's own option, 1 is a multiple of 1048576. */
 export function allowDecimals(ajv: Ajv): void {
   ajv.removeKeyword('multipleOf').addKeyword({
     keyword: 'multipleOf',

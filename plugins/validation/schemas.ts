@@ -8,10 +8,7 @@ declare module 'fastify' {
   }
 }
 
-/**
- * Text that PostgreSQL can store: no NUL, no half of a surrogate pair. It describes a pair too,
- * because clients may compile it without the flag `u`.
- */
+/** No NUL, no half of a surrogate pair. It has whole pairs for clients that omit the flag `u`. */
 const STORABLE = '^(?:[^\\u0000\\ud800-\\udfff]|[\\ud800-\\udbff][\\udc00-\\udfff])*$';
 
 /** Without the expression, which takes too much of the stack for more than 8 million characters. */

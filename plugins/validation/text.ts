@@ -47,7 +47,6 @@ export function lowerCaseNames(schema: { $id?: string }): object {
   });
 }
 
-/** Whether the text was converted to what the schema wants, which solves the problem. */
 function convertText(values: Texts, { keyword, params, instancePath }: ErrorObject): boolean {
   const [, name = '', index] = instancePath
     .split('/')
