@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import createError from '@fastify/error';
 import { type TSchema, Type } from 'typebox';
 import type { Job } from '../plugins/jobs.ts';
-import { compileSchema, createAjv, explainFailure } from '../plugins/validation/checks.ts';
+import { compileSchema, createAjv, explainFailure } from '../plugins/validation/ajv.ts';
 import { isStorable, storableText } from '../plugins/validation/schemas.ts';
 import { importFile } from './import-file.ts';
 import { listFiles } from './list-files.ts';

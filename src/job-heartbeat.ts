@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import type { JobWithMetadata, PgBoss } from 'pg-boss';
-import { isFull } from '../plugins/database/check.ts';
+import { isFull } from '../plugins/database/pool-use.ts';
 import type { OutageLog } from './job-outage.ts';
 
 /** Seconds between heartbeats of a running job. If three are missing, its worker counts as dead. */

@@ -1,9 +1,9 @@
 import type { FastifyInstance } from 'fastify';
 import { Kysely } from 'kysely';
 import type { JobWithMetadata, PgBoss, UpdateOptions } from 'pg-boss';
-import { isFull } from '../plugins/database/check.ts';
 import { DatabaseUnavailable } from '../plugins/database/database-errors.ts';
 import type { Tables } from '../plugins/database/index.ts';
+import { isFull } from '../plugins/database/pool-use.ts';
 import { createDialect } from '../plugins/database/postgres-dialect.ts';
 import type { Job } from '../plugins/jobs.ts';
 import { transactions } from './job-boss.ts';

@@ -7,7 +7,7 @@ import { type Dispatcher, Pool } from 'undici';
 import manifest from '../../package.json' with { type: 'json' };
 import { readJson } from '../../src/json-limits.ts';
 import { readPath } from '../../src/request-log.ts';
-import { compileSchema, createAjv } from '../validation/checks.ts';
+import { compileSchema, createAjv } from '../validation/ajv.ts';
 
 /** The most bytes of an answer. A page of a hundred notes may have six million. */
 const MAX_ANSWER_BYTES = 8 * 1024 * 1024;

@@ -4,6 +4,7 @@ import type { Pool } from 'pg';
 import { isServerFull } from './database-errors.ts';
 import type { FindMissing } from './index.ts';
 import { type Database, findPending } from './migrate.ts';
+import { isFull, watchUse } from './pool-use.ts';
 import { createDialect } from './postgres-dialect.ts';
 
 const LATE_MS = 500;
@@ -49,20 +50,4 @@ export function createCheck(
       throw new Error(`Migrations are pending: ${pending.join(', ')}. Run npm run release.`);
     isOpen = pool === undefined;
   };
-}
-
-/** Counts the connections in use, and notes when one of them came back with an answer. */
-export function watchUse(pool: Pool | undefined): { connections: number; answeredAt: number } {
-  const use = { connections: 0, answeredAt: Number.NEGATIVE_INFINITY };
-  pool?.on('acquire', () => void use.connections++);
-  pool?.on('release', (error, client) => {
-    use.connections--;
-    const brokenBy = Reflect.get(Object(client), 'brokenBy');
-    if (!error && !brokenBy) use.answeredAt = performance.now();
-  });
-  return use;
-}
-
-export function isFull({ idleCount, totalCount, options }: Pool): boolean {
-  return idleCount === 0 && totalCount >= options.max;
 }

@@ -2,9 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import manifest from '../../package.json' with { type: 'json' };
 import { OperatorError } from '../../src/operator-error.ts';
-import { watchUse } from './check.ts';
+import { CancellingClient } from './cancelling-client.ts';
 import { DatabaseUnavailable, isServerFull } from './database-errors.ts';
-import { ImpatientClient } from './impatient-client.ts';
+import { watchUse } from './pool-use.ts';
 import { applyTls, type Tls } from './url.ts';
 
 /** A pool for a server or a transaction pooler. Throws an OperatorError for an unusable URL. */
@@ -18,7 +18,7 @@ export function createPool(
   checkUrl(connectionString);
   const pool = new ShortQueuePool({
     connectionString,
-    Client: ImpatientClient,
+    Client: CancellingClient,
     application_name: manifest.name,
     keepAlive: true,
     ...options,
@@ -95,7 +95,7 @@ class ShortQueuePool extends pg.Pool {
     await Promise.race([super.end(), sleep(END_TIMEOUT_MS, undefined, { ref: false })]);
   }
 
-  /** For libraries with their own SQL. pg's own method skips the errors of ImpatientClient. */
+  /** For libraries with their own SQL. pg's own method skips the errors of CancellingClient. */
   // biome-ignore lint/suspicious/noExplicitAny: query has many overloads, and all are passed on.
   override async query(...args: any[]): Promise<any> {
     const callback = typeof args.at(-1) === 'function' && args.pop();

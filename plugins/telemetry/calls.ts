@@ -9,8 +9,8 @@ import {
 import type { FastifyInstance } from 'fastify';
 import { hideSecrets } from '../../src/redaction.ts';
 import { readPath, SWITCHING_PROTOCOLS } from '../../src/request-log.ts';
+import { watchChannels } from './channels.ts';
 import { describeMethod, describeServer, getTracer, recordError } from './conventions.ts';
-import { listen } from './listen.ts';
 
 /** The message of undici's channels about a request. Node's fetch uses them too. */
 interface Call {
@@ -29,7 +29,7 @@ interface Call {
 /** Records a client span for each call by undici or fetch in a trace. The service continues it. */
 export function recordCalls(app: FastifyInstance): void {
   const spans = new WeakMap<object, Span>();
-  listen<Call>(app, {
+  watchChannels<Call>(app, {
     'undici:request:create': ({ request }) => {
       // The app's own calls, such as health checks, belong to no trace. CONNECT is for a proxy.
       if (trace.getActiveSpan() && request.method !== 'CONNECT')

@@ -1,6 +1,7 @@
 import { type Attributes, SpanKind, trace, ValueType } from '@opentelemetry/api';
 import type { FastifyInstance } from 'fastify';
 import type { LogEvent } from 'kysely';
+import { watchChannels } from './channels.ts';
 import {
   describeServer,
   getMeter,
@@ -8,7 +9,6 @@ import {
   MAX_VALUE_LENGTH,
   recordError,
 } from './conventions.ts';
-import { listen } from './listen.ts';
 
 // Matches what may contain values: texts (E'' can have backslashes), texts between $tags$, comments
 // and numbers. Quoted names are matched first, to keep them. $1 is a parameter: it shows no value.
@@ -63,7 +63,7 @@ export function recordQueries(app: FastifyInstance): void {
     span.end();
   };
   // plugins/database publishes Kysely's log event of each query.
-  listen<LogEvent>(app, { 'kysely:query': record });
+  watchChannels<LogEvent>(app, { 'kysely:query': record });
 }
 
 /** Records the used and idle connections of the pool, and the queries that wait for one. */

@@ -2,7 +2,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http';
 import { context, DiagLogLevel, diag, ROOT_CONTEXT } from '@opentelemetry/api';
 import { type ExportResult, ExportResultCode, setGlobalErrorHandler } from '@opentelemetry/core';
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
-import { listen } from './listen.ts';
+import { watchChannels } from './channels.ts';
 
 const WARNING_INTERVAL_MS = 60_000;
 
@@ -64,7 +64,7 @@ export class CollectorHealth {
       const agent = String(attempt.request.getHeader('user-agent'));
       if (agent.startsWith('OTel-OTLP-Exporter')) note(attempt);
     };
-    listen(app, {
+    watchChannels(app, {
       'http.client.response.finish': watch((attempt) => this.#noteAnswer(attempt)),
       'http.client.request.error': watch(({ error }) => this.#noteFailure(error)),
     });

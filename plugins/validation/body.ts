@@ -1,6 +1,6 @@
 import type { Ajv, ErrorObject, ValidateFunction } from 'ajv';
+import { compileSchema } from './ajv.ts';
 import { checkBounded } from './bounds.ts';
-import { compileSchema } from './checks.ts';
 import { MAX_PROBLEMS } from './problems.ts';
 
 /** How many values of a body are searched for problems: about the cost of parsing it. */

@@ -45,10 +45,10 @@ export function boundKeywords(ajv: Ajv): void {
       params: ({ schemaCode }) => _`{allowedValues: ${schemaCode}}`,
     },
   });
-  for (const { default: definition } of [reference, anyOf, oneOf]) limitTime(ajv, definition);
+  for (const { default: definition } of [reference, anyOf, oneOf]) boundTime(ajv, definition);
 }
 
-function limitTime(ajv: Ajv, definition: CodeKeywordDefinition): void {
+function boundTime(ajv: Ajv, definition: CodeKeywordDefinition): void {
   ajv.removeKeyword(`${definition.keyword}`).addKeyword({
     ...definition,
     code: (context: KeywordCxt) => {

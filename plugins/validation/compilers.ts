@@ -2,8 +2,8 @@ import { setImmediate } from 'node:timers/promises';
 import serializerSelector, { type SerializerCompiler } from '@fastify/fast-json-stringify-compiler';
 import type { Options } from 'ajv';
 import type { FastifySchemaCompiler } from 'fastify';
+import { createAjv, explainFailure, type Schemas } from './ajv.ts';
 import { compileBody } from './body.ts';
-import { createAjv, explainFailure, type Schemas } from './checks.ts';
 import { compileText, lowerCaseNames } from './text.ts';
 
 /** Fastify's `schemaController`. It compiles on first use: at boot it took a fifth of the start. */

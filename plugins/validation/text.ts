@@ -1,6 +1,6 @@
 import type { Ajv, ErrorObject, ValidateFunction } from 'ajv';
+import { compileSchema, refuseUncheckable } from './ajv.ts';
 import type { Check } from './body.ts';
-import { compileSchema, refuseUncheckable } from './checks.ts';
 import { MAX_PROBLEMS } from './problems.ts';
 
 /** Converts text to another type. ajv's own coercion also accepts 0x10, 1e2, " 5", +5 and 5.0. */

@@ -5,7 +5,7 @@ import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import { type Static, type TSchema, Type } from 'typebox';
 import manifest from '../../../package.json' with { type: 'json' };
-import { createAjv } from '../../../plugins/validation/checks.ts';
+import { createAjv } from '../../../plugins/validation/ajv.ts';
 import { NewNote, NoteId } from '../../../routes/notes/schema.ts';
 import { createNote, deleteNote, findNote, listNotes } from '../../../routes/notes/store.ts';
 

@@ -1,8 +1,8 @@
 import { test } from 'tap';
 import { Type } from 'typebox';
+import { createAjv } from '../../../plugins/validation/ajv.ts';
 import { compileBody } from '../../../plugins/validation/body.ts';
 import { checkBounded } from '../../../plugins/validation/bounds.ts';
-import { createAjv } from '../../../plugins/validation/checks.ts';
 
 const thorough = createAjv({ allErrors: true });
 const compile = (schema: object) => compileBody(createAjv(), () => thorough, schema);

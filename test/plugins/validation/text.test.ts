@@ -1,5 +1,5 @@
 import { test } from 'tap';
-import { createAjv } from '../../../plugins/validation/checks.ts';
+import { createAjv } from '../../../plugins/validation/ajv.ts';
 import { compileText } from '../../../plugins/validation/text.ts';
 
 const ajv = createAjv({ allErrors: true });

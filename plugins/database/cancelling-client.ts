@@ -9,7 +9,7 @@ const TIMEOUT_MESSAGE = 'Query read timeout';
  * Cancels a query that timed out and ends its connection: pg would reuse it, and the next
  * request would wait. statement_timeout is no help: a stopped server does not apply it.
  */
-export class ImpatientClient extends pg.Client {
+export class CancellingClient extends pg.Client {
   declare processID: number;
   declare secretKey: number;
   readonly #cancelTimeoutMs: number;

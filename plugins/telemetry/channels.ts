@@ -2,7 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { FastifyInstance } from 'fastify';
 
 /** Listens to channels of node:diagnostics_channel, by name, until the app closes. */
-export function listen<Message>(
+export function watchChannels<Message>(
   app: FastifyInstance,
   listeners: Record<string, (message: Message) => void>,
 ): void {
