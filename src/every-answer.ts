@@ -10,6 +10,13 @@ export type Caller = Pick<
 export type AnswerHeaders = Pick<FastifyReply, 'header'>;
 
 declare module 'fastify' {
+  interface FastifyRequest {
+    /** The client's address for the rate limit and the log. Stays after the connection closes. */
+    clientAddress: string;
+    /** Additional fields of the request's log line, such as the user. */
+    logFields?: Record<string, string>;
+  }
+
   interface FastifyInstance {
     /** Adds a synchronous function that sets headers of every answer, even to invalid HTTP. */
     addHeaders(set: (reply: AnswerHeaders, caller: Caller) => void): void;
@@ -30,6 +37,7 @@ export function prepareAnswers(app: FastifyInstance): void {
   app.decorate('pageHeaders', {});
   app.decorate('enterRequest', (_request, next) => next());
   app.decorateRequest('clientAddress', '');
+  app.decorateRequest('logFields');
   app.decorate('prepareAnswer', (caller, reply) => {
     for (const set of setters) set(reply, caller);
     return app.countRequest?.(caller, reply);

@@ -22,6 +22,7 @@ export function interrupt(reply: FastifyReply, thrown: unknown): void {
 
 /** Notes when a handler begins. If it fails after reply.hijack(), only this ends the connection. */
 export function watchHandlers(app: FastifyInstance): void {
+  app.decorateReply('failure');
   app.addHook('onRoute', (route) => {
     const { handler } = route;
     route.handler = function (request, reply) {

@@ -2,11 +2,11 @@ import type { FastifyRequest } from 'fastify';
 
 /** The Location header of what a POST created. Relative, so it works behind a path prefix. */
 export function locate({ url }: Pick<FastifyRequest, 'url'>, id: string): string {
-  const name = readRoute(url).split('/').at(-1);
+  const name = dropQuery(url).split('/').at(-1);
   return name ? `${name}/${id}` : id;
 }
 
 /** The part of a URL that chooses the route: without its query and fragment. */
-export function readRoute(url: string): string {
+export function dropQuery(url: string): string {
   return url.split(/[?#]/, 1)[0]!;
 }

@@ -11,15 +11,6 @@ import { interrupt } from './failed-answers.ts';
 import { hasBegun } from './node-http.ts';
 import { hideSecrets } from './redaction.ts';
 
-declare module 'fastify' {
-  interface FastifyRequest {
-    /** The client's address for the rate limit and the log. Stays after the connection closes. */
-    clientAddress: string;
-    /** Additional fields of the request's log line, such as the user. */
-    logFields?: Record<string, string>;
-  }
-}
-
 /** The status that nginx logs if the client closed the connection before the answer. */
 export const CLIENT_CLOSED_REQUEST = 499;
 

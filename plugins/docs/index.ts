@@ -4,7 +4,7 @@ import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger';
 import type { FastifyContextConfig, FastifyInstance, FastifySchema } from 'fastify';
 import fp from 'fastify-plugin';
 import manifest from '../../package.json' with { type: 'json' };
-import { readRoute } from '../../src/location.ts';
+import { dropQuery } from '../../src/location.ts';
 import { describeError } from '../errors/answer.ts';
 import { ErrorAnswer } from '../errors/index.ts';
 import { Definitions } from './definitions.ts';
@@ -108,7 +108,7 @@ function describeSecurity({ auth }: FastifyContextConfig = {}): FastifySchema {
 function servePage(app: FastifyInstance): void {
   app.get('/docs', HIDDEN, async (request, reply) => {
     // The page's relative links do not work from /docs/.
-    if (readRoute(request.url).endsWith('/')) return reply.redirect('../docs', 308);
+    if (dropQuery(request.url).endsWith('/')) return reply.redirect('../docs', 308);
     reply.headers(app.pageHeaders).header('content-security-policy', CONTENT_SECURITY_POLICY);
     return reply.type('text/html; charset=utf-8').send(PAGE);
   });

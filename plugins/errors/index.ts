@@ -51,8 +51,6 @@ export default fp(
   async (app) => {
     const translations: Translate[] = [];
     app.decorate('answerErrors', (translate) => void translations.unshift(translate));
-    app.decorateRequest('logFields');
-    app.decorateReply('failure');
     app.addHook('onRequest', (request, reply, done) => {
       const refusal = refuseRequest(request);
       const { headers, openRequest } = request.raw;

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import createError from '@fastify/error';
 import type { FastifyRequest } from 'fastify';
-import { readRoute } from '../../src/location.ts';
+import { dropQuery } from '../../src/location.ts';
 import { http } from '../../src/node-http.ts';
 import type { ClientError } from './index.ts';
 
@@ -55,7 +55,7 @@ export function refuseRequest(request: FastifyRequest): ClientError | undefined 
 
 function isTooLong(url: string): boolean {
   if (url.length <= MAX_PATH_PART) return false;
-  return readRoute(url)
+  return dropQuery(url)
     .split('/')
     .some((part) => part.length > MAX_PATH_PART);
 }
@@ -63,7 +63,7 @@ function isTooLong(url: string): boolean {
 function isReadable(url: string): boolean {
   if (!url.startsWith('/') && url !== '*' && !isAbsolute(url)) return false;
   try {
-    decodeURIComponent(readRoute(url));
+    decodeURIComponent(dropQuery(url));
     return true;
   } catch {
     return false;

@@ -15,13 +15,13 @@ export function refuseWrongAnswers(app: FastifyInstance): void {
   app.addHook('onRoute', (route) => {
     const responses = readResponses(route);
     if (responses.size === 0) return;
-    const check: Check = (_request, reply, payload, done) => {
+    const check: PayloadHook = (_request, reply, payload, done) => {
       const fault = findFault(reply, payload, responses);
       if (fault) done(fault);
       else done(null, payload);
     };
     // Fastify serializes nothing if the handler returned nothing.
-    const checkNothing: Check = (request, reply, payload, done) => {
+    const checkNothing: PayloadHook = (request, reply, payload, done) => {
       if (payload === undefined && request.method !== 'HEAD') check(request, reply, payload, done);
       else done(null, payload);
     };
@@ -30,7 +30,7 @@ export function refuseWrongAnswers(app: FastifyInstance): void {
   });
 }
 
-type Check = (
+type PayloadHook = (
   request: FastifyRequest,
   reply: FastifyReply,
   payload: unknown,
