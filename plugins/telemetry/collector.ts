@@ -30,6 +30,8 @@ import type { TelemetrySettings } from './index.ts';
 import { recordJobs } from './jobs.ts';
 import { describeTrace, recordRequests } from './requests.ts';
 
+type Exporters = Awaited<ReturnType<typeof createExporters>>;
+
 /** How long the drain waits for the collector, in milliseconds. */
 const FLUSH_TIMEOUT_MS = 2_000;
 
@@ -37,14 +39,7 @@ const FLUSH_TIMEOUT_MS = 2_000;
 export async function attachCollector(app: FastifyInstance): Promise<void> {
   const exporters = await createExporters(app.config);
   const resource = describeProcess(app.config);
-  // The processor's own time-out is 30 s, whatever the exporter's is.
-  const exportTimeoutMillis = app.config.OTEL_EXPORTER_OTLP_TIMEOUT;
-  const spanProcessors = exporters.traces.map(
-    (exporter) => new BatchSpanProcessor({ exporter, exportTimeoutMillis }),
-  );
-  const spanLimits = { attributeValueLengthLimit: MAX_VALUE_LENGTH };
-  const sampler = createSampler(app.config);
-  const tracerProvider = new TracerProvider({ resource, sampler, spanLimits, spanProcessors });
+  const tracerProvider = createTracerProvider(app.config, resource, exporters.traces);
   if (!trace.setGlobalTracerProvider(tracerProvider))
     return app.log.warn(
       'An agent has started OpenTelemetry in this process: the agent records, the app does not',
@@ -52,16 +47,7 @@ export async function attachCollector(app: FastifyInstance): Promise<void> {
   const health = new CollectorHealth(app);
   health.guard('traces', exporters.traces);
   health.guard('metrics', exporters.metrics);
-  const exportIntervalMillis = app.config.OTEL_METRIC_EXPORT_INTERVAL;
-  const times = {
-    exportIntervalMillis,
-    // The SDK refuses a longer one.
-    exportTimeoutMillis: Math.min(exportTimeoutMillis, exportIntervalMillis),
-  };
-  const readers = exporters.metrics.map(
-    (exporter) => new PeriodicExportingMetricReader({ exporter, ...times }),
-  );
-  const meterProvider = new MeterProvider({ resource, readers });
+  const meterProvider = createMeterProvider(app.config, resource, exporters.metrics);
   metrics.setGlobalMeterProvider(meterProvider);
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
   propagation.setGlobalPropagator(createPropagator(app.config));
@@ -87,11 +73,45 @@ function describeProcess(config: TelemetrySettings): Resource {
   return defaultResource().merge(resourceFromAttributes(attributes));
 }
 
+function createTracerProvider(
+  config: TelemetrySettings,
+  resource: Resource,
+  exporters: Exporters['traces'],
+): TracerProvider {
+  // The processor's own time-out is 30 s, whatever the exporter's is.
+  const exportTimeoutMillis = config.OTEL_EXPORTER_OTLP_TIMEOUT;
+  const spanProcessors = exporters.map(
+    (exporter) => new BatchSpanProcessor({ exporter, exportTimeoutMillis }),
+  );
+  const spanLimits = { attributeValueLengthLimit: MAX_VALUE_LENGTH };
+  return new TracerProvider({
+    resource,
+    sampler: createSampler(config),
+    spanLimits,
+    spanProcessors,
+  });
+}
+
 function createSampler(config: TelemetrySettings): Sampler {
   const name = config.OTEL_TRACES_SAMPLER;
   const always = { always_on: 1, always_off: 0 }[name.replace('parentbased_', '')];
   const root = new TraceIdRatioBasedSampler(always ?? Number(config.OTEL_TRACES_SAMPLER_ARG));
   return name.startsWith('parentbased_') ? new ParentBasedSampler({ root }) : root;
+}
+
+function createMeterProvider(
+  config: TelemetrySettings,
+  resource: Resource,
+  exporters: Exporters['metrics'],
+): MeterProvider {
+  const exportIntervalMillis = config.OTEL_METRIC_EXPORT_INTERVAL;
+  // The SDK refuses a longer one.
+  const exportTimeoutMillis = Math.min(config.OTEL_EXPORTER_OTLP_TIMEOUT, exportIntervalMillis);
+  const times = { exportIntervalMillis, exportTimeoutMillis };
+  const readers = exporters.map(
+    (exporter) => new PeriodicExportingMetricReader({ exporter, ...times }),
+  );
+  return new MeterProvider({ resource, readers });
 }
 
 function createPropagator({ OTEL_PROPAGATORS }: TelemetrySettings): CompositePropagator {
