@@ -18,8 +18,8 @@ export async function pickDriver({ config, log }: FastifyInstance, prepare: Prep
   const onIdleError = AsyncLocalStorage.bind((err: Error) =>
     log.warn({ err }, 'A connection to the database broke'),
   );
-  const open = (url: string, max: number, options: PoolConfig = { query_timeout: timeoutMs }) =>
-    createPool(url, tls, { max, connectionTimeoutMillis, ...options }, onIdleError);
+  const open = (server: string, max: number, options: PoolConfig = { query_timeout: timeoutMs }) =>
+    createPool(server, tls, { max, connectionTimeoutMillis, ...options }, onIdleError);
   const pool = open(url, config.DATABASE_POOL_MAX);
   return {
     dialect: createDialect(pool),

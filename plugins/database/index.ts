@@ -100,17 +100,17 @@ export default fp(
     };
     const { dialect, pool, spare, openReleasePool } = await pickDriver(app, prepare);
     const db = new Kysely<Tables>({ dialect, log: (event) => QUERIES.publish(event) });
-    const findMissing: FindMissing = async (db) =>
-      (await Promise.all(finders.map((find) => find(db)))).flat();
+    const findMissing: FindMissing = async (checked) =>
+      (await Promise.all(finders.map((find) => find(checked)))).flat();
     // What a deploy adds to the folder, this process does not need.
     const files = await listMigrations(migrations);
     const check = createCheck(db, files, pool, spare, findMissing);
     app.decorate('db', db);
     app.decorate('databasePool', pool);
     app.decorate('databaseSpare', spare);
-    app.decorate('prepareDatabase', (step, findMissing) => {
+    app.decorate('prepareDatabase', (step, find) => {
       steps.push(step);
-      if (findMissing) finders.push(findMissing);
+      if (find) finders.push(find);
     });
     app.answerErrors(translateError);
     const release = () =>

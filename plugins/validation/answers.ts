@@ -51,7 +51,7 @@ function findFault(reply: Reply, payload: unknown, responses: Responses): Error 
   const status = `${reply.statusCode}`;
   if (!SUCCESS.test(status)) return undefined;
   // Fastify's order.
-  const key = [status, '2xx', 'default'].find((key) => responses.has(key));
+  const key = [status, '2xx', 'default'].find((one) => responses.has(one));
   const content = key && responses.get(key);
   if (payload === undefined || payload === null)
     return key ? refuseEmpty(reply, key, content || {}) : undefined;
