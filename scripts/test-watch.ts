@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import path from 'node:path';
 import './build-tap.ts';
 import { onParentEnd } from './dev/parents.ts';
 import { catchLimits, isTemporary, watchFolders } from './dev/watch-folder.ts';
@@ -30,7 +31,7 @@ function fail(reason: string): never {
 }
 
 function note(file: string): void {
-  if (!/\.[cm]?ts$/.test(file) || isTemporary(file)) return;
+  if (!path.extname(file) || isTemporary(file)) return;
   changed.add(file);
   clearTimeout(timer);
   timer = setTimeout(runTests, SETTLE_MS);

@@ -9,8 +9,8 @@ import { findTests, isBuildNeeded } from './test/files.ts';
  * `npm test -- FILE …` (paths, folders or globs): runs only these tests, one after the other.
  */
 
-/** As in .taprc: without optimized WebAssembly, the embedded database opens faster. */
-const NODE_ARGUMENTS = ['--liftoff-only'];
+/** As tap has them, for t.mockImport, and as in .taprc: it opens the embedded database faster. */
+const NODE_ARGUMENTS = ['--import=@tapjs/mock/import', '--liftoff-only'];
 
 /** `npm run typecheck` checks the types, which takes six times as long as the build itself. */
 const BUILD = 'npm run --silent build -- --noCheck';
@@ -18,11 +18,18 @@ const BUILD = 'npm run --silent build -- --noCheck';
 /** Node keeps compiled code here, so that a file runs in three quarters of the time. */
 const NODE_COMPILE_CACHE = 'node_modules/.cache/compile-cache';
 
-/** In seconds, as in .taprc. Long, because busy machines are slow. */
-const TAP_TIMEOUT = '1200';
+/** In seconds. Long, because busy machines are slow. A file with an open handle ends then. */
+const TAP_TIMEOUT = '300';
 
 /** tap's lines about passed assertions, and about the number of assertions. */
 const UNIMPORTANT = /^ *(ok \d+ - (?!.*# time=)|1\.\.\d+$|# Subtest|$)|^TAP version/;
+
+/** The lines of a file in which no test ran. */
+const NO_TEST = /# SKIP filter: |^(TAP version|1\.\.|# |$)/;
+
+const HINT =
+  'For one test of a file: TAP_GREP="part of its title" npm test -- FILE. ' +
+  "For one inside another, a line for each: TAP_GREP=$'/books\\nPOST /books'";
 
 const parameters = process.argv.slice(2);
 const flags = parameters.filter((parameter) => parameter.startsWith('-'));
@@ -38,12 +45,13 @@ function runSuite(): void {
 async function runFiles(patterns: string[]): Promise<void> {
   if (flags.length > 0)
     throw new Error(
-      'Flags work only without files. Write a value after "=": --reporter=terse. ' +
-        'For one test of a file: TAP_GREP="part of its title" npm test -- FILE',
+      `Flags work only without files. Write a value after "=": --reporter=terse. ${HINT}`,
     );
   const files = findTests(patterns);
   if (isBuildNeeded(files)) run(BUILD);
-  for (const file of files) await runFile(file);
+  let hasRun = false;
+  for (const file of files) if (await runFile(file)) hasRun = true;
+  if (!hasRun) throw new Error(`No test ran. ${HINT}`);
 }
 
 function exitWith({ message }: Error): never {
@@ -51,16 +59,21 @@ function exitWith({ message }: Error): never {
   process.exit(1);
 }
 
-/** Prints the result of each test, and all output of a failed one. */
-async function runFile(file: string): Promise<void> {
+/** Prints the result of each test, and all output of a failed one. Gives whether a test ran. */
+async function runFile(file: string): Promise<boolean> {
+  let hasRun = false;
   const child = spawn(process.execPath, [...NODE_ARGUMENTS, file], {
     env: { NODE_COMPILE_CACHE, TAP_TIMEOUT, ...process.env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   console.log(`# ${file}`);
-  readLines(child.stdout, (line) => UNIMPORTANT.test(line) || console.log(line));
+  readLines(child.stdout, (line) => {
+    if (!NO_TEST.test(line)) hasRun = true;
+    if (!UNIMPORTANT.test(line)) console.log(line);
+  });
   const [code] = await once(child, 'close');
   if (code !== 0) process.exitCode = 1;
+  return hasRun;
 }
 
 function run(command: string): void {

@@ -10,7 +10,7 @@ const LOADED_MS = 1_000;
 /** avvio's error of a plugin that takes too long has the plugin's function. */
 type LoadError = Error & { code?: string; fn?: unknown };
 
-type LoadOptions = Pick<AutoloadPluginOptions, 'options' | 'maxDepth'> & {
+type LoadOptions = Partial<AutoloadPluginOptions> & {
   /** Whether a file is loaded, by its path in the folder, such as /health/index.ts. */
   which?: (name: string) => boolean;
 };

@@ -56,7 +56,8 @@ export class BackingAppClient {
    * Sends GET `path`, below BACKING_APP_URL, to the other app, and checks the answer.
    *
    * @param schema a constant, because what is compiled for each new object is kept. A time is text:
-   * `Type.String({ format: 'date-time' })`
+   * `Type.String({ format: 'date-time' })`. In a job, it cannot refer to those of app.addSchema
+   * @param caller the request, or `{ signal, id }` of a job's run
    * @param authorization replaces the credentials of BACKING_APP_URL. The caller's token is
    * `request.headers.authorization ?? ''`
    * @throws an error with status code 503 without a backing app, 504 if it is late, or else 502.

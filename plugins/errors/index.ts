@@ -32,7 +32,7 @@ export type ClientError = FastifyError & Partial<InvalidRequest> & { retryAfter?
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Adds a translation of a service's errors. It returns undefined for all other errors. */
+    /** Translates a service's errors, and others to undefined. The last one is asked first. */
     answerErrors(translate: Translate): void;
   }
 }

@@ -12,6 +12,15 @@ import { isRunning } from './dev-process.ts';
 const PASSES = `import { test } from 'tap';
 test('One is one', async (t) => t.equal(1, 1));
 `;
+const MOCKS = `import { test } from 'tap';
+test('A mock', async (t) => {
+  const { name } = await t.mockImport('../../routes/named.ts', { '../../routes/name.ts': { name: 'mock' } });
+  t.equal(name, 'mock');
+});
+test('A group', async (t) => {
+  await t.test('An inner one', async (t) => t.equal(1, 1));
+});
+`;
 const FAILS = `import { test } from 'tap';
 test('One is two', async (t) => t.equal(1, 2));
 `;
@@ -29,6 +38,10 @@ async function copyScripts(t: Test): Promise<string> {
   await writeFiles(folder, {
     'test/routes/passes.test.ts': PASSES,
     'test/routes/fails.test.ts': FAILS,
+    'test/routes/mocks.test.ts': MOCKS,
+    'test/routes/empty.test.ts': 'export {};',
+    'routes/name.ts': "export const name: string = 'real';",
+    'routes/named.ts': "export { name } from './name.ts';",
     'test/plugins/deep/passes.test.ts': PASSES,
     'plugins/deep/index.ts': '',
     'routes/other.ts': '',
@@ -38,15 +51,16 @@ async function copyScripts(t: Test): Promise<string> {
 }
 
 /** `env -i` removes the variables that tap adds to each child to measure coverage. */
-function readCommand(script: string, parameters: string[]): string[] {
-  const variables = ['-i', `PATH=${process.env.PATH}`, `HOME=${process.env.HOME}`];
+function readCommand(script: string, parameters: string[], variable = 'A=b'): string[] {
+  const variables = ['-i', `PATH=${process.env.PATH}`, `HOME=${process.env.HOME}`, variable];
   return [...variables, 'npm', 'run', '--silent', script, '--', ...parameters];
 }
 
 test('npm test -- FILE', async (t) => {
   const folder = await copyScripts(t);
-  const run = (...parameters: string[]) =>
-    spawnSync('env', readCommand('test', parameters), { cwd: folder, encoding: 'utf8' });
+  const run = (...parameters: string[]) => runWith('A=b', ...parameters);
+  const runWith = (variable: string, ...parameters: string[]) =>
+    spawnSync('env', readCommand('test', parameters, variable), { cwd: folder, encoding: 'utf8' });
 
   await t.test('npm test runs that file alone, and ends with 0 if it passes', async (t) => {
     const { status, stdout } = run('test/routes/passes.test.ts');
@@ -83,6 +97,19 @@ test('npm test -- FILE', async (t) => {
     });
   });
 
+  await t.test('npm test ends with 1 if no test ran, and says how to name one', async (t) => {
+    const name = 'test/routes/mocks.test.ts';
+    const nothing = { status: 1, stderr: /^No test ran\. For one test of a file: TAP_GREP=/ };
+    t.match(run('test/routes/empty.test.ts'), nothing);
+    t.match(runWith('TAP_GREP=inner', name), nothing);
+    t.match(runWith('TAP_GREP=group\ninner', name), { status: 0, stdout: /ok 1 - An inner one/ });
+    t.match(runWith('TAP_GREP=group\nnone', name), { status: 0 }, 'the group itself ran');
+  });
+
+  await t.test('npm test replaces the modules that t.mockImport names', async (t) => {
+    t.match(run('test/routes/mocks.test.ts'), { status: 0, stdout: /ok 1 - A mock/ });
+  });
+
   await t.test('npm test refuses a flag and its value without "="', async (t) => {
     t.match(run('--reporter', 'terse'), { status: 1, stderr: /Write a value after "="/ });
   });
@@ -104,6 +131,7 @@ test('npm run test:watch runs the tests affected by a change', async (t) => {
   t.ok(lines.includes('# test/plugins/deep/passes.test.ts'));
   await change('test/routes/fails.test.ts', PASSES, 'ok 1 - One is one');
   t.ok(lines.includes('# test/routes/fails.test.ts'));
+  await change('routes/page.html', '', '# test/routes/passes.test.ts');
   await change('scripts/other.ts', ' ', 'No test concerns scripts/other.ts');
   await change('jobs/other.ts', '', 'No test concerns jobs/other.ts');
 
@@ -122,6 +150,8 @@ test('npm run test:watch finds the tests of every source', (t) => {
     ['jobs/expire-notes.ts', 'test/jobs/notes.test.ts'],
     ['src/drain.ts', 'test/src/listener.test.ts'],
     ['src/migrations/none.ts', 'test/src/app.test.ts'],
+    ['routes/notes/page.html', 'test/routes/notes.test.ts'],
+    ['plugins/cors.json', 'test/plugins/cors.test.ts'],
     ['scripts/dev/attached.ts', 'test/scripts/dev-attached.test.ts'],
   ];
   for (const [file, name] of concerned) t.ok(findConcerned([file]).includes(name), file);

@@ -29,7 +29,7 @@ function isConcerned(test: string, file: string): boolean {
 
 function isMirror(test: string, file: string): boolean {
   const [folder = '', name = ''] = file.split('/');
-  return test.startsWith(`test/${folder}/${path.basename(name, '.ts')}`);
+  return test.startsWith(`test/${folder}/${path.parse(name).name}`);
 }
 
 /** Whether a test imports a file, or runs it by its path. */

@@ -29,12 +29,33 @@ test('A folder in routes/ is a part of the URL', async (t) => {
     'cats/kittens/index.js': ROUTE,
     'env/index.js': ROUTE,
     'dogs/:name/index.js': "export default async (app) => app.get('/', async (r) => r.params);",
+    'teams/_team/members/index.js':
+      "export default async (app) => app.get('/:id', async (r) => r.params);",
   });
   const app = await buildTestApp(t, environment, { routes: [folder] });
   t.strictSame((await app.inject('/cats')).json(), { here: true });
   t.strictSame((await app.inject('/cats/kittens')).json(), { here: true });
   t.strictSame((await app.inject('/env')).json(), { here: true });
   t.strictSame((await app.inject('/dogs/rex')).json(), { name: 'rex' });
+  t.strictSame((await app.inject('/teams/7/members/8')).json(), { team: '7', id: '8' });
+});
+
+test('The hooks of _autohooks in routes/ run for its folder and those below it', async (t) => {
+  const hook = (name: string) => `export default async (app) => {
+    app.addHook('onRequest', async (_request, reply) => void reply.header('x-hook', '${name}'));
+  };`;
+  const folder = await createSources(t, {
+    '_autohooks.js': hook('root'),
+    'cats/_autohooks.js': hook('cats'),
+    'cats/index.js': ROUTE,
+    'cats/_id/index.js': ROUTE,
+    'dogs/index.js': ROUTE,
+  });
+  const app = await buildTestApp(t, environment, { routes: [folder] });
+  const readHook = async (url: string) => (await app.inject(url)).headers['x-hook'];
+  t.equal(await readHook('/cats'), 'cats');
+  t.equal(await readHook('/cats/7'), 'cats');
+  t.equal(await readHook('/dogs'), 'root');
 });
 
 test('The name of a file in plugins/ or routes/ may have every character', async (t) => {
@@ -144,6 +165,19 @@ test('A file in routes/ that cannot be loaded is an error', async (t) => {
     }),
   ];
   await t.rejects(buildApp({ environment, routes }), /dogs\.js/);
+});
+
+test('A syntax error is named by its place, which may be in another file', async (t) => {
+  // Node's own error of TypeScript, which tap's hooks change.
+  const code = `const error = new SyntaxError('Unexpected token');
+    error.stack = 'file:///cats/store.ts:2\\nconst x = {\\n\\n' + error.stack;
+    throw error;`;
+  for (const part of ['plugins', 'routes', 'jobs']) {
+    const folder = await createSources(t, { 'cats/index.js': code });
+    await t.rejects(buildApp({ environment, [part]: [folder] }), {
+      message: /cats\/index\.js cannot be loaded: Unexpected token at file:.*store\.ts:2$/,
+    });
+  }
 });
 
 test('A file with a syntax error is named, in plugins/, routes/ and jobs/', async (t) => {
