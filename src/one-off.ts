@@ -1,17 +1,14 @@
 import type { FastifyBaseLogger } from 'fastify';
-import { toError } from './error-log.ts';
 import { exitWith, OperatorError } from './operator-error.ts';
 import { onStop } from './signals.ts';
 
 /** Waits without a limit until stdout has taken what was printed: process.exit() would drop it. */
 export async function finishOutput(): Promise<void> {
-  // The work is done, also if the disk is full or the reader has gone.
-  process.stdout.on('error', () => undefined);
   await new Promise((resolve) => process.stdout.write('', resolve));
 }
 
 /** Exits with 1 at an error or signal: Node prints secrets, and ignores signals as process 1. */
 export function endOnFailure(logger: FastifyBaseLogger): void {
-  process.on('uncaughtException', (thrown) => exitWith(toError(thrown), logger));
+  process.on('uncaughtException', (thrown) => exitWith(thrown, logger));
   onStop(() => exitWith(new OperatorError('A signal stopped the process before its end'), logger));
 }

@@ -14,8 +14,8 @@ const MAX_ON_STDERR = 16 * 1024;
 
 /**
  * Writes lines to stdout, together after each turn of the event loop: a write for each line would
- * be a third of a request's cost. A slow reader or a full disk does not block the process: lines
- * wait, then new ones are dropped and counted. The last line is never dropped.
+ * be a third of a request's cost. A pipe's slow reader or a full disk does not block the process:
+ * lines wait, then new ones are dropped and counted. The last line is never dropped.
  */
 export class Output {
   readonly #onLoss: (lost: number) => void;
@@ -32,8 +32,9 @@ export class Output {
   constructor(onLoss: (lost: number) => void) {
     // Not in the context of the request or job that wrote a line.
     this.#onLoss = AsyncLocalStorage.bind(onLoss);
-    // Node makes pipes non-blocking when it opens these. Otherwise a write waits for the reader.
-    void [process.stdout, process.stderr];
+    // Node makes pipes non-blocking when it opens these. Without a listener, a later console.log or
+    // warning would end the process if the reader has gone.
+    for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
     process.on('exit', () => this.#end());
   }
 

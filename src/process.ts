@@ -42,7 +42,7 @@ export async function startProcess(
     if (workers > 1 && cluster.isPrimary) new Primary(logger, config).start(workers);
     else await serve(openListener, await buildApp({ ...options, config, logger }));
   } catch (error) {
-    exitWith(error as Error, logger);
+    exitWith(error, logger);
   }
 }
 

@@ -30,7 +30,7 @@ const IS = `\\\\{0,7}["']?\\s{0,4}(?:[=:](?!>)|=>(?=\\s{0,4}["']))\\s{0,4}`;
 /** `password = …`, `"client_secret":"…"`, and the whole line of `Authorization: …`. */
 const NAMED_SECRET = new RegExp(
   `((?:authorization|cookie)${IS})(?:${QUOTED}|[^\\r\\n]+)|` +
-    `((?:pass|${NAMES})s?${SUFFIX}(?:s|[-_]?id)?${IS})(?:${QUOTED}|[^\\s"',;&]+)`,
+    `((?:pass|${NAMES})s?${SUFFIX}(?:s|[-_]?id)?${IS})(?:${QUOTED}|[[{][^\\]}]*|[^\\s"',;&]+)`,
   'gi',
 );
 

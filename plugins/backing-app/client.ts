@@ -104,7 +104,8 @@ export class BackingAppClient {
   }
 }
 
-function reject(cause: NodeJS.ErrnoException): never {
-  const isLate = cause.name === 'TimeoutError' || cause.code?.endsWith('_TIMEOUT');
+function reject(cause: Error & { code?: unknown }): never {
+  // The code of a DOMException is a number.
+  const isLate = cause.name === 'TimeoutError' || `${cause.code}`.endsWith('_TIMEOUT');
   throw new (isLate ? Late : Failed)(cause.message, { cause });
 }

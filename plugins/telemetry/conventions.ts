@@ -22,8 +22,8 @@ export const MAX_VALUE_LENGTH = 4_096;
 /** Buckets of durations in seconds, from the semantic conventions for HTTP metrics. */
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
 
-/** The methods of RFC 9110 and RFC 5789. A client could write anything else. */
-const METHODS = /^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|CONNECT|TRACE)$/;
+/** The methods of RFC 9110 and RFC 5789, and QUERY. A client could write anything else. */
+const METHODS = /^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|CONNECT|TRACE|QUERY)$/;
 
 export function getTracer(): Tracer {
   return trace.getTracerProvider().getTracer(...SCOPE);

@@ -103,7 +103,7 @@ export function describeStatement(sql: string): Attributes {
   const text = sql
     .slice(0, MAX_VALUE_LENGTH)
     .replace(LITERALS, (_literal, name: string | undefined) => name ?? '?');
-  const operation = /^\s*(\w+)/.exec(text)?.[1]?.toUpperCase();
+  const operation = /^[\s?(]*(\w+)/.exec(text)?.[1]?.toUpperCase();
   const collection = COLLECTION.exec(text.replace(OTHER_FROM, ''))?.[1]?.replaceAll('"', '');
   return {
     'db.query.text': text,

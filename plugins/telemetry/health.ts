@@ -72,8 +72,9 @@ export class CollectorHealth {
 
   #noteAnswer({ request, response }: Attempt): void {
     const { statusCode = 0, headers } = response;
+    if (statusCode < 400) return;
+    this.#noteFailure(new Error(`The collector answered ${statusCode}`));
     const retryAfter = headers['retry-after'];
-    if (statusCode >= 400) this.#noteFailure(new Error(`The collector answered ${statusCode}`));
     if (!retryAfter) return;
     const seconds = Number(retryAfter);
     const pauseMs = Number.isNaN(seconds) ? Date.parse(retryAfter) - Date.now() : seconds * 1_000;

@@ -8,6 +8,7 @@ import {
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { type Test, test } from 'tap';
+import { Type } from 'typebox';
 import { buildAppWithRoutes, findFreePort, type LogLine, poll } from '../helper.ts';
 
 /** A route that asks the attached app, and the route that it asks. */
@@ -291,6 +292,17 @@ test('A client that disconnects aborts the request to the attached app', async (
   await t.rejects(asked, { name: 'AbortError' });
   await closed[0];
   t.pass('long before the time-out');
+});
+
+test('A caller that aborts gets an error with a code, whatever its reason', async (t) => {
+  const { host } = await openOtherApp(t, () => undefined);
+  const { app } = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://${host}` });
+  for (const reason of [undefined, new Error('late'), Object.assign(new Error(), { code: 20 })]) {
+    const controller = new AbortController();
+    const asked = app.backingApp!.get('/', Type.Any(), { signal: controller.signal, id: 'x' });
+    controller.abort(reason);
+    await t.rejects(asked, { statusCode: 502, code: 'BACKING_APP_FAILED' });
+  }
 });
 
 test('An app that is attached to itself answers 502 instead of looping', async (t) => {

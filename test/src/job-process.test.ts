@@ -140,6 +140,8 @@ test('console ends with 1 at whatever is thrown, but not at a line that looks so
     t.match(rejected, { code: 1, said: `Uncaught ${said}` }, thrown);
     t.notMatch(rejected.said, /next/, thrown);
   }
+  const unawaited = await open('Promise.reject(null)');
+  t.match(unawaited, { code: 1, said: /"level":60,.*"msg":"null"/ });
   const printed = await open('console.log("Uncaught"); console.error("Uncaught too")');
   t.match(printed, { code: 0, said: /^Uncaught$[\s\S]*^'next'$/m });
 });

@@ -95,6 +95,25 @@ test('A full disk does not end the process; the last lines go to stderr', FULL_D
   t.match(await said, /x{99}\nlost \d+\nthe last line\n$/);
 });
 
+const TALKATIVE = `
+  import { setTimeout as sleep } from 'node:timers/promises';
+  import { Output } from '${OUTPUT}';
+  new Output(() => undefined);
+  for (let turn = 0; turn < 5; turn++) {
+    console.log('a library');
+    process.emitWarning('a warning ' + turn);
+    await sleep(10);
+  }
+`;
+
+test('A process whose output is full does not end at what a library says', FULL_DISK, async (t) => {
+  const full = openSync('/dev/full', 'w');
+  const args = ['--input-type=module', '-e', TALKATIVE];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', full, full] });
+  t.teardown(() => child.kill('SIGKILL'));
+  t.strictSame(await once(child, 'exit'), [0, null]);
+});
+
 test('A process whose stdout and stderr are full still ends', FULL_DISK, async (t) => {
   const full = openSync('/dev/full', 'w');
   const args = ['--input-type=module', '-e', WRITER];

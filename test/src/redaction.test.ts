@@ -74,6 +74,8 @@ test('Secrets in a text are hidden by their context', (t) => {
     'It refused "Bearer hunter2hunter2hunter2"': 'It refused "Bearer ***"',
     'Authorization: Digest username="a", response="hunter2"\nnext': 'Authorization: ***\nnext',
     'set-cookie: sid=hunter2; theme=dark': 'set-cookie: ***',
+    '{"password": ["hunter2", "hunter2"]} ok': '{"password": ***]} ok',
+    'password: { value: "hunter2" } ok': 'password: ***} ok',
     '{"pass":"hun\\"ter2","id":1}': '{"pass":***,"id":1}',
     'session_id=hunter2 csrf: hunter2': 'session_id=*** csrf: ***',
     'secretKeyBase=hunter2 passhash: hunter2': 'secretKeyBase=*** passhash: ***',

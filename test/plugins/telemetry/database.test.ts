@@ -75,6 +75,8 @@ test('A statement is described by its text without values, and its first table',
     t.equal(described['db.query.text'], text);
     t.equal(described['db.collection.name'], table, sql);
   }
+  for (const sql of ['/* app */ select 1', '(select 1)', "\n-- app\n select 'a'"])
+    t.equal(describeStatement(sql)['db.operation.name'], 'SELECT', sql);
   t.end();
 });
 

@@ -36,8 +36,9 @@ async function askForPause(
   collector: Collector,
   retryAfter: string,
   signal = 'traces',
+  status = 429,
 ): Promise<void> {
-  collector.answer = (response) => response.writeHead(429, { 'retry-after': retryAfter }).end();
+  collector.answer = (response) => response.writeHead(status, { 'retry-after': retryAfter }).end();
   const headers = { 'user-agent': 'OTel-OTLP-Exporter-JavaScript/1' };
   const [answer] = await once(
     request(`${collector.url}/v1/${signal}`, { headers }).end(),
@@ -76,6 +77,15 @@ test('A Retry-After that is invalid or past is no pause', async (t) => {
   for (const retryAfter of ['soon', '-60', 'Sat, 01 Jan 2000 00:00:00 GMT']) {
     await askForPause(collector, retryAfter);
     t.ok(isSent(), retryAfter);
+  }
+});
+
+test('A Retry-After of an answer that is no failure is no pause', async (t) => {
+  const collector = await startCollector(t);
+  const { isSent } = guardExporter(t);
+  for (const status of [202, 302]) {
+    await askForPause(collector, '60', 'traces', status);
+    t.ok(isSent(), `${status}`);
   }
 });
 

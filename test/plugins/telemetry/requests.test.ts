@@ -98,6 +98,7 @@ const REQUESTS: [string, number, string, Record<string, unknown>?][] = [
     'HTTP',
     { 'http.request.method': '_OTHER', 'http.request.method_original': 'PROPFIND' },
   ],
+  ['QUERY /ok/1 HTTP/1.1\r\nhost: a', 400, 'QUERY', { 'http.request.method': 'QUERY' }],
   [
     'GET /%zz HTTP/1.1\r\nhost: a',
     400,
