@@ -31,7 +31,10 @@ function printApp(): void {
   console.log(`This is ${name} now. Look at it with "git diff HEAD", then:
 
   npm install && npm run check
-  git add --all && git commit -m "Begin with the template"`);
+  git add --all && git commit -m "Begin with the template"
+
+Yours to write: the description and the license in package.json, LICENSE, and the first lines of
+README.md.`);
 }
 
 function rejectWith(message: string): never {

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import type { ConnectionOptions } from 'node:tls';
 import pg from 'pg';
 import { DatabaseUnavailable, isConnectionLost, isSqlError } from './database-errors.ts';
 
@@ -20,6 +21,9 @@ export class CancellingClient extends pg.Client {
   constructor({ query_timeout, ...config }: pg.PoolConfig = {}) {
     super(config);
     this.#timeoutMs = query_timeout;
+    // Otherwise NODE_TLS_REJECT_UNAUTHORIZED=0 would switch off what DATABASE_TLS=verify asks for.
+    const ssl = this.ssl as boolean | ConnectionOptions;
+    if (typeof ssl === 'object') ssl.rejectUnauthorized ??= true;
     this.#cancelTimeoutMs = Number(config.connectionTimeoutMillis) / 2;
     // The pool listens only to idle connections. Otherwise the event would end the process.
     this.on('error', (error) => {

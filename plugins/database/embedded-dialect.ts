@@ -1,12 +1,16 @@
 import {
+  CompiledQuery,
   type Dialect,
   PGliteDialect,
   type PGliteDialectConfig,
   PGliteDriver,
   PostgresAdapter,
+  type TransactionSettings,
 } from 'kysely';
 import { limitTime } from '../../src/limit-time.ts';
 import { DatabaseUnavailable } from './database-errors.ts';
+
+type Connection = Parameters<PGliteDriver['beginTransaction']>[0];
 
 const CONNECTION_TIMEOUT_MS = 5_000;
 
@@ -38,6 +42,17 @@ class QueuingDriver extends PGliteDriver {
     });
     this.#release = release;
     return super.acquireConnection();
+  }
+
+  /** Kysely's own leaves out the settings. */
+  override async beginTransaction(
+    connection: Connection,
+    { isolationLevel, accessMode }: TransactionSettings = {},
+  ): Promise<void> {
+    await super.beginTransaction(connection);
+    const level = isolationLevel && `isolation level ${isolationLevel}`;
+    const modes = [level, accessMode].filter(Boolean).join(', ');
+    if (modes) await connection.executeQuery(CompiledQuery.raw(`set transaction ${modes}`));
   }
 
   override async releaseConnection(): Promise<void> {

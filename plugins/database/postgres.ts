@@ -57,7 +57,9 @@ class ShortQueuePool extends pg.Pool {
   #growing: NodeJS.Timeout | undefined;
 
   // biome-ignore lint/suspicious/noExplicitAny: connect has two overloads, and both are passed on.
-  override connect(...args: any[]): any {
+  override async connect(callback?: any): Promise<any> {
+    if (callback)
+      return void this.connect().then((client) => callback(null, client, client.release), callback);
     const { waitingCount, options } = this;
     if (waitingCount >= this.#max * QUEUE_PER_CONNECTION) {
       const hint = `the pool has ${this.#max} (DATABASE_POOL_MAX)`;
@@ -66,11 +68,13 @@ class ShortQueuePool extends pg.Pool {
       const reason = `${waitingCount} requests wait for a connection already; ${hint}${admitted}`;
       throw new DatabaseUnavailable(new Error(reason));
     }
-    const connecting = Reflect.apply(super.connect, this, args);
-    return connecting?.catch((error: Error) => {
-      if (this.#shrink(error)) return this.connect(...args);
-      throw new DatabaseUnavailable(error.message === LATE_MESSAGE ? this.#describeWait() : error);
-    });
+    try {
+      return await super.connect();
+    } catch (error) {
+      if (this.#shrink(error as Error)) return this.connect();
+      const isLate = (error as Error).message === LATE_MESSAGE;
+      throw new DatabaseUnavailable(isLate ? this.#describeWait() : (error as Error));
+    }
   }
 
   #describeWait(): Error {

@@ -16,7 +16,7 @@ const MODES = { off: 'disable', verify: 'verify-full', 'no-verify': 'no-verify' 
 const RESERVED = /%(?:2[46bcf]|3[abd]|40)/gi;
 
 /** pg treats these as verify-full, with a warning on stderr at each start. */
-const ALIASES = ['prefer', 'require', 'verify-ca'];
+const ALIASES = ['prefer', 'require', 'verify-ca', 'true', '1'];
 
 /** Returns the URL with the TLS mode of the setting. The certificate files in the URL stay. */
 export function applyTls(url: string, setting: Tls | undefined): string {
@@ -37,7 +37,8 @@ export function applyTls(url: string, setting: Tls | undefined): string {
     for (const name of ['ssl', 'uselibpqcompat']) parameters.delete(name);
     parameters.set('sslmode', MODES[tls]);
   }
-  const isAlias = ALIASES.includes(parameters.get('sslmode') ?? '');
+  const mode = parameters.get('sslmode') ?? parameters.get('ssl') ?? '';
+  const isAlias = ALIASES.includes(mode);
   if (isAlias && !parameters.has('uselibpqcompat')) parameters.set('sslmode', 'verify-full');
   const name = address.slice(address.lastIndexOf('/'));
   const decoded = name.replace(RESERVED, (encoded) => decodeURIComponent(encoded));

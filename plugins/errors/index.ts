@@ -1,5 +1,5 @@
 import createError, { FastifyError as MadeError } from '@fastify/error';
-import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyBaseLogger, FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { Type } from 'typebox';
 import { toError } from '../../src/error-log.ts';
@@ -82,7 +82,7 @@ export default fp(
 
 function findClientError(
   thrown: unknown,
-  { request: { raw }, statusCode }: FastifyReply,
+  { request: { raw }, statusCode, log }: FastifyReply,
   translations: Translate[],
 ): Partial<ClientError> | undefined {
   try {
@@ -96,13 +96,29 @@ function findClientError(
     const isMade = error instanceof MadeError || error.validationContext;
     const clientError = isMade
       ? error
-      : (translations.map((translate) => translate(error)).find(Boolean) ?? readExposed(error));
+      : (translateBy(translations, error, log) ?? readExposed(error));
     if (isErrorStatus(clientError?.statusCode)) return clientError;
     // The route may have chosen the status, but the error is not for the client.
     return error.statusCode === undefined && isErrorStatus(statusCode) ? { statusCode } : undefined;
   } catch {
     // `thrown` is null, or one of its properties throws.
     return undefined;
+  }
+}
+
+/** One that throws does not keep the others from translating the error. */
+function translateBy(
+  translations: Translate[],
+  error: Error,
+  log: FastifyBaseLogger,
+): ClientError | undefined {
+  for (const translate of translations) {
+    try {
+      const translated = translate(error);
+      if (translated) return translated;
+    } catch (err) {
+      log.warn({ err }, 'A function of answerErrors failed');
+    }
   }
 }
 

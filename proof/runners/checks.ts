@@ -68,19 +68,24 @@ export async function proveNoticedSignal(run: Run): Promise<string> {
 }
 
 /** Both workers listen on own ports, and one of them does each job. */
-export async function proveWorkers({ output }: Run, postgres: PostgresServer): Promise<string> {
+export async function proveWorkers(
+  { output }: Run,
+  postgres: PostgresServer,
+  workers: number,
+): Promise<string> {
   const see = (name: RegExp, text: string) =>
     output.filter((line) => name.test(line) && line.includes(text));
   const waitFor = async (isThere: () => boolean) => {
     while (!isThere()) await sleep(50);
   };
-  await waitFor(() => [/worker\.1/, /worker\.2/].every((name) => see(name, 'listening at')[0]));
+  await waitFor(() => see(/worker\.\d/, 'listening at').length === workers);
   await postgres.query(`insert into pgboss.job (name, data, singleton_key, retry_limit, policy)
     select 'seed', '{}', n, 100000, 'short' from generate_series(1, ${JOBS}) as n`);
   const done = () => see(/worker\.\d/, '"outcome":"done"');
   await waitFor(() => done().length >= JOBS);
   assert.equal(done().length, JOBS);
-  return `two workers beside one web process, ${JOBS} jobs done`;
+  assert.equal(see(/release\.\d/, '').length, 0);
+  return `${workers} worker beside one web process, ${JOBS} jobs done`;
 }
 
 async function isServing({ urls }: Run): Promise<boolean> {

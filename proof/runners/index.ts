@@ -77,15 +77,18 @@ export async function prove(tally: Tally): Promise<void> {
       return await proveSharing(run, LIMIT);
     },
   );
-  await tally.check("Debian's foreman, web=1,worker=2: jobs are done", async () => {
-    const command = 'foreman start -m web=1,worker=2';
-    await using run = await start({ ...FOREMAN, command, processes: 1 });
-    const result = await proveWorkers(run, postgres);
-    run.signal('SIGTERM', 'runner');
-    assert.deepEqual(await run.ended, success);
-    await run.waitUntilGone();
-    return `${result}; nothing left behind`;
-  });
+  for (const [workers, command] of [
+    [1, 'foreman start'],
+    [2, 'foreman start -m web=1,worker=2'],
+  ] as const)
+    await tally.check(`Debian's foreman, ${command}: jobs are done`, async () => {
+      await using run = await start({ ...FOREMAN, command, processes: 1 });
+      const result = await proveWorkers(run, postgres, workers);
+      run.signal('SIGTERM', 'runner');
+      assert.deepEqual(await run.ended, success);
+      await run.waitUntilGone();
+      return `${result}; nothing left behind`;
+    });
   for (const runner of NOT_FORWARDING)
     await tally.check(`${runner.name}: SIGTERM to the runner alone, for information`, async () => {
       await using run = await start(runner);

@@ -55,6 +55,16 @@ test('contract 27: PostgreSQL with and without TLS, by DATABASE_TLS and by the U
     });
   }
 
+  await t.test('NODE_TLS_REJECT_UNAUTHORIZED=0 does not overrule a check', async (t) => {
+    const NODE_TLS_REJECT_UNAUTHORIZED = '0';
+    for (const query of ['', '?sslmode=require', '?ssl=true']) {
+      const DATABASE_TLS = query === '' ? 'verify' : '';
+      const DATABASE_URL = servers.onlyTls.url + query;
+      const environment = { DATABASE_URL, DATABASE_TLS, NODE_TLS_REJECT_UNAUTHORIZED };
+      await checkService(t, 'database', environment, REFUSED);
+    }
+  });
+
   await t.test(
     "DATABASE_TLS=verify connects if the machine trusts the certificate's authority",
     async (t) => {

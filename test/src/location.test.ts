@@ -9,6 +9,7 @@ const PLACES: Record<string, string> = {
   '/notes/?a=b/c': '/notes/1',
   '/notes#a/b': '/notes/1',
   '/people/7/notes': '/people/7/notes/1',
+  '/books/urn:isbn:1': '/books/urn:isbn:1/1',
   '/people/a@b:7/token=1': '/people/a@b:7/token=1/1',
 };
 

@@ -131,6 +131,21 @@ test('A transaction that uses the database without it ends with an error', async
   t.strictSame(await ask(db), [{ one: 1 }]);
 });
 
+test('A transaction has the isolation level and the access mode that it asks for', async (t) => {
+  const { db } = openDatabase(t, await createEmptyDatabase());
+  const read = async (transaction: Kysely<unknown>) =>
+    (
+      await sql`select current_setting('transaction_isolation') as level,
+      current_setting('transaction_read_only') as mode`.execute(transaction)
+    ).rows;
+  const strict = db.transaction().setIsolationLevel('serializable').setAccessMode('read only');
+  t.strictSame(await strict.execute(read), [{ level: 'serializable', mode: 'on' }]);
+  t.strictSame(await db.transaction().setIsolationLevel('repeatable read').execute(read), [
+    { level: 'repeatable read', mode: 'off' },
+  ]);
+  t.strictSame(await db.transaction().execute(read), [{ level: 'read committed', mode: 'off' }]);
+});
+
 test('A database in memory has no folder and no lock', async (t) => {
   const parent = await createFolder(t);
   // A fake PGlite: creating a real database takes seconds, and `npm run proof examples` does that.

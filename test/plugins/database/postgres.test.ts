@@ -201,11 +201,31 @@ test('A server that admits no more connections leaves those of the pool to all',
   t.equal(pool.totalCount, 1);
   // All requests of a pool with five connections may wait for the one.
   while (waiting.length < 100) waiting.push(pool.connect());
-  t.throws(() => pool.connect(), { message: /5 .*, of which the full server admits 1$/ });
+  const isFull = { message: /5 .*, of which the full server admits 1$/ };
+  await t.rejects(pool.connect(), isFull);
+  const [error] = await new Promise<unknown[]>((resolve) => pool.connect((...all) => resolve(all)));
+  t.match(error, { name: 'DatabaseUnavailable', ...isFull }, 'also for a callback');
   first.release();
   for (const next of waiting) (await next).release();
   await poll(() => pool.idleCount === 0 && pool.options.max === 5);
   await t.rejects(pool.connect(), refused, 'a connection that is being closed is none');
+});
+
+test('The pool gives a connection to a callback too', async (t) => {
+  const { url } = await openPostgresPort(t);
+  const limits = { max: 1, connectionTimeoutMillis: 600_000, query_timeout: 600_000 };
+  const pool = createPool(url, undefined, limits, () => undefined);
+  t.teardown(() => pool.end());
+  for (let time = 0; time < 2; time++) {
+    const rows = await new Promise((resolve, reject) =>
+      pool.connect((error, client, done) => {
+        if (!client) return reject(error);
+        client.query('select 1 as one').then((result) => resolve(result.rows), reject);
+        client.once('drain', () => done());
+      }),
+    );
+    t.strictSame(rows, [{ one: 1 }]);
+  }
 });
 
 test('A cursor may take longer than a query', async (t) => {

@@ -72,6 +72,21 @@ test('GET /kept: an error is not cached, even if its route allows caching', asyn
   t.notOk((await app.inject('/named')).headers['cache-control']);
 });
 
+test('A translation that throws is logged, and the others are asked', async (t) => {
+  const code = `${FAILING.replace(/\s*};\s*$/, '')}
+    app.answerErrors((error) => error.constraint.startsWith('a') ? new Taken() : undefined);
+  };`;
+  const { app, lines } = await buildAppWithRoutes(t, code);
+  const answer = await app.inject('/away');
+  t.match(answer, { statusCode: 503, headers: { 'retry-after': '7' } });
+  const failed = {
+    level: 40,
+    msg: 'A function of answerErrors failed',
+    err: { type: 'TypeError' },
+  };
+  t.match(lines, [failed, { level: 50, status: 503 }]);
+});
+
 test('A code and a message that are numbers become texts', async (t) => {
   const { app } = await buildAppWithRoutes(t, FAILING);
   const error = { statusCode: 409, code: '5', error: 'Conflict', message: '6' };

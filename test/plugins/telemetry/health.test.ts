@@ -71,10 +71,10 @@ test('A pause is for one signal', async (t) => {
   t.notOk(isSent());
 });
 
-test('A Retry-After that is invalid or past is no pause', async (t) => {
+test('A Retry-After that is empty, invalid or past is no pause', async (t) => {
   const collector = await startCollector(t);
   const { isSent } = guardExporter(t);
-  for (const retryAfter of ['soon', '-60', 'Sat, 01 Jan 2000 00:00:00 GMT']) {
+  for (const retryAfter of ['', 'soon', '-60', 'Sat, 01 Jan 2000 00:00:00 GMT']) {
     await askForPause(collector, retryAfter);
     t.ok(isSent(), retryAfter);
   }
