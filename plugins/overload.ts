@@ -22,7 +22,7 @@ declare module 'fastify' {
   }
 }
 
-/** Refuses requests under overload. @fastify/under-pressure refuses after any single block. */
+/** Refuses requests under overload. @fastify/under-pressure does so after each short block. */
 export default fp(
   async (app) => {
     const histogram = monitorEventLoopDelay({ resolution: 10 });

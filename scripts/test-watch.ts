@@ -31,7 +31,8 @@ function fail(reason: string): never {
 }
 
 function note(file: string): void {
-  if (!path.extname(file) || isTemporary(file)) return;
+  const isInFolder = FOLDERS.some((folder) => file.startsWith(folder + path.sep));
+  if (!isInFolder || !path.extname(file) || isTemporary(file)) return;
   changed.add(file);
   clearTimeout(timer);
   timer = setTimeout(runTests, SETTLE_MS);

@@ -18,8 +18,8 @@ const BUILD = 'npm run --silent build -- --noCheck';
 /** Node keeps compiled code here, so that a file runs in three quarters of the time. */
 const NODE_COMPILE_CACHE = 'node_modules/.cache/compile-cache';
 
-/** In seconds. Long, because busy machines are slow. A file with an open handle ends then. */
-const TAP_TIMEOUT = '300';
+/** For a file, in seconds. Long, because busy machines are slow. An open handle waits for it. */
+const TAP_TIMEOUT = '600';
 
 /** tap's lines about passed assertions, and about the number of assertions. */
 const UNIMPORTANT = /^ *(ok \d+ - (?!.*# time=)|1\.\.\d+$|# Subtest|$)|^TAP version/;

@@ -64,7 +64,7 @@ export async function buildApp({
   if (only !== '/') refuseOtherPaths(app, only);
   await loadPlugins(app, plugins, jobs);
   const which = (name: string) => name.startsWith(only);
-  const options = { which, autoHooks: true, cascadeHooks: true, routeParams: true };
+  const options = { which, autoHooks: true, cascadeHooks: true };
   for (const folder of routes) await loadFolder(app, folder, options);
   // The last onClose hook runs first: a running job needs what the other hooks close.
   app.addHook('onClose', () => Reflect.get(app, 'jobs')?.close());

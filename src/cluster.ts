@@ -10,6 +10,7 @@ import { onStop, STOP_SIGNALS } from './signals.ts';
 /** The message to the primary from a worker that has crashed and takes no new requests. */
 export const CRASHED = 'crashed';
 
+/** How long to wait for a dead worker's last log lines. */
 const OUTPUT_TIMEOUT_MS = 1_000;
 
 /** A worker should exit at SHUTDOWN_TIMEOUT_MS. It is killed this much later, in milliseconds. */
@@ -63,6 +64,7 @@ export class Primary {
   }
 
   #onCrash(worker: Worker): void {
+    // It comes for each exception. The worker still answers its open requests.
     if (this.#crashed.has(worker)) return;
     this.#crashed.add(worker);
     this.#replace(worker, { code: 1 });
@@ -123,6 +125,7 @@ export class Primary {
     this.#exitAfterLast();
   }
 
+  /** A blocked event loop runs no signal handler. */
   #killStuck(): void {
     const stuck = [...this.#startedAt.keys()];
     const workers = stuck.map(({ process: { pid } }) => pid);

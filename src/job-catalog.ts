@@ -78,6 +78,7 @@ export function readPayload(name: string, job: Job, payload: unknown): object {
   return data as object;
 }
 
+/** @throws if the payload does not fit the job's schema */
 export function checkPayload(name: string, job: Job, payload: unknown): void {
   compileJob(name, job);
   const misfit = findMisfit(job.schema, payload, 'payload');

@@ -35,7 +35,8 @@ export class JobQueue {
 
   /**
    * Queues a job. Gives its id, or null if a job with the same key already waits. Rejects before
-   * anything is queued, or with NotReleased, a 503, if release has not made the job's queue yet.
+   * anything is queued if the name, the payload or the options are wrong, and with NotReleased, a
+   * 503, if release has not made the job's queue yet.
    */
   async send<Name extends keyof Jobs>(
     name: Name,

@@ -43,7 +43,7 @@ const NO_ATTEMPT =
 export const RETURNED = new Error('The worker stops and gives the job back');
 
 /**
- * Runs a job until it ends, is late or is aborted, and logs the result. A job that ignores the
+ * Runs a job until it ends, is late or is aborted. Logs the stored result. A job that ignores the
  * signal goes on in the background. `storeResult` gives false if another worker gets the job.
  */
 export async function runJob(

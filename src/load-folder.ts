@@ -25,6 +25,7 @@ export async function loadPlugins(
   jobs: URL[],
 ): Promise<void> {
   const isFirst = (name: string) => /^\/(errors|validation|docs)[/.]/.test(name);
+  // readConfig has already loaded plugins/env.
   const isLater = (name: string) => !isFirst(name) && !/^\/env[/.]/.test(name);
   // Deeper folders belong to the plugin above them.
   for (const which of [isFirst, isLater])
@@ -58,6 +59,8 @@ export async function loadFolder(
 async function explain(files: URL[], { code, fn, message }: LoadError): Promise<void> {
   if (code === 'AVV_ERR_ROOT_PLG_BOOTED')
     throw new Error("A plugin calls app.ready(), which ends the loading. Use an 'onReady' hook.");
+  if (code === 'AVV_ERR_PLUGIN_NOT_VALID')
+    throw new Error(`${message}: a plugin registers it, or _autohooks has no default export`);
   if (message === 'Cyclic dependency')
     throw new Error("Plugins need each other, so none can be first: see their 'dependencies'");
   for (const file of files) {

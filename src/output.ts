@@ -15,7 +15,8 @@ const MAX_ON_STDERR = 16 * 1024;
 /**
  * Writes lines to stdout, together after each turn of the event loop: a write for each line would
  * be a third of a request's cost. A pipe's slow reader or a full disk does not block the process:
- * lines wait, then new ones are dropped and counted. The last line is never dropped.
+ * lines wait, then new ones are dropped and counted. At exit, the end of what stdout does not take
+ * goes to stderr. The last line is never dropped.
  */
 export class Output {
   readonly #onLoss: (lost: number) => void;

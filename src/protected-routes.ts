@@ -16,7 +16,7 @@ declare module 'fastify' {
 /** Scopes in the form of RFC 6749, 3.3. */
 const SCOPES = /^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$/;
 
-/** Collects the routes from now on. The returned function protects those that need a token. */
+/** The returned function protects the routes from now on. Without plugins/auth, it throws. */
 export function collectRoutes(app: FastifyInstance): () => void {
   const routes: RouteOptions[] = [];
   app.addHook('onRoute', (route) => void routes.push(route));

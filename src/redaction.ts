@@ -30,7 +30,7 @@ const IS = `\\\\{0,7}["']?\\s{0,4}(?:[=:](?!>)|=>(?=\\s{0,4}["']))\\s{0,4}`;
 /** `password = …`, `"client_secret":"…"`, and the whole line of `Authorization: …`. */
 const NAMED_SECRET = new RegExp(
   `((?:authorization|cookie)${IS})(?:${QUOTED}|[^\\r\\n]+)|` +
-    `((?:pass|${NAMES})s?${SUFFIX}(?:s|[-_]?id)?${IS})(?:${QUOTED}|[[{][^\\]}]*|[^\\s"',;&]+)`,
+    `((?:pass|${NAMES})s?${SUFFIX}(?:s|[-_]?id)?${IS})(?:${QUOTED}|[[{][^\\]}\\r\\n]*[^\\s"',;&]*|[^\\s"',;&]+)`,
   'gi',
 );
 
@@ -56,7 +56,7 @@ const MAX_VALUES = 500;
 
 const CUT = '…';
 
-/** A request's usual line, as logger.ts and request-log.ts write it. To search it would be slow. */
+/** A request's usual line, as logger.ts writes it. It has no secret, and searching it is slow. */
 const REQUEST_LINE = new RegExp(
   '^{"level":30,"time":\\d+,"name":"[^"]+","pid":\\d+,"requestId":"[\\w-]+","method":"[A-Z]+",' +
     '"path":"[\\w/-]+","status":\\d+,"durationMs":[\\d.]+,"address":"[\\da-f.:]*",' +

@@ -71,7 +71,7 @@ export default fp(
       if (!verify) throw new NotAttached();
       request.user = await verify(readToken(request, reply)).catch((error) => {
         if (error.statusCode) throw error;
-        // jose's messages have no part of a token; the messages of their causes may.
+        // jose's messages have no part of a payload; the messages of their causes may.
         const { code: cause, message: reason, claim } = error;
         request.log.debug({ cause, reason, claim }, 'Bearer token refused');
         return challenge(reply, new InvalidToken(), ' error="invalid_token"');

@@ -24,7 +24,7 @@ export class Keys {
     this.#fetchKeys = fetchKeys;
   }
 
-  /** For readiness. It has its own pauses, so that it does not delay the fetch of a new key. */
+  /** For readiness. Its own pauses do not delay a new key. It waits only while none is known. */
   readonly check = async (): Promise<void> => {
     const refreshed = this.#refresh(true);
     if (!Number.isFinite(this.#staleAt)) await refreshed;

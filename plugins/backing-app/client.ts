@@ -5,6 +5,7 @@ import type { FastifyRequest } from 'fastify';
 import type { Static, TSchema } from 'typebox';
 import { type Dispatcher, Pool } from 'undici';
 import manifest from '../../package.json' with { type: 'json' };
+import { toError } from '../../src/error-log.ts';
 import { readJson } from '../../src/json-limits.ts';
 import { readPath } from '../../src/request-log.ts';
 import { compileSchema, createAjv } from '../validation/ajv.ts';
@@ -56,9 +57,9 @@ export class BackingAppClient {
    * Sends GET `path`, below BACKING_APP_URL, to the other app, and checks the answer.
    *
    * @param schema a constant, because what is compiled for each new object is kept. A time is text:
-   * `Type.String({ format: 'date-time' })`. In a job, it cannot refer to those of app.addSchema
+   * `Type.String({ format: 'date-time' })`. In a job, it cannot refer to schemas of app.addSchema
    * @param caller the request, or `{ signal, id }` of a job's run
-   * @param authorization replaces the credentials of BACKING_APP_URL. The caller's token is
+   * @param authorization undefined means the credentials of BACKING_APP_URL. The caller's token is
    * `request.headers.authorization ?? ''`
    * @throws an error with status code 503 without a backing app, 504 if it is late, or else 502.
    * Its `cause` has the other app's status code as `status`, if that was not 200
@@ -104,7 +105,8 @@ export class BackingAppClient {
   }
 }
 
-function reject(cause: Error & { code?: unknown }): never {
+function reject(thrown: unknown): never {
+  const cause: Error & { code?: unknown } = toError(thrown);
   // The code of a DOMException is a number.
   const isLate = cause.name === 'TimeoutError' || `${cause.code}`.endsWith('_TIMEOUT');
   throw new (isLate ? Late : Failed)(cause.message, { cause });

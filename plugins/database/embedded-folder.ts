@@ -46,7 +46,7 @@ const SQLITE_BUSY = 5;
 /** The locks of this process. Without a reference, a lock would end. */
 const locks = new Map<string, DatabaseSync>();
 
-/** Locks a folder by SQLite: PGlite has no lock, and two processes would destroy the database. */
+/** Locks a folder until this process ends, even if killed: two would destroy the database. */
 export async function lockFolder(folder: string): Promise<void> {
   const file = `${folder}.lock`;
   await mkdir(path.dirname(file), { recursive: true });

@@ -7,7 +7,7 @@ import { DatabaseUnavailable, isServerFull } from './database-errors.ts';
 import { watchUse } from './pool-use.ts';
 import { applyTls, type Tls } from './url.ts';
 
-/** A pool for a server or a transaction pooler. Throws an OperatorError for an unusable URL. */
+/** Its sessions keep no state, for poolers. Throws an OperatorError for an unusable URL. */
 export function createPool(
   url: string,
   tls: Tls | undefined,
@@ -56,10 +56,11 @@ class ShortQueuePool extends pg.Pool {
   readonly #use = watchUse(this);
   #growing: NodeJS.Timeout | undefined;
 
-  // biome-ignore lint/suspicious/noExplicitAny: connect has two overloads, and both are passed on.
+  // biome-ignore lint/suspicious/noExplicitAny: connect also takes a callback.
   override async connect(callback?: any): Promise<any> {
+    const fail = (error: Error) => callback(error, undefined, () => undefined);
     if (callback)
-      return void this.connect().then((client) => callback(null, client, client.release), callback);
+      return void this.connect().then((client) => callback(null, client, client.release), fail);
     const { waitingCount, options } = this;
     if (waitingCount >= this.#max * QUEUE_PER_CONNECTION) {
       const hint = `the pool has ${this.#max} (DATABASE_POOL_MAX)`;
@@ -78,9 +79,9 @@ class ShortQueuePool extends pg.Pool {
   }
 
   #describeWait(): Error {
-    const { max, connectionTimeoutMillis: ms } = this.options;
-    const use = `all ${max} connections of the pool (DATABASE_POOL_MAX) were in use for ${ms} ms`;
-    return new Error(`${use}. Inside a transaction, use it in place of app.db`);
+    const pool = `none of the pool's ${this.#max} connections (DATABASE_POOL_MAX) became free`;
+    const remedy = 'Inside a transaction, use it in place of app.db';
+    return new Error(`${pool} within ${this.options.connectionTimeoutMillis} ms. ${remedy}`);
   }
 
   /** While the server is full, as during a deploy, requests share the connections that are open. */

@@ -15,7 +15,7 @@ const MODES = { off: 'disable', verify: 'verify-full', 'no-verify': 'no-verify' 
 /** Percent-encoded characters that pg leaves so in a database's name, except for ? and #. */
 const RESERVED = /%(?:2[46bcf]|3[abd]|40)/gi;
 
-/** pg treats these as verify-full, with a warning on stderr at each start. */
+/** Values of sslmode, or of ssl alone, for which pg checks the certificate and prints a warning. */
 const ALIASES = ['prefer', 'require', 'verify-ca', 'true', '1'];
 
 /** Returns the URL with the TLS mode of the setting. The certificate files in the URL stay. */

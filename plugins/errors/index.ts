@@ -1,5 +1,5 @@
-import createError, { FastifyError as MadeError } from '@fastify/error';
-import type { FastifyBaseLogger, FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import createError from '@fastify/error';
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { Type } from 'typebox';
 import { toError } from '../../src/error-log.ts';
@@ -9,6 +9,7 @@ import { readPath } from '../../src/request-log.ts';
 import { type InvalidRequest, Problems } from '../validation/problems.ts';
 import { describeError, sendError } from './answer.ts';
 import { refuseRequest } from './refuse-request.ts';
+import { BodyTooLate, findClientError } from './translate.ts';
 
 export const RouteNotFound = createError('NOT_FOUND', '%s %s does not exist.', 404);
 
@@ -32,18 +33,16 @@ export type ClientError = FastifyError & Partial<InvalidRequest> & { retryAfter?
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Translates a service's errors, and others to undefined. The last one is asked first. */
+    /** `translate` gives undefined for other errors. The last one that was added is asked first. */
     answerErrors(translate: Translate): void;
   }
 }
 
-type Translate = (error: Error) => ClientError | undefined;
+export type Translate = (error: Error) => ClientError | undefined;
 
 /** When a client may try again after a 503, in seconds: long enough for a restart. */
 const RETRY_AFTER_S = 5;
 
-const BodyIncomplete = createError('INCOMPLETE_BODY', 'The body ended too early.', 400);
-const BodyTooLate = createError('REQUEST_TIMEOUT', 'The body took too long to arrive.', 408);
 const MethodNotAllowed = createError('METHOD_NOT_ALLOWED', '%s is not allowed on %s.', 405);
 
 /** One handler and one format for all errors. The cause of a 5xx is only logged. */
@@ -79,61 +78,6 @@ export default fp(
   },
   { name: 'errors' },
 );
-
-function findClientError(
-  thrown: unknown,
-  { request: { raw }, statusCode, log }: FastifyReply,
-  translations: Translate[],
-): Partial<ClientError> | undefined {
-  try {
-    const error = thrown as FastifyError;
-    // A late or incomplete body is the client's fault, even if the handler fails because of it.
-    if (error.code === 'FST_ERR_HANDLER_TIMEOUT' && raw.complete === false)
-      return new BodyTooLate();
-    // Node's error if the client breaks off. A handler's pipeline leaves its own error here.
-    if (error === raw.errored && error.message === 'aborted') return new BodyIncomplete();
-    // Fastify sets validationContext. `validation` alone may come from another library.
-    const isMade = error instanceof MadeError || error.validationContext;
-    const clientError = isMade
-      ? error
-      : (translateBy(translations, error, log) ?? readExposed(error));
-    if (isErrorStatus(clientError?.statusCode)) return clientError;
-    // The route may have chosen the status, but the error is not for the client.
-    return error.statusCode === undefined && isErrorStatus(statusCode) ? { statusCode } : undefined;
-  } catch {
-    // `thrown` is null, or one of its properties throws.
-    return undefined;
-  }
-}
-
-/** One that throws does not keep the others from translating the error. */
-function translateBy(
-  translations: Translate[],
-  error: Error,
-  log: FastifyBaseLogger,
-): ClientError | undefined {
-  for (const translate of translations) {
-    try {
-      const translated = translate(error);
-      if (translated) return translated;
-    } catch (err) {
-      log.warn({ err }, 'A function of answerErrors failed');
-    }
-  }
-}
-
-/** By the convention of http-errors, `expose` says that the message is for the client. */
-function readExposed(error: FastifyError & { expose?: boolean }) {
-  const { expose, code, statusCode = 500, message } = error;
-  if (statusCode >= 500) return undefined;
-  // @fastify/compress copies what @fastify/error made into an error of zlib.
-  if (/^FST_/.test(code)) return { statusCode, code, message };
-  return expose === true ? { statusCode, message } : undefined;
-}
-
-function isErrorStatus(status: unknown): boolean {
-  return Number.isInteger(status) && (status as number) >= 400 && (status as number) <= 599;
-}
 
 function rejectRoute(request: FastifyRequest, reply: FastifyReply): never {
   const { server, method, url, headers } = request;

@@ -6,7 +6,7 @@ const PAIRS = 'a comma list of name=value, with percent-encoded values';
 /** Without a collector, the values are only for an agent, which may know others. */
 const ONLY = { onlyWith: 'OTEL_EXPORTER_OTLP_ENDPOINT' };
 
-// The names and defaults of OpenTelemetry's "Environment Variable Specification".
+// Names, defaults and case are those of OpenTelemetry's "Environment Variable Specification".
 export const settings = Type.Object({
   OTEL_EXPORTER_OTLP_ENDPOINT: Type.Optional(
     Type.String({

@@ -1,6 +1,6 @@
 import { type Ajv, str } from 'ajv';
 
-/** Lets `multipleOf` take decimals. With Ajv's own option, 1 is a multiple of 1048576. */
+/** For Ajv, 0.07 is no multiple of 0.01. With its own option, 1 is a multiple of 1048576. */
 export function allowDecimals(ajv: Ajv): void {
   ajv.removeKeyword('multipleOf').addKeyword({
     keyword: 'multipleOf',

@@ -297,7 +297,7 @@ test('A client that disconnects aborts the request to the attached app', async (
 test('A caller that aborts gets an error with a code, whatever its reason', async (t) => {
   const { host } = await openOtherApp(t, () => undefined);
   const { app } = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://${host}` });
-  for (const reason of [undefined, new Error('late'), Object.assign(new Error(), { code: 20 })]) {
+  for (const reason of [undefined, new Error('late'), 'late', 5]) {
     const controller = new AbortController();
     const asked = app.backingApp!.get('/', Type.Any(), { signal: controller.signal, id: 'x' });
     controller.abort(reason);

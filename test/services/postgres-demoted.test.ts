@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { test } from 'tap';
 import { buildTestApp, poll } from '../helper.ts';
@@ -23,9 +22,13 @@ test('A connection to a demoted primary is not used again', async (t) => {
 test('The error of a connection that the server ended says why', async (t) => {
   const server = await startPostgres(t);
   const app = await buildTestApp(t, { DATABASE_URL: server.url, DATABASE_POOL_MAX: '1' });
+  const admin = await server.connect();
   const late = app.db.transaction().execute(async (transaction) => {
+    const pid = sql<{ pid: number }>`select pg_backend_pid() as pid`;
+    const session = (await pid.execute(transaction)).rows[0]!.pid;
     await sql`set local idle_in_transaction_session_timeout = 100`.execute(transaction);
-    await sleep(1_000);
+    const find = `select from pg_stat_activity where pid = ${session}`;
+    await poll(async () => (await admin.query(find)).rowCount === 0);
     await sql`select 1`.execute(transaction);
   });
   await t.rejects(late, { name: 'DatabaseUnavailable', message: /idle-in-transaction/ });

@@ -29,15 +29,12 @@ test('A folder in routes/ is a part of the URL', async (t) => {
     'cats/kittens/index.js': ROUTE,
     'env/index.js': ROUTE,
     'dogs/:name/index.js': "export default async (app) => app.get('/', async (r) => r.params);",
-    'teams/_team/members/index.js':
-      "export default async (app) => app.get('/:id', async (r) => r.params);",
   });
   const app = await buildTestApp(t, environment, { routes: [folder] });
   t.strictSame((await app.inject('/cats')).json(), { here: true });
   t.strictSame((await app.inject('/cats/kittens')).json(), { here: true });
   t.strictSame((await app.inject('/env')).json(), { here: true });
   t.strictSame((await app.inject('/dogs/rex')).json(), { name: 'rex' });
-  t.strictSame((await app.inject('/teams/7/members/8')).json(), { team: '7', id: '8' });
 });
 
 test('The hooks of _autohooks in routes/ run for its folder and those below it', async (t) => {
@@ -48,7 +45,7 @@ test('The hooks of _autohooks in routes/ run for its folder and those below it',
     '_autohooks.js': hook('root'),
     'cats/_autohooks.js': hook('cats'),
     'cats/index.js': ROUTE,
-    'cats/_id/index.js': ROUTE,
+    'cats/:id/index.js': ROUTE,
     'dogs/index.js': ROUTE,
   });
   const app = await buildTestApp(t, environment, { routes: [folder] });
@@ -56,6 +53,8 @@ test('The hooks of _autohooks in routes/ run for its folder and those below it',
   t.equal(await readHook('/cats'), 'cats');
   t.equal(await readHook('/cats/7'), 'cats');
   t.equal(await readHook('/dogs'), 'root');
+  const wrong = await createSources(t, { '_autohooks.js': 'export const a = 1;', 'a.js': ROUTE });
+  await t.rejects(buildApp({ environment, routes: [wrong] }), /_autohooks has no default export/);
 });
 
 test('The name of a file in plugins/ or routes/ may have every character', async (t) => {

@@ -74,8 +74,11 @@ test('Secrets in a text are hidden by their context', (t) => {
     'It refused "Bearer hunter2hunter2hunter2"': 'It refused "Bearer ***"',
     'Authorization: Digest username="a", response="hunter2"\nnext': 'Authorization: ***\nnext',
     'set-cookie: sid=hunter2; theme=dark': 'set-cookie: ***',
-    '{"password": ["hunter2", "hunter2"]} ok': '{"password": ***]} ok',
-    'password: { value: "hunter2" } ok': 'password: ***} ok',
+    '{"password": ["hunter2", "hunter2"]} ok': '{"password": *** ok',
+    'password: { value: "hunter2" } ok': 'password: *** ok',
+    'password={ab}hunter2 DB_PASSWORD=[x]hunter2 client_secret: {}hunter2':
+      'password=*** DB_PASSWORD=*** client_secret: ***',
+    'Unexpected token: {\n    at a.ts:3\n }': 'Unexpected token: ***\n    at a.ts:3\n }',
     '{"pass":"hun\\"ter2","id":1}': '{"pass":***,"id":1}',
     'session_id=hunter2 csrf: hunter2': 'session_id=*** csrf: ***',
     'secretKeyBase=hunter2 passhash: hunter2': 'secretKeyBase=*** passhash: ***',

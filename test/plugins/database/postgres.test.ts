@@ -117,7 +117,7 @@ test('Queries that would wait too long for a connection are refused at once', as
   t.equal(refused.length, 30);
   t.ok(refused.every((error) => error instanceof DatabaseUnavailable));
   t.ok(refused.some(({ message }) => /requests wait for a connection/.test(message)));
-  const late = /all 1 connections of the pool \(DATABASE_POOL_MAX\) were in use for 1000 ms/;
+  const late = /none of the pool's 1 connections \(DATABASE_POOL_MAX\) became free within 1000 ms/;
   t.ok(refused.some(({ message }) => late.test(message)));
 });
 
@@ -203,8 +203,9 @@ test('A server that admits no more connections leaves those of the pool to all',
   while (waiting.length < 100) waiting.push(pool.connect());
   const isFull = { message: /5 .*, of which the full server admits 1$/ };
   await t.rejects(pool.connect(), isFull);
-  const [error] = await new Promise<unknown[]>((resolve) => pool.connect((...all) => resolve(all)));
-  t.match(error, { name: 'DatabaseUnavailable', ...isFull }, 'also for a callback');
+  const passed = new Promise<unknown[]>((resolve) => pool.connect((...all) => resolve(all)));
+  const full = { name: 'DatabaseUnavailable', ...isFull };
+  t.match(await passed, [full, undefined, Function], 'also for a callback');
   first.release();
   for (const next of waiting) (await next).release();
   await poll(() => pool.idleCount === 0 && pool.options.max === 5);
