@@ -9,6 +9,8 @@ const ABSENT: Record<string, string> = {
   '.env': 'the reader writes it',
   'scalingo.json': "Scalingo's name of app.json",
   'fly.toml': 'fly launch writes it',
+  '_autohooks.ts': 'the reader writes it, in a folder of routes/',
+  '.well-known': "a folder of the reader's site",
   'Node.js': 'it is a program',
   'http/protobuf': 'a protocol of OpenTelemetry',
   'http/json': 'a protocol of OpenTelemetry',
