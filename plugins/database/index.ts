@@ -55,7 +55,7 @@ export const settings = Type.Object({
     maximum: 10_000,
     default: 10,
     description:
-      'The most connections of one process to the database, without one more for checks and heartbeats',
+      'The most connections of one process to the database; checks and heartbeats may open one more',
   }),
 });
 
