@@ -94,7 +94,7 @@ const NO_CONNECTION = /^(Stream isn't writeable|Command aborted|Connection is cl
 
 type CommandError = Error & { previousErrors?: Error[] };
 
-/** Whether a command failed because Redis is down. The error of a transaction has those of it. */
+/** Whether a command failed because Redis is down. A transaction's error has its commands' ones. */
 function isOutage({ name, message, previousErrors }: CommandError): boolean {
   if (name === 'ReplyError') return OUTAGE.test(message) || Boolean(previousErrors?.some(isOutage));
   return name === 'MaxRetriesPerRequestError' || NO_CONNECTION.test(message);

@@ -1,4 +1,4 @@
-/** Rejects with `error` if the work takes longer than this, in milliseconds. */
+/** Resolves as `work` does. Rejects with `error` if that takes longer than `ms` milliseconds. */
 export function limitTime<Result>(
   work: Promise<Result>,
   ms: number,

@@ -7,7 +7,7 @@ import { readPath } from './request-log.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** The requests that are being answered, and upgraded connections such as WebSockets. */
+    /** The requests that are not answered yet, and upgraded connections such as WebSockets. */
     openRequests: OpenRequests;
   }
 }

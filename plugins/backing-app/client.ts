@@ -61,7 +61,7 @@ export class BackingAppClient {
    * @param caller the request, or `{ signal, id }` of a job's run
    * @param authorization undefined means the credentials of BACKING_APP_URL. The caller's token is
    * `request.headers.authorization ?? ''`
-   * @throws an error with status code 503 without a backing app, 504 if it is late, or else 502.
+   * @throws an error with status 503 without BACKING_APP_URL, 504 if the app is late, or else 502.
    * Its `cause` has the other app's status code as `status`, if that was not 200
    */
   async get<Schema extends TSchema>(

@@ -76,7 +76,7 @@ function describeOwner(owner: string, folder: string): string {
   );
 }
 
-/** In a worker, because it blocks. Named at the end: a killed process may leave a part of it. */
+/** In a thread, because it blocks. Renamed at its end: a killed process may leave a part of it. */
 async function create(module: string, folder: string): Promise<void> {
   const unfinished = `${folder}.new`;
   await rm(unfinished, { recursive: true, force: true });

@@ -65,7 +65,7 @@ export function compileSchema(ajv: Ajv, schema: { $id?: string }): ValidateFunct
   return ajv.compile(schema);
 }
 
-/** Refuses what would make a check that finds nothing: a promise, and a function of TypeBox. */
+/** Refuses keywords whose check would find nothing: `$async`, and `~refine` of TypeBox. */
 export function refuseUncheckable(schema: unknown): void {
   if (typeof schema !== 'object' || schema === null) return;
   const name = Reflect.get(schema, '$async') === true ? '$async' : '~refine';

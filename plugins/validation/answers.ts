@@ -10,7 +10,7 @@ type Responses = Map<string, Content | undefined>;
 /** Fastify documents `mediaType`, but its types lack it. */
 type Reply = FastifyReply & { mediaType?: string };
 
-/** Refuses a success that no response schema describes: hidden fields would be sent. */
+/** Refuses a success that no response schema describes: it could send what the schemas hide. */
 export function refuseWrongAnswers(app: FastifyInstance): void {
   app.addHook('onRoute', (route) => {
     const responses = readResponses(route);
