@@ -1,6 +1,10 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 
 type Source = { destroy?: () => void; cancel?: () => Promise<void> } | null | undefined;
+
+/** Headers of one connection (RFC 9110, 7.6.1), and of a body that fetch has decoded. */
+const NOT_PASSED_ON = /^(connection|keep-alive|transfer-encoding)$/;
+const DECODED = /^content-(encoding|length)$/;
 
 /**
  * Notes that an answer is being sent, and ends the source of a stream with its answer. Fastify
@@ -11,16 +15,24 @@ export function endSources(app: FastifyInstance): void {
     const entry = request.raw.openRequest;
     if (entry) entry.isAnswering = true;
     if (typeof payload === 'string') return done(null, payload);
+    // The `keep-alive` of a proxied answer would undo the `close` of a drain.
+    if (reply.raw.getHeader('connection') === 'close') reply.header('connection', 'close');
     const response = isResponse(payload) ? payload : undefined;
     const source = (response ? response.body : payload) as Source;
     if (source?.destroy) reply.raw.once('close', () => source.destroy?.());
     if (source?.cancel) reply.raw.once('close', () => source.cancel?.().catch(() => undefined));
-    if (!response || response.bodyUsed || request.method !== 'HEAD') return done(null, payload);
-    // For HEAD, Fastify would fail to compute the length of a Response.
-    reply.code(response.status);
-    for (const [name, value] of response.headers) reply.header(name, value);
+    if (!response || response.bodyUsed) return done(null, payload);
+    copyHead(response, reply);
     done(null, source ?? '');
   });
+}
+
+/** Fastify fails for HEAD, and passes all headers on. */
+function copyHead({ status, headers, url }: Response, reply: FastifyReply): void {
+  reply.code(status);
+  const isFetched = url !== '';
+  for (const [name, value] of headers)
+    if (!NOT_PASSED_ON.test(name) && !(isFetched && DECODED.test(name))) reply.header(name, value);
 }
 
 /** As Fastify does. With `instanceof`, Node would load all of fetch. */

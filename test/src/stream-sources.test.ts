@@ -1,4 +1,10 @@
+import { once } from 'node:events';
+import { Agent, createServer, get } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { gzipSync } from 'node:zlib';
 import { type Test, test } from 'tap';
+import { openHttpListener } from '../../src/listener.ts';
 import { buildAppWithRoutes, poll } from '../helper.ts';
 
 const ROUTES = `
@@ -15,6 +21,7 @@ const ROUTES = `
       if (params.kind === 'node') return Readable.from(writeForever(release));
       if (params.kind === 'web') return createWebStream(release);
       const headers = [['x-kind', 'response'], ['set-cookie', 'a=1'], ['set-cookie', 'b=2']];
+      headers.push(['content-encoding', 'identity']);
       if (params.kind === 'empty') return new Response(null, { status: 201, headers });
       const response = new Response(createWebStream(release), { status: 201, headers });
       if (params.kind === 'used') response.body.cancel();
@@ -80,3 +87,45 @@ for (const method of ['HEAD', 'GET'])
     t.strictSame(own, ['a=1', 'b=2']);
     t.equal((await fetch(`${url}/200/used`, { method })).status, 500);
   });
+
+test('An answer of fetch is passed on without what belongs to its own connection', async (t) => {
+  const body = 'hello '.repeat(100);
+  const zipped = gzipSync(body);
+  const upstream = createServer((_request, response) => {
+    const encoding = { 'content-encoding': 'gzip', 'content-length': zipped.length };
+    response.writeHead(201, { ...encoding, connection: 'keep-alive', 'x-kind': 'fetched' });
+    response.end(zipped);
+  });
+  await once(upstream.listen(0, '127.0.0.1'), 'listening');
+  t.teardown(() => upstream.close().closeAllConnections());
+  const { port } = upstream.address() as AddressInfo;
+  const code = `export default async (app) =>
+    app.get('/', { compress: false }, async () => fetch('http://127.0.0.1:${port}/'));`;
+  const { app } = await buildAppWithRoutes(t, code.replace("'/'", "'/fetched'"));
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  const { status, headers, text } = await ask(`${url}/fetched`);
+  t.strictSame({ status, text }, { status: 201, text: body });
+  t.match(headers, { 'x-kind': 'fetched', 'content-encoding': undefined });
+});
+
+test('A proxied answer ends its connection while the process drains', async (t) => {
+  const code = `
+    import { Readable } from 'node:stream';
+    export default async (app) => app.get('/proxied', async (_request, reply) =>
+      reply.header('connection', 'Keep-Alive').send(Readable.from(['on'])));`;
+  const { app } = await buildAppWithRoutes(t, code);
+  const listener = openHttpListener(app);
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  t.match((await ask(`${url}/proxied`)).headers, { connection: 'Keep-Alive' });
+  listener.announceClose();
+  t.match((await ask(`${url}/proxied`)).headers, { connection: 'close' });
+});
+
+/** fetch() does not show the Connection header. */
+async function ask(url: string) {
+  const agent = new Agent({ keepAlive: true });
+  const [answer] = await once(get(url, { agent }), 'response');
+  const body = await text(answer);
+  agent.destroy();
+  return { status: answer.statusCode, headers: answer.headers, text: body };
+}
