@@ -7,7 +7,7 @@ import { DatabaseUnavailable, isServerFull } from './database-errors.ts';
 import { watchUse } from './pool-use.ts';
 import { applyTls, type Tls } from './url.ts';
 
-/** Its sessions keep no state, for poolers. Throws an OperatorError for an unusable URL. */
+/** A pool for poolers too: its sessions keep no state. Throws an OperatorError for a bad URL. */
 export function createPool(
   url: string,
   tls: Tls | undefined,
@@ -58,9 +58,10 @@ class ShortQueuePool extends pg.Pool {
 
   // biome-ignore lint/suspicious/noExplicitAny: connect also takes a callback.
   override async connect(callback?: any): Promise<any> {
-    const fail = (error: Error) => callback(error, undefined, () => undefined);
-    if (callback)
+    if (callback) {
+      const fail = (error: Error) => callback(error, undefined, () => undefined);
       return void this.connect().then((client) => callback(null, client, client.release), fail);
+    }
     const { waitingCount, options } = this;
     if (waitingCount >= this.#max * QUEUE_PER_CONNECTION) {
       const hint = `the pool has ${this.#max} (DATABASE_POOL_MAX)`;
