@@ -57,10 +57,10 @@ class ShortQueuePool extends pg.Pool {
   #growing: NodeJS.Timeout | undefined;
 
   // biome-ignore lint/suspicious/noExplicitAny: connect also takes a callback.
-  override async connect(callback?: any): Promise<any> {
+  override connect(callback?: any): Promise<any> {
     if (callback) {
       const fail = (error: Error) => callback(error, undefined, () => undefined);
-      return void this.connect().then((client) => callback(null, client, client.release), fail);
+      return this.connect().then((client) => callback(null, client, client.release), fail);
     }
     const { waitingCount, options } = this;
     if (waitingCount >= this.#max * QUEUE_PER_CONNECTION) {
@@ -68,15 +68,12 @@ class ShortQueuePool extends pg.Pool {
       const admitted =
         options.max < this.#max ? `, of which the full server admits ${options.max}` : '';
       const reason = `${waitingCount} requests wait for a connection already; ${hint}${admitted}`;
-      throw new DatabaseUnavailable(new Error(reason));
+      return Promise.reject(new DatabaseUnavailable(new Error(reason)));
     }
-    try {
-      return await super.connect();
-    } catch (error) {
-      if (this.#shrink(error as Error)) return this.connect();
-      const isLate = (error as Error).message === LATE_MESSAGE;
-      throw new DatabaseUnavailable(isLate ? this.#describeWait() : (error as Error));
-    }
+    return super.connect().catch((error) => {
+      if (this.#shrink(error)) return this.connect();
+      throw new DatabaseUnavailable(error.message === LATE_MESSAGE ? this.#describeWait() : error);
+    });
   }
 
   #describeWait(): Error {
