@@ -14,9 +14,9 @@ export function endSources(app: FastifyInstance): void {
   app.addHook('onSend', (request, reply, payload: unknown, done) => {
     const entry = request.raw.openRequest;
     if (entry) entry.isAnswering = true;
-    if (typeof payload === 'string') return done(null, payload);
     // The `keep-alive` of a proxied answer would undo the `close` of a drain.
     if (reply.raw.getHeader('connection') === 'close') reply.header('connection', 'close');
+    if (typeof payload === 'string') return done(null, payload);
     const response = isResponse(payload) ? payload : undefined;
     const source = (response ? response.body : payload) as Source;
     if (source?.destroy) reply.raw.once('close', () => source.destroy?.());

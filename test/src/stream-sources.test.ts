@@ -111,13 +111,17 @@ test('An answer of fetch is passed on without what belongs to its own connection
 test('A proxied answer ends its connection while the process drains', async (t) => {
   const code = `
     import { Readable } from 'node:stream';
-    export default async (app) => app.get('/proxied', async (_request, reply) =>
-      reply.header('connection', 'Keep-Alive').send(Readable.from(['on'])));`;
+    export default async (app) => {
+      for (const [url, payload] of [['/stream', () => Readable.from(['on'])], ['/text', () => 'on']])
+        app.get(url, async (_request, reply) =>
+          reply.header('connection', 'Keep-Alive').send(payload()));
+    };`;
   const { app } = await buildAppWithRoutes(t, code);
   const listener = openHttpListener(app);
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
   listener.announceClose();
-  t.match((await ask(`${url}/proxied`)).headers, { connection: 'close' });
+  for (const path of ['/stream', '/text'])
+    t.match((await ask(url + path)).headers, { connection: 'close' }, path);
 });
 
 /** fetch() does not show the Connection header. */
