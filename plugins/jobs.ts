@@ -52,7 +52,7 @@ export interface Job {
   schedule?: string;
   /** How many times a failed job is tried again; 5 by default. */
   retries: number;
-  /** Milliseconds before the first retry; 1,000 by default. Doubles each time, plus a random part. */
+  /** Milliseconds to the first retry; 1,000 by default. Doubles each time, plus a random part. */
   retryDelayMs: number;
   /** How long one run may take, in milliseconds; 60,000 by default. */
   timeoutMs: number;

@@ -10,7 +10,7 @@ import { transactions } from './job-boss.ts';
 import type { Headers, Result } from './job-run.ts';
 import { hideSecrets } from './redaction.ts';
 
-/** Suffix of the queue for a job's schedule. That queue has no keys: it keeps each scheduled run. */
+/** Suffix of the queue for a job's schedule. Without keys, it keeps each scheduled run. */
 export const CLOCK = '/clock';
 
 const FAILED_RETENTION_S = 7 * 24 * 60 * 60;

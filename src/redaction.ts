@@ -27,10 +27,13 @@ const SUFFIX = '(?:[-_]?(?:key(?:[-_]?base)?|value|hash|confirm(?:ation)?|pem|js
 
 const IS = `\\\\{0,7}["']?\\s{0,4}(?:[=:](?!>)|=>(?=\\s{0,4}["']))\\s{0,4}`;
 
+/** A value without quotes. Of a list or an object, all up to its closing bracket is hidden. */
+const UNQUOTED = `[[{][^\\]}\\r\\n]*[^\\s"',;&]*|[^\\s"',;&]+`;
+
 /** `password = …`, `"client_secret":"…"`, and the whole line of `Authorization: …`. */
 const NAMED_SECRET = new RegExp(
   `((?:authorization|cookie)${IS})(?:${QUOTED}|[^\\r\\n]+)|` +
-    `((?:pass|${NAMES})s?${SUFFIX}(?:s|[-_]?id)?${IS})(?:${QUOTED}|[[{][^\\]}\\r\\n]*[^\\s"',;&]*|[^\\s"',;&]+)`,
+    `((?:pass|${NAMES})s?${SUFFIX}(?:s|[-_]?id)?${IS})(?:${QUOTED}|${UNQUOTED})`,
   'gi',
 );
 

@@ -14,7 +14,7 @@ type Done = (error: Error | null, body?: unknown) => void;
 type Parse = (request: FastifyRequest, body: Buffer | string, done: Done) => unknown;
 type Options = { parseAs?: 'buffer' | 'string'; bodyLimit?: number };
 
-/** Lets parsers with `parseAs` read into one buffer: each chunk of Fastify's takes 350 bytes more. */
+/** Lets parsers with `parseAs` read into one buffer: each of Fastify's chunks takes 350 bytes. */
 export function readInOneBuffer(app: FastifyInstance): void {
   app.addHook('onRoute', (route) => {
     if (route.bodyLimit) route.config = { ...route.config, hasOwnBodyLimit: true };

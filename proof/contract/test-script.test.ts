@@ -14,7 +14,8 @@ test('One is one', async (t) => t.equal(1, 1));
 `;
 const MOCKS = `import { test } from 'tap';
 test('A mock', async (t) => {
-  const { name } = await t.mockImport('../../routes/named.ts', { '../../routes/name.ts': { name: 'mock' } });
+  const mocks = { '../../routes/name.ts': { name: 'mock' } };
+  const { name } = await t.mockImport('../../routes/named.ts', mocks);
   t.equal(name, 'mock');
 });
 test('A group', async (t) => {
