@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { FastifyInstance } from 'fastify';
 import type { Jobs } from '../plugins/jobs.ts';
 import { type AppOptions, buildApp } from './app.ts';
 import { createLogger } from './logger.ts';
@@ -20,7 +21,7 @@ export async function runJobCommand(
   endOnFailure(logger);
   const [name, payload] = readArguments(args);
   const app = await buildApp({ ...options, logger });
-  app.jobs.check(name, payload);
+  checkJob(app, name, payload);
   // runJob logs a failure.
   const run = app.jobs.run(name as keyof Jobs, payload as never);
   const code = await run.then(() => 0).catch(() => 1);
@@ -28,6 +29,14 @@ export async function runJobCommand(
   await Promise.race([app.close(), sleep(CLOSE_MS)]);
   await finishOutput();
   process.exit(code);
+}
+
+function checkJob({ jobs }: FastifyInstance, name: string, payload: unknown): void {
+  try {
+    jobs.check(name, payload);
+  } catch (cause) {
+    throw new OperatorError((cause as Error).message, { cause });
+  }
 }
 
 function readArguments([name, json = '{}', ...rest]: string[]): [string, unknown] {

@@ -85,6 +85,8 @@ test('job runs one job in the foreground, and ends with 1 if it fails or is unkn
   const failed = await job('work', '{"how":"throw"}');
   t.equal(failed.code, 1);
   t.match(findEnd(failed.lines), { outcome: 'failed' });
+  const unknown = { level: 60, err: undefined, msg: /^There is no job named wrok\. These are/ };
+  t.match(await job('wrok'), { code: 1, last: unknown });
   const usage = { code: 1, last: { level: 60, msg: /^Give a job's name and its/ } };
   t.match(await run(t, { entry: 'job', args: ['work', '{'] }), usage);
 });
