@@ -50,15 +50,14 @@ export default fp(
   async (app) => {
     const translations: Translate[] = [];
     app.decorate('answerErrors', (translate) => void translations.unshift(translate));
-    app.addHook('onRequest', (request, reply, done) => {
-      const refusal = refuseRequest(request);
-      const { headers, openRequest } = request.raw;
-      // Behind an Upgrade that is ignored, Node drops what it has read of the next request.
-      const isOutOfStep = headers.upgrade && !openRequest?.isUpgraded;
-      if (refusal || isOutOfStep) reply.header('connection', 'close');
-      done(refusal);
+    app.addHeaders((reply, { headers }) => {
+      // Behind an Upgrade that is not taken, Node drops what it has read of the next request.
+      if (headers.upgrade) reply.header('connection', 'close');
     });
-    app.setErrorHandler<unknown>((thrown, _request, reply) => {
+    app.addHook('onRequest', (request, _reply, done) => done(refuseRequest(request)));
+    app.setErrorHandler<unknown>((thrown, request, reply) => {
+      // The error may be the refusal, or that of the rate limit, which comes before it.
+      if (refuseRequest(request)) reply.header('connection', 'close');
       const describe = (failure: unknown) => {
         const clientError = findClientError(failure, reply, translations);
         const statusCode = clientError?.statusCode ?? 500;

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import createError from '@fastify/error';
 import type { FastifyRequest } from 'fastify';
 import { dropQuery } from '../../src/location.ts';
@@ -13,6 +13,11 @@ const BadVersion = createError('BAD_VERSION', 'Only HTTP/1.0 and HTTP/1.1 are su
 const BadCoding = createError(
   'BAD_TRANSFER_CODING',
   'The transfer coding must be chunked, in HTTP/1.1.',
+  400,
+);
+const BadHandshake = createError(
+  'BAD_HANDSHAKE',
+  'A WebSocket needs a Sec-WebSocket-Key and Sec-WebSocket-Version: 13.',
   400,
 );
 const BadPath = createError('BAD_PATH', 'The path, or its encoding, is not valid.', 400);
@@ -49,8 +54,15 @@ export function refuseRequest(request: FastifyRequest): ClientError | undefined 
   if (expect && expect.toLowerCase() !== '100-continue') return new BadExpect();
   // Node has met it. A proxy must not pass it on.
   if (expect) delete headers.expect;
+  if (raw.openRequest?.isUpgraded && !isHandshake(headers)) return new BadHandshake();
   if (request.url === request.originalUrl) return undefined;
   return isTooLong(request.originalUrl) ? new PathTooLong() : new BadPath();
+}
+
+/** Package ws would refuse it too (RFC 6455, 4.2.1), but without our headers. */
+function isHandshake(headers: IncomingHttpHeaders): boolean {
+  const { 'sec-websocket-key': key = '', 'sec-websocket-version': version } = headers;
+  return /^[+/\w]{22}==$/.test(key) && version === '13';
 }
 
 function isTooLong(url: string): boolean {

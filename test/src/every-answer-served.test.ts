@@ -188,6 +188,22 @@ test('A 429 for the rate limit has the common headers, log line and shape', asyn
   checkAnswer(t, 429, await exchange(app, ask('GET /')), lines);
 });
 
+test('A 429 closes the connection of a request that would be refused', async (t) => {
+  if (GONE.includes('rate-limit')) return void t.pass('rate-limit was removed', { skip: true });
+  const { app } = await startApp(t, GONE, { RATE_LIMIT_MAX: '1' });
+  await exchange(app, ask('GET /'));
+  const requests = {
+    'an Upgrade that is ignored': 'GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\n\r\nGET / ',
+    'two hosts': 'GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n',
+    'an unknown transfer coding':
+      'GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n',
+  };
+  for (const [name, bytes] of Object.entries(requests)) {
+    const { status, headers } = await exchange(app, bytes);
+    t.match({ status, connection: headers.connection }, { status: 429, connection: 'close' }, name);
+  }
+});
+
 test('A 508 for a loop has the common headers, log line and shape', async (t) => {
   if (!PLUGINS.includes('backing-app'))
     return void t.pass('backing-app was removed', { skip: true });

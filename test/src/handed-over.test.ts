@@ -55,6 +55,24 @@ async function send(t: Test, port: number, bytes: string): Promise<Socket> {
   return socket;
 }
 
+test('A malformed handshake has an answer of ours and its status in the log', async (t) => {
+  const { lines, listener, port } = await listen(t);
+  const malformed = [
+    UPGRADE.replace('AAAA==', 'AAAA'),
+    UPGRADE.replace(/Sec-WebSocket-Key: \S+\r\n/, ''),
+    UPGRADE.replace(/Version: 13/, 'Version: 99'),
+  ];
+  for (const bytes of malformed) {
+    const answer = await text(await send(t, port, bytes));
+    t.match(answer, /^HTTP\/1\.1 400 [\s\S]*x-request-id: [\s\S]*"code":"BAD_HANDSHAKE"/i);
+  }
+  await poll(() => lines.filter(({ status }) => status === 400).length === malformed.length);
+  const upgraded = await send(t, port, UPGRADE);
+  t.match(String((await once(upgraded, 'data'))[0]), /^HTTP\/1\.1 101 /);
+  upgraded.destroy();
+  await listener.close();
+});
+
 for (const [name, last] of Object.entries({ CONNECT, UPGRADE, UPGRADE_WITH_BODY })) {
   test(`${name} behind open answers closes the connection and ends them all`, async (t) => {
     const { app, lines, listener, port } = await listen(t);
