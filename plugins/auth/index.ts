@@ -30,10 +30,12 @@ export function describeIssuer(hasLocal: boolean) {
     requires: 'AUTH_AUDIENCE',
     description:
       'The OpenID Connect issuer of bearer tokens, as in their claim iss; none when not set',
-    expected: 'the https:// URL of an OpenID Connect issuer, without a query or {braces}',
+    expected:
+      'the https:// URL of an OpenID Connect issuer (http:// only on loopback), ' +
+      'without a user, a query or {braces}',
     remedy: hasLocal
       ? 'In development, local:.data/issuer needs no server'
-      : 'local: URLs are for development, and do not work in the built app',
+      : 'Set it to the claim iss of a token; local: URLs do not work in the built app',
   });
 }
 

@@ -22,8 +22,8 @@ const SERVER =
 
 export const settings = Type.Object({
   DATABASE_URL: Type.String({
-    format: 'encoded',
-    pattern: `^pglite:.+$|${POSTGRES_PATTERN}`,
+    format: 'database',
+    pattern: `^pglite:(?!//[^/]).+$|${POSTGRES_PATTERN}`,
     secret: true,
     expected: `a postgres://, postgresql:// or pglite: ${SERVER}`,
     description: 'The database: postgres://, or pglite: for the embedded database of development',
@@ -33,7 +33,7 @@ export const settings = Type.Object({
   }),
   DATABASE_DIRECT_URL: Type.Optional(
     Type.String({
-      format: 'encoded',
+      format: 'database',
       pattern: POSTGRES_PATTERN,
       secret: true,
       expected: `a postgres:// or postgresql:// ${SERVER}`,

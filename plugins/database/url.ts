@@ -40,6 +40,8 @@ export function applyTls(url: string, setting: Tls | undefined): string {
   const mode = parameters.get('sslmode') ?? parameters.get('ssl') ?? '';
   const isAlias = ALIASES.includes(mode);
   if (isAlias && !parameters.has('uselibpqcompat')) parameters.set('sslmode', 'verify-full');
+  // pg would read this text as true.
+  if (mode === 'false') parameters.set('sslmode', 'disable');
   const name = address.slice(address.lastIndexOf('/'));
   const decoded = name.replace(RESERVED, (encoded) => decodeURIComponent(encoded));
   return `${address.slice(0, -name.length)}${decoded}?${parameters}`;

@@ -5,8 +5,9 @@ const PAIR = ' *[^\\s=,;]+ *=( *([^\\s,;%]|%[0-9A-Fa-f]{2}))+ *';
 const PAIRS = new RegExp(`^${PAIR}(,${PAIR})*$`, 'u');
 
 export const formats = {
-  uri: (text: string) => URL.canParse(text) && canDecode(text),
-  encoded: canDecode,
+  uri: isUri,
+  // A Unix socket is in the query, and the URL has no host.
+  database: (text: string) => isUri(text.replace('@/', '@host/')),
   origins: (list: string) => list === '*' || list.split(',').every((url) => URL.canParse(url)),
   proxies: (list: string) => succeeds(() => trustProxies(list)),
   pairs: isPairs,
@@ -14,8 +15,8 @@ export const formats = {
 };
 
 /** Drivers decode a URL. A folder in a URL without slashes, such as `pglite:`, is not decoded. */
-function canDecode(url: string): boolean {
-  return !url.includes('://') || succeeds(() => decodeURIComponent(url));
+function isUri(url: string): boolean {
+  return URL.canParse(url) && (!url.includes('://') || succeeds(() => decodeURIComponent(url)));
 }
 
 function succeeds(check: () => unknown): boolean {

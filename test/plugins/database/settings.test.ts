@@ -44,6 +44,23 @@ test('A DATABASE_URL of another scheme is refused, and not printed', async (t) =
   }
 });
 
+test('A URL that cannot be parsed is refused together with other mistakes', async (t) => {
+  for (const url of ['postgres://u:hunter2@db:65536/app', 'postgres://u:hunter2@d<b/app']) {
+    const message = await readMessage({ DATABASE_URL: url, PORT: 'x' });
+    t.match(
+      message,
+      /PORT is "x"[\s\S]*DATABASE_URL is set to something else; expected a postgres/,
+    );
+    t.notMatch(message, 'hunter2');
+  }
+  // The host would be a folder at the root of the file system.
+  t.match(
+    await readMessage({ DATABASE_URL: 'pglite://memory' }),
+    'DATABASE_URL is set to something',
+  );
+  t.equal(await readMessage({ DATABASE_URL: 'pglite:///tmp/database' }), 'valid');
+});
+
 test('DATABASE_DIRECT_URL is a server, never the embedded database', async (t) => {
   for (const DATABASE_URL of ['pglite:memory', 'pglite:.data/100%', DOWN])
     t.equal(await readMessage({ DATABASE_URL, DATABASE_DIRECT_URL: DOWN }), 'valid');

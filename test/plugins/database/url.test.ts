@@ -109,6 +109,15 @@ test('An sslmode that pg treats as verify-full is passed as that, without a warn
   t.end();
 });
 
+test('ssl=false and ssl=0 switch TLS off, unless sslmode says something else', (t) => {
+  const readSsl = (query: string) =>
+    new pg.Client({ connectionString: applyTls(`postgres://u@db/app?${query}`, undefined) }).ssl;
+  for (const query of ['ssl=false', 'ssl=0', 'sslmode=disable'])
+    t.equal(readSsl(query), false, query);
+  t.strictSame(readSsl('ssl=false&sslmode=require'), {});
+  t.end();
+});
+
 test('DATABASE_TLS overrules the mode in the URL and keeps its files', (t) => {
   const url = 'postgres://u@db/app?sslmode=disable&ssl=0&sslrootcert=%2Fca.pem';
   t.equal(applyTls(url, 'verify'), 'postgres://u@db/app?sslmode=verify-full&sslrootcert=%2Fca.pem');
