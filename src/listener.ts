@@ -7,8 +7,11 @@ import type { FastifyInstance } from 'fastify';
 import { hasBegun } from './node-http.ts';
 import type { Listener } from './process.ts';
 
-/** How long idle connections stay open after the port has closed, in milliseconds. */
+/** The longest time that idle connections stay open after the port has closed, in milliseconds. */
 const IDLE_MS = 500;
+
+/** The part of the time after SHUTDOWN_DELAY_MS that idle connections stay open, twice. */
+const IDLE_SHARE = 0.2;
 
 /** How many turns of the event loop the port stays open while connections still come. */
 const MAX_TURNS = 1_000;
@@ -54,6 +57,7 @@ export class HttpListener implements Listener {
     // The close() of http.Server would also end its time limits of requests.
     net.Server.prototype.close.call(server);
     this.#localhost?.close();
+    this.app.stop();
     await this.#waitForRequests(ended);
     // app.close() runs preClose hooks, waits for all connections, then runs onClose hooks.
     await Promise.all([this.app.close(), this.#closeConnections(ended)]);
@@ -73,8 +77,9 @@ export class HttpListener implements Listener {
 
   /** Without SHUTDOWN_DELAY_MS, as in development, there is no router to wait for. */
   async #waitForRequests(ended: Promise<unknown>): Promise<void> {
-    const idleMs = this.app.config.SHUTDOWN_DELAY_MS === 0 ? 0 : IDLE_MS;
-    await Promise.race([ended, sleep(idleMs)]);
+    const { SHUTDOWN_DELAY_MS: delayMs, SHUTDOWN_TIMEOUT_MS: timeoutMs } = this.app.config;
+    const idleMs = Math.min(IDLE_MS, (timeoutMs - delayMs) * IDLE_SHARE);
+    await Promise.race([ended, sleep(delayMs === 0 ? 0 : idleMs)]);
   }
 }
 

@@ -56,6 +56,29 @@ test('A request in flight is answered at both addresses before the listener clos
   for (const answer of await Promise.all(answers)) t.match(answer, /^HTTP\/1\.1 404 /);
 });
 
+test('app.stopping is aborted when the port closes, before idle connections end', async (t) => {
+  const app = await buildTestApp(t, { ...ENVIRONMENT, SHUTDOWN_DELAY_MS: '1' });
+  const listener = openHttpListener(app);
+  await listener.listen({ host: '127.0.0.1', port: 0 });
+  const idle = connect((app.server.address() as AddressInfo).port, '127.0.0.1');
+  await once(app.server, 'connection');
+  const closed = listener.close();
+  await poll(() => !app.server.listening);
+  t.match([app.stopping.aborted, idle.closed], [true, false]);
+  await closed;
+});
+
+test('Idle connections end in the time that SHUTDOWN_TIMEOUT_MS leaves', async (t) => {
+  const shutdown = { SHUTDOWN_DELAY_MS: '1000', SHUTDOWN_TIMEOUT_MS: '1010' };
+  const app = await buildTestApp(t, { ...ENVIRONMENT, ...shutdown });
+  const listener = openHttpListener(app);
+  await listener.listen({ host: '127.0.0.1', port: 0 });
+  connect((app.server.address() as AddressInfo).port, '127.0.0.1');
+  await once(app.server, 'connection');
+  const isFirst = await Promise.race([listener.close().then(() => true), sleep(900, false)]);
+  t.ok(isFirst);
+});
+
 test('Connections that come while the port closes are answered', async (t) => {
   const app = await buildTestApp(t, ENVIRONMENT);
   const listener = openHttpListener(app);
