@@ -94,7 +94,7 @@ export class CollectorHealth {
     if (performance.now() - this.#warnedAt < WARNING_INTERVAL_MS) return;
     this.#warnedAt = performance.now();
     this.#isDown = true;
-    const message = 'The collector fails: traces and metrics are dropped until it is back';
+    const message = 'The collector fails: traces and metrics are tried again, then dropped';
     this.#write(() => this.#log.warn({ err }, message));
   }
 

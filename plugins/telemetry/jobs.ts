@@ -1,15 +1,20 @@
 import {
   type Attributes,
   context,
-  propagation,
+  defaultTextMapGetter,
+  defaultTextMapSetter,
   type Span,
   SpanKind,
   ValueType,
 } from '@opentelemetry/api';
+import { W3CTraceContextPropagator } from '@opentelemetry/core';
 import type { FastifyInstance } from 'fastify';
 import { createDuration, getMeter, getTracer, recordError } from './conventions.ts';
 
 type Headers = Record<string, string>;
+
+/** Not OTEL_PROPAGATORS, which is about other services: a job is in the app's own database. */
+const propagator = new W3CTraceContextPropagator();
 
 /** Records a producer span for each job sent, a child consumer span for each run, and metrics. */
 export function recordJobs(app: FastifyInstance): void {
@@ -25,7 +30,7 @@ function observeSending() {
   return (name: string, next: (headers: Headers) => Promise<string | null>) =>
     runInSpan(SpanKind.PRODUCER, 'send', name, async (span, attributes) => {
       const headers: Headers = {};
-      propagation.inject(context.active(), headers);
+      propagator.inject(context.active(), headers, defaultTextMapSetter);
       const id = await next(headers);
       if (id) sent.add(1, attributes);
       if (id) span.setAttribute('messaging.message.id', id);
@@ -39,7 +44,7 @@ function observeRuns() {
     { name, id, headers }: { name: string; id: string; headers: Headers },
     next: () => Promise<Result>,
   ) =>
-    context.with(propagation.extract(context.active(), headers), () =>
+    context.with(propagator.extract(context.active(), headers, defaultTextMapGetter), () =>
       runInSpan(SpanKind.CONSUMER, 'process', name, async (span, attributes) => {
         const result = await next();
         const { outcome, durationMs, err } = result;

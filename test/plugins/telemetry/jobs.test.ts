@@ -2,19 +2,20 @@ import { sql } from 'kysely';
 import { type Test, test } from 'tap';
 import { startCollector } from '../../fixture/collector.ts';
 import { createEmbeddedDatabase } from '../../fixture/embedded-database.ts';
-import { buildTestApp, captureLog, poll } from '../../helper.ts';
+import { buildTestApp, captureLog, type Environment, poll } from '../../helper.ts';
 import { attach, CLIENT, closeAfterSpans, findSpan } from './attach.ts';
 
 const [PRODUCER, CONSUMER] = [4, 5];
 
 /** Starts an app that takes the jobs of test/fixture, and the collector that it sends to. */
-async function startApp(t: Test) {
+async function startApp(t: Test, more: Environment = {}) {
   const collector = await startCollector(t);
   const { logger, lines } = captureLog();
   const environment = {
     ...attach(collector),
     DATABASE_URL: `pglite:${await createEmbeddedDatabase()}`,
     JOBS_IN_WEB: 'true',
+    ...more,
   };
   const app = await buildTestApp(t, environment, {
     logger,
@@ -86,6 +87,16 @@ test('A request that writes and sends a job, and its run, are one trace', async 
     ['failed', true],
     ['retry', true],
   ]);
+});
+
+test('A run is a child of what sent the job, whatever other services get', async (t) => {
+  const { app, collector, lines } = await startApp(t, { OTEL_PROPAGATORS: 'none' });
+  await app.jobs.send('work', { how: 'end' });
+  await poll(() => lines.some(({ outcome }) => outcome === 'done'));
+  await closeAfterSpans(app, collector, 1, CONSUMER);
+  const { traceId, spanId } = findSpan(collector, 'send work', PRODUCER);
+  const run = findSpan(collector, 'process work', CONSUMER);
+  t.match(run, { traceId, parentSpanId: spanId });
 });
 
 test('A job that throws an unreadable error fails, and the worker takes the next job', async (t) => {
