@@ -118,10 +118,11 @@ async function hashRows(db: Kysely<unknown>): Promise<Map<string, string>> {
   const hashes = new Map<string, string>();
   for (const { schema = '', name, isView } of await db.introspection.getTables()) {
     if (isView) continue;
-    // `t` alone would be a column of this name.
+    // `t` alone would be a column of this name. In JSON, the order of the columns is always the same.
     const { rows } = await sql<{ hash: string | null }>`
-      select md5(string_agg((t.*)::text, ',' order by (t.*)::text)) as hash
-      from ${sql.table(`${schema}.${name}`)} t`.execute(db);
+      select md5(string_agg(json, ',' order by json)) as hash
+      from (select to_jsonb(t.*)::text as json from ${sql.table(`${schema}.${name}`)} t) rows
+    `.execute(db);
     if (rows[0]?.hash) hashes.set(`${schema}.${name}`, rows[0].hash);
   }
   return hashes;

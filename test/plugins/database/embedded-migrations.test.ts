@@ -119,6 +119,18 @@ test('Migrations in development', async (t) => {
     const changed = { ...named, '3-owls.mjs': `${create('owls', 't')}${CHANGE}` };
     await t.rejects(migrate(t, db, changed), { message: /would lose or change rows/ });
     t.equal((await sql`select * from owls`.execute(db)).rows.length, 2);
+    // Then the columns have another order.
+    const column = (name: string) => `
+      export const up = (db) =>
+        db.schema.alterTable('owls').addColumn('${name}', 'text').execute();
+      export const down = (db) => db.schema.alterTable('owls').dropColumn('${name}').execute();`;
+    const late = { ...named, '6-late.mjs': column('late') };
+    const merged = { ...late, '5-early.mjs': column('early') };
+    await migrate(t, db, late);
+    await migrate(t, db, merged);
+    const again = { ...merged, '5-early.mjs': `${column('early')}${CHANGE}` };
+    t.strictSame((await migrate(t, db, again)).applied, ['5-early']);
+    t.equal((await sql`select * from owls`.execute(db)).rows.length, 2);
     await sql`drop view mine`.execute(db);
     await sql`drop table owls`.execute(db);
     await sql`delete from kysely_migration where name > '3'`.execute(db);
