@@ -121,8 +121,9 @@ function watchServer(app: FastifyInstance): void {
 /** Answers 404 on other paths, also on those of plugins, after the hooks that set headers. */
 function refuseOtherPaths(app: FastifyInstance, only: string): void {
   app.addHook('preHandler', async ({ method, url, routeOptions }) => {
-    // Not `url`, which may contain a host or percent-encoding. Its last slash is optional.
-    if (!`${routeOptions.url}/`.startsWith(only)) throw new RouteNotFound(method, readPath(url));
+    // A route's URL has no host and no percent-encoding. Its last slash is optional.
+    const path = routeOptions.url ?? readPath(url);
+    if (!`${path}/`.startsWith(only)) throw new RouteNotFound(method, readPath(url));
   });
 }
 

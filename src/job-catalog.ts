@@ -17,12 +17,13 @@ const BadOptions = createError<[string, string]>('BAD_OPTIONS', 'The job %s cann
 /** Limits that types cannot express. pg-boss allows 24 hours for a run; 23 leave time to end it. */
 const JobLimits = Type.Object({
   schema: Type.Object({}),
-  // pg-boss would take an H, as Jenkins has it, for another random time at each check.
-  schedule: Type.Optional(Type.String({ pattern: '^(?!(.*[ ,])?H)\\S+( \\S+){4}$' })),
   retries: Type.Integer({ minimum: 0, maximum: 1_000 }),
   retryDelayMs: Type.Integer({ minimum: 0, maximum: 86_400_000 }),
   timeoutMs: Type.Integer({ minimum: 1, maximum: 82_800_000 }),
 });
+
+/** pg-boss would take an H, as Jenkins has it, for another random time at each check. */
+const SCHEDULE = /^(?!(.*[ ,])?H)\S+( \S+){4}$/;
 
 /** Limits of `send`: a job starts within ten years, and its key fits into an index. */
 const SendLimits = Type.Object({
@@ -36,7 +37,7 @@ const ajv = createAjv({ validateSchema: false });
 /** Loads the jobs of these folders by name. Throws an error that names an invalid file. */
 export async function loadJobs(folders: URL[]): Promise<Map<string, Job>> {
   const jobs = new Map<string, Job>();
-  for (const file of (await Promise.all(folders.map(listFiles))).flat()) {
+  for (const file of folders.flatMap(listFiles)) {
     const place = fileURLToPath(file);
     const name = path.basename(place.replace(/([\\/]index)?\.[cm]?[jt]s$/, ''));
     const { default: job } = await importFile(file);
@@ -53,7 +54,9 @@ export async function loadJobs(folders: URL[]): Promise<Map<string, Job>> {
 function findProblem(name: string, job: Job): string | undefined {
   if (!/^[\w.-]+$/.test(name)) return 'a job name has only letters, digits, "_", "-" and "."';
   const misfit = findMisfit(JobLimits, job, 'job');
-  if (misfit || !job.schedule) return misfit;
+  if (misfit || job.schedule === undefined) return misfit;
+  if (!SCHEDULE.test(job.schedule))
+    return 'its schedule must be five fields of cron without H, one space between: 0 3 * * *';
   compileJob(name, job);
   const missing = findMisfit(job.schema, {}, 'payload');
   return missing && `its schedule gives it {}, which does not fit its schema: ${missing}`;

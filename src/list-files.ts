@@ -1,5 +1,4 @@
-import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -9,11 +8,12 @@ export function isCode(name: string): boolean {
 }
 
 /** Lists the files and the subfolders' index files. Throws if a subfolder with files has none. */
-export async function listFiles(folder: URL): Promise<URL[]> {
+export function listFiles(folder: URL): URL[] {
   const dir = fileURLToPath(folder);
   // The folder may be missing: Git does not keep it after its last file is removed.
-  const names = existsSync(folder) ? await readdir(folder, { recursive: true }) : [];
-  const files = names.map((name) => name.replaceAll('\\', '/')).filter(isCode);
+  // After the asynchronous readdir, Node 26 swallows what a plugin throws when it is registered.
+  const names = existsSync(folder) ? readdirSync(folder, { recursive: true }) : [];
+  const files = names.map((name) => `${name}`.replaceAll('\\', '/')).filter(isCode);
   const loaded = files.filter((name) => /^[^/]+(\/index\.[cm]?[jt]s)?$/.test(name));
   const places = new Set(loaded.map((name) => path.dirname(name)));
   const lost = files.find((name) => name.includes('/') && !places.has(name.split('/')[0]!));

@@ -49,8 +49,8 @@ export default fp(
 
 /** The settings of settings.ts, then those of the files in these folders. */
 export async function gatherSettings(folders: URL[]): Promise<Settings> {
-  const files = await Promise.all(folders.map(listFiles));
-  const modules = await Promise.all(files.flat().map((file) => importFile(file)));
+  const files = folders.flatMap(listFiles);
+  const modules = await Promise.all(files.map((file) => importFile(file)));
   const all: Settings = {};
   for (const module of [{ settings }, ...modules]) addSettings(all, module.settings?.properties);
   checkSettings(all);

@@ -135,14 +135,14 @@ test('A file in jobs/ without a valid job keeps the app from starting', async (t
     [
       'mice.js',
       `export default { schema: {}, ${once}, schedule: 'daily' };`,
-      /mice\.js: job\/schedule must match pattern/,
+      /mice\.js: its schedule must be five fields of cron/,
     ],
-    ...['H * * * *', '0,H * * * *', '0 H(0-5) * * *'].map(
+    ...['H * * * *', '0,H * * * *', '0 H(0-5) * * *', '', '@daily', '0  3 * * *'].map(
       (schedule) =>
         [
           'rats.js',
           `export default { schema: {}, ${once}, schedule: '${schedule}' };`,
-          /rats\.js: job\/schedule must match pattern/,
+          /rats\.js: its schedule must be five fields of cron without H/,
         ] as const,
     ),
     [

@@ -30,6 +30,9 @@ test('The worker answers the health routes alone, while the database is down', a
   t.equal((await fetch(`${worker.url}/health/live`)).status, 200);
   t.equal((await fetch(`${worker.url}/health/ready`)).status, 503);
   t.equal((await fetch(worker.url)).status, 404);
+  t.equal((await fetch(`${worker.url}/docs`, { method: 'POST' })).status, 404);
+  const posted = await fetch(`${worker.url}/health/ready`, { method: 'POST' });
+  t.match([posted.status, posted.headers.get('allow')], [405, 'GET, HEAD']);
   worker.signal('SIGTERM');
   t.equal(await worker.exited, 0);
 });
@@ -111,6 +114,17 @@ test('release refuses the schedule of a job before it changes the database', asy
   const release = await runProcess(t, { entry: 'release', environment, folder });
   const msg = /^The job never cannot have the schedule "99 /;
   t.match(release, { code: 1, last: { level: 60, msg } });
+});
+
+test('What a package throws when a plugin registers it ends the process', async (t) => {
+  const folder = await copyBuild(t);
+  const plugin = `
+    import fp from 'fastify-plugin';
+    const failing = fp((app, options, done) => { throw new Error('no key was given') });
+    export default fp(async (app) => { await app.register(failing) });`;
+  await writeFiles(folder, { 'dist/plugins/outer.js': plugin });
+  const web = await runProcess(t, { entry: 'web', environment, folder });
+  t.match(web, { code: 1, last: { level: 60, err: { message: 'no key was given' } } });
 });
 
 test('console runs the lines of its stdin, and ends with 1 at an error', async (t) => {
