@@ -32,12 +32,13 @@ export function findClientError(
   }
 }
 
-/** If one throws, the others still translate the error. */
+/** The message of an error for them is a text. If one throws, the others still translate it. */
 function translateBy(
   translations: Translate[],
   error: Error,
   log: FastifyBaseLogger,
 ): ClientError | undefined {
+  if (typeof error.message !== 'string') return undefined;
   for (const translate of translations) {
     try {
       const translated = translate(error);
@@ -48,10 +49,10 @@ function translateBy(
   }
 }
 
-/** By the convention of http-errors, `expose` says that the message is for the client. */
+/** By the convention of http-errors, `expose` says whether the message is for the client. */
 function readExposed(error: FastifyError & { expose?: boolean }) {
   const { expose, code, statusCode = 500, message } = error;
-  if (statusCode >= 500) return undefined;
+  if (statusCode >= 500) return expose === false ? { statusCode } : undefined;
   // @fastify/compress copies what @fastify/error made into an error of zlib.
   if (/^FST_/.test(code)) return { statusCode, code, message };
   return expose === true ? { statusCode, message } : undefined;

@@ -70,7 +70,7 @@ test('A route without config.auth answers without a token and has no request.use
   const { app, issuer } = await build(t);
   const answer = await ask(app, await issuer.sign(), '/open');
   t.strictSame(answer.json(), { user: 'undefined' });
-  t.equal(answer.headers['cache-control'], undefined);
+  t.not(answer.headers['cache-control'], 'no-store');
 });
 
 /** Wrong claims, and their log line. */
@@ -155,7 +155,7 @@ test('A token that is malformed or not of the issuer answers 401 INVALID_TOKEN',
     const answer = await ask(app, value);
     t.match(answer.json(), INVALID, name);
     t.equal(answer.headers['www-authenticate'], 'Bearer error="invalid_token"', name);
-    t.match(lines, [{ level: 20, reason: /../ }, { status: 401 }], name);
+    t.match(lines, [{ level: 20, reason: /^[\w"]/ }, { status: 401 }], name);
     t.notMatch(JSON.stringify(lines), 'hunter2', name);
   }
 });

@@ -32,6 +32,7 @@ const FAILING = `
     app.get('/gone', async () => expose(410, true));
     app.get('/secret', async () => expose(403, false));
     app.get('/shown', async () => expose(502, true));
+    app.get('/busy', async () => expose(503, false));
     const validation = [{ message: 'hunter2' }];
     app.get('/invalid', async () => fail({ statusCode: 400, validation }));
     app.get('/kept', async (request, reply) => {
@@ -69,7 +70,7 @@ test('GET /kept: an error is not cached, even if its route allows caching', asyn
   const { app } = await buildAppWithRoutes(t, FAILING);
   const answer = await app.inject('/kept');
   t.match(answer, { statusCode: 409, headers: { 'cache-control': 'no-store' } });
-  t.notOk((await app.inject('/named')).headers['cache-control']);
+  t.not((await app.inject('/named')).headers['cache-control'], 'no-store');
 });
 
 test('A translation that throws is logged, and the others are asked', async (t) => {
@@ -129,6 +130,7 @@ test('A bug answers 500; only the log has the details', async (t) => {
 const UNREADABLE = `
   const trap = { get message() { throw new Error('hunter2') } };
   export default async (app) => {
+    app.answerErrors(({ message }) => void message.startsWith('a'));
     app.get('/null', async () => { throw null });
     app.get('/trap', async () => { throw trap });
     app.get('/status', async () => { throw { get statusCode() { throw trap } } });
@@ -158,11 +160,14 @@ test('An unreadable error, or a header that cannot be sent, answers 500', async 
   t.notMatch(JSON.stringify(lines), 'hunter2');
 });
 
-test('An error of http-errors answers its 4xx, if it may be exposed', async (t) => {
+test('An error of http-errors answers its status, if that may be exposed', async (t) => {
   const { app } = await buildAppWithRoutes(t, FAILING);
   const gone = { statusCode: 410, code: 'GONE', error: 'Gone', message: '410' };
   t.strictSame((await app.inject('/gone')).json(), gone);
   for (const url of ['/secret', '/shown']) t.equal((await app.inject(url)).statusCode, 500, url);
+  const busy = await app.inject('/busy');
+  t.match(busy, { statusCode: 503, headers: { 'retry-after': '5' } });
+  t.match(busy.json(), { code: 'SERVICE_UNAVAILABLE', message: 'Service Unavailable' });
 });
 
 test('An error that has a code of Fastify has its own status', async (t) => {
