@@ -1,7 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger';
-import type { FastifyContextConfig, FastifyInstance, FastifySchema } from 'fastify';
+import type {
+  FastifyContextConfig,
+  FastifyInstance,
+  FastifyReply,
+  FastifyRequest,
+  FastifySchema,
+} from 'fastify';
 import fp from 'fastify-plugin';
 import manifest from '../../package.json' with { type: 'json' };
 import { dropQuery } from '../../src/location.ts';
@@ -36,7 +42,7 @@ const CONTENT_SECURITY_POLICY =
 
 const BEARER = { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } as const;
 
-const HIDDEN = { schema: { hide: true } };
+const HIDDEN = { schema: { hide: true }, onRequest: dropSlash };
 
 /** Serves the API's page at /docs and its OpenAPI document at /openapi.json. */
 export default fp(
@@ -105,10 +111,14 @@ function describeSecurity({ auth }: FastifyContextConfig = {}): FastifySchema {
   return { security: [{ bearer: auth === true ? [] : auth.scope.split(' ') }] };
 }
 
+/** Relative links do not work from a URL with a slash at its end, such as /docs/. */
+async function dropSlash({ url }: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+  const path = dropQuery(url);
+  if (path.endsWith('/')) return reply.redirect(`../${path.split('/').at(-2)}`, 308);
+}
+
 function servePage(app: FastifyInstance): void {
-  app.get('/docs', HIDDEN, async (request, reply) => {
-    // The page's relative links do not work from /docs/.
-    if (dropQuery(request.url).endsWith('/')) return reply.redirect('../docs', 308);
+  app.get('/docs', HIDDEN, async (_request, reply) => {
     reply.headers(app.pageHeaders).header('content-security-policy', CONTENT_SECURITY_POLICY);
     return reply.type('text/html; charset=utf-8').send(PAGE);
   });

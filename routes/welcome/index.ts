@@ -45,7 +45,7 @@ const welcome: FastifyPluginAsyncTypebox = async (app) => {
     },
     async ({ headers }, reply) => {
       addVary(reply, 'accept');
-      if (!headers.accept?.includes('text/html')) return answer;
+      if (!/text\/html/i.test(headers.accept ?? '')) return answer;
       reply
         .type('text/html; charset=utf-8')
         .headers(app.pageHeaders)

@@ -170,11 +170,13 @@ test('GET /docs is a page that loads only files of the app', async (t) => {
   }
 });
 
-test('GET /docs/ redirects to /docs', async (t) => {
+test('A slash at the end is redirected: relative links would not work there', async (t) => {
   const app = await buildTestApp(t, { DATABASE_URL: DOWN });
-  const { statusCode, headers } = await app.inject('/docs/');
-  t.equal(statusCode, 308);
-  t.equal(new URL(String(headers.location), 'http://localhost/docs/').pathname, '/docs');
+  for (const path of ['/docs', '/openapi.json']) {
+    const { statusCode, headers } = await app.inject(`${path}/`);
+    t.equal(statusCode, 308);
+    t.equal(new URL(String(headers.location), `http://localhost${path}/`).pathname, path);
+  }
 });
 
 test('GET /docs/ redirects in every form that a client can send', async (t) => {
