@@ -22,9 +22,6 @@ const PLUGINS = new URL('../plugins/', import.meta.url);
 const ROUTES = new URL('../routes/', import.meta.url);
 const JOBS = new URL('../jobs/', import.meta.url);
 
-/** Compiling blocks requests, so it starts this long after the port opens, in milliseconds. */
-const WARM_UP_MS = 100;
-
 declare module 'fastify' {
   interface FastifyInstance {
     /** Aborted when `web` has closed its port, or `worker` begins to stop. End streams then. */
@@ -86,7 +83,7 @@ function createApp(config: Readonly<Config>, loggerInstance: FastifyBaseLogger):
   app.decorate('compileSchemas', () => compilers.compilePending());
   // An invalid schema makes tests and the release fail. Here, only its route answers 500.
   const warmUp = () => app.compileSchemas().catch((err) => app.log.error({ err }, err.message));
-  afterListening(app, WARM_UP_MS, warmUp);
+  afterListening(app, warmUp);
   prepareAnswers(app);
   readInOneBuffer(app);
   watchServer(app);

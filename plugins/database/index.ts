@@ -13,9 +13,6 @@ import { releaseDatabase } from './migrate.ts';
 import { listMigrations, MIGRATIONS } from './migration-files.ts';
 import { POSTGRES_PATTERN } from './url.ts';
 
-/** In milliseconds. Opening the embedded database blocks the process, so the app listens first. */
-const CONNECT_DELAY_MS = 100;
-
 const SERVER =
   'URL with a user, one host (or ?host=/socket/folder) and a database, ' +
   'special characters percent-encoded';
@@ -131,5 +128,5 @@ function connectAtStart(app: FastifyInstance, check: () => Promise<void>): void 
     check().catch(
       (err) => app.stopping.aborted || app.log.warn({ err }, 'The database is not ready'),
     );
-  afterListening(app, CONNECT_DELAY_MS, connect);
+  afterListening(app, connect);
 }

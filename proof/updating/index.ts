@@ -58,7 +58,7 @@ async function proveUpdate(
 
 function proveTemplate(app: Repository): void {
   assert.equal(readStamp(app), '0.2.0');
-  assert.match(app.read('src/app.ts'), /WARM_UP_MS = 130/);
+  assert.match(app.read('src/after-listening.ts'), /DELAY_MS = 130/);
   assert.match(app.read('package.json'), /"lint:all"/);
   assert.match(app.read('README.md'), /^## Why this$/m);
   assert.match(app.read('README.md'), /^\| GREETING \| Hello \|/m);

@@ -62,7 +62,7 @@ export async function releaseLaterVersion(template: Repository): Promise<void> {
     template.write(file, text);
   }
   template.replace('routes/notes/schema.ts', 'PAGE_SIZE = 20', 'PAGE_SIZE = 25');
-  template.replace('src/app.ts', 'WARM_UP_MS = 100', 'WARM_UP_MS = 130');
+  template.replace('src/after-listening.ts', 'DELAY_MS = 100', 'DELAY_MS = 130');
   template.replace(
     'package.json',
     '"lint": "biome check",',
