@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { succeeds } from './succeeds.ts';
 
 /** Node's HTTP module. On Node 26, an import of it loads all of fetch: 10 to 40 ms of a start. */
 export const http = process.getBuiltinModule('node:http');
@@ -10,11 +11,8 @@ export function hasBegun(response: ServerResponse): boolean {
 
 /** Whether Node would send a header of this name and value. */
 export function isHeader(name: string, value: unknown): boolean {
-  try {
+  return succeeds(() => {
     http.validateHeaderName(name);
     http.validateHeaderValue(name, value as string);
-    return true;
-  } catch {
-    return false;
-  }
+  });
 }

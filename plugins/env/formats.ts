@@ -1,5 +1,6 @@
 import { trustProxies } from '../../src/client-address.ts';
 import { isHeader } from '../../src/node-http.ts';
+import { succeeds } from '../../src/succeeds.ts';
 
 const PAIR = ' *[^\\s=,;]+ *=( *([^\\s,;%]|%[0-9A-Fa-f]{2}))+ *';
 const PAIRS = new RegExp(`^${PAIR}(,${PAIR})*$`, 'u');
@@ -17,15 +18,6 @@ export const formats = {
 /** Drivers decode a URL. A folder in a URL without slashes, such as `pglite:`, is not decoded. */
 function isUri(url: string): boolean {
   return URL.canParse(url) && (!url.includes('://') || succeeds(() => decodeURIComponent(url)));
-}
-
-function succeeds(check: () => unknown): boolean {
-  try {
-    check();
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** A comma list of `name=value`. OpenTelemetry would ignore any other entry without an error. */

@@ -3,6 +3,7 @@ import createError from '@fastify/error';
 import type { FastifyRequest } from 'fastify';
 import { dropQuery } from '../../src/location.ts';
 import { http } from '../../src/node-http.ts';
+import { succeeds } from '../../src/succeeds.ts';
 import type { ClientError } from './index.ts';
 
 /** The longest part of a path between two slashes, in characters. An id is shorter. */
@@ -73,13 +74,8 @@ function isTooLong(url: string): boolean {
 }
 
 function isReadable(url: string): boolean {
-  if (!url.startsWith('/') && url !== '*' && !isAbsolute(url)) return false;
-  try {
-    decodeURIComponent(dropQuery(url));
-    return true;
-  } catch {
-    return false;
-  }
+  const isForm = url.startsWith('/') || url === '*' || isAbsolute(url);
+  return isForm && succeeds(() => decodeURIComponent(dropQuery(url)));
 }
 
 /** Requests to a proxy have the whole URL, without a fragment (RFC 9112, 3.2.2). */
