@@ -1,4 +1,4 @@
-import { AsyncResource } from 'node:async_hooks';
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { FastifyReply } from 'fastify';
 import { mayHaveBody } from '../plugins/validation/read-body.ts';
 import { countReceived } from './held-memory.ts';
@@ -32,6 +32,6 @@ export function handleAfter(
   // bind() keeps this request's own trace. setImmediate() lets requests of other clients run.
   answer.once(
     'close',
-    AsyncResource.bind(() => setImmediate(takeTurn)),
+    AsyncLocalStorage.bind(() => setImmediate(takeTurn)),
   );
 }
