@@ -46,7 +46,7 @@ export interface AppOptions extends Omit<EnvironmentOptions, 'folders'> {
 
 /** Builds the whole app, not listening yet. Throws an EnvironmentError with every problem. */
 export async function buildApp({
-  environment = process.env,
+  environment,
   logger = createLogger(),
   plugins = [PLUGINS],
   routes = [ROUTES],
@@ -126,7 +126,7 @@ function refuseOtherPaths(app: FastifyInstance, only: string): void {
 
 /** Validates the environment. This comes before the app, whose options depend on it. */
 export async function readConfig(
-  environment: NodeJS.ProcessEnv = process.env,
+  environment = process.env,
   plugins: URL[] = [PLUGINS],
   jobs: URL[] = [JOBS],
 ): Promise<Readonly<Config>> {
