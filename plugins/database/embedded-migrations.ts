@@ -27,7 +27,7 @@ export async function migrateEmbedded(
   const rerun = names.filter((name) => files.has(name) && name >= changed[0]!);
   try {
     if (changed.length > 0) await redo(db, files, rerun, changed);
-    const applied = await applyMigrations(db, folder, log);
+    const applied = await applyMigrations(db, files, log);
     for (const [name, code] of current)
       if (differs(name) || rerun.includes(name))
         await sql`update kysely_migration set code = ${code} where name = ${name}`.execute(db);

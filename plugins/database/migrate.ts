@@ -27,9 +27,10 @@ export async function releaseDatabase(
 ): Promise<string[]> {
   const db = new Kysely<unknown>({ dialect: createDialect(pool) });
   const run = async () => {
-    const pending = await findPending(db, await listMigrations(migrations));
+    const files = await listMigrations(migrations);
+    const pending = await findPending(db, files);
     if (pending.length > 0) log.info(`Applying ${pending.join(', ')}`);
-    const applied = await applyMigrations(db, migrations, log);
+    const applied = await applyMigrations(db, files, log);
     return [...applied, ...(await runLocked(db, log, () => prepare({ pool })))];
   };
   return run()
@@ -43,12 +44,11 @@ export async function releaseDatabase(
  */
 export async function applyMigrations(
   db: Database,
-  folder: string,
+  files: Map<string, string>,
   log: FastifyBaseLogger,
 ): Promise<string[]> {
   const release: Release = { migrations: new Map(), applied: [], log };
-  for (const [name, file] of await listMigrations(folder))
-    release.migrations.set(name, await loadMigration(file));
+  for (const [name, file] of files) release.migrations.set(name, await loadMigration(file));
   for (;;) {
     const names = await applyNext(db, release);
     if (names.length === 0) return release.applied;

@@ -22,7 +22,7 @@ test('Migrations', async (t) => {
     '0002-dogs.mjs': createTable('dogs'),
   });
   const { logger, lines } = captureLog();
-  const apply = (folder: string) => applyMigrations(db, folder, logger);
+  const apply = async (folder: string) => applyMigrations(db, await listMigrations(folder), logger);
   const listPending = async (folder: string) => findPending(db, await listMigrations(folder));
   const listTables = async () =>
     (await db.introspection.getTables())

@@ -2,6 +2,7 @@ import { Kysely, sql } from 'kysely';
 import { type Test, test } from 'tap';
 import { DatabaseUnavailable } from '../../../plugins/database/database-errors.ts';
 import { applyMigrations } from '../../../plugins/database/migrate.ts';
+import { listMigrations } from '../../../plugins/database/migration-files.ts';
 import { createPool } from '../../../plugins/database/postgres.ts';
 import { createDialect } from '../../../plugins/database/postgres-dialect.ts';
 import { openPostgresPort } from '../../fixture/postgres-port.ts';
@@ -61,7 +62,8 @@ test('A migration that loses its connection is named', async (t) => {
       await db.schema.createTable('cats').addColumn('name', 'text').execute();
     };`,
   });
-  await t.rejects(applyMigrations(db, folder, captureLog().logger), {
+  const files = await listMigrations(folder);
+  await t.rejects(applyMigrations(db, files, captureLog().logger), {
     message: /^Migration 1-cats failed: .*; the schema is unchanged$/,
   });
 });
