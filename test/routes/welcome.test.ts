@@ -53,6 +53,8 @@ test('GET / answers a page to a browser, and its links work', async (t) => {
   t.equal(answer.statusCode, 200);
   t.match(answer.headers, { 'content-type': 'text/html; charset=utf-8', vary: /accept/i });
   t.match(answer.body, /^<!doctype html>/);
+  const capitals = await app.inject({ url: '/', headers: { accept: 'TEXT/HTML' } });
+  t.equal(capitals.body, answer.body);
   t.match(answer.body, `<h1>${manifest.name} <small>${manifest.version}</small></h1>`);
   t.match(answer.body, 'What to edit next');
   const links = [...answer.body.matchAll(/<a href="([^"]+)"/g)].map(([, link]) => String(link));

@@ -211,6 +211,15 @@ test('An OperatorError is logged without its stack', (t) => {
   t.end();
 });
 
+test('A text under the name of an error is logged as it is, without secrets', (t) => {
+  const { logger, lines } = captureLog();
+  const text = 'closed redis://u:hunter2@redis/0';
+  for (const name of ['err', 'error', 'reason']) logger.warn({ [name]: text }, 'A warning');
+  const hidden = 'closed redis://***@redis/0';
+  t.match(lines, [{ err: hidden }, { error: hidden }, { reason: hidden }]);
+  t.end();
+});
+
 test('The path of a URL ends before its query', async (t) => {
   t.equal(readPath('/notes?a=1?b'), '/notes');
   t.equal(readPath('/notes'), '/notes');
