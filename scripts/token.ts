@@ -10,8 +10,9 @@ import {
   SignJWT,
 } from 'jose';
 import { readConfig } from '../src/app.ts';
+import { exitWith } from '../src/exit-with.ts';
 import { createLogger } from '../src/logger.ts';
-import { exitWith, OperatorError } from '../src/operator-error.ts';
+import { OperatorError } from '../src/operator-error.ts';
 
 /* `npm run token [SUB] [SCOPE …]` prints a bearer token of the issuer `local:FOLDER`. */
 

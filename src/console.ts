@@ -4,10 +4,11 @@ import { PassThrough, Readable, Writable } from 'node:stream';
 import { promisify } from 'node:util';
 import { sql } from 'kysely';
 import manifest from '../package.json' with { type: 'json' };
+import { exitWith } from './exit-with.ts';
 import { readLines } from './lines.ts';
 import { createLogger } from './logger.ts';
 import { finishOutput } from './one-off.ts';
-import { exitWith, OperatorError } from './operator-error.ts';
+import { OperatorError } from './operator-error.ts';
 import './source-maps.ts';
 
 const { buildApp } = await import('./app.ts');

@@ -2,7 +2,7 @@ import cluster from 'node:cluster';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
-import { exitWith } from './operator-error.ts';
+import { exitWith } from './exit-with.ts';
 import type { Listener } from './process.ts';
 
 const CRASH = 'an uncaught exception';

@@ -1,5 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify';
-import { exitWith, OperatorError } from './operator-error.ts';
+import { exitWith } from './exit-with.ts';
+import { OperatorError } from './operator-error.ts';
 import { onStop } from './signals.ts';
 
 /** Waits without a limit until stdout has taken what was printed: process.exit() would drop it. */

@@ -6,9 +6,9 @@ import { bind } from './bind.ts';
 import { CRASHED, Primary } from './cluster.ts';
 import { Drain } from './drain.ts';
 import { toError } from './error-log.ts';
+import { exitWith } from './exit-with.ts';
 import { beat } from './heartbeat.ts';
 import { createLogger } from './logger.ts';
-import { exitWith } from './operator-error.ts';
 import { onStop } from './signals.ts';
 
 export interface Listener {

@@ -1,6 +1,6 @@
 import { buildApp } from '../../src/app.ts';
+import { exitWith } from '../../src/exit-with.ts';
 import { createLogger } from '../../src/logger.ts';
-import { exitWith } from '../../src/operator-error.ts';
 import { FOLDERS } from './folders.ts';
 
 const logger = createLogger();
