@@ -54,9 +54,13 @@ export default fp(
       // Behind an Upgrade that is not taken, Node drops what it has read of the next request.
       if (headers.upgrade) reply.header('connection', 'close');
     });
-    app.addHook('onRequest', (request, _reply, done) => done(refuseRequest(request)));
+    app.addHook('onRequest', (request, reply, done) => {
+      const refusal = refuseRequest(request);
+      if (refusal) reply.header('connection', 'close');
+      done(refusal);
+    });
     app.setErrorHandler<unknown>((thrown, request, reply) => {
-      // The error may be the refusal, or that of the rate limit, which comes before it.
+      // The rate limit comes before that hook.
       if (refuseRequest(request)) reply.header('connection', 'close');
       const describe = (failure: unknown) => {
         const clientError = findClientError(failure, reply, translations);
