@@ -20,7 +20,7 @@ export function createCheck(
   spare?: Pool,
   findMissing: FindMissing = async () => [],
 ): () => Promise<void> {
-  let isOpen = false;
+  let isEmbeddedOpen = false;
   let isReleased = false;
   const use = watchUse(pool);
   const spareDb = spare && new Kysely<unknown>({ dialect: createDialect(spare) });
@@ -37,7 +37,7 @@ export function createCheck(
     }
   };
   return async () => {
-    if (isOpen) return;
+    if (isEmbeddedOpen) return;
     const startedAt = performance.now();
     const checked = pick();
     const found = find(checked);
@@ -48,6 +48,6 @@ export function createCheck(
     pending ??= await found;
     if (pending.length > 0)
       throw new Error(`Migrations are pending: ${pending.join(', ')}. Run npm run release.`);
-    isOpen = pool === undefined;
+    isEmbeddedOpen = pool === undefined;
   };
 }
