@@ -43,6 +43,8 @@ export function prepareAnswers(app: FastifyInstance): void {
     return app.countRequest?.(caller, reply);
   });
   app.addHook('onRequest', (request, reply, done) => {
+    // Behind an Upgrade that is not taken, Node drops what it has read of the next request.
+    if (request.headers.upgrade) reply.header('connection', 'close');
     const entry = request.raw.openRequest;
     const previous = entry?.takePrevious();
     const counted = app.prepareAnswer(request, reply);

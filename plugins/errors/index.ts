@@ -50,10 +50,6 @@ export default fp(
   async (app) => {
     const translations: Translate[] = [];
     app.decorate('answerErrors', (translate) => void translations.unshift(translate));
-    app.addHeaders((reply, { headers }) => {
-      // Behind an Upgrade that is not taken, Node drops what it has read of the next request.
-      if (headers.upgrade) reply.header('connection', 'close');
-    });
     app.addHook('onRequest', (request, reply, done) => {
       const refusal = refuseRequest(request);
       if (refusal) reply.header('connection', 'close');
