@@ -9,7 +9,6 @@ const MAX_DEPTH = 4;
 /** Keeps an error's known fields for the log: others may be secret. Causes may form a circle. */
 export function serializeError(error: unknown, depth = 0): unknown {
   try {
-    if (typeof error === 'string') return shorten(error);
     if (!(error instanceof Error)) return { type: typeof error, message: shorten(String(error)) };
     const { message, stack, cause } = error;
     const fields = SAFE_FIELDS.map((name) => [name, Reflect.get(error, name)]);

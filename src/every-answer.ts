@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { refuseRequest } from '../plugins/errors/refuse-request.ts';
 import { handleAfter } from './in-turn.ts';
 
 /** What is known about a request. If the parser refused it, only its connection is known. */
@@ -13,6 +14,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The client's address for the rate limit and the log. Stays after the connection closes. */
     clientAddress: string;
+    /** Why plugins/errors refuses the request, after the rate limit has counted it. */
+    refusal?: Error | undefined;
     /** Additional fields of the request's log line, such as the user. */
     logFields?: Record<string, string>;
   }
@@ -37,14 +40,16 @@ export function prepareAnswers(app: FastifyInstance): void {
   app.decorate('pageHeaders', {});
   app.decorate('enterRequest', (_request, next) => next());
   app.decorateRequest('clientAddress', '');
+  app.decorateRequest('refusal');
   app.decorateRequest('logFields');
   app.decorate('prepareAnswer', (caller, reply) => {
     for (const set of setters) set(reply, caller);
     return app.countRequest?.(caller, reply);
   });
   app.addHook('onRequest', (request, reply, done) => {
+    request.refusal = refuseRequest(request);
     // Behind an Upgrade that is not taken, Node drops what it has read of the next request.
-    if (request.headers.upgrade) reply.header('connection', 'close');
+    if (request.refusal || request.headers.upgrade) reply.header('connection', 'close');
     const entry = request.raw.openRequest;
     const previous = entry?.takePrevious();
     const counted = app.prepareAnswer(request, reply);

@@ -11,9 +11,10 @@ export function isCode(name: string): boolean {
 export function listFiles(folder: URL): URL[] {
   const dir = fileURLToPath(folder);
   // The folder may be missing: Git does not keep it after its last file is removed.
-  // After the asynchronous readdir, Node 26 swallows what a plugin throws when it is registered.
-  const names = existsSync(folder) ? readdirSync(folder, { recursive: true }) : [];
-  const files = names.map((name) => `${name}`.replaceAll('\\', '/')).filter(isCode);
+  // After an asynchronous recursive one, Node 26 swallows what a plugin throws when it is registered.
+  const options = { encoding: 'utf8', recursive: true } as const;
+  const names = existsSync(folder) ? readdirSync(folder, options) : [];
+  const files = names.map((name) => name.replaceAll('\\', '/')).filter(isCode);
   const loaded = files.filter((name) => /^[^/]+(\/index\.[cm]?[jt]s)?$/.test(name));
   const places = new Set(loaded.map((name) => path.dirname(name)));
   const lost = files.find((name) => name.includes('/') && !places.has(name.split('/')[0]!));

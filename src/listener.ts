@@ -10,7 +10,7 @@ import type { Listener } from './process.ts';
 /** The longest time that idle connections stay open after the port has closed, in milliseconds. */
 const IDLE_MS = 500;
 
-/** The part of the time after SHUTDOWN_DELAY_MS that idle connections stay open, twice. */
+/** The most of what SHUTDOWN_TIMEOUT_MS leaves after SHUTDOWN_DELAY_MS that this may take. */
 const IDLE_SHARE = 0.2;
 
 /** How many turns of the event loop the port stays open while connections still come. */

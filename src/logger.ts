@@ -24,7 +24,7 @@ export function createLogger(destination: DestinationStream = output): Logger {
   return pino(
     {
       base: { name: manifest.name, pid: process.pid },
-      serializers: { err: serializeError, error: serializeError, reason: serializeError },
+      serializers: { err: serializeError, error: serializeError, reason: serializeReason },
       hooks: { streamWrite: hideSecretsInLine },
       mixin: () => readFields() as object,
       // By default, pino copies each line into a new object.
@@ -32,6 +32,11 @@ export function createLogger(destination: DestinationStream = output): Logger {
     },
     destination,
   );
+}
+
+/** The reason of a rejection is an error, others are often texts. */
+function serializeReason(reason: unknown): unknown {
+  return typeof reason === 'string' ? reason : serializeError(reason);
 }
 
 function readFields(): object | undefined {

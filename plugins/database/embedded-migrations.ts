@@ -116,13 +116,14 @@ async function undo(
 
 async function hashRows(db: Kysely<unknown>): Promise<Map<string, string>> {
   const hashes = new Map<string, string>();
-  for (const { schema = '', name, isView } of await db.introspection.getTables()) {
+  for (const { schema = '', name, isView, columns } of await db.introspection.getTables()) {
     if (isView) continue;
-    // `t` alone would be a column of this name. In JSON, the order of the columns is always the same.
+    // In the order of their names: a column that is added again comes last.
+    const names = columns.map((column) => column.name).sort();
+    const row = sql`row(${sql.join(names.map((column) => sql`t.${sql.id(column)}`))})::text`;
     const { rows } = await sql<{ hash: string | null }>`
-      select md5(string_agg(json, ',' order by json)) as hash
-      from (select to_jsonb(t.*)::text as json from ${sql.table(`${schema}.${name}`)} t) rows
-    `.execute(db);
+      select md5(string_agg(${row}, ',' order by ${row})) as hash
+      from ${sql.table(`${schema}.${name}`)} t`.execute(db);
     if (rows[0]?.hash) hashes.set(`${schema}.${name}`, rows[0].hash);
   }
   return hashes;

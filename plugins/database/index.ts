@@ -20,7 +20,7 @@ const SERVER =
 export const settings = Type.Object({
   DATABASE_URL: Type.String({
     format: 'database',
-    pattern: `^pglite:(?!//[^/]).+$|${POSTGRES_PATTERN}`,
+    pattern: `^pglite:(?!/+$|//[^/]).+$|${POSTGRES_PATTERN}`,
     secret: true,
     expected: `a postgres://, postgresql:// or pglite: ${SERVER}`,
     description: 'The database: postgres://, or pglite: for the embedded database of development',

@@ -37,11 +37,12 @@ export function applyTls(url: string, setting: Tls | undefined): string {
     for (const name of ['ssl', 'uselibpqcompat']) parameters.delete(name);
     parameters.set('sslmode', MODES[tls]);
   }
-  const mode = parameters.get('sslmode') ?? parameters.get('ssl') ?? '';
+  const ssl = parameters.get('ssl') ?? '';
+  const mode = parameters.get('sslmode') || ssl;
   const isAlias = ALIASES.includes(mode);
   if (isAlias && !parameters.has('uselibpqcompat')) parameters.set('sslmode', 'verify-full');
-  // pg would read this text as true.
-  if (mode === 'false') parameters.set('sslmode', 'disable');
+  // pg would read these texts as true.
+  if (mode === ssl && /^(false|no|off)$/i.test(ssl)) parameters.set('sslmode', 'disable');
   const name = address.slice(address.lastIndexOf('/'));
   const decoded = name.replace(RESERVED, (encoded) => decodeURIComponent(encoded));
   return `${address.slice(0, -name.length)}${decoded}?${parameters}`;

@@ -8,7 +8,6 @@ import { hasBegun } from '../../src/node-http.ts';
 import { readPath } from '../../src/request-log.ts';
 import { type InvalidRequest, Problems } from '../validation/problems.ts';
 import { describeError, sendError } from './answer.ts';
-import { refuseRequest } from './refuse-request.ts';
 import { BodyTooLate, findClientError } from './translate.ts';
 
 export const RouteNotFound = createError('NOT_FOUND', '%s %s does not exist.', 404);
@@ -50,14 +49,8 @@ export default fp(
   async (app) => {
     const translations: Translate[] = [];
     app.decorate('answerErrors', (translate) => void translations.unshift(translate));
-    app.addHook('onRequest', (request, reply, done) => {
-      const refusal = refuseRequest(request);
-      if (refusal) reply.header('connection', 'close');
-      done(refusal);
-    });
-    app.setErrorHandler<unknown>((thrown, request, reply) => {
-      // The rate limit comes before that hook.
-      if (refuseRequest(request)) reply.header('connection', 'close');
+    app.addHook('onRequest', ({ refusal }, _reply, done) => done(refusal));
+    app.setErrorHandler<unknown>((thrown, _request, reply) => {
       const describe = (failure: unknown) => {
         const clientError = findClientError(failure, reply, translations);
         const statusCode = clientError?.statusCode ?? 500;

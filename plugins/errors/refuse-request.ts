@@ -63,7 +63,7 @@ export function refuseRequest(request: FastifyRequest): ClientError | undefined 
 /** Package ws would refuse it too (RFC 6455, 4.2.1), but without our headers. */
 function isHandshake(headers: IncomingHttpHeaders): boolean {
   const { 'sec-websocket-key': key = '', 'sec-websocket-version': version } = headers;
-  return /^[+/\w]{22}==$/.test(key) && version === '13';
+  return /^[+/\dA-Za-z]{22}==$/.test(key) && /^(8|13)$/.test(`${version}`);
 }
 
 function isTooLong(url: string): boolean {

@@ -32,19 +32,19 @@ export function findClientError(
   }
 }
 
-/** The message of an error for them is a text. If one throws, the others still translate it. */
+/** If one throws, the others still translate the error. */
 function translateBy(
   translations: Translate[],
   error: Error,
   log: FastifyBaseLogger,
 ): ClientError | undefined {
-  if (typeof error.message !== 'string') return undefined;
   for (const translate of translations) {
     try {
       const translated = translate(error);
       if (translated) return translated;
     } catch (err) {
-      log.warn({ err }, 'A function of answerErrors failed');
+      // A translation may rely on a message that is text, which a thrown object may lack.
+      if (typeof error.message === 'string') log.warn({ err }, 'A function of answerErrors failed');
     }
   }
 }

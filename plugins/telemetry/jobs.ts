@@ -7,14 +7,20 @@ import {
   SpanKind,
   ValueType,
 } from '@opentelemetry/api';
-import { W3CTraceContextPropagator } from '@opentelemetry/core';
+import {
+  CompositePropagator,
+  W3CBaggagePropagator,
+  W3CTraceContextPropagator,
+} from '@opentelemetry/core';
 import type { FastifyInstance } from 'fastify';
 import { createDuration, getMeter, getTracer, recordError } from './conventions.ts';
 
 type Headers = Record<string, string>;
 
 /** Not OTEL_PROPAGATORS, which is about other services: a job is in the app's own database. */
-const propagator = new W3CTraceContextPropagator();
+const propagator = new CompositePropagator({
+  propagators: [new W3CTraceContextPropagator(), new W3CBaggagePropagator()],
+});
 
 /** Records a producer span for each job sent, a child consumer span for each run, and metrics. */
 export function recordJobs(app: FastifyInstance): void {

@@ -75,8 +75,8 @@ function findBrackets(values: Texts, validate: ValidateFunction): ErrorObject[] 
   const names = Object.keys(values).filter((name) => name.includes('['));
   if (names.length === 0) return null;
   const pairs = names.map((name): [string, string] => [name, name.split('[', 1)[0]!]);
-  // A symbol fits no check. So an error at `limit` and none at `limit[]`, which both get one, means
-  // that the schema has `limit` alone.
+  // Both names get a symbol, which fits no check. An error at `limit`, but none at `limit[]`, means
+  // that the schema knows only `limit`.
   const symbols = Object.fromEntries(pairs.flat().map((name) => [name, Symbol()]));
   if (validate({ ...values, ...symbols })) return null;
   const known = new Set(validate.errors!.map(({ instancePath }) => instancePath.slice(1)));

@@ -51,7 +51,9 @@ export function readNames(plural: string, given?: string): Names {
 
 function checkForm(name: string): void {
   if (name.includes('/'))
-    throw new Error(`"${name}" has a folder: give the name alone, and move what is written then.`);
+    throw new Error(
+      `"${name}" has a folder: give the name alone, and move the new files afterwards.`,
+    );
   if (!/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(name))
     throw new Error(
       `"${name}" is not kebab-case: small letters and digits, a letter first, such as order-items.`,

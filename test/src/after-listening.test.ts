@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Fastify from 'fastify';
 import { test } from 'tap';
 import { afterListening } from '../../src/after-listening.ts';
-import { buildTestApp, createFolder } from '../helper.ts';
+import { buildTestApp, createFolder, poll } from '../helper.ts';
 
 test('What waits for the port does not run if the app closes before', async (t) => {
   const start = async () => {
@@ -19,8 +19,7 @@ test('What waits for the port does not run if the app closes before', async (t) 
   const open = await start();
   const closed = await start();
   closed.stopping.abort();
-  await sleep(400);
-  t.equal(open.count(), 1);
+  await poll(() => open.count() === 1);
   t.equal(closed.count(), 0);
 });
 

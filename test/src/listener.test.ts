@@ -73,10 +73,11 @@ test('Idle connections end in the time that SHUTDOWN_TIMEOUT_MS leaves', async (
   const app = await buildTestApp(t, { ...ENVIRONMENT, ...shutdown });
   const listener = openHttpListener(app);
   await listener.listen({ host: '127.0.0.1', port: 0 });
-  connect((app.server.address() as AddressInfo).port, '127.0.0.1');
+  const idle = connect((app.server.address() as AddressInfo).port, '127.0.0.1').resume();
   await once(app.server, 'connection');
-  const isFirst = await Promise.race([listener.close().then(() => true), sleep(900, false)]);
-  t.ok(isFirst);
+  const closed = listener.close();
+  t.ok(await Promise.race([once(idle, 'close'), sleep(900)]));
+  await closed;
 });
 
 test('Connections that come while the port closes are answered', async (t) => {

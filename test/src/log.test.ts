@@ -211,12 +211,12 @@ test('An OperatorError is logged without its stack', (t) => {
   t.end();
 });
 
-test('A text under the name of an error is logged as it is, without secrets', (t) => {
+test('A reason is a text or an error, without secrets', (t) => {
   const { logger, lines } = captureLog();
   const text = 'closed redis://u:hunter2@redis/0';
-  for (const name of ['err', 'error', 'reason']) logger.warn({ [name]: text }, 'A warning');
-  const hidden = 'closed redis://***@redis/0';
-  t.match(lines, [{ err: hidden }, { error: hidden }, { reason: hidden }]);
+  for (const reason of [text, new Error(text)]) logger.warn({ reason }, 'A warning');
+  const message = 'closed redis://***@redis/0';
+  t.match(lines, [{ reason: message }, { reason: { type: 'Error', message } }]);
   t.end();
 });
 

@@ -128,10 +128,14 @@ test('Migrations in development', async (t) => {
     const merged = { ...late, '5-early.mjs': column('early') };
     await migrate(t, db, late);
     await migrate(t, db, merged);
+    // As jsonb, this would be an error.
+    await sql`create table raw (value json)`.execute(db);
+    await sql`insert into raw values ('{"a":"\\u0000"}')`.execute(db);
     const again = { ...merged, '5-early.mjs': `${column('early')}${CHANGE}` };
     t.strictSame((await migrate(t, db, again)).applied, ['5-early']);
     t.equal((await sql`select * from owls`.execute(db)).rows.length, 2);
     await sql`drop view mine`.execute(db);
+    await sql`drop table raw`.execute(db);
     await sql`drop table owls`.execute(db);
     await sql`delete from kysely_migration where name > '3'`.execute(db);
   });

@@ -54,10 +54,8 @@ test('A URL that cannot be parsed is refused together with other mistakes', asyn
     t.notMatch(message, 'hunter2');
   }
   // The host would be a folder at the root of the file system.
-  t.match(
-    await readMessage({ DATABASE_URL: 'pglite://memory' }),
-    'DATABASE_URL is set to something',
-  );
+  for (const DATABASE_URL of ['pglite://memory', 'pglite:/', 'pglite://', 'pglite:///'])
+    t.match(await readMessage({ DATABASE_URL }), 'DATABASE_URL is set to something', DATABASE_URL);
   t.equal(await readMessage({ DATABASE_URL: 'pglite:///tmp/database' }), 'valid');
 });
 

@@ -112,7 +112,9 @@ test('An sslmode that pg treats as verify-full is passed as that, without a warn
 test('ssl=false and ssl=0 switch TLS off, unless sslmode says something else', (t) => {
   const readSsl = (query: string) =>
     new pg.Client({ connectionString: applyTls(`postgres://u@db/app?${query}`, undefined) }).ssl;
-  for (const query of ['ssl=false', 'ssl=0', 'sslmode=disable'])
+  for (const query of 'ssl=false ssl=0 ssl=No ssl=off ssl=false&sslmode= sslmode=disable'.split(
+    ' ',
+  ))
     t.equal(readSsl(query), false, query);
   t.strictSame(readSsl('ssl=false&sslmode=require'), {});
   t.end();

@@ -1,3 +1,4 @@
+import { context, propagation } from '@opentelemetry/api';
 import { sql } from 'kysely';
 import { type Test, test } from 'tap';
 import { startCollector } from '../../fixture/collector.ts';
@@ -91,7 +92,12 @@ test('A request that writes and sends a job, and its run, are one trace', async 
 
 test('A run is a child of what sent the job, whatever other services get', async (t) => {
   const { app, collector, lines } = await startApp(t, { OTEL_PROPAGATORS: 'none' });
-  await app.jobs.send('work', { how: 'end' });
+  const baggage = propagation.createBaggage({ tenant: { value: 'acme' } });
+  await context.with(propagation.setBaggage(context.active(), baggage), () =>
+    app.jobs.send('work', { how: 'end' }),
+  );
+  const { rows } = await sql`select data from pgboss.job where name = 'work'`.execute(app.db);
+  t.match(JSON.stringify(rows), '"baggage":"tenant=acme"');
   await poll(() => lines.some(({ outcome }) => outcome === 'done'));
   await closeAfterSpans(app, collector, 1, CONSUMER);
   const { traceId, spanId } = findSpan(collector, 'send work', PRODUCER);
