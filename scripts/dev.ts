@@ -79,7 +79,7 @@ function createProcess(): ChildProcess {
   });
   readLines(child.stdout!, showLine);
   child.once('exit', (code, signal) => {
-    if (code === 0 || child !== app || child.killed || stopping) return;
+    if (child !== app || child.killed || stopping) return;
     const ending = signal ? `was ended by ${signal}` : `exited with code ${code}`;
     output.write(`The app ${ending}. It restarts after a change.\n`);
   });

@@ -7,7 +7,7 @@ import manifest from '../package.json' with { type: 'json' };
 import { exitWith } from './exit-with.ts';
 import { readLines } from './lines.ts';
 import { createLogger } from './logger.ts';
-import { finishOutput } from './one-off.ts';
+import { closeInTime, finishOutput } from './one-off.ts';
 import { OperatorError } from './operator-error.ts';
 import './source-maps.ts';
 
@@ -31,7 +31,7 @@ async function openConsole(): Promise<void> {
   const server = repl.start({ ...(isTTY ? terminal : piped), useGlobal: true });
   Object.assign(server.context, { app, db: app.db, jobs: app.jobs, sql });
   await (isTTY ? once(server, 'exit') : runLines(server));
-  await app.close();
+  await closeInTime(app);
   await finishOutput();
   process.exit();
 }

@@ -9,10 +9,15 @@ const LOAD_TIMEOUT_MS = 50_000;
 export async function importFile(file: URL, timeoutMs = LOAD_TIMEOUT_MS) {
   const reason = `it takes more than ${timeoutMs} ms, so an await at its top level may never end`;
   return limitTime(import(file.href), timeoutMs, new Error(reason)).catch((cause) => {
-    const { message, stack } = toError(cause);
-    // The place of a syntax error in TypeScript, which may be in another file.
-    const [place = ''] = /^file:.*:\d+$/m.exec(`${stack}`) ?? [];
-    const reason = message.includes(place) ? message : `${message} at ${place}`;
-    throw new Error(`${fileURLToPath(file)} cannot be loaded: ${reason}`, { cause });
+    const reason = `${fileURLToPath(file)} cannot be loaded: ${toError(cause).message}`;
+    throw new Error(`${reason}${locate(toError(cause))}`, { cause });
   });
+}
+
+/** The place of a syntax error, which may be in another file. JavaScript's parser gives none. */
+function locate({ name, message, stack }: Error): string {
+  const [place] = /^file:.*:\d+$/m.exec(`${stack}`) ?? [];
+  if (place) return message.includes(place) ? '' : ` at ${place}`;
+  const hint = ', in this file or one that it imports: npm run typecheck says where';
+  return name === 'SyntaxError' ? hint : '';
 }

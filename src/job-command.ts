@@ -1,12 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { Jobs } from '../plugins/jobs.ts';
 import { type AppOptions, buildApp } from './app.ts';
 import { createLogger } from './logger.ts';
-import { endOnFailure, finishOutput } from './one-off.ts';
+import { closeInTime, endOnFailure, finishOutput } from './one-off.ts';
 import { OperatorError } from './operator-error.ts';
-
-const CLOSE_MS = 5_000;
 
 const USAGE =
   "Give a job's name and its payload in JSON: " +
@@ -25,8 +22,7 @@ export async function runJobCommand(
   // runJob logs a failure.
   const run = app.jobs.run(name as keyof Jobs, payload as never);
   const code = await run.then(() => 0).catch(() => 1);
-  // A job that was too late may still have a transaction, for which the database would wait.
-  await Promise.race([app.close(), sleep(CLOSE_MS)]);
+  await closeInTime(app);
   await finishOutput();
   process.exit(code);
 }

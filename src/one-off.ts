@@ -1,7 +1,15 @@
-import type { FastifyBaseLogger } from 'fastify';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import { exitWith } from './exit-with.ts';
 import { OperatorError } from './operator-error.ts';
 import { onStop } from './signals.ts';
+
+/** How long closing may take, in milliseconds. A late job may have a transaction, for example. */
+const CLOSE_MS = 5_000;
+
+export async function closeInTime(app: FastifyInstance): Promise<void> {
+  await Promise.race([app.close(), sleep(CLOSE_MS)]);
+}
 
 /** Waits without a limit until stdout has taken what was printed: process.exit() would drop it. */
 export async function finishOutput(): Promise<void> {

@@ -117,6 +117,9 @@ export async function createTable(db: Database): Promise<void> {
     (name varchar(255) primary key, "timestamp" varchar(255) not null)`.execute(db);
 }
 
+/** The error of an earlier query is lost, if nobody waits for it. */
+const MISSING_AWAIT = ' (an earlier query of it failed: is an await missing?)';
+
 function describeFailure(name: string, cause: unknown, isUndone: boolean, applied: string[]) {
   const { code, message = cause } = (cause ?? {}) as Partial<SqlError>;
   const left = isUndone ? [] : ['it ran without a transaction, so check what it left'];
@@ -127,7 +130,7 @@ function describeFailure(name: string, cause: unknown, isUndone: boolean, applie
   const reason =
     code === '55P03'
       ? `waited ${LOCK_TIMEOUT_MS} ms for a lock of another session; ${end}. Run it again`
-      : `failed: ${known}; ${end}`;
+      : `failed: ${known}${code === '25P02' ? MISSING_AWAIT : ''}; ${end}`;
   return new Error(`Migration ${name} ${reason}`, { cause });
 }
 

@@ -4,6 +4,7 @@ import fp from 'fastify-plugin';
 import { type Static, Type } from 'typebox';
 import { importFile } from '../../src/import-file.ts';
 import { listFiles } from '../../src/list-files.ts';
+import { succeeds } from '../../src/succeeds.ts';
 import { EnvironmentError } from './environment-error.ts';
 import { formats } from './formats.ts';
 import { checkSettings, readValues, type Settings, settings } from './settings.ts';
@@ -38,8 +39,7 @@ export default fp(
       });
     } catch (error) {
       const { errors } = error as { errors?: ErrorObject[] };
-      // Not the environment, but the schema of a setting is wrong.
-      if (!errors) throw error;
+      if (!errors) throw nameSetting(properties, error as Error);
       throw new EnvironmentError(errors, environment, properties);
     }
     Object.freeze(app.config);
@@ -55,6 +55,14 @@ export async function gatherSettings(folders: URL[]): Promise<Settings> {
   for (const module of [{ settings }, ...modules]) addSettings(all, module.settings?.properties);
   checkSettings(all);
   return all;
+}
+
+/** Not the environment, but the schema of a setting is wrong. */
+function nameSetting(properties: Settings, cause: Error): Error {
+  const compiles = (name: string) =>
+    succeeds(() => createSettingsAjv().compile({ properties: { [name]: properties[name] } }));
+  const wrong = Object.keys(properties).find((name) => !compiles(name));
+  return new Error(`The setting ${wrong} cannot be checked: ${cause.message}`, { cause });
 }
 
 function addSettings(all: Settings, more: Settings = {}): void {

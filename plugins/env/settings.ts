@@ -114,7 +114,9 @@ export const settings = Type.Object({
 /** @throws an error that names the setting which has another form than those of this file */
 export function checkSettings(properties: Settings): void {
   for (const [name, setting] of Object.entries(properties)) {
-    const { type, enum: names, minimum, maximum, description } = setting;
+    const { type, enum: names, minimum, maximum, description, below, requires, onlyWith } = setting;
+    const unknown = [below, requires, onlyWith].find((other) => other && !properties[other]);
+    if (unknown) throw new Error(`The setting ${name} names ${unknown}, which is no setting`);
     const isInteger = type === 'integer' && minimum !== undefined && maximum !== undefined;
     const isDescribed = description && !description.includes('\n');
     if (isDescribed && (isInteger || type === 'string' || names)) continue;

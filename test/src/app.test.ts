@@ -183,7 +183,8 @@ test('A file with a syntax error is named, in plugins/, routes/ and jobs/', asyn
   const folder = await createSources(t, { 'fine.js': ROUTE, 'twice.js': 'let a = 1; let a = 2;' });
   for (const part of ['plugins', 'routes', 'jobs'])
     await t.rejects(buildApp({ environment, [part]: [folder] }), {
-      message: /twice\.js cannot be loaded: Identifier 'a' has already been declared/,
+      message:
+        /twice\.js cannot be loaded: Identifier 'a' has already been declared.*, in this file or one/,
     });
 });
 

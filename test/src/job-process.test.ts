@@ -116,6 +116,14 @@ test('release refuses the schedule of a job before it changes the database', asy
   t.match(release, { code: 1, last: { level: 60, msg } });
 });
 
+test('A release that something ends with exit code 0 has failed', async (t) => {
+  const folder = await copyBuild(t);
+  const plugin = 'export default async () => { process.exit(0) };';
+  await writeFiles(folder, { 'dist/plugins/exit.js': plugin });
+  const release = await runProcess(t, { entry: 'release', environment, folder });
+  t.match(release, { code: 1, last: { level: 60, msg: /^The release is not done: has a plugin/ } });
+});
+
 test('What a package throws when a plugin registers it ends the process', async (t) => {
   const folder = await copyBuild(t);
   const plugin = `

@@ -90,6 +90,19 @@ test('Migrations', async (t) => {
     t.strictSame(await listPending(folder), ['0004-birds', '0005-broken']);
   });
 
+  await t.test('A query whose error is lost makes the transaction fail', async (t) => {
+    const folder = await createFolder(t);
+    await writeFiles(folder, {
+      '0099-lost.mjs': `export const up = async (db) => {
+        await db.schema.dropTable('nothing').execute().catch(() => {});
+      };`,
+    });
+    await t.rejects(apply(folder), {
+      message:
+        /^Migration 0099-lost failed: .*\(an earlier query of it failed: is an await missing/,
+    });
+  });
+
   await t.test('Migrations of newer code do not stop older code or a branch', async (t) => {
     const older = await createFolder(t);
     t.strictSame(await listPending(older), []);
@@ -171,7 +184,10 @@ test('Migrations', async (t) => {
     const rows: [code: string, reason: RegExp][] = [
       ['', /^Migration 0001-wrong failed: .*up is not a function; the schema/],
       ['export const down = () => {};', /^Migration 0001-wrong failed: .*up is not a function/],
-      ['export const up = (', /0001-wrong\.mjs cannot be loaded: Unexpected end of input$/],
+      [
+        'export const up = (',
+        /0001-wrong\.mjs cannot be loaded: Unexpected end of input, in this file or/,
+      ],
       ["import './none.mjs';", /0001-wrong\.mjs cannot be loaded: Cannot find module .*none/],
       ['export const up = () => { throw undefined };', /^Migration 0001-wrong failed: undefined;/],
       [

@@ -98,11 +98,18 @@ test('A setting with a wrong schema is an error that says so', async (t) => {
     'c/odd.js': settings.replace('SCHEMA', '{ type: "integer", minimum: 1, description: "a" }'),
     'd/odd.js': settings.replace('SCHEMA', '{ type: "string" }'),
     'f/odd.js': settings.replace('ODD: SCHEMA', 'PORT: { type: "string", description: "a" }'),
+    'g/odd.js': settings.replace('SCHEMA', '{ type: "string", pattern: "[", description: "a" }'),
+    'h/odd.js': settings.replace(
+      'SCHEMA',
+      '{ type: "string", requires: "EVEN", description: "a" }',
+    ),
     'e/odd.js': settings.replace('SCHEMA', '{ type: "string", description: "a\\nB=c" }'),
   };
   await writeFiles(folder, { ...files, 'package.json': '{ "type": "module" }' });
   const read = (name: string) => readConfig(REQUIRED, [pathToFileURL(`${folder}/${name}/`)]);
-  await t.rejects(read('a'), { message: /unknown keyword: "odd"/ });
+  await t.rejects(read('a'), { message: /^The setting ODD cannot be .* unknown keyword: "odd"/ });
+  await t.rejects(read('g'), { message: /^The setting ODD cannot be checked: Invalid regular/ });
+  await t.rejects(read('h'), { message: /^The setting ODD names EVEN, which is no setting$/ });
   for (const name of ['b', 'c', 'd', 'e'])
     await t.rejects(read(name), { message: /^The setting ODD must have a description, and be/ });
   await t.rejects(read('f'), { message: /^Two files declare the setting PORT: rename one$/ });
