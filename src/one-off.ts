@@ -4,9 +4,10 @@ import { exitWith } from './exit-with.ts';
 import { OperatorError } from './operator-error.ts';
 import { onStop } from './signals.ts';
 
-/** How long closing may take, in milliseconds. A late job may have a transaction, for example. */
+/** How long closing may take, in milliseconds. */
 const CLOSE_MS = 5_000;
 
+/** Does not wait for a hook that never ends, or for the transaction of a job that was too late. */
 export async function closeInTime(app: FastifyInstance): Promise<void> {
   await Promise.race([app.close(), sleep(CLOSE_MS)]);
 }
