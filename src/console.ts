@@ -16,13 +16,18 @@ const { buildApp } = await import('./app.ts');
 // Results go to stdout, the log to stderr.
 const logger = createLogger({ write: (line) => void process.stderr.write(line) });
 
-openConsole().catch(async (error) => {
+openConsole().catch(fail);
+
+async function fail(thrown: unknown): Promise<void> {
   await finishOutput();
-  exitWith(error, logger);
-});
+  exitWith(thrown, logger);
+}
 
 async function openConsole(): Promise<void> {
+  process.on('uncaughtException', fail);
   const app = await buildApp({ logger });
+  // A REPL has its own way.
+  process.off('uncaughtException', fail);
   const { isTTY } = process.stdin;
   const output = new Writable({ write: writeOutput });
   const terminal = { prompt: `${manifest.name}> ` };
@@ -31,6 +36,7 @@ async function openConsole(): Promise<void> {
   const server = repl.start({ ...(isTTY ? terminal : piped), useGlobal: true });
   Object.assign(server.context, { app, db: app.db, jobs: app.jobs, sql });
   await (isTTY ? once(server, 'exit') : runLines(server));
+  process.on('uncaughtException', fail);
   await closeInTime(app);
   await finishOutput();
   process.exit();

@@ -117,10 +117,9 @@ test('release refuses the schedule of a job before it changes the database', asy
 });
 
 test('A release that something ends with exit code 0 has failed', async (t) => {
-  const folder = await copyBuild(t);
-  const plugin = 'export default async () => { process.exit(0) };';
-  await writeFiles(folder, { 'dist/plugins/exit.js': plugin });
-  const release = await runProcess(t, { entry: 'release', environment, folder });
+  const code = 'const { exit } = process; process.exit = () => exit(0);';
+  const node = [process.execPath, '--import', `data:text/javascript,${encodeURIComponent(code)}`];
+  const release = await runProcess(t, { entry: 'release', environment, source: 'src', node });
   t.match(release, { code: 1, last: { level: 60, msg: /^The release is not done: has a plugin/ } });
 });
 
@@ -133,6 +132,8 @@ test('What a package throws when a plugin registers it ends the process', async 
   await writeFiles(folder, { 'dist/plugins/outer.js': plugin });
   const web = await runProcess(t, { entry: 'web', environment, folder });
   t.match(web, { code: 1, last: { level: 60, err: { message: 'no key was given' } } });
+  const opened = await runProcess(t, { entry: 'console', environment, folder });
+  t.match(opened, { code: 1, said: /^\{"level":60,.*"message":"no key was given",.*\}\s*$/ });
 });
 
 test('console runs the lines of its stdin, and ends with 1 at an error', async (t) => {
