@@ -9,8 +9,9 @@ const LOAD_TIMEOUT_MS = 50_000;
 export async function importFile(file: URL, timeoutMs = LOAD_TIMEOUT_MS) {
   const reason = `it takes more than ${timeoutMs} ms, so an await at its top level may never end`;
   return limitTime(import(file.href), timeoutMs, new Error(reason)).catch((cause) => {
-    const reason = `${fileURLToPath(file)} cannot be loaded: ${toError(cause).message}`;
-    throw new Error(`${reason}${locate(toError(cause))}`, { cause });
+    const error = toError(cause);
+    const reason = `${error.message}${locate(error)}`;
+    throw new Error(`${fileURLToPath(file)} cannot be loaded: ${reason}`, { cause });
   });
 }
 

@@ -50,13 +50,10 @@ export function readNames(plural: string, given?: string): Names {
 }
 
 function checkForm(name: string): void {
-  if (name.includes('/'))
-    throw new Error(
-      `"${name}" has a folder: give the name alone, and move the new files afterwards.`,
-    );
   if (!/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(name))
     throw new Error(
-      `"${name}" is not kebab-case: small letters and digits, a letter first, such as order-items.`,
+      `"${name}" is not kebab-case: small letters and digits, a letter first, such as order-items. ` +
+        'To have it in a folder of routes/, move its files afterwards.',
     );
   if (name.length > MAX_LENGTH)
     throw new Error(

@@ -5,7 +5,8 @@ test('An invalid name is refused with the reason', async (t) => {
   const refused: [string, string | undefined, RegExp][] = [
     ['order_items', undefined, /"order_items" is not kebab-case/],
     ['2nd-books', undefined, /"2nd-books" is not kebab-case/],
-    ['v1/books', undefined, /"v1\/books" has a folder: give the name alone, and move/],
+    ['../books', undefined, /"\.\.\/books" is not kebab-case/],
+    ['v1/books', undefined, /"v1\/books" is not kebab-case.* To have it in a folder of routes/],
     ['books-', undefined, /"books-" is not kebab-case/],
     ['people', 'Person', /"Person" is not kebab-case/],
     [`${'long-'.repeat(11)}names`, undefined, /is too long: .+ At most 58 characters/],

@@ -186,7 +186,7 @@ test('Migrations', async (t) => {
       ['export const down = () => {};', /^Migration 0001-wrong failed: .*up is not a function/],
       [
         'export const up = (',
-        /0001-wrong\.mjs cannot be loaded: Unexpected end of input, in this file or/,
+        /0001-wrong\.mjs cannot be loaded: Unexpected end of input, in this .* says where$/,
       ],
       ["import './none.mjs';", /0001-wrong\.mjs cannot be loaded: Cannot find module .*none/],
       ['export const up = () => { throw undefined };', /^Migration 0001-wrong failed: undefined;/],

@@ -70,7 +70,7 @@ test('GET /kept: an error is not cached, even if its route allows caching', asyn
   const { app } = await buildAppWithRoutes(t, FAILING);
   const answer = await app.inject('/kept');
   t.match(answer, { statusCode: 409, headers: { 'cache-control': 'no-store' } });
-  t.notMatch(`${(await app.inject('/named')).headers['cache-control']}`, 'no-store');
+  t.notOk((await app.inject('/named')).headers['cache-control']);
 });
 
 test('A translation that throws is logged, and the others are asked', async (t) => {
