@@ -1,5 +1,5 @@
 import { errorCodes, type FastifyInstance, type FastifyReply } from 'fastify';
-import { answerOrClose } from '../plugins/errors/answer.ts';
+import { answerOrClose, describeError, sendError } from '../plugins/errors/answer.ts';
 import { cutOffSlowestReaders, cutOffSlowestSenders, observeAll } from './held-memory.ts';
 import { hasBegun } from './node-http.ts';
 import { cutOff, type OpenRequest } from './open-request.ts';
@@ -13,6 +13,8 @@ declare module 'fastify' {
 
 const SWEEP_MS = 1_000;
 
+const NO_ANSWER = 'A late request has no answer: its connection is closed';
+
 /** How long a client may read nothing of its answer, in milliseconds. */
 const STALL_MS = 45_000;
 
@@ -24,6 +26,7 @@ export function watchDeadlines(app: FastifyInstance): void {
     const entries = observeAll(app.openRequests);
     for (const entry of entries) {
       if (isLate(entry, REQUEST_TIMEOUT_MS)) answerLate(entry, entry.reply!, REQUEST_TIMEOUT_MS);
+      else if (entry.isLate) answerAtOnce(entry.reply!);
       else if (performance.now() - entry.progressAt > STALL_MS) cutOff([entry]);
     }
     cutOffSlowestReaders(entries);
@@ -56,5 +59,11 @@ function answerLate(entry: OpenRequest, reply: FastifyReply, timeoutMs: number):
     reply.hijack();
     for (const listener of listeners) listener.call(raw);
   };
-  answerOrClose(reply, answer, 'A late request has no answer: its connection is closed');
+  answerOrClose(reply, answer, NO_ANSWER);
+}
+
+/** An error handler or an onError hook of the app may be late itself. */
+function answerAtOnce(reply: FastifyReply): void {
+  if (hasBegun(reply.raw)) return;
+  answerOrClose(reply, () => sendError(reply, describeError(503)), NO_ANSWER);
 }

@@ -23,6 +23,11 @@ export function interrupt(reply: FastifyReply, thrown: unknown): void {
 /** Notes when a handler begins. If it fails after reply.hijack(), only this ends the connection. */
 export function watchHandlers(app: FastifyInstance): void {
   app.decorateReply('failure');
+  // The error handler of a scope may answer the error, and tell nobody.
+  app.addHook('onError', (_request, reply, error, done) => {
+    reply.failure = toError(error);
+    done();
+  });
   app.addHook('onRoute', (route) => {
     const { handler } = route;
     route.handler = function (request, reply) {

@@ -9,6 +9,9 @@ export const JSON_TYPE = 'application/json; charset=utf-8';
 const CONTENT_HEADERS =
   /^(content-(encoding|disposition|range|language)|etag|last-modified|trailer|transfer-encoding)$/;
 
+/** When a client may try again after a 503, in seconds: long enough for a restart. */
+const RETRY_AFTER_S = 5;
+
 type Body = Static<typeof ErrorAnswer>;
 
 /** A 500 shows nothing of its cause. Another 5xx shows only a code of the app, never Fastify's. */
@@ -27,7 +30,7 @@ export function describeError(statusCode: number, cause: Partial<ClientError> = 
 export function sendError(
   reply: FastifyReply,
   body: Body,
-  describeFailure: (thrown: unknown) => Body,
+  describeFailure: (thrown: unknown) => Body = () => describeError(500),
 ): void {
   for (const [name, value] of Object.entries(reply.getHeaders())) {
     // In a 416, it has the length of the whole content (RFC 9110, 15.5.17).
@@ -63,7 +66,8 @@ export function answerOrClose(reply: FastifyReply, answer: () => void, message: 
 function sendWithoutHooks(reply: FastifyReply, body: Body, headers: object): void {
   const text = JSON.stringify(body);
   const length = { 'content-length': Buffer.byteLength(text), 'cache-control': 'no-store' };
+  const pause: object = body.statusCode === 503 ? { 'retry-after': RETRY_AFTER_S } : {};
   reply.hijack();
   // A head that could not be written leaves its reason phrase, such as OK.
-  reply.raw.writeHead(body.statusCode, body.error, { ...headers, ...length }).end(text);
+  reply.raw.writeHead(body.statusCode, body.error, { ...pause, ...headers, ...length }).end(text);
 }

@@ -1,3 +1,4 @@
+import type { OutgoingHttpHeaders } from 'node:http';
 import createError from '@fastify/error';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
@@ -28,7 +29,8 @@ export const ErrorAnswer = Type.Object(
 );
 
 /** An error for the client, made by @fastify/error. `retryAfter` is in seconds. */
-export type ClientError = FastifyError & Partial<InvalidRequest> & { retryAfter?: number };
+export type ClientError = FastifyError &
+  Partial<InvalidRequest> & { retryAfter?: number; headers?: OutgoingHttpHeaders | undefined };
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -38,9 +40,6 @@ declare module 'fastify' {
 }
 
 export type Translate = (error: Error) => ClientError | undefined;
-
-/** When a client may try again after a 503, in seconds: long enough for a restart. */
-const RETRY_AFTER_S = 5;
 
 const MethodNotAllowed = createError('METHOD_NOT_ALLOWED', '%s is not allowed on %s.', 405);
 
@@ -59,8 +58,8 @@ export default fp(
         // It may be a mistake of the app, such as a column that no field fills.
         else if (clientError !== failure)
           reply.log.debug({ err: failure }, 'The client gets this error as a 4xx');
-        if (statusCode === 503)
-          reply.header('retry-after', clientError?.retryAfter ?? RETRY_AFTER_S);
+        if (clientError?.headers) reply.headers(clientError.headers);
+        if (clientError?.retryAfter) reply.header('retry-after', clientError.retryAfter);
         return describeError(statusCode, clientError);
       };
       if (hasBegun(reply.raw)) interrupt(reply, thrown);

@@ -50,12 +50,12 @@ function translateBy(
 }
 
 /** By the convention of http-errors, `expose` says whether the message is for the client. */
-function readExposed(error: FastifyError & { expose?: boolean }) {
-  const { expose, code, statusCode = 500, message } = error;
-  if (statusCode >= 500) return expose === false ? { statusCode } : undefined;
+function readExposed(error: ClientError & { expose?: boolean }) {
+  const { expose, code, statusCode = 500, message, headers } = error;
+  if (statusCode >= 500) return expose === false ? { statusCode, headers } : undefined;
   // @fastify/compress copies what @fastify/error made into an error of zlib.
   if (/^FST_/.test(code)) return { statusCode, code, message };
-  return expose === true ? { statusCode, message } : undefined;
+  return expose === true ? { statusCode, message, headers } : undefined;
 }
 
 function isErrorStatus(status: unknown): boolean {

@@ -126,6 +126,41 @@ test('A late handler that ends with its signal answers 503, after onError hooks'
   t.equal((await fetch(`${url}/late-reported`)).status, 503);
 });
 
+test('A late request gets a 503 if the error handler of its scope is late too', async (t) => {
+  const routes = `
+    import { setTimeout as sleep } from 'node:timers/promises';
+    const send = (error, request, reply) => void reply.code(504).send({ own: true });
+    const scopes = {
+      '/in-time': { handler: send },
+      '/waits': { handler: async () => (await sleep(1), { own: true }) },
+      '/hangs': { handler: () => new Promise(() => undefined) },
+      '/hook': { handler: send, onError: () => sleep(1) },
+    };
+    export default async (app) => {
+      for (const [path, { handler, onError }] of Object.entries(scopes))
+        app.register(async (scope) => {
+          scope.setErrorHandler(handler);
+          if (onError) scope.addHook('onError', onError);
+          scope.get(path, () => new Promise(() => undefined));
+          scope.get(path + '/answers', () => sleep(200, {}));
+        });
+    };
+  `;
+  const { app, url, lines } = await listen(t, { REQUEST_TIMEOUT_MS: '100' }, routes);
+  const expected = { '/in-time': 504, '/waits': 503, '/hangs': 503, '/hook': 503 };
+  for (const [scope, status] of Object.entries(expected))
+    for (const path of [scope, `${scope}/answers`]) {
+      const answer = await fetch(url + path);
+      const body = status === 503 ? { code: 'SERVICE_UNAVAILABLE' } : { own: true };
+      t.match([answer.status, await answer.json()], [status, body], path);
+      t.equal(answer.headers.has('retry-after'), status === 503);
+      const find = () => lines.find((line) => line.path === path);
+      await poll(() => find() !== undefined);
+      t.match(find(), { level: 50, status, err: { code: 'FST_ERR_HANDLER_TIMEOUT' } });
+    }
+  t.strictSame(app.openRequests.list(), []);
+});
+
 test('An answer that its hooks keep too long is a 503, and not sent later', async (t) => {
   const routes = `
     import { Readable } from 'node:stream';

@@ -197,3 +197,23 @@ test('A WebSocket of a plugin, whose handler gets the socket first, works', asyn
   socket.close();
   await once(socket, 'close');
 });
+
+test('The log has the error of a 5xx that the error handler of a scope answers', async (t) => {
+  const { app, lines } = await buildAppWithRoutes(
+    t,
+    `
+      export default async (app) => {
+        app.setErrorHandler((error, request, reply) => reply.code(error.status).send({ own: true }));
+        for (const status of [404, 500])
+          app.get('/' + status, async () => { throw Object.assign(new Error('own'), { status }) });
+      };
+    `,
+  );
+  lines.length = 0;
+  for (const status of [404, 500])
+    t.match(await app.inject(`/${status}`), { statusCode: status, payload: '{"own":true}' });
+  t.match(lines, [
+    { level: 30, status: 404, err: undefined },
+    { level: 50, status: 500, err: { message: 'own' } },
+  ]);
+});

@@ -33,6 +33,19 @@ const FAILING = `
     app.get('/secret', async () => expose(403, false));
     app.get('/shown', async () => expose(502, true));
     app.get('/busy', async () => expose(503, false));
+    const send = (fields) => { throw Object.assign(new Error('Told'), fields) };
+    const headers = { 'Retry-After': 7, 'WWW-Authenticate': 'Basic', etag: '"a"', 'x-a': 'a\\nb' };
+    app.get('/headers/401', async () => send({ statusCode: 401, expose: true, headers }));
+    app.get('/headers/503', async () => send({ statusCode: 503, expose: false, headers }));
+    app.get('/headers/500', async () => send({ statusCode: 503, expose: true, headers }));
+    app.get('/headers/418', async () => { throw Object.assign(new Teapot(), { headers }) });
+    const range = { 'Content-Range': 'bytes */15' };
+    app.get('/headers/416', async () => send({ statusCode: 416, expose: true, headers: range }));
+    app.get('/headers/410', async () => send({ statusCode: 410, expose: true, headers: 'none' }));
+    app.get('/later', async (request, reply) => {
+      reply.header('retry-after', '120');
+      throw new Away();
+    });
     const validation = [{ message: 'hunter2' }];
     app.get('/invalid', async () => fail({ statusCode: 400, validation }));
     app.get('/kept', async (request, reply) => {
@@ -173,6 +186,28 @@ test('An error of http-errors answers its status, if that may be exposed', async
   const busy = await app.inject('/busy');
   t.match(busy, { statusCode: 503, headers: { 'retry-after': '5' } });
   t.match(busy.json(), { code: 'SERVICE_UNAVAILABLE', message: 'Service Unavailable' });
+});
+
+test('An error for the client brings its headers, but for those of a content', async (t) => {
+  const { app } = await buildAppWithRoutes(t, FAILING);
+  for (const status of [401, 503, 418]) {
+    const { statusCode, headers } = await app.inject(`/headers/${status}`);
+    t.match({ statusCode, headers }, { statusCode: status, headers: { 'retry-after': '7' } });
+    t.match(headers, { 'www-authenticate': 'Basic' });
+    t.match([headers.etag, headers['x-a']], [undefined, undefined], `${status}`);
+  }
+  const hidden = await app.inject('/headers/500');
+  t.equal(hidden.statusCode, 500);
+  t.notOk(hidden.headers['retry-after'] || hidden.headers['www-authenticate']);
+  t.equal((await app.inject('/headers/416')).headers['content-range'], 'bytes */15');
+  t.match((await app.inject('/headers/410')).json(), { statusCode: 410, message: 'Told' });
+});
+
+test('A 503 says when to try again: as its error, its route, or the app', async (t) => {
+  const { app } = await buildAppWithRoutes(t, FAILING);
+  const pauses = { '/away': '7', '/later': '120', '/busy': '5', '/coded': '5' };
+  for (const [url, pause] of Object.entries(pauses))
+    t.equal((await app.inject(url)).headers['retry-after'], pause, url);
 });
 
 test('An error that has a code of Fastify has its own status', async (t) => {
