@@ -1,6 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
-import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger';
+import swagger, {
+  type FastifyDynamicSwaggerOptions,
+  type SwaggerTransform,
+} from '@fastify/swagger';
 import type {
   FastifyContextConfig,
   FastifyInstance,
@@ -53,18 +56,26 @@ export default fp(
     const servers = [{ url: './' }];
     app.decorate('openapi', { openapi: '3.1.0', info, servers, components: {} });
     const definitions = new Definitions();
+    const transform: SwaggerTransform = ({ schema, url, route: { config }, ...given }) => ({
+      schema: {
+        ...addErrors(definitions.convert(schema ?? {}, readDocument(given).components!.schemas)),
+        ...describeSecurity(config),
+      },
+      // A path of OpenAPI has no optional parameter.
+      url: url.replace(/\?$/, ''),
+    });
+    // A route's own transform, as for schemas of zod, would take the place of this one.
+    app.addHook('onRoute', (route) => {
+      const { swaggerTransform: own } = route.config ?? {};
+      if (!own) return;
+      const both: SwaggerTransform = (given) => transform({ ...given, ...own(given) });
+      route.config = { ...route.config, swaggerTransform: both };
+    });
     await app.register(swagger, {
       openapi: app.openapi,
       stripBasePath: false,
       refResolver: { buildLocalReference: nameSchema },
-      transform: ({ schema, url, route: { config }, ...given }) => ({
-        schema: {
-          ...addErrors(definitions.convert(schema ?? {}, readDocument(given).components!.schemas)),
-          ...describeSecurity(config),
-        },
-        // A path of OpenAPI has no optional parameter.
-        url: url.replace(/\?$/, ''),
-      }),
+      transform,
       transformObject: (given) => complete(readDocument(given), definitions),
     });
     app.addHook('onReady', async () => {

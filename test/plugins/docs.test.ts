@@ -212,10 +212,20 @@ test('GET /openapi.json names the protected routes and their scopes', async (t) 
   app.get('/mine', { config: { auth: true } }, async () => 1);
   app.get('/write', { config: { auth: { scope: 'a b' } } }, async () => 1);
   app.get('/open', async () => 1);
+  const config = {
+    auth: true as const,
+    swaggerTransform: ({ url }: { url: string }) => ({ schema: { summary: 'Own' }, url }),
+  };
+  for (const name of ['a', 'b']) app.get(`/own/${name}/:part?`, { config }, async () => 1);
   const { components, paths } = (await app.inject('/openapi.json')).json();
   const bearer = { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' };
   t.match(components, { securitySchemes: { bearer } });
   t.strictSame(paths['/mine'].get.security, [{ bearer: [] }]);
   t.strictSame(paths['/write'].get.security, [{ bearer: ['a', 'b'] }]);
   t.equal(paths['/open'].get.security, undefined);
+  for (const name of ['a', 'b']) {
+    const { summary, security, responses } = paths[`/own/${name}/{part}`].get;
+    t.match({ summary, security }, { summary: 'Own', security: [{ bearer: [] }] });
+    t.match(Object.keys(responses), ['200', '4XX', '5XX']);
+  }
 });
