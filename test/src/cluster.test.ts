@@ -69,6 +69,10 @@ test('A first worker that fails to start is not replaced; the process ends with 
 test('A process whose workers keep dying gives up and ends with 1', async (t) => {
   const primary = startPrimary(t, 'dying');
   t.equal(await primary.exited, 1);
+  const pauses = primary.lines.flatMap(({ pauseMs }) => pauseMs ?? []);
+  const slept = primary.lines.filter(({ msg }) => msg === 'sleep').map(({ ms }) => ms);
+  t.same(slept, pauses);
+  t.same(new Set(pauses).size, pauses.length, 'each pause is longer than the one before');
   // The other worker may still say that it listens.
   t.match(
     primary.lines.filter(({ level }) => level === 60),
