@@ -37,8 +37,7 @@ export function boundKeywords(ajv: Ajv): void {
     compile: (allowed: unknown[]) => {
       const values = new Set(allowed);
       const keys = new Set(allowed.filter(isStructured).map(toKey));
-      return (value: unknown) =>
-        values.has(value) || (keys.size > 0 && isStructured(value) && keys.has(toKey(value)));
+      return (value: unknown) => values.has(value) || (keys.size > 0 && keys.has(toKey(value)));
     },
     error: {
       message: 'must be equal to one of the allowed values',
