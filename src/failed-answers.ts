@@ -4,7 +4,7 @@ import { toError } from './error-log.ts';
 declare module 'fastify' {
   interface FastifyReply {
     /** The error behind a 5xx answer, or an interrupted one. It is logged, not sent. */
-    failure?: Error;
+    failure?: Error | undefined;
   }
 }
 

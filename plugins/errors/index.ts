@@ -54,9 +54,9 @@ export default fp(
         const clientError = findClientError(failure, reply, translations);
         const statusCode = clientError?.statusCode ?? 500;
         if (clientError instanceof BodyTooLate) reply.header('connection', 'close');
-        if (statusCode >= 500) reply.failure = toError(failure);
+        reply.failure = statusCode >= 500 ? toError(failure) : undefined;
         // It may be a mistake of the app, such as a column that no field fills.
-        else if (clientError !== failure)
+        if (statusCode < 500 && clientError !== failure)
           reply.log.debug({ err: failure }, 'The client gets this error as a 4xx');
         if (clientError?.headers) reply.headers(clientError.headers);
         if (clientError?.retryAfter) reply.header('retry-after', clientError.retryAfter);

@@ -78,8 +78,9 @@ function endSpan(span: Span, attributes: Attributes, { request, failure }: Fasti
   const { name } = describeMethod(request.method);
   span.updateName([name, attributes['http.route']].filter(Boolean).join(' '));
   span.setAttributes({ ...attributes, ...describeClient(request) });
-  if (failure) recordError(span, failure);
-  if (attributes['error.type']) span.setStatus({ code: SpanStatusCode.ERROR });
+  const isFailed = attributes['error.type'] !== undefined;
+  if (isFailed && failure) recordError(span, failure);
+  if (isFailed) span.setStatus({ code: SpanStatusCode.ERROR });
   span.end();
 }
 
