@@ -91,7 +91,11 @@ test('job runs one job in the foreground, and ends with 1 if it fails or is unkn
   const unknown = { level: 60, err: undefined, msg: /^There is no job named wrok\. These are/ };
   t.match(await job('wrok'), { code: 1, last: unknown });
   const usage = { code: 1, last: { level: 60, msg: /^Give a job's name and its/ } };
-  t.match(await run(t, { entry: 'job', args: ['work', '{'] }), usage);
+  for (const args of [
+    ['work', '{'],
+    ['work', '{}', 'rest'],
+  ])
+    t.match(await run(t, { entry: 'job', args }), usage, args.join(' '));
 });
 
 test('job ends with 1 at an uncaught exception or a signal, and logs the reason', async (t) => {
