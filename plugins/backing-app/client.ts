@@ -26,7 +26,7 @@ const Late = createError<Reason>('BACKING_APP_LATE', 'The backing app is late: %
 
 /** Who asks: a request, or a job by `{ signal, id }` of its run. */
 type Caller = Pick<FastifyRequest, 'signal' | 'id'> &
-  Partial<Pick<FastifyRequest, 'headers' | 'compileValidationSchema'>>;
+  Partial<Pick<FastifyRequest, 'headers' | 'compileValidationSchema' | 'raw'>>;
 
 export class BackingAppClient {
   /** The name of this app in the Via header (RFC 9110, 7.6.3), the same in all its processes. */
@@ -90,7 +90,7 @@ export class BackingAppClient {
     const options: Dispatcher.RequestOptions = {
       method: 'GET',
       path: this.#path + path,
-      signal: caller ? AbortSignal.any([caller.signal, late]) : late,
+      signal: caller ? AbortSignal.any([readSignal(caller), late]) : late,
       headers: { via, authorization: authorization || undefined, 'x-request-id': caller?.id },
     };
     const { statusCode, body } = await this.pool.request(options).catch((error) => {
@@ -103,6 +103,15 @@ export class BackingAppClient {
     const message = `it answered ${statusCode} to GET ${readPath(path)}`;
     throw Object.assign(new Error(message), { status: statusCode });
   }
+}
+
+/** Fastify aborts request.signal as soon as a request's body has been read. */
+function readSignal({ raw, signal }: Caller): AbortSignal {
+  const answer = raw?.openRequest?.reply?.raw;
+  if (!answer) return signal;
+  const controller = new AbortController();
+  answer.once('close', () => controller.abort());
+  return controller.signal;
 }
 
 function reject(thrown: unknown): never {

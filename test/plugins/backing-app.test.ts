@@ -294,6 +294,26 @@ test('A client that disconnects aborts the request to the attached app', async (
   t.pass('long before the time-out');
 });
 
+test('A request with a body asks too, until its client disconnects', async (t) => {
+  const closed: Promise<unknown>[] = [];
+  const { host } = await openOtherApp(t, (_request, response) => {
+    closed.push(once(response, 'close'));
+    if (closed.length === 1) setTimeout(() => response.end(THINGS), 50);
+  });
+  const { app } = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://${host}` });
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  const headers = { 'content-type': 'application/json' };
+  const options = { method: 'POST', body: '{"title":"a"}', headers };
+  const answer = await fetch(`${url}/asks`, options);
+  t.strictSame([answer.status, await answer.json()], [200, JSON.parse(THINGS)]);
+  const controller = new AbortController();
+  const asked = fetch(`${url}/asks`, { ...options, signal: controller.signal });
+  await poll(() => closed.length === 2);
+  controller.abort();
+  await t.rejects(asked, { name: 'AbortError' });
+  await closed[1];
+});
+
 test('A caller that aborts gets an error with a code, whatever its reason', async (t) => {
   const { host } = await openOtherApp(t, () => undefined);
   const { app } = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://${host}` });
