@@ -40,8 +40,9 @@ function isLate(entry: OpenRequest, timeoutMs: number): boolean {
   const { reply, turnAt } = entry;
   if (!reply || entry.isLate || hasBegun(reply.raw)) return false;
   if (reply.sent && entry.isUpgraded) return false;
-  if (reply.request.routeOptions.config.timeout === false) return false;
-  return performance.now() - turnAt > timeoutMs;
+  const { config, handlerTimeout = 0 } = reply.request.routeOptions;
+  if (config.timeout === false) return false;
+  return performance.now() - turnAt > Math.max(timeoutMs, handlerTimeout);
 }
 
 function answerLate(entry: OpenRequest, reply: FastifyReply, timeoutMs: number): void {

@@ -208,6 +208,17 @@ test('A route with timeout: false may take longer', async (t) => {
   t.strictSame(await (await fetch(`${url}/patient`)).json(), { patient: true });
 });
 
+test('A route with a longer handlerTimeout may take that long', async (t) => {
+  const routes = `
+    import { setTimeout as sleep } from 'node:timers/promises';
+    export default async (app) => {
+      app.get('/patient', { handlerTimeout: 60_000 }, () => sleep(500, {}));
+    };
+  `;
+  const { url } = await listen(t, { REQUEST_TIMEOUT_MS: '100' }, routes);
+  t.equal((await fetch(`${url}/patient`)).status, 200);
+});
+
 test('A stream that has begun may take longer', async (t) => {
   const { app, url } = await listen(t, { REQUEST_TIMEOUT_MS: '2000' });
   const socket = await ask(t, url, '/endless');
