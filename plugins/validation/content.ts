@@ -48,7 +48,9 @@ function describeMissing(): Partial<InvalidRequest> & Error {
 }
 
 function mayBeMissing(request: FastifyRequest, content: Content): boolean {
-  return Object.values(content).some(({ schema }) =>
-    request.compileValidationSchema(schema, 'body')(null),
-  );
+  return Object.values(content).some(({ schema }) => {
+    // Validators of other libraries, such as Joi, give an object.
+    const result: unknown = request.compileValidationSchema(schema, 'body')(null);
+    return result !== false && !Object(result).error;
+  });
 }

@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import createError from '@fastify/error';
 import { errorCodes, type FastifyInstance, type FastifyRequest } from 'fastify';
 import { countReceived } from '../../src/held-memory.ts';
 
@@ -8,6 +9,8 @@ declare module 'fastify' {
     hasOwnBodyLimit?: boolean;
   }
 }
+
+const UnreadableBody = createError('UNREADABLE_BODY', 'The body cannot be read.', 400);
 
 type Add = (types: string, options: Options | undefined, parse?: unknown) => FastifyInstance;
 type Done = (error: Error | null, body?: unknown) => void;
@@ -48,7 +51,7 @@ function createParser({ parseAs, bodyLimit }: Options, parse: Parse) {
 
 /** Reads a body as Fastify's `parseAs: 'buffer'` does, but into one buffer, whose size doubles. */
 export function readBody(
-  { headers, raw, server }: FastifyRequest,
+  { headers, raw, server, log }: FastifyRequest,
   payload: NodeJS.ReadableStream,
   bodyLimit: number,
   fail: (error: Error) => void,
@@ -75,15 +78,20 @@ export function readBody(
     countReceived(server.openRequests, bytes.length);
   };
   const end = (error?: Error) => {
-    payload.off('data', read).off('end', end).off('error', end);
+    payload.off('data', read).off('end', end).off('error', stop);
     // The stream of a preParsing hook may still fail, which would end the process.
     if (payload !== raw) payload.on('error', () => undefined);
     if (error) fail(error);
     else use(buffer.subarray(0, size));
   };
+  const stop = (error: Error) => {
+    // A preParsing hook that decompresses fails because of the client's bytes.
+    if (payload !== raw) log.debug({ err: error }, 'A body cannot be read');
+    end(payload === raw || 'statusCode' in error ? error : new UnreadableBody());
+  };
   if (isTooLarge) end(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE());
   // A preParsing hook may give a paused stream.
-  else payload.on('data', read).on('end', end).on('error', end).resume();
+  else payload.on('data', read).on('end', end).on('error', stop).resume();
 }
 
 /** A chunked body may still be empty. */

@@ -51,11 +51,11 @@ function convertText(values: Texts, { keyword, params, instancePath }: ErrorObje
   const [, name = '', index] = instancePath
     .split('/')
     .map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'));
-  const parent = index === undefined ? values : (values[name] as Texts);
-  const text = parent[index ?? name];
+  const parent = index === undefined ? values : (values[name] as Texts | undefined);
+  const text = parent?.[index ?? name];
   if (typeof text !== 'string') return false;
   const value = keyword === 'type' ? readType(text, params.type) : findAllowed(text, params);
-  if (value !== undefined) parent[index ?? name] = value;
+  if (value !== undefined) parent![index ?? name] = value;
   return value !== undefined;
 }
 
@@ -72,7 +72,7 @@ function findAllowed(text: string, { allowedValues, allowedValue }: Texts): unkn
 
 /** Refuses `limit[]`, the PHP form of a list. A schema ignores it as an unknown name. */
 function findBrackets(values: Texts, validate: ValidateFunction): ErrorObject[] | null {
-  const names = Object.keys(values).filter((name) => name.includes('['));
+  const names = Object.keys(Object(values)).filter((name) => name.includes('['));
   if (names.length === 0) return null;
   const pairs = names.map((name): [string, string] => [name, name.split('[', 1)[0]!]);
   // Both names get a symbol, which fits no check. An error at `limit`, but none at `limit[]`, means

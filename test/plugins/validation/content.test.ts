@@ -46,6 +46,23 @@ test('A body is refused if its type is not in the schema of the route', async (t
   t.equal((await remove({ payload: {} })).statusCode, 200);
 });
 
+test('A body may be missing only if the validator of the route says so', async (t) => {
+  const { app } = await buildAppWithRoutes(
+    t,
+    `
+      const schema = { body: { content: { 'application/json': { schema: { type: 'object' } } } } };
+      // As Joi and yup do.
+      const refuse = (value) => (value ? { value } : { error: new Error('missing') });
+      export default async (app) => {
+        app.post('/required', { schema, validatorCompiler: () => refuse }, async () => 1);
+        app.post('/optional', { schema, validatorCompiler: () => () => ({}) }, async () => 1);
+      };
+    `,
+  );
+  for (const [url, status] of Object.entries({ '/required': 400, '/optional': 200 }))
+    t.equal((await app.inject({ method: 'POST', url })).statusCode, status, url);
+});
+
 test('A type that no body can have is an error that names the route', async (t) => {
   for (const type of ['*/*', 'text/*', 'Application/JSON', 'application/json; charset=utf-8']) {
     const schema = { body: { content: { [type]: { schema: { type: 'object' } } } } };

@@ -57,6 +57,37 @@ test("The limit of a body is the route's, the parser's or else the app's", async
   t.equal(await send('x/bytes', 11, '/short'), 413);
 });
 
+test('A body that a preParsing hook cannot read is a 400, or what its error says', async (t) => {
+  const { app, lines } = await buildAppWithRoutes(
+    t,
+    `
+      import { createGunzip } from 'node:zlib';
+      import { Readable } from 'node:stream';
+      const fail = (fields) => Readable.from((function* () {
+        throw Object.assign(new Error('broken'), fields);
+      })());
+      export default async (app) => {
+        const streams = {
+          gzip: (payload) => payload.pipe(createGunzip()),
+          coded: () => fail({ statusCode: 422, code: 'FST_A_B' }),
+          other: () => fail({ statusCode: 422 }),
+        };
+        for (const [name, open] of Object.entries(streams))
+          app.post('/' + name, { preParsing: async (request, reply, payload) => open(payload) },
+            async ({ body }) => body);
+      };
+    `,
+    { LOG_LEVEL: 'debug' },
+  );
+  const send = async (url: string) =>
+    (await app.inject({ method: 'POST', url, payload: {} })).json();
+  t.match(await send('/gzip'), { statusCode: 400, code: 'UNREADABLE_BODY' });
+  const line = lines.find(({ level, err }) => level === 20 && err);
+  t.match(line, { err: { code: 'Z_DATA_ERROR' }, msg: 'A body cannot be read' });
+  t.match(await send('/coded'), { statusCode: 422, code: 'FST_A_B' });
+  t.match(await send('/other'), { statusCode: 500 });
+});
+
 test('A wrong parser is refused as in Fastify', async (t) => {
   for (const parser of [
     "{ parseAs: 'json' }, () => {}",

@@ -66,3 +66,12 @@ test('Text becomes a value of an enum or a constant', async (t) => {
   for (const values of [{ size: '30' }, { size: '20.0' }, { step: '6' }, { sizes: '3' }])
     t.match(read(schema, values), /must be equal/);
 });
+
+test('request.validateInput also asks about values that no query has', async (t) => {
+  const validate = (type: string | string[], value: unknown) =>
+    compileText(ajv, { type })(value as object) === null;
+  t.equal(validate('object', null), false);
+  t.equal(validate(['object', 'null'], null), true);
+  t.equal(validate('object', undefined), false);
+  t.equal(validate('integer', 5), true);
+});
