@@ -9,12 +9,18 @@ const MAX_DEPTH = 4;
 /** Keeps an error's known fields for the log: others may be secret. Causes may form a circle. */
 export function serializeError(error: unknown, depth = 0): unknown {
   try {
-    if (!(error instanceof Error)) return { type: typeof error, message: shorten(String(error)) };
-    const { message, stack, cause } = error;
-    const fields = SAFE_FIELDS.map((name) => [name, Reflect.get(error, name)]);
-    const known = fields.filter(([, value]) => ['string', 'number'].includes(typeof value));
-    const errors = error instanceof AggregateError ? error.errors.slice(0, MAX_DEPTH) : undefined;
+    // `err: null` says that there is none.
+    if (error === null || typeof error === 'boolean') return error;
     const serialize = (other: unknown) => serializeError(other, depth + 1);
+    if (Array.isArray(error) && depth < MAX_DEPTH) return error.slice(0, MAX_DEPTH).map(serialize);
+    const fields = SAFE_FIELDS.map((name) => [name, Reflect.get(Object(error), name)]);
+    const known = fields.filter(([, value]) => ['string', 'number'].includes(typeof value));
+    if (!(error instanceof Error)) {
+      const message = shorten(String(Reflect.get(Object(error), 'message') ?? error));
+      return { type: typeof error, message, ...Object.fromEntries(known) };
+    }
+    const { message, stack, cause } = error;
+    const errors = error instanceof AggregateError ? error.errors.slice(0, MAX_DEPTH) : undefined;
     return {
       type: error.constructor.name,
       message: shorten(`${message}`),

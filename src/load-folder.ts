@@ -61,6 +61,10 @@ async function explain(files: URL[], { code, fn, message }: LoadError): Promise<
     throw new Error("A plugin calls app.ready(), which ends the loading. Use an 'onReady' hook.");
   if (code === 'AVV_ERR_PLUGIN_NOT_VALID')
     throw new Error(`${message}: a plugin registers it, or _autohooks has no default export`);
+  if (code === 'FST_ERR_CTP_ALREADY_PRESENT')
+    throw new Error(`${message} Call app.removeContentTypeParser() before, see docs/answers.md`);
+  if (message.startsWith('Not found handler already set'))
+    throw new Error(`${message}: plugins/errors has set it. Add a route for * instead`);
   if (message === 'Cyclic dependency')
     throw new Error("Plugins need each other, so none can be first: see their 'dependencies'");
   for (const file of files) {

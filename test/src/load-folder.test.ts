@@ -27,6 +27,15 @@ test('A file whose top level never ends is named', async (t) => {
   });
 });
 
+test('What the template has set already is named with the way to change it', async (t) => {
+  const add = "app.addContentTypeParser('x/a', (request, payload, done) => done());";
+  const parser = await load(t, `export default async (app) => { ${add} ${add} };`);
+  t.match(parser, { message: /x\/a' already present\. Call app\.removeContentTypeParser/ });
+  const set = 'app.setNotFoundHandler(() => 1);';
+  const handler = await load(t, `export default async (app) => { ${set} ${set} };`);
+  t.match(handler, { message: /already set .*: plugins\/errors has set it\. Add a route/ });
+});
+
 test('A plugin that never ends is named by its file', async (t) => {
   const error = await load(t, 'export default () => new Promise(() => undefined);');
   t.match(error, { message: /hanging\/index\.js: Plugin did not start in time/ });
