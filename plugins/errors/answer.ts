@@ -18,12 +18,20 @@ type Body = Static<typeof ErrorAnswer>;
 export function describeError(statusCode: number, cause: Partial<ClientError> = {}): Body {
   const error = http.STATUS_CODES[statusCode] ?? 'Error';
   const kind = error.toUpperCase().replaceAll(/\W+/g, '_');
-  const { errors } = cause;
+  const errors = cause.errors && describeProblems(cause.errors);
   // A translation may take over what is no text, such as the number of a gRPC code.
   const [code, message] = [`${cause.code ?? kind}`, `${cause.message ?? error}`];
   if (statusCode < 500) return { statusCode, code, error, message, ...(errors && { errors }) };
   const isInternal = statusCode === 500 || code.startsWith('FST_');
   return { statusCode, code: isInternal ? kind : code, error, message: error };
+}
+
+/** Other libraries have lists under this name too, and their items may be secret. */
+function describeProblems(problems: NonNullable<Body['errors']>): Body['errors'] {
+  const isProblem = (one: unknown) =>
+    ['path', 'in', 'message'].every((name) => typeof Reflect.get(Object(one), name) === 'string');
+  if (Array.isArray(problems) && problems.every(isProblem))
+    return problems.map(({ path, in: part, message }) => ({ path, in: part, message }));
 }
 
 /** Sends an error. A 5xx skips the onSend hooks, because one of them may have failed. */

@@ -60,6 +60,7 @@ export default fp(
           reply.log.debug({ err: failure }, 'The client gets this error as a 4xx');
         if (clientError?.headers) reply.headers(clientError.headers);
         if (clientError?.retryAfter) reply.header('retry-after', clientError.retryAfter);
+        if (reply.failure && reply.raw.destroyed) logAfterClose(reply, reply.failure);
         return describeError(statusCode, clientError);
       };
       if (hasBegun(reply.raw)) interrupt(reply, thrown);
@@ -69,6 +70,11 @@ export default fp(
   },
   { name: 'errors' },
 );
+
+/** The request's own line was written when its client had gone. A signal may have told the handler. */
+function logAfterClose({ log }: FastifyReply, err: Error): void {
+  if (err.name !== 'AbortError') log.error({ err }, 'A request failed after its client had gone');
+}
 
 function rejectRoute(request: FastifyRequest, reply: FastifyReply): never {
   const { server, method, url, headers } = request;

@@ -198,6 +198,40 @@ test('A WebSocket of a plugin, whose handler gets the socket first, works', asyn
   await once(socket, 'close');
 });
 
+test('A handler that fails after its client has gone is logged', async (t) => {
+  const { app, lines } = await buildAppWithRoutes(
+    t,
+    `
+      import { once } from 'node:events';
+      export default async (app) => {
+        for (const [name, error] of Object.entries({
+          late: new Error('late'),
+          aborted: new DOMException('aborted', 'AbortError'),
+          taken: Object.assign(new Error('taken'), { statusCode: 409, expose: true }),
+        }))
+          app.get('/' + name, async (request, reply) => {
+            await once(reply.raw, 'close');
+            throw error;
+          });
+      };
+    `,
+  );
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  for (const name of ['aborted', 'taken', 'late']) {
+    const controller = new AbortController();
+    const asked = fetch(`${url}/${name}`, { signal: controller.signal });
+    await poll(() => app.openRequests.list().length === 1);
+    controller.abort();
+    await t.rejects(asked);
+    await poll(() => lines.some((line) => line.path === `/${name}`));
+  }
+  await poll(() => lines.some(({ level }) => level === 50));
+  t.match(
+    lines.filter(({ level, requestId }) => requestId && level > 30),
+    [{ level: 50, err: { message: 'late' }, msg: 'A request failed after its client had gone' }],
+  );
+});
+
 test('The log has the error of a 5xx that the error handler of a scope answers', async (t) => {
   const { app, lines } = await buildAppWithRoutes(
     t,

@@ -210,6 +210,33 @@ test('A 503 says when to try again: as its error, its route, or the app', async 
     t.equal((await app.inject(url)).headers['retry-after'], pause, url);
 });
 
+test("An error's own errors are sent only if they are problems of the request", async (t) => {
+  const { app } = await buildAppWithRoutes(
+    t,
+    `
+      import createError from '${import.meta.resolve('@fastify/error')}';
+      const Wrong = createError('WRONG', 'It is wrong', 422);
+      const problem = { path: '/a', in: 'body', message: 'must be 1' };
+      const lists = {
+        problems: [{ ...problem, secret: 'hunter2' }],
+        texts: ['hunter2'],
+        none: 'hunter2',
+        half: [problem, { path: '/b', secret: 'hunter2' }],
+      };
+      export default async (app) => {
+        for (const [name, errors] of Object.entries(lists))
+          app.get('/' + name, async () => { throw Object.assign(new Wrong(), { errors }) });
+      };
+    `,
+  );
+  const problem = { path: '/a', in: 'body', message: 'must be 1' };
+  const expected = { problems: [problem], texts: undefined, none: undefined, half: undefined };
+  for (const [name, errors] of Object.entries(expected)) {
+    const body = (await app.inject(`/${name}`)).json();
+    t.strictSame([body.code, body.errors], ['WRONG', errors], name);
+  }
+});
+
 test('An error that has a code of Fastify has its own status', async (t) => {
   const { app } = await buildAppWithRoutes(t, FAILING);
   t.match((await app.inject('/copied')).json(), { statusCode: 400, code: 'FST_CP_ERR' });
