@@ -1,5 +1,5 @@
 import { errorCodes, type FastifyInstance, type FastifyReply } from 'fastify';
-import { answerOrClose, describeError, sendError } from '../plugins/errors/answer.ts';
+import { answerOrClose, describeError, sendAtOnce } from '../plugins/errors/answer.ts';
 import { cutOffSlowestReaders, cutOffSlowestSenders, observeAll } from './held-memory.ts';
 import { hasBegun } from './node-http.ts';
 import { cutOff, type OpenRequest } from './open-request.ts';
@@ -66,5 +66,5 @@ function answerLate(entry: OpenRequest, reply: FastifyReply, timeoutMs: number):
 /** An error handler or an onError hook of the app may be late itself. */
 function answerAtOnce(reply: FastifyReply): void {
   if (hasBegun(reply.raw)) return;
-  answerOrClose(reply, () => sendError(reply, describeError(503)), NO_ANSWER);
+  answerOrClose(reply, () => sendAtOnce(reply, describeError(503)), NO_ANSWER);
 }

@@ -9,8 +9,6 @@ const MAX_DEPTH = 4;
 /** Keeps an error's known fields for the log: others may be secret. Causes may form a circle. */
 export function serializeError(error: unknown, depth = 0): unknown {
   try {
-    // `err: null` says that there is none.
-    if (error === null || typeof error === 'boolean') return error;
     const serialize = (other: unknown) => serializeError(other, depth + 1);
     if (Array.isArray(error) && depth < MAX_DEPTH) return error.slice(0, MAX_DEPTH).map(serialize);
     const fields = SAFE_FIELDS.map((name) => [name, Reflect.get(Object(error), name)]);

@@ -38,19 +38,10 @@ function describeProblems(problems: NonNullable<Body['errors']>): Body['errors']
 export function sendError(
   reply: FastifyReply,
   body: Body,
-  describeFailure: (thrown: unknown) => Body = () => describeError(500),
+  describeFailure: (thrown: unknown) => Body,
 ): void {
-  for (const [name, value] of Object.entries(reply.getHeaders())) {
-    // In a 416, it has the length of the whole content (RFC 9110, 15.5.17).
-    const isLength = name === 'content-range' && body.statusCode === 416;
-    if ((CONTENT_HEADERS.test(name) && !isLength) || !isHeader(name, value))
-      reply.removeHeader(name);
-  }
-  // The header was meant for the failed answer.
-  if (reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');
-  reply.code(body.statusCode).type(JSON_TYPE).serializer(String);
-  const headers = reply.getHeaders();
-  if (body.statusCode >= 500) return void sendWithoutHooks(reply, body, headers);
+  if (body.statusCode >= 500) return void sendAtOnce(reply, body);
+  const headers = prepareHeaders(reply, body.statusCode);
   const { send } = reply;
   // If an onSend hook throws, Fastify sends that in its own format, or ends the process.
   reply.send = (thrown) => {
@@ -59,6 +50,23 @@ export function sendError(
     return reply;
   };
   send.call(reply, JSON.stringify(body));
+}
+
+/** Sends an error without the onSend hooks. */
+export function sendAtOnce(reply: FastifyReply, body: Body): void {
+  sendWithoutHooks(reply, body, prepareHeaders(reply, body.statusCode));
+}
+
+function prepareHeaders(reply: FastifyReply, statusCode: number): object {
+  for (const [name, value] of Object.entries(reply.getHeaders())) {
+    // In a 416, it has the length of the whole content (RFC 9110, 15.5.17).
+    const isLength = name === 'content-range' && statusCode === 416;
+    if ((CONTENT_HEADERS.test(name) && !isLength) || !isHeader(name, value))
+      reply.removeHeader(name);
+  }
+  // The header was meant for the failed answer.
+  if (reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');
+  return reply.code(statusCode).type(JSON_TYPE).serializer(String).getHeaders();
 }
 
 /** Closes the connection if `answer` throws: Fastify sends nothing while an onError hook runs. */

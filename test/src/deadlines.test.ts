@@ -128,10 +128,17 @@ test('A late handler that ends with its signal answers 503, after onError hooks'
 
 test('A late request gets a 503 if the error handler of its scope is late too', async (t) => {
   const routes = `
+    import { Readable } from 'node:stream';
     import { setTimeout as sleep } from 'node:timers/promises';
-    const send = (error, request, reply) => void reply.code(504).send({ own: true });
+    async function* writeSlowly() {
+      yield '{ "own": ';
+      await sleep(200);
+      yield 'true }';
+    }
+    const send = (error, request, reply, body = { own: true }) => void reply.code(504).send(body);
     const scopes = {
       '/in-time': { handler: send },
+      '/slow': { handler: (...all) => send(...all, Readable.from(writeSlowly())) },
       '/waits': { handler: async () => (await sleep(1), { own: true }) },
       '/hangs': { handler: () => new Promise(() => undefined) },
       '/hook': { handler: send, onError: () => sleep(1) },
@@ -147,7 +154,7 @@ test('A late request gets a 503 if the error handler of its scope is late too', 
     };
   `;
   const { app, url, lines } = await listen(t, { REQUEST_TIMEOUT_MS: '100' }, routes);
-  const expected = { '/in-time': 504, '/waits': 503, '/hangs': 503, '/hook': 503 };
+  const expected = { '/in-time': 504, '/slow': 504, '/waits': 503, '/hangs': 503, '/hook': 503 };
   for (const [scope, status] of Object.entries(expected))
     for (const path of [scope, `${scope}/answers`]) {
       const answer = await fetch(url + path);
