@@ -26,7 +26,7 @@ export function watchDeadlines(app: FastifyInstance): void {
     const entries = observeAll(app.openRequests);
     for (const entry of entries) {
       if (isLate(entry, REQUEST_TIMEOUT_MS)) answerLate(entry, entry.reply!, REQUEST_TIMEOUT_MS);
-      else if (entry.isLate) answerAtOnce(entry.reply!);
+      else if (entry.isLate && !hasBegun(entry.reply!.raw)) answerAtOnce(entry.reply!);
       else if (performance.now() - entry.progressAt > STALL_MS) cutOff([entry]);
     }
     cutOffSlowestReaders(entries);
@@ -65,6 +65,5 @@ function answerLate(entry: OpenRequest, reply: FastifyReply, timeoutMs: number):
 
 /** An error handler or an onError hook of the app may be late itself. */
 function answerAtOnce(reply: FastifyReply): void {
-  if (hasBegun(reply.raw)) return;
   answerOrClose(reply, () => sendAtOnce(reply, describeError(503)), NO_ANSWER);
 }

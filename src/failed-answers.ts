@@ -1,10 +1,11 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { toError } from './error-log.ts';
+import { hasBegun } from './node-http.ts';
 
 declare module 'fastify' {
   interface FastifyReply {
-    /** The error behind a 5xx answer, or an interrupted one. It is logged, not sent. */
-    failure?: Error | undefined;
+    /** What was thrown before a 5xx answer, or an interrupted one. It is logged, not sent. */
+    failure?: unknown;
   }
 }
 
@@ -25,7 +26,7 @@ export function watchHandlers(app: FastifyInstance): void {
   app.decorateReply('failure');
   // The error handler of a scope may answer the error, and tell nobody.
   app.addHook('onError', (_request, reply, error, done) => {
-    reply.failure = toError(error);
+    if (!hasBegun(reply.raw)) reply.failure = error;
     done();
   });
   app.addHook('onRoute', (route) => {

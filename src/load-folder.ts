@@ -10,6 +10,8 @@ const LOADED_MS = 1_000;
 /** avvio's error of a plugin that takes too long has the plugin's function. */
 type LoadError = Error & { code?: string; fn?: unknown };
 
+const ROOT_HANDLER_SET = "Not found handler already set for Fastify instance with prefix: '/'";
+
 type LoadOptions = Partial<AutoloadPluginOptions> & {
   /** Whether a file is loaded, by its path in the folder, such as /health/index.ts. */
   which?: (name: string) => boolean;
@@ -63,7 +65,7 @@ async function explain(files: URL[], { code, fn, message }: LoadError): Promise<
     throw new Error(`${message}: a plugin registers it, or _autohooks has no default export`);
   if (code === 'FST_ERR_CTP_ALREADY_PRESENT')
     throw new Error(`${message} Call app.removeContentTypeParser() before, see docs/answers.md`);
-  if (message.startsWith('Not found handler already set'))
+  if (message === ROOT_HANDLER_SET)
     throw new Error(`${message}: plugins/errors has set it. Add a route for * instead`);
   if (message === 'Cyclic dependency')
     throw new Error("Plugins need each other, so none can be first: see their 'dependencies'");

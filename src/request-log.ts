@@ -49,7 +49,7 @@ function logRequest(request: FastifyRequest, reply: FastifyReply): void {
     ...request.logFields,
   };
   if (reply.failure && line.status >= 500)
-    request.log.error({ ...line, err: reply.failure }, 'request failed');
+    request.log.error({ ...line, err: toError(reply.failure) }, 'request failed');
   else request.log.info(line, 'request');
 }
 

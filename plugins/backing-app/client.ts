@@ -19,6 +19,9 @@ const KEEP_ALIVE_MS = 60_000;
 /** Codes of an idle connection that the other app has closed, or of an app that is starting. */
 const DISCONNECTED = ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'];
 
+/** For each answer, a signal that is aborted when it closes. A long answer may ask many times. */
+const closeSignals = new WeakMap<object, AbortSignal>();
+
 type Reason = [string, ErrorOptions?];
 
 const Failed = createError<Reason>('BACKING_APP_FAILED', 'The backing app failed: %s', 502);
@@ -106,11 +109,14 @@ export class BackingAppClient {
 }
 
 /** Fastify aborts request.signal as soon as a request's body has been read. */
-function readSignal({ raw, signal }: Caller): AbortSignal {
-  const answer = raw?.openRequest?.reply?.raw;
-  if (!answer) return signal;
+function readSignal(caller: Caller): AbortSignal {
+  const answer = caller.raw?.openRequest?.reply?.raw;
+  if (!answer) return caller.signal;
+  const known = closeSignals.get(answer);
+  if (known) return known;
   const controller = new AbortController();
   answer.once('close', () => controller.abort());
+  closeSignals.set(answer, controller.signal);
   return controller.signal;
 }
 

@@ -67,8 +67,9 @@ export default fp(
     // A route's own transform, as for schemas of zod, would take the place of this one.
     app.addHook('onRoute', (route) => {
       const { swaggerTransform: own } = route.config ?? {};
-      if (!own) return;
-      const both: SwaggerTransform = (given) => transform({ ...given, ...own(given) });
+      if (own === undefined) return;
+      const both: SwaggerTransform = (given) =>
+        transform(own ? { ...given, ...own(given) } : given);
       route.config = { ...route.config, swaggerTransform: both };
     });
     await app.register(swagger, {

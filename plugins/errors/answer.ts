@@ -9,6 +9,8 @@ export const JSON_TYPE = 'application/json; charset=utf-8';
 const CONTENT_HEADERS =
   /^(content-(encoding|disposition|range|language)|etag|last-modified|trailer|transfer-encoding)$/;
 
+const OWN_HEADERS = /^(connection|keep-alive|upgrade|date|x-request-id)$/i;
+
 /** When a client may try again after a 503, in seconds: long enough for a restart. */
 const RETRY_AFTER_S = 5;
 
@@ -32,6 +34,13 @@ function describeProblems(problems: NonNullable<Body['errors']>): Body['errors']
     ['path', 'in', 'message'].every((name) => typeof Reflect.get(Object(one), name) === 'string');
   if (Array.isArray(problems) && problems.every(isProblem))
     return problems.map(({ path, in: part, message }) => ({ path, in: part, message }));
+}
+
+/** Adds the headers of an error, but for those of the connection and the request's id. */
+export function passHeaders(reply: FastifyReply, headers: unknown): void {
+  if (typeof headers !== 'object') return;
+  for (const [name, value] of Object.entries(headers ?? {}))
+    if (value !== undefined && !OWN_HEADERS.test(name)) reply.header(name, value);
 }
 
 /** Sends an error. A 5xx skips the onSend hooks, because one of them may have failed. */

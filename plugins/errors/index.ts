@@ -8,7 +8,7 @@ import { interrupt } from '../../src/failed-answers.ts';
 import { hasBegun } from '../../src/node-http.ts';
 import { readPath } from '../../src/request-log.ts';
 import { type InvalidRequest, Problems } from '../validation/problems.ts';
-import { describeError, sendError } from './answer.ts';
+import { describeError, passHeaders, sendError } from './answer.ts';
 import { BodyTooLate, findClientError } from './translate.ts';
 
 export const RouteNotFound = createError('NOT_FOUND', '%s %s does not exist.', 404);
@@ -58,9 +58,9 @@ export default fp(
         // It may be a mistake of the app, such as a column that no field fills.
         if (statusCode < 500 && clientError !== failure)
           reply.log.debug({ err: failure }, 'The client gets this error as a 4xx');
-        if (clientError?.headers) reply.headers(clientError.headers);
+        if (statusCode !== 500) passHeaders(reply, clientError?.headers);
         if (clientError?.retryAfter) reply.header('retry-after', clientError.retryAfter);
-        if (reply.failure && reply.raw.destroyed) logAfterClose(reply, reply.failure);
+        if (reply.failure && reply.raw.destroyed) logAfterClose(reply, toError(failure));
         return describeError(statusCode, clientError);
       };
       if (hasBegun(reply.raw)) interrupt(reply, thrown);
@@ -71,9 +71,10 @@ export default fp(
   { name: 'errors' },
 );
 
-/** The request's own line was written when its client had gone. A signal may have told the handler. */
+/** The request's own line was written when its client went. An AbortError says no more than that. */
 function logAfterClose({ log }: FastifyReply, err: Error): void {
-  if (err.name !== 'AbortError') log.error({ err }, 'A request failed after its client had gone');
+  const isAborted = [err, toError(err.cause)].some(({ name }) => name === 'AbortError');
+  if (!isAborted) log.error({ err }, 'A request failed after its client had gone');
 }
 
 function rejectRoute(request: FastifyRequest, reply: FastifyReply): never {

@@ -11,6 +11,7 @@ import {
   trace,
 } from '@opentelemetry/api';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { toError } from '../../src/error-log.ts';
 import { hideSecrets } from '../../src/redaction.ts';
 import {
   CLIENT_CLOSED_REQUEST,
@@ -67,7 +68,7 @@ function describeAnswer(reply: FastifyReply): Attributes {
     'network.protocol.version': request.raw.httpVersion,
     ...(route && { 'http.route': route }),
     ...(status !== CLIENT_CLOSED_REQUEST && { 'http.response.status_code': status }),
-    ...(isCut && { 'error.type': failure?.name ?? 'client_closed_request' }),
+    ...(isCut && { 'error.type': failure ? toError(failure).name : 'client_closed_request' }),
     ...(status >= 500 && { 'error.type': String(status) }),
   };
 }
@@ -79,7 +80,7 @@ function endSpan(span: Span, attributes: Attributes, { request, failure }: Fasti
   span.updateName([name, attributes['http.route']].filter(Boolean).join(' '));
   span.setAttributes({ ...attributes, ...describeClient(request) });
   const isFailed = attributes['error.type'] !== undefined;
-  if (isFailed && failure) recordError(span, failure);
+  if (isFailed && failure) recordError(span, toError(failure));
   if (isFailed) span.setStatus({ code: SpanStatusCode.ERROR });
   span.end();
 }

@@ -86,8 +86,8 @@ export function readBody(
   };
   const stop = (error: Error) => {
     // A preParsing hook that decompresses fails because of the client's bytes.
-    if (payload !== raw) log.debug({ err: error }, 'A body cannot be read');
-    end(payload === raw || 'statusCode' in error ? error : new UnreadableBody());
+    if (payload !== raw) log.info({ err: error }, 'A body cannot be read');
+    end(payload === raw || Reflect.has(Object(error), 'statusCode') ? error : new UnreadableBody());
   };
   if (isTooLarge) end(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE());
   // A preParsing hook may give a paused stream.

@@ -21,6 +21,11 @@ const ROUTES = `
     const body = { type: 'object', required: ['title'] };
     app.post('/asks', { schema: { body } }, (request) =>
       app.backingApp.get('/things', schema, request));
+    app.get('/asks-often', async (request, reply) => {
+      for (let count = 0; count < 20; count++)
+        await app.backingApp.get('/things', schema, request);
+      return reply.raw.listenerCount('close');
+    });
     app.get('/job', () => {
       const { signal } = new AbortController();
       return app.backingApp.get('/things', schema, { signal, id: 'job-1' });
@@ -283,15 +288,26 @@ test('A client that disconnects aborts the request to the attached app', async (
     t,
     (_request, response) => void closed.push(once(response, 'close')),
   );
-  const { app } = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://${host}` });
+  const { app, lines } = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://${host}` });
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  lines.length = 0;
   const controller = new AbortController();
   const asked = fetch(`${url}/asks`, { signal: controller.signal });
   await poll(() => closed.length === 1);
   controller.abort();
   await t.rejects(asked, { name: 'AbortError' });
   await closed[0];
-  t.pass('long before the time-out');
+  await poll(() => lines.length > 0);
+  await fetch(`${url}/health/live`);
+  t.match(lines, [{ level: 30, status: 499 }]);
+});
+
+test('A request that asks often listens once for its end', async (t) => {
+  const { host } = await openOtherApp(t, (_request, response) => void response.end(THINGS));
+  const { app } = await buildAppWithRoutes(t, ROUTES, { BACKING_APP_URL: `http://${host}` });
+  const { statusCode, body } = await app.inject('/asks-often');
+  t.equal(statusCode, 200);
+  t.ok(Number(body) < 15, `${body} listeners`);
 });
 
 test('A request with a body asks too, until its client disconnects', async (t) => {

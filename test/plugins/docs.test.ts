@@ -217,12 +217,14 @@ test('GET /openapi.json names the protected routes and their scopes', async (t) 
     swaggerTransform: ({ url }: { url: string }) => ({ schema: { summary: 'Own' }, url }),
   };
   for (const name of ['a', 'b']) app.get(`/own/${name}/:part?`, { config }, async () => 1);
+  app.get('/plain', { config: { auth: true, swaggerTransform: false } }, async () => 1);
   const { components, paths } = (await app.inject('/openapi.json')).json();
   const bearer = { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' };
   t.match(components, { securitySchemes: { bearer } });
   t.strictSame(paths['/mine'].get.security, [{ bearer: [] }]);
   t.strictSame(paths['/write'].get.security, [{ bearer: ['a', 'b'] }]);
   t.equal(paths['/open'].get.security, undefined);
+  t.strictSame(paths['/plain'].get.security, [{ bearer: [] }]);
   for (const name of ['a', 'b']) {
     const { summary, security, responses } = paths[`/own/${name}/{part}`].get;
     t.match({ summary, security }, { summary: 'Own', security: [{ bearer: [] }] });

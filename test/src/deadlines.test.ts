@@ -38,6 +38,10 @@ const ROUTES = `
       inner.addHook('onError', () => sleep(50));
       inner.get('/late-reported', ({ signal }) => sleep(60_000, undefined, { signal }));
     });
+    app.register(async (scope) => {
+      scope.setErrorHandler((error, request, reply) => reply.send(Buffer.alloc(${LARGE}, 'a')));
+      scope.get('/late-bytes', () => new Promise(() => undefined));
+    });
     app.get('/taken-patient', { config: { timeout: false } }, async (request, reply) => {
       reply.hijack();
       await sleep(500);
@@ -275,6 +279,17 @@ test('A client that stops reading is disconnected, on an upgraded connection too
     await once(socket, 'close');
   }
   t.match(lines.filter(({ msg }) => msg.includes('cut off')).length, 1);
+});
+
+test('A client that does not read a late answer is disconnected', async (t) => {
+  const { app, url } = await listen(t, { REQUEST_TIMEOUT_MS: '100' });
+  const socket = await ask(t, url, '/late-bytes');
+  await waitForReader(app);
+  await poll(() => {
+    for (const reader of app.openRequests.list()) reader.progressAt -= 60_000;
+    return app.openRequests.list().length === 0;
+  });
+  await once(socket.resume(), 'close');
 });
 
 test('contract 31: Clients that stop reading hold a limited number of bytes', async (t) => {

@@ -208,8 +208,11 @@ test('A handler that fails after its client has gone is logged', async (t) => {
           late: new Error('late'),
           aborted: new DOMException('aborted', 'AbortError'),
           taken: Object.assign(new Error('taken'), { statusCode: 409, expose: true }),
+          asked: new Error('wrapped', { cause: new DOMException('aborted', 'AbortError') }),
+          begun: new Error('begun'),
         }))
           app.get('/' + name, async (request, reply) => {
+            if (name === 'begun') reply.raw.writeHead(200).write('begun');
             await once(reply.raw, 'close');
             throw error;
           });
@@ -217,15 +220,18 @@ test('A handler that fails after its client has gone is logged', async (t) => {
     `,
   );
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
-  for (const name of ['aborted', 'taken', 'late']) {
+  for (const name of ['aborted', 'taken', 'asked', 'begun', 'late']) {
     const controller = new AbortController();
     const asked = fetch(`${url}/${name}`, { signal: controller.signal });
     await poll(() => app.openRequests.list().length === 1);
+    if (name === 'begun') await asked;
     controller.abort();
-    await t.rejects(asked);
+    if (name !== 'begun') await t.rejects(asked);
     await poll(() => lines.some((line) => line.path === `/${name}`));
   }
   await poll(() => lines.some(({ level }) => level === 50));
+  const interrupted = lines.find(({ msg }) => msg === 'An answer was interrupted');
+  t.match(interrupted, { level: 30, err: { message: 'begun' } });
   t.match(
     lines.filter(({ level, requestId }) => requestId && level > 30),
     [{ level: 50, err: { message: 'late' }, msg: 'A request failed after its client had gone' }],

@@ -32,8 +32,11 @@ test('What the template has set already is named with the way to change it', asy
   const parser = await load(t, `export default async (app) => { ${add} ${add} };`);
   t.match(parser, { message: /x\/a' already present\. Call app\.removeContentTypeParser/ });
   const set = 'app.setNotFoundHandler(() => 1);';
-  const handler = await load(t, `export default async (app) => { ${set} ${set} };`);
-  t.match(handler, { message: /already set .*: plugins\/errors has set it\. Add a route/ });
+  const plugin = `async function plugin(app) { ${set} ${set} }\nexport default plugin;`;
+  const root = `${plugin}\nplugin[Symbol.for('skip-override')] = true;`;
+  t.match(await load(t, root), { message: /'\/': plugins\/errors has set it\. Add a route/ });
+  t.match(await load(t, plugin), { message: /already set .* '\/hanging'$/ });
+  t.match(await load(t, "export default async () => { throw 'text' };"), 'text');
 });
 
 test('A plugin that never ends is named by its file', async (t) => {

@@ -34,13 +34,15 @@ const FAILING = `
     app.get('/shown', async () => expose(502, true));
     app.get('/busy', async () => expose(503, false));
     const send = (fields) => { throw Object.assign(new Error('Told'), fields) };
-    const headers = { 'Retry-After': 7, 'WWW-Authenticate': 'Basic', etag: '"a"', 'x-a': 'a\\nb' };
+    const headers = { 'Retry-After': 7, 'X-Request-ID': 'theirs', 'x-none': undefined, 'WWW-Authenticate': 'Basic', etag: '"a"', 'x-a': 'a\\nb' };
     app.get('/headers/401', async () => send({ statusCode: 401, expose: true, headers }));
     app.get('/headers/503', async () => send({ statusCode: 503, expose: false, headers }));
     app.get('/headers/500', async () => send({ statusCode: 503, expose: true, headers }));
+    app.get('/headers/fault', async () => { throw Object.assign(new Fault(), { headers }) });
     app.get('/headers/418', async () => { throw Object.assign(new Teapot(), { headers }) });
     const range = { 'Content-Range': 'bytes */15' };
     app.get('/headers/416', async () => send({ statusCode: 416, expose: true, headers: range }));
+    app.get('/headers/409', async () => send({ statusCode: 409, expose: true, headers: null }));
     app.get('/headers/410', async () => send({ statusCode: 410, expose: true, headers: 'none' }));
     app.get('/later', async (request, reply) => {
       reply.header('retry-after', '120');
@@ -194,13 +196,20 @@ test('An error for the client brings its headers, but for those of a content', a
     const { statusCode, headers } = await app.inject(`/headers/${status}`);
     t.match({ statusCode, headers }, { statusCode: status, headers: { 'retry-after': '7' } });
     t.match(headers, { 'www-authenticate': 'Basic' });
-    t.match([headers.etag, headers['x-a']], [undefined, undefined], `${status}`);
+    const [etag, broken, none] = [headers.etag, headers['x-a'], headers['x-none']];
+    t.match([etag, broken, none], [undefined, undefined, undefined], `${status}`);
+    t.not(headers['x-request-id'], 'theirs');
   }
-  const hidden = await app.inject('/headers/500');
-  t.equal(hidden.statusCode, 500);
-  t.notOk(hidden.headers['retry-after'] || hidden.headers['www-authenticate']);
+  for (const url of ['/headers/500', '/headers/fault']) {
+    const { statusCode, headers } = await app.inject(url);
+    t.equal(statusCode, 500);
+    t.notOk(headers['retry-after'] || headers['www-authenticate'], url);
+  }
   t.equal((await app.inject('/headers/416')).headers['content-range'], 'bytes */15');
-  t.match((await app.inject('/headers/410')).json(), { statusCode: 410, message: 'Told' });
+  const gone = await app.inject('/headers/410');
+  t.match(gone.json(), { statusCode: 410, message: 'Told' });
+  t.notOk('0' in gone.headers);
+  t.equal((await app.inject('/headers/409')).statusCode, 409);
 });
 
 test('A 503 says when to try again: as its error, its route, or the app', async (t) => {
