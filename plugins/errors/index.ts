@@ -54,13 +54,13 @@ export default fp(
         const clientError = findClientError(failure, reply, translations);
         const statusCode = clientError?.statusCode ?? 500;
         if (clientError instanceof BodyTooLate) reply.header('connection', 'close');
-        reply.failure = statusCode >= 500 ? toError(failure) : undefined;
+        reply.failure = undefined;
+        if (statusCode >= 500) noteFailure(reply, toError(failure));
         // It may be a mistake of the app, such as a column that no field fills.
-        if (statusCode < 500 && clientError !== failure)
+        else if (clientError !== failure)
           reply.log.debug({ err: failure }, 'The client gets this error as a 4xx');
         if (statusCode !== 500) passHeaders(reply, clientError?.headers);
         if (clientError?.retryAfter) reply.header('retry-after', clientError.retryAfter);
-        if (reply.failure && reply.raw.destroyed) logAfterClose(reply, toError(failure));
         return describeError(statusCode, clientError);
       };
       if (hasBegun(reply.raw)) interrupt(reply, thrown);
@@ -71,10 +71,13 @@ export default fp(
   { name: 'errors' },
 );
 
-/** The request's own line was written when its client went. An AbortError says no more than that. */
-function logAfterClose({ log }: FastifyReply, err: Error): void {
+/** Keeps the error for the request's own line, or logs it now if that line has been written. */
+function noteFailure(reply: FastifyReply, err: Error): void {
+  reply.failure = err;
+  if (!reply.raw.destroyed) return;
+  // An AbortError says only that the client has gone.
   const isAborted = [err, toError(err.cause)].some(({ name }) => name === 'AbortError');
-  if (!isAborted) log.error({ err }, 'A request failed after its client had gone');
+  if (!isAborted) reply.log.error({ err }, 'A request failed after its client had gone');
 }
 
 function rejectRoute(request: FastifyRequest, reply: FastifyReply): never {

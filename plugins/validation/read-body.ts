@@ -85,9 +85,10 @@ export function readBody(
     else use(buffer.subarray(0, size));
   };
   const stop = (error: Error) => {
+    if (payload === raw) return end(error);
     // A preParsing hook that decompresses fails because of the client's bytes.
-    if (payload !== raw) log.info({ err: error }, 'A body cannot be read');
-    end(payload === raw || Reflect.has(Object(error), 'statusCode') ? error : new UnreadableBody());
+    log.info({ err: error }, 'A body cannot be read');
+    end(Reflect.has(Object(error), 'statusCode') ? error : new UnreadableBody());
   };
   if (isTooLarge) end(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE());
   // A preParsing hook may give a paused stream.

@@ -72,7 +72,7 @@ test('A process whose workers keep dying gives up and ends with 1', async (t) =>
   const pauses = primary.lines.flatMap(({ pauseMs }) => pauseMs ?? []);
   const slept = primary.lines.filter(({ msg }) => msg === 'sleep').map(({ ms }) => ms);
   t.same(slept, pauses);
-  t.same(new Set(pauses).size, pauses.length, 'each pause is longer than the one before');
+  t.equal(new Set(pauses).size, pauses.length, 'no pause is repeated');
   // The other worker may still say that it listens.
   t.match(
     primary.lines.filter(({ level }) => level === 60),
