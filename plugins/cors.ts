@@ -45,11 +45,7 @@ export default fp(
       reply.header('access-control-expose-headers', EXPOSED);
     });
     // A handler may have set another Vary.
-    if (!isOpen)
-      app.addHook('onSend', (_request, reply, _payload, done) => {
-        addVary(reply, 'origin');
-        done();
-      });
+    if (!isOpen) app.addHook('onSend', async (_request, reply) => addVary(reply, 'origin'));
     app.addHook('onRequest', ({ method, headers }, reply, done) => {
       const asked = headers['access-control-request-method'];
       if (method !== 'OPTIONS' || !asked) return done();

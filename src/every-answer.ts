@@ -14,8 +14,6 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The client's address for the rate limit and the log. Stays after the connection closes. */
     clientAddress: string;
-    /** Why plugins/errors refuses the request, after the rate limit has counted it. */
-    refusal?: Error | undefined;
     /** Additional fields of the request's log line, such as the user. */
     logFields?: Record<string, string>;
   }
@@ -40,20 +38,20 @@ export function prepareAnswers(app: FastifyInstance): void {
   app.decorate('pageHeaders', {});
   app.decorate('enterRequest', (_request, next) => next());
   app.decorateRequest('clientAddress', '');
-  app.decorateRequest('refusal');
   app.decorateRequest('logFields');
   app.decorate('prepareAnswer', (caller, reply) => {
     for (const set of setters) set(reply, caller);
     return app.countRequest?.(caller, reply);
   });
   app.addHook('onRequest', (request, reply, done) => {
-    request.refusal = refuseRequest(request);
+    const refusal = refuseRequest(request);
     // Behind an Upgrade that is not taken, Node drops what it has read of the next request.
-    if (request.refusal || request.headers.upgrade) reply.header('connection', 'close');
+    if (refusal || request.headers.upgrade) reply.header('connection', 'close');
     const entry = request.raw.openRequest;
     const previous = entry?.takePrevious();
     const counted = app.prepareAnswer(request, reply);
-    const handle = () => app.enterRequest(request, done);
+    // Refused only now: the rate limit has counted it.
+    const handle = () => app.enterRequest(request, () => done(refusal));
     const enter = previous ? () => handleAfter(previous, entry!, reply, handle) : handle;
     if (counted) counted.then(enter, done);
     else enter();

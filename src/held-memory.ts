@@ -58,8 +58,6 @@ export function observe(entry: OpenRequest): void {
 export function cutOffSlowestReaders(entries: OpenRequest[]): number {
   // A request that waits for its turn has no answer yet, but takes memory.
   const unread = entries.filter((entry) => entry.waiting > 0 || waitsForEarlier(entry));
-  const held = sum(unread.map(countUnread));
-  if (held <= MAX_UNREAD) return held;
   const connections = Map.groupBy(unread, ({ socket }) => socket);
   const readers = Array.from(connections.values(), (open) => ({
     open,
@@ -70,8 +68,7 @@ export function cutOffSlowestReaders(entries: OpenRequest[]): number {
       ? NO_PROGRESS
       : open.reduce((latest, entry) => Math.max(latest, entry.progressAt), 0),
   }));
-  cutOffSlowest(readers, MAX_UNREAD, UNREAD);
-  return MAX_UNREAD;
+  return cutOffSlowest(readers, MAX_UNREAD, UNREAD);
 }
 
 function waitsForEarlier({ turnAt }: OpenRequest): boolean {
@@ -110,18 +107,20 @@ function countIncomplete(entry: OpenRequest): number {
   return Math.max(REQUEST_BYTES, Math.min(socket.bytesRead - receivedBefore, length, limit));
 }
 
-/** Cuts off clients, the longest without progress first, until at most `max` bytes are held. */
-function cutOffSlowest(clients: Client[], max: number, reason: string): void {
+/** Cuts off clients, the longest without progress first, above `max` bytes. Returns what is left. */
+function cutOffSlowest(clients: Client[], max: number, reason: string): number {
   let held = sum(clients.map((client) => client.held));
+  if (held <= max) return held;
   const average = sum(clients.map(({ waiting }) => waiting)) / clients.length;
   const slowest = clients
     .filter(({ waiting, progressAt }) => progressAt === NO_PROGRESS || waiting >= average)
     .sort((one, other) => one.progressAt - other.progressAt || other.held - one.held);
   for (const client of slowest) {
-    if (held <= max) return;
+    if (held <= max) break;
     held -= client.held;
     cutOff(client.open, reason);
   }
+  return held;
 }
 
 function sum(numbers: number[]): number {

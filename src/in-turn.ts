@@ -17,6 +17,7 @@ export function handleAfter(
   // Node reads thousands of requests in one piece: all their answers would be in memory at once.
   const { socket } = entry;
   const begin = () => {
+    entry.turnAt = performance.now();
     // Node has ended a connection whose last answer is sent.
     if (!socket.destroyed && socket.writable) handle();
   };
@@ -25,13 +26,7 @@ export function handleAfter(
   if (answer.closed) return void begin();
   entry.turnAt = Number.POSITIVE_INFINITY;
   if (mayHaveBody(request.headers)) countReceived(server.openRequests, MAX_KEPT);
-  const takeTurn = () => {
-    entry.turnAt = performance.now();
-    begin();
-  };
   // bind() keeps this request's own trace. setImmediate() lets requests of other clients run.
-  answer.once(
-    'close',
-    AsyncLocalStorage.bind(() => setImmediate(takeTurn)),
-  );
+  const later = AsyncLocalStorage.bind(() => setImmediate(begin));
+  answer.once('close', later);
 }

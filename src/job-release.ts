@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { FastifyBaseLogger } from 'fastify';
+import type { FastifyBaseLogger as Log } from 'fastify';
 import { type Kysely, sql } from 'kysely';
 import type { PgBoss } from 'pg-boss';
 import type { DatabaseDriver } from '../plugins/database/index.ts';
@@ -39,11 +39,7 @@ export async function checkSchedules(jobs: Map<string, Job>): Promise<void> {
 }
 
 /** Creates or changes pg-boss's tables. That takes locks, which workers or a backup may hold. */
-export async function startOwner(
-  driver: DatabaseDriver,
-  log: FastifyBaseLogger,
-  tries = TRIES,
-): Promise<PgBoss> {
+export async function startOwner(driver: DatabaseDriver, log: Log, tries = TRIES): Promise<PgBoss> {
   const onError = (err: Error) => log.error({ err }, err.message);
   const createSchema = !(await hasSchema(driver));
   return startBoss(driver, onError, { ...OWNER, createSchema }).catch(async (err) => {
@@ -70,7 +66,7 @@ async function hasSchema(driver: DatabaseDriver): Promise<boolean> {
 export async function prepareQueues(
   boss: PgBoss,
   jobs: Map<string, Job>,
-  log: FastifyBaseLogger,
+  log: Log,
 ): Promise<string[]> {
   await finishBuilds(boss, log);
   const queues = await boss.getQueues();
@@ -104,7 +100,7 @@ export async function findMissing(db: Kysely<unknown>, jobs: Map<string, Job>): 
 }
 
 /** Waits until pg-boss has built its large indexes. Only a process with OWNER may build them. */
-async function finishBuilds(boss: PgBoss, log: FastifyBaseLogger): Promise<void> {
+async function finishBuilds(boss: PgBoss, log: Log): Promise<void> {
   const isBuilding = async () => {
     const states = (await boss.getBamStatus()).map(({ status }) => status);
     if (states.includes('failed'))

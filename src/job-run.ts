@@ -12,10 +12,7 @@ export interface JobObserver {
   run(run: Run, next: () => Promise<Result>): Promise<Result>;
 }
 
-export const UNOBSERVED: JobObserver = {
-  send: (_name, next) => next({}),
-  run: (_run, next) => next(),
-};
+export const UNOBSERVED: JobObserver = { send: (_, next) => next({}), run: (_, next) => next() };
 
 export interface Run extends Pick<JobRun<unknown>, 'id' | 'attempt' | 'payload'> {
   name: string;

@@ -1,18 +1,12 @@
-import {
-  type FastifyBaseLogger,
-  type FastifyReply,
-  type FastifyRequest,
-  LogController,
-} from 'fastify';
+import { type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import { readAddress } from './client-address.ts';
 import { toError } from './error-log.ts';
-import type { Caller } from './every-answer.ts';
 import { interrupt } from './failed-answers.ts';
 import { hasBegun } from './node-http.ts';
 import { hideSecrets } from './redaction.ts';
 
 /** The status that nginx logs if the client closed the connection before the answer. */
-export const CLIENT_CLOSED_REQUEST = 499;
+export const CLIENT_CLOSED = 499;
 
 export const SWITCHING_PROTOCOLS = 101;
 
@@ -57,13 +51,7 @@ function logRequest(request: FastifyRequest, reply: FastifyReply): void {
 export function readStatus(reply: FastifyReply): number {
   if (hasBegun(reply.raw)) return reply.statusCode;
   const isUpgraded = reply.sent && reply.request.raw.openRequest?.isUpgraded;
-  return isUpgraded ? SWITCHING_PROTOCOLS : CLIENT_CLOSED_REQUEST;
-}
-
-/** Logs a request that could not be parsed. Its method and path are unknown. */
-export function logUnreadable(log: FastifyBaseLogger, caller: Caller, status: number): void {
-  const line = { method: null, path: null, status, durationMs: 0, address: caller.clientAddress };
-  log.info({ requestId: caller.id, ...line }, 'request');
+  return isUpgraded ? SWITCHING_PROTOCOLS : CLIENT_CLOSED;
 }
 
 /** The path without query and without credentials, because both may be secret. */

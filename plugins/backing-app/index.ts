@@ -43,11 +43,8 @@ export default fp(
     const timeoutMs = Math.ceil(REQUEST_TIMEOUT_MS * 0.8);
     const client = new BackingAppClient(new URL(BACKING_APP_URL), timeoutMs);
     app.decorate('backingApp', client);
-    app.readiness.attach({
-      name: 'backing-app',
-      required: false,
-      check: () => client.ask('/health/live'),
-    });
+    const check = () => client.ask('/health/live');
+    app.readiness.attach({ name: 'backing-app', required: false, check });
     // An app that is attached to itself, even through other apps, would send requests forever.
     app.addHook('onRequest', async ({ headers }) => {
       if (headers.via?.includes(client.pseudonym)) throw new LoopDetected();

@@ -69,7 +69,10 @@ function isTls({ code = '', message }: NodeJS.ErrnoException): boolean {
  * long for an index, 55 not in this state (a lock), 57 operator intervention, 58 system error.
  */
 export function translateError(error: Error): ClientError | undefined {
-  return translate(error) ?? (isWrapper(error) ? translate(error.cause) : undefined);
+  const { cause } = error;
+  // Another library, such as Drizzle, may have put its own error around one of the database.
+  const isWrapper = cause instanceof Error && !('statusCode' in error);
+  return translate(error) ?? (isWrapper ? translate(cause) : undefined);
 }
 
 function translate(error: Error): ClientError | undefined {
@@ -82,11 +85,6 @@ function translate(error: Error): ClientError | undefined {
   if (/^(22|23502|23514|44|54000)/.test(code)) return new InvalidValue();
   if (code.startsWith('23')) return new Conflict();
   return undefined;
-}
-
-/** Whether another library, such as Drizzle, has put its own error around one of the database. */
-function isWrapper(error: Error): error is Error & { cause: Error } {
-  return error.cause instanceof Error && !('statusCode' in error);
 }
 
 /** The longest message of a foreign key, in characters. A name has at most 63 bytes. */

@@ -1,5 +1,5 @@
 import type { PGlite } from '@electric-sql/pglite';
-import type { FastifyBaseLogger } from 'fastify';
+import type { FastifyBaseLogger as Log } from 'fastify';
 import { type Dialect, Kysely, PGliteDialect } from 'kysely';
 import { OperatorError } from '../../src/operator-error.ts';
 import { createEmbeddedDialect } from './embedded-dialect.ts';
@@ -12,11 +12,7 @@ import { MIGRATIONS } from './migration-files.ts';
 const SHARED_BUFFERS = ['-c', 'shared_buffers=16MB'];
 
 /** PostgreSQL in this process: PGlite, opened by the first query. Throws if it is not installed. */
-export function createEmbeddedDatabase(
-  url: string,
-  log: FastifyBaseLogger,
-  prepare: PrepareStep,
-): Dialect {
+export function createEmbeddedDatabase(url: string, log: Log, prepare: PrepareStep): Dialect {
   const module = resolvePGlite();
   const folder = readFolder(url);
   const open = async () => {

@@ -1,12 +1,5 @@
-import {
-  CompiledQuery,
-  type Dialect,
-  PGliteDialect,
-  type PGliteDialectConfig,
-  PGliteDriver,
-  PostgresAdapter,
-  type TransactionSettings,
-} from 'kysely';
+import type { Dialect, PGliteDialectConfig, TransactionSettings } from 'kysely';
+import { CompiledQuery, PGliteDialect, PGliteDriver, PostgresAdapter } from 'kysely';
 import { limitTime } from '../../src/limit-time.ts';
 import { DatabaseUnavailable } from './database-errors.ts';
 

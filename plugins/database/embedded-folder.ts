@@ -4,7 +4,7 @@ import { appendFile, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { Worker } from 'node:worker_threads';
-import type { FastifyBaseLogger } from 'fastify';
+import type { FastifyBaseLogger as Log } from 'fastify';
 import { OperatorError } from '../../src/operator-error.ts';
 
 export const RESET =
@@ -22,11 +22,7 @@ export function cannotOpen(folder: string, cause: Error, remedy: string): Operat
 }
 
 /** Locks the folder until the process ends, and creates the database if it does not exist. */
-export async function prepareFolder(
-  folder: string,
-  module: string,
-  log: FastifyBaseLogger,
-): Promise<void> {
+export async function prepareFolder(folder: string, module: string, log: Log): Promise<void> {
   try {
     await lockFolder(folder);
     const files = existsSync(folder) ? await readdir(folder) : [];

@@ -1,19 +1,15 @@
 import { readFile } from 'node:fs/promises';
-import type { FastifyBaseLogger } from 'fastify';
-import { type Kysely, sql } from 'kysely';
+import type { FastifyBaseLogger as Log } from 'fastify';
+import { sql } from 'kysely';
 import { OperatorError } from '../../src/operator-error.ts';
 import { RESET } from './embedded-folder.ts';
-import { applyMigrations, createTable } from './migrate.ts';
+import { applyMigrations, createTable, type Database } from './migrate.ts';
 import { type AppMigration, listMigrations, loadMigration } from './migration-files.ts';
 
 const MINIFIED = { loader: 'ts', minifyWhitespace: true, legalComments: 'none' } as const;
 
 /** Migrates as a release does. A changed migration runs again if no row is lost or changed. */
-export async function migrateEmbedded(
-  db: Kysely<unknown>,
-  folder: string,
-  log: FastifyBaseLogger,
-): Promise<string[]> {
+export async function migrateEmbedded(db: Database, folder: string, log: Log): Promise<string[]> {
   const files = await listMigrations(folder);
   const current = await readCode(files);
   const stored = await readStoredCode(db);
@@ -40,7 +36,7 @@ export async function migrateEmbedded(
 }
 
 /** The code of each migration that the database has; empty if it was stored without it. */
-async function readStoredCode(db: Kysely<unknown>): Promise<Map<string, string>> {
+async function readStoredCode(db: Database): Promise<Map<string, string>> {
   await createTable(db);
   await sql`alter table kysely_migration add column if not exists code text`.execute(db);
   const { rows } = await sql<{ name: string; code: string | null }>`
@@ -77,7 +73,7 @@ async function findChanged(
 
 /** Leaves those from the first one that cannot run in a transaction pending. */
 async function redo(
-  db: Kysely<unknown>,
+  db: Database,
   files: Map<string, string>,
   names: string[],
   changed: string[],
@@ -103,18 +99,15 @@ async function redo(
   }
 }
 
-async function undo(
-  transaction: Kysely<unknown>,
-  { name, down }: AppMigration & { name: string },
-): Promise<void> {
+async function undo(db: Database, { name, down }: AppMigration & { name: string }): Promise<void> {
   try {
-    await down?.(transaction);
+    await down?.(db);
   } catch (cause) {
     throw new Error(`the down of ${name} failed: ${(cause as Error).message}`, { cause });
   }
 }
 
-async function hashRows(db: Kysely<unknown>): Promise<Map<string, string>> {
+async function hashRows(db: Database): Promise<Map<string, string>> {
   const hashes = new Map<string, string>();
   for (const { schema = '', name, isView, columns } of await db.introspection.getTables()) {
     if (isView) continue;

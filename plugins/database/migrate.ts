@@ -56,16 +56,13 @@ export async function applyMigrations(
   }
 }
 
-export async function findPending(
-  db: Database,
-  migrations: Map<string, unknown>,
-): Promise<string[]> {
+export async function findPending(db: Database, files: Map<string, unknown>): Promise<string[]> {
   const { rows } = await sql`select to_regclass('kysely_migration') as found`.execute(db);
   const hasTable = (rows[0] as { found: unknown }).found !== null;
   const read = sql<{ name: string }>`select name from kysely_migration`;
   const applied = hasTable ? (await read.execute(db)).rows : [];
   const names = new Set(applied.map(({ name }) => name));
-  return [...migrations.keys()].filter((name) => !names.has(name)).sort();
+  return [...files.keys()].filter((name) => !names.has(name)).sort();
 }
 
 async function applyNext(db: Database, release: Release): Promise<string[]> {

@@ -15,10 +15,8 @@ export interface AppMigration extends Migration {
 
 /** The files by their names without the ending. A missing folder counts as empty. */
 export async function listMigrations(folder: string): Promise<Map<string, string>> {
-  const files = existsSync(folder) ? await readdir(folder) : [];
-  return new Map(
-    files.filter(isCode).map((file) => [path.parse(file).name, path.join(folder, file)]),
-  );
+  const files = existsSync(folder) ? (await readdir(folder)).filter(isCode) : [];
+  return new Map(files.map((file) => [path.parse(file).name, path.join(folder, file)]));
 }
 
 export const loadMigration = (file: string): Promise<AppMigration> =>

@@ -1,16 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
-import swagger, {
-  type FastifyDynamicSwaggerOptions,
-  type SwaggerTransform,
-} from '@fastify/swagger';
-import type {
-  FastifyContextConfig,
-  FastifyInstance,
-  FastifyReply,
-  FastifyRequest,
-  FastifySchema,
-} from 'fastify';
+import type { FastifyDynamicSwaggerOptions, SwaggerTransform } from '@fastify/swagger';
+import swagger from '@fastify/swagger';
+import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } from 'fastify';
 import fp from 'fastify-plugin';
 import manifest from '../../package.json' with { type: 'json' };
 import { dropQuery } from '../../src/location.ts';
@@ -59,7 +51,7 @@ export default fp(
     const transform: SwaggerTransform = ({ schema, url, route: { config }, ...given }) => ({
       schema: {
         ...addErrors(definitions.convert(schema ?? {}, readDocument(given).components!.schemas)),
-        ...describeSecurity(config),
+        ...describeSecurity(config?.auth),
       },
       // A path of OpenAPI has no optional parameter.
       url: url.replace(/\?$/, ''),
@@ -118,7 +110,7 @@ function addErrors(schema: FastifySchema): FastifySchema {
   return { ...schema, response: { ...success, ...errors, ...(schema.response as object) } };
 }
 
-function describeSecurity({ auth }: FastifyContextConfig = {}): FastifySchema {
+function describeSecurity(auth?: boolean | { scope: string }): FastifySchema {
   if (!auth) return {};
   return { security: [{ bearer: auth === true ? [] : auth.scope.split(' ') }] };
 }

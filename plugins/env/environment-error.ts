@@ -22,12 +22,7 @@ export class EnvironmentError extends OperatorError {
   }
 }
 
-function describeProblem(
-  name: string,
-  value: string | undefined,
-  setting: Setting,
-  requiredBy?: string,
-): string {
+function describeProblem(name: string, value = '', setting: Setting, requiredBy?: string): string {
   const expected = `expected ${setting.expected ?? describeValues(name, setting)}`;
   const hasDefault = setting.default !== undefined;
   const advice = hasDefault ? `=${setting.default}` : ' to such a value';

@@ -1,10 +1,7 @@
 import { Type } from 'typebox';
 import { isQuoted } from './environment-error.ts';
 
-/**
- * The schema of a setting: a string, an enum, or an integer from a minimum to a maximum. The format
- * `uri` is a URL, and `encoded` is any text, both with valid percent-encoding.
- */
+/** A string, an enum, or an integer from a minimum to a maximum. formats.ts has the formats. */
 export interface Setting {
   type?: 'string' | 'integer';
   enum?: (string | number)[];

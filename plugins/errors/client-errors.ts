@@ -7,7 +7,6 @@ import { readAddress } from '../../src/client-address.ts';
 import type { AnswerHeaders, Caller } from '../../src/every-answer.ts';
 import { hasBegun } from '../../src/node-http.ts';
 import type { OpenRequest } from '../../src/open-request.ts';
-import { logUnreadable } from '../../src/request-log.ts';
 import { answerOrClose, describeError, JSON_TYPE } from './answer.ts';
 
 const BadRequest = createError('BAD_REQUEST', 'The request is not valid HTTP.', 400);
@@ -103,5 +102,6 @@ function refuse(app: FastifyInstance, refusal: FastifyError, socket: Socket): vo
   header('connection', 'close');
   const head = [`HTTP/1.1 ${answer.statusCode} ${answer.error}`, ...fields].join('\r\n');
   socket.write(`${head}\r\n\r\n${body}`);
-  logUnreadable(app.log, caller, answer.statusCode);
+  const line = { method: null, path: null, status: answer.statusCode, durationMs: 0 };
+  app.log.info({ requestId: id, ...line, address: clientAddress }, 'request');
 }

@@ -48,7 +48,6 @@ export default fp(
   async (app) => {
     const translations: Translate[] = [];
     app.decorate('answerErrors', (translate) => void translations.unshift(translate));
-    app.addHook('onRequest', ({ refusal }, _reply, done) => done(refusal));
     app.setErrorHandler<unknown>((thrown, _request, reply) => {
       const describe = (failure: unknown) => {
         const clientError = findClientError(failure, reply, translations);
@@ -82,10 +81,8 @@ function noteFailure(reply: FastifyReply, err: Error): void {
 
 function rejectRoute(request: FastifyRequest, reply: FastifyReply): never {
   const { server, method, url, headers } = request;
-  const constraints: Record<string, unknown> = {
-    host: headers.host,
-    version: headers['accept-version'],
-  };
+  const { host, 'accept-version': version } = headers;
+  const constraints: Record<string, unknown> = { host, version };
   const allowed = server.supportedMethods.filter(
     (other) => other !== 'OPTIONS' && server.findRoute({ method: other, url, constraints }),
   );

@@ -1,5 +1,5 @@
 import createError, { FastifyError as MadeError } from '@fastify/error';
-import type { FastifyBaseLogger, FastifyError, FastifyReply } from 'fastify';
+import type { FastifyError, FastifyReply, FastifyBaseLogger as Log } from 'fastify';
 import type { ClientError, Translate } from './index.ts';
 
 const BodyIncomplete = createError('INCOMPLETE_BODY', 'The body ended too early.', 400);
@@ -33,11 +33,7 @@ export function findClientError(
 }
 
 /** If one throws, the others still translate the error. */
-function translateBy(
-  translations: Translate[],
-  error: Error,
-  log: FastifyBaseLogger,
-): ClientError | undefined {
+function translateBy(translations: Translate[], error: Error, log: Log): ClientError | undefined {
   for (const translate of translations) {
     try {
       const translated = translate(error);

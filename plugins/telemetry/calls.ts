@@ -1,16 +1,10 @@
-import {
-  context,
-  propagation,
-  type Span,
-  SpanKind,
-  SpanStatusCode,
-  trace,
-} from '@opentelemetry/api';
+import type { Span } from '@opentelemetry/api';
+import { context, propagation, SpanKind, trace } from '@opentelemetry/api';
 import type { FastifyInstance } from 'fastify';
 import { hideSecrets } from '../../src/redaction.ts';
 import { readPath, SWITCHING_PROTOCOLS } from '../../src/request-log.ts';
 import { watchChannels } from './channels.ts';
-import { describeMethod, describeServer, getTracer, recordError } from './conventions.ts';
+import { describeMethod, describeServer, FAILED, getTracer, recordError } from './conventions.ts';
 
 /** The message of undici's channels about a request. Node's fetch uses them too. */
 interface Call {
@@ -39,8 +33,7 @@ export function recordCalls(app: FastifyInstance): void {
     'undici:request:headers': ({ request, response: { statusCode } }) => {
       if (statusCode < 200 && statusCode !== SWITCHING_PROTOCOLS) return;
       const span = spans.get(request)?.setAttribute('http.response.status_code', statusCode);
-      if (statusCode >= 400)
-        span?.setAttribute('error.type', `${statusCode}`).setStatus({ code: SpanStatusCode.ERROR });
+      if (statusCode >= 400) span?.setAttribute('error.type', `${statusCode}`).setStatus(FAILED);
       span?.end();
     },
     'undici:request:error': ({ request, error }) => {

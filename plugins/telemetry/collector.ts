@@ -3,12 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { context, diag, metrics, propagation, trace } from '@opentelemetry/api';
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
-import {
-  CompositePropagator,
-  parseKeyPairsIntoRecord,
-  W3CBaggagePropagator,
-  W3CTraceContextPropagator,
-} from '@opentelemetry/core';
+import { parseKeyPairsIntoRecord } from '@opentelemetry/core';
 import { defaultResource, type Resource, resourceFromAttributes } from '@opentelemetry/resources';
 import { MeterProvider, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics';
 import {
@@ -22,7 +17,7 @@ import type { FastifyInstance } from 'fastify';
 import manifest from '../../package.json' with { type: 'json' };
 import { addLogFields } from '../../src/logger.ts';
 import { recordCalls } from './calls.ts';
-import { MAX_VALUE_LENGTH } from './conventions.ts';
+import { MAX_LENGTH, readPropagator } from './conventions.ts';
 import { recordPool, recordQueries } from './database.ts';
 import { createExporters } from './exporters.ts';
 import { CollectorHealth } from './health.ts';
@@ -50,7 +45,7 @@ export async function attachCollector(app: FastifyInstance): Promise<void> {
   const meterProvider = createMeterProvider(app.config, resource, exporters.metrics);
   metrics.setGlobalMeterProvider(meterProvider);
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
-  propagation.setGlobalPropagator(createPropagator(app.config));
+  propagation.setGlobalPropagator(readPropagator(app.config.OTEL_PROPAGATORS));
   const removeFields = addLogFields(() => describeTrace(trace.getActiveSpan()));
   app.addHook('onClose', async () => removeFields());
   const recorders = [recordRequests, recordQueries, recordPool, recordCalls, recordJobs];
@@ -83,13 +78,9 @@ function createTracerProvider(
   const spanProcessors = exporters.map(
     (exporter) => new BatchSpanProcessor({ exporter, exportTimeoutMillis }),
   );
-  const spanLimits = { attributeValueLengthLimit: MAX_VALUE_LENGTH };
-  return new TracerProvider({
-    resource,
-    sampler: createSampler(config),
-    spanLimits,
-    spanProcessors,
-  });
+  const spanLimits = { attributeValueLengthLimit: MAX_LENGTH };
+  const sampler = createSampler(config);
+  return new TracerProvider({ resource, sampler, spanLimits, spanProcessors });
 }
 
 function createSampler(config: TelemetrySettings): Sampler {
@@ -112,14 +103,6 @@ function createMeterProvider(
     (exporter) => new PeriodicExportingMetricReader({ exporter, ...times }),
   );
   return new MeterProvider({ resource, readers });
-}
-
-function createPropagator({ OTEL_PROPAGATORS }: TelemetrySettings): CompositePropagator {
-  const propagators = [
-    ...(OTEL_PROPAGATORS.includes('tracecontext') ? [new W3CTraceContextPropagator()] : []),
-    ...(OTEL_PROPAGATORS.includes('baggage') ? [new W3CBaggagePropagator()] : []),
-  ];
-  return new CompositePropagator({ propagators });
 }
 
 /** Sends the remaining data, and removes the SDK so that another app in this process can start. */

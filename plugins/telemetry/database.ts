@@ -2,13 +2,7 @@ import { type Attributes, SpanKind, trace, ValueType } from '@opentelemetry/api'
 import type { FastifyInstance } from 'fastify';
 import type { LogEvent } from 'kysely';
 import { watchChannels } from './channels.ts';
-import {
-  describeServer,
-  getMeter,
-  getTracer,
-  MAX_VALUE_LENGTH,
-  recordError,
-} from './conventions.ts';
+import { describeServer, getMeter, getTracer, MAX_LENGTH, recordError } from './conventions.ts';
 
 // Matches what may contain values: texts (E'' can have backslashes), texts between $tags$, comments
 // and numbers. Quoted names are matched first, to keep them. $1 is a parameter: it shows no value.
@@ -101,7 +95,7 @@ function describeDatabase(url = ''): Attributes {
 /** Returns the attributes of a statement: its operation, first table, and text without values. */
 export function describeStatement(sql: string): Attributes {
   const text = sql
-    .slice(0, MAX_VALUE_LENGTH)
+    .slice(0, MAX_LENGTH)
     .replace(LITERALS, (_literal, name: string | undefined) => name ?? '?');
   const operation = /^[\s?(]*(\w+)/.exec(text)?.[1]?.toUpperCase();
   const collection = COLLECTION.exec(text.replace(OTHER_FROM, ''))?.[1]?.replaceAll('"', '');

@@ -1,26 +1,18 @@
+import type { Attributes, Span } from '@opentelemetry/api';
 import {
-  type Attributes,
   context,
   defaultTextMapGetter,
   defaultTextMapSetter,
-  type Span,
   SpanKind,
   ValueType,
 } from '@opentelemetry/api';
-import {
-  CompositePropagator,
-  W3CBaggagePropagator,
-  W3CTraceContextPropagator,
-} from '@opentelemetry/core';
 import type { FastifyInstance } from 'fastify';
-import { createDuration, getMeter, getTracer, recordError } from './conventions.ts';
+import { createDuration, getMeter, getTracer, readPropagator, recordError } from './conventions.ts';
 
 type Headers = Record<string, string>;
 
 /** Not OTEL_PROPAGATORS, which is about other services: a job is in the app's own database. */
-const propagator = new CompositePropagator({
-  propagators: [new W3CTraceContextPropagator(), new W3CBaggagePropagator()],
-});
+const propagator = readPropagator('tracecontext,baggage');
 
 /** Records a producer span for each job sent, a child consumer span for each run, and metrics. */
 export function recordJobs(app: FastifyInstance): void {

@@ -1,28 +1,14 @@
-import {
-  type Attributes,
-  type Context,
-  context,
-  type Histogram,
-  propagation,
-  ROOT_CONTEXT,
-  type Span,
-  SpanKind,
-  SpanStatusCode,
-  trace,
-} from '@opentelemetry/api';
+import type { Attributes, Context, Histogram, Span } from '@opentelemetry/api';
+import { context, propagation, ROOT_CONTEXT, SpanKind, trace } from '@opentelemetry/api';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { toError } from '../../src/error-log.ts';
 import { hideSecrets } from '../../src/redaction.ts';
-import {
-  CLIENT_CLOSED_REQUEST,
-  readPath,
-  readStatus,
-  SWITCHING_PROTOCOLS,
-} from '../../src/request-log.ts';
+import { CLIENT_CLOSED, readPath, readStatus, SWITCHING_PROTOCOLS } from '../../src/request-log.ts';
 import {
   createDuration,
   describeMethod,
   describeServer,
+  FAILED,
   getTracer,
   recordError,
 } from './conventions.ts';
@@ -67,7 +53,7 @@ function describeAnswer(reply: FastifyReply): Attributes {
     'url.scheme': request.protocol === 'https' ? 'https' : 'http',
     'network.protocol.version': request.raw.httpVersion,
     ...(route && { 'http.route': route }),
-    ...(status !== CLIENT_CLOSED_REQUEST && { 'http.response.status_code': status }),
+    ...(status !== CLIENT_CLOSED && { 'http.response.status_code': status }),
     ...(isCut && { 'error.type': failure ? toError(failure).name : 'client_closed_request' }),
     ...(status >= 500 && { 'error.type': String(status) }),
   };
@@ -81,7 +67,7 @@ function endSpan(span: Span, attributes: Attributes, { request, failure }: Fasti
   span.setAttributes({ ...attributes, ...describeClient(request) });
   const isFailed = attributes['error.type'] !== undefined;
   if (isFailed && failure) recordError(span, toError(failure));
-  if (isFailed) span.setStatus({ code: SpanStatusCode.ERROR });
+  if (isFailed) span.setStatus(FAILED);
   span.end();
 }
 

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
+import type { FastifyInstance, FastifyReply, onSendHookHandler, RouteOptions } from 'fastify';
 import { type Content, refuseNames } from './content.ts';
 
 /** The statuses and keys of response schemas that are a success with a body. */
@@ -15,27 +15,17 @@ export function refuseWrongAnswers(app: FastifyInstance): void {
   app.addHook('onRoute', (route) => {
     const responses = readResponses(route);
     if (responses.size === 0) return;
-    const check: PayloadHook = (_request, reply, payload, done) => {
-      const fault = findFault(reply, payload, responses);
-      if (fault) done(fault);
-      else done(null, payload);
-    };
+    const check: onSendHookHandler = (_request, reply, payload, done) =>
+      done(findFault(reply, payload, responses) as Error);
     // Fastify serializes nothing if the handler returned nothing.
-    const checkNothing: PayloadHook = (request, reply, payload, done) => {
-      if (payload === undefined && request.method !== 'HEAD') check(request, reply, payload, done);
-      else done(null, payload);
+    const checkNothing: onSendHookHandler = ({ method }, reply, payload, done) => {
+      if (payload !== undefined || method === 'HEAD') done();
+      else done(findFault(reply, payload, responses) as Error);
     };
     route.preSerialization = [route.preSerialization ?? [], check].flat();
     route.onSend = [checkNothing, route.onSend ?? []].flat();
   });
 }
-
-type PayloadHook = (
-  request: FastifyRequest,
-  reply: FastifyReply,
-  payload: unknown,
-  done: (error: Error | null, payload?: unknown) => void,
-) => void;
 
 function readResponses({ method, url, schema }: RouteOptions): Responses {
   const schemas = Object.entries<{ content?: Content }>(Object(schema?.response));

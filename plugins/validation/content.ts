@@ -1,15 +1,11 @@
 import createError from '@fastify/error';
 import type { FastifyInstance, FastifyRequest, preValidationHookHandler } from 'fastify';
-import type { InvalidRequest } from './problems.ts';
 
 export type Content = Record<string, { schema: object }>;
 
 const MissingBody = createError('FST_ERR_VALIDATION', 'The body is missing.', 400);
-const UnlistedType = createError<[string]>(
-  'FST_ERR_CTP_INVALID_MEDIA_TYPE',
-  'The body must be %s.',
-  415,
-);
+const MISSING = { errors: [{ path: '', in: 'body', message: 'is missing' }] };
+const UnlistedType = createError('FST_ERR_CTP_INVALID_MEDIA_TYPE', 'The body must be %s.', 415);
 
 /** Refuses bodies that Fastify would not check: the schema's `content` lacks their type. */
 export function refuseUnlistedTypes(app: FastifyInstance): void {
@@ -36,15 +32,9 @@ export function refuseNames(subject: string, types: string[]): void {
 function findRefusal(request: FastifyRequest, content: Content): Error | undefined {
   const { mediaType } = request;
   if (mediaType === undefined)
-    return mayBeMissing(request, content) ? undefined : describeMissing();
+    return mayBeMissing(request, content) ? undefined : Object.assign(new MissingBody(), MISSING);
   if (Object.hasOwn(content, mediaType)) return undefined;
   return new UnlistedType(Object.keys(content).join(' or '));
-}
-
-function describeMissing(): Partial<InvalidRequest> & Error {
-  return Object.assign(new MissingBody(), {
-    errors: [{ path: '', in: 'body' as const, message: 'is missing' }],
-  });
 }
 
 function mayBeMissing(request: FastifyRequest, content: Content): boolean {

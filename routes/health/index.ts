@@ -17,10 +17,7 @@ const health: FastifyPluginAsyncTypebox = async (app) => {
   const config = { rateLimit: false, overload: false, telemetry: false } as const;
   const options = { logLevel: 'warn', config } as const;
 
-  app.addHook('onRequest', (_request, reply, done) => {
-    reply.header('cache-control', 'no-store');
-    done();
-  });
+  app.addHook('onRequest', async (_, reply) => void reply.header('cache-control', 'no-store'));
 
   app.get('/live', { ...options, schema: live }, async () => ({ status: 'live' as const }));
 

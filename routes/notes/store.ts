@@ -1,14 +1,8 @@
 import type { Kysely } from 'kysely';
 import { v7 as createId } from 'uuid';
 import type { Tables } from '../../plugins/database/index.ts';
-import {
-  type NewNote,
-  type Note,
-  type NoteChanges,
-  type NoteList,
-  type NotePage,
-  PAGE_SIZE,
-} from './schema.ts';
+import type { NewNote, Note, NoteChanges, NoteList, NotePage } from './schema.ts';
+import { PAGE_SIZE } from './schema.ts';
 
 declare module '../../plugins/database/index.ts' {
   interface Tables {

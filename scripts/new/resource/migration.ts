@@ -1,9 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 
-/**
- * Whole milliseconds, as in JavaScript's Date. With a finer column, a query could return another
- * time than the stored one.
- */
+/** Milliseconds, as in JavaScript's Date: a finer column would give back another time. */
 const timestamp = sql`timestamptz(3)`;
 
 export async function up(db: Kysely<unknown>): Promise<void> {

@@ -32,10 +32,7 @@ const COLUMNS = [
   'updated_at as updatedAt',
 ] as const;
 
-/**
- * Lists a page of sample things, newest first. Ids give the order, because a UUID of version 7
- * starts with a time.
- */
+/** Lists a page, newest first. Ids give the order: a UUID v7 starts with a time. */
 export async function listSampleThings(
   db: Kysely<Tables>,
   { limit = PAGE_SIZE, after }: SampleThingPage,
