@@ -47,9 +47,10 @@ export class CancellingClient extends pg.Client {
 
   async #reject(error: Error): Promise<never> {
     const isSql = isSqlError(error);
-    if (error.message === TIMEOUT_MESSAGE) await this.#cancel();
-    else if (isSql ? !isConnectionLost(error) : !this.brokenBy) throw error;
+    const isLate = error.message === TIMEOUT_MESSAGE;
+    if (!isLate && (isSql ? !isConnectionLost(error) : !this.brokenBy)) throw error;
     this.brokenBy ??= error;
+    if (isLate) await this.#cancel();
     this.end();
     throw isSql ? error : new DatabaseUnavailable(this.brokenBy);
   }

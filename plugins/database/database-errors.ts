@@ -62,11 +62,16 @@ function isTls({ code = '', message }: NodeJS.ErrnoException): boolean {
   );
 }
 
+/** What pg says to a cursor whose connection breaks. It has no codes. */
+const BROKEN = /^Connection terminated|^Client .* is not queryable$/;
+
+const OUTAGE = /^(28|3D|53|55006|55P03|57|58)/;
+
 /**
  * A database error for the client, without SQL and values. Undefined for a mistake in the app.
  * SQLSTATEs (PostgreSQL, appendix A): 08 connection, 25006 read-only (a failover), 25P03 and 25P04
  * a late transaction, 28 and 3D a server that does not know the app (yet), 53 resources, 54000 too
- * long for an index, 55 not in this state (a lock), 57 operator intervention, 58 system error.
+ * long for an index, 55006 in use, 55P03 a lock, 57 operator intervention, 58 system error.
  */
 export function translateError(error: Error): ClientError | undefined {
   const { cause } = error;
@@ -76,10 +81,11 @@ export function translateError(error: Error): ClientError | undefined {
 }
 
 function translate(error: Error): ClientError | undefined {
-  if (error instanceof DatabaseUnavailable) return new Unavailable();
+  const { message } = error;
+  if (error instanceof DatabaseUnavailable || BROKEN.test(message)) return new Unavailable();
   if (!isSqlError(error)) return undefined;
-  const { code = '', message } = error;
-  if (isConnectionLost(error) || /^(28|3D|53|55|57|58)/.test(code)) return new Unavailable();
+  const { code = '' } = error;
+  if (isConnectionLost(error) || OUTAGE.test(code)) return new Unavailable();
   if (code.startsWith('40')) return Object.assign(new TryAgain(), { retryAfter: 1 });
   if (code === '23503' && isOfChild(message)) return new UnknownReference();
   if (/^(22|23502|23514|44|54000)/.test(code)) return new InvalidValue();

@@ -7,7 +7,7 @@ import { isPoolerRefusal, type SqlError } from './database-errors.ts';
 import type { PrepareStep } from './index.ts';
 import { type AppMigration, listMigrations, loadMigration } from './migration-files.ts';
 import { createDialect } from './postgres-dialect.ts';
-import { LOCK_TIMEOUT_MS, runLocked } from './release-lock.ts';
+import { LOCK_TIMEOUT_MS, runLocked, setLimits } from './release-lock.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: a Kysely of other tables is not a Kysely<unknown>.
 export type Database = Kysely<any>;
@@ -93,7 +93,10 @@ async function run(db: Database, names: string[], release: Release): Promise<str
       const { up } = migrations.get(name)!;
       if (typeof up !== 'function')
         throw new Error('it exports no migration: its up is not a function');
+      // An earlier one may have lifted the limits, as pg_dump's files do. They empty the path too.
+      if (db.isTransaction) await setLimits(db);
       await up(db);
+      await sql`reset search_path`.execute(db);
       const row = sql`${name}, ${new Date().toISOString()}`;
       await sql`insert into kysely_migration values (${row})`.execute(db);
     } catch (cause) {
@@ -126,7 +129,7 @@ function describeFailure(name: string, cause: unknown, isUndone: boolean, applie
   const known = hideSecrets(`${message}`);
   const reason =
     code === '55P03'
-      ? `waited ${LOCK_TIMEOUT_MS} ms for a lock of another session; ${end}. Run it again`
+      ? `got no lock within ${LOCK_TIMEOUT_MS} ms: another session has it; ${end}. Run it again`
       : `failed: ${known}${code === '25P02' ? MISSING_AWAIT : ''}; ${end}`;
   return new Error(`Migration ${name} ${reason}`, { cause });
 }

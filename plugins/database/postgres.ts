@@ -23,6 +23,11 @@ export function createPool(
     keepAlive: true,
     ...options,
   });
+  // The pool drops a connection that is being closed. A rollback may come back before the close.
+  pool.on('release', (_error, client) => {
+    const { brokenBy } = client as pg.PoolClient & CancellingClient;
+    if (brokenBy) (client as pg.PoolClient & CancellingClient).end();
+  });
   // Without a listener, the error of an idle connection ends the process.
   return pool.on('error', onIdleError);
 }
@@ -62,12 +67,9 @@ class ShortQueuePool extends pg.Pool {
       const fail = (error: Error) => callback(error, undefined, () => undefined);
       return this.connect().then((client) => callback(null, client, client.release), fail);
     }
-    const { waitingCount, options } = this;
+    const { waitingCount } = this;
     if (waitingCount >= this.#max * QUEUE_PER_CONNECTION) {
-      const hint = `the pool has ${this.#max} (DATABASE_POOL_MAX)`;
-      const admitted =
-        options.max < this.#max ? `, of which the full server admits ${options.max}` : '';
-      const reason = `${waitingCount} requests wait for a connection already; ${hint}${admitted}`;
+      const reason = `${waitingCount} requests wait already for ${this.#describe()}`;
       return Promise.reject(new DatabaseUnavailable(new Error(reason)));
     }
     return super.connect().catch((error) => {
@@ -77,9 +79,15 @@ class ShortQueuePool extends pg.Pool {
   }
 
   #describeWait(): Error {
-    const pool = `none of the pool's ${this.#max} connections (DATABASE_POOL_MAX) became free`;
-    const remedy = 'Inside a transaction, use it in place of app.db';
-    return new Error(`${pool} within ${this.options.connectionTimeoutMillis} ms. ${remedy}`);
+    const limit = `became free within ${this.options.connectionTimeoutMillis} ms`;
+    const remedy = 'Inside a transaction, use it in place of app.db, and end each transaction';
+    return new Error(`none of ${this.#describe()} ${limit}. ${remedy}`);
+  }
+
+  #describe(): string {
+    const open = this.totalCount;
+    const admitted = open < this.#max ? `; the full server admits ${open}` : '';
+    return `the pool's ${this.#max} connections (DATABASE_POOL_MAX${admitted})`;
   }
 
   /** While the server is full, as during a deploy, requests share the connections that are open. */

@@ -44,15 +44,21 @@ async function findHolder(db: Database): Promise<object> {
   return { ...rows[0] };
 }
 
-/**
- * The settings end with the transaction: poolers share sessions. A bound parameter would keep the
- * snapshot during the wait, and pg-boss's `create index concurrently` would wait for it.
- */
 async function lock(transaction: Database): Promise<boolean> {
   const { rows } = await sql<{ locked: boolean }>`
-    select pg_try_advisory_xact_lock(${sql.lit(LOCK_ID)}) as locked,
-      set_config('lock_timeout', ${sql.lit(String(LOCK_TIMEOUT_MS))}, true),
+    select pg_try_advisory_xact_lock(${sql.lit(LOCK_ID)}) as locked`.execute(transaction);
+  if (!rows[0]?.locked) return false;
+  await setLimits(transaction);
+  return true;
+}
+
+/**
+ * The limits end with the transaction: poolers share sessions. A bound parameter would keep the
+ * snapshot during the wait, and pg-boss's `create index concurrently` would wait for it.
+ */
+export async function setLimits(transaction: Database): Promise<void> {
+  await sql`
+    select set_config('lock_timeout', ${sql.lit(String(LOCK_TIMEOUT_MS))}, true),
       set_config('statement_timeout', '0', true),
       set_config('idle_in_transaction_session_timeout', '0', true)`.execute(transaction);
-  return rows[0]?.locked === true;
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { test } from 'tap';
 import { buildTestApp, poll } from '../helper.ts';
@@ -33,6 +34,22 @@ test('The error of a connection that the server ended says why', async (t) => {
   });
   await t.rejects(late, { name: 'DatabaseUnavailable', message: /idle-in-transaction/ });
   t.strictSame((await sql`select 1 as one`.execute(app.db)).rows, [{ one: 1 }]);
+});
+
+test('A request never gets a connection whose late query is being cancelled', async (t) => {
+  const server = await startPostgres(t);
+  const environment = { DATABASE_POOL_MAX: '1', REQUEST_TIMEOUT_MS: '1000' };
+  const { db } = await buildTestApp(t, { DATABASE_URL: server.url, ...environment });
+  for (let round = 0; round < 5; round++) {
+    const left = db.transaction().execute(async (transaction) => {
+      sql`select pg_sleep(60)`.execute(transaction).catch(() => undefined);
+      // Its rollback waits behind the query, comes back when that is cancelled, and is not late.
+      await sleep(300);
+      throw new Error('another service failed');
+    });
+    await t.rejects(left, { message: 'another service failed' });
+    await t.resolves(sql`select pg_sleep(0.1)`.execute(db));
+  }
 });
 
 test('Readiness detects that the database was dropped and created again', async (t) => {

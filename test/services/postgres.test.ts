@@ -183,7 +183,7 @@ test('contract 26: release migrates the database', async (t) => {
         t.equal(await waiting.exited, 1);
         t.match(waiting.lines.at(-1), {
           level: 60,
-          msg: /^Migration 9999-more waited 5000 ms for a lock of another session; .*Run it again$/,
+          msg: /^Migration 9999-more got no lock within 5000 ms: another session has it; .*Run it again$/,
         });
       });
       t.strictSame(await readApplied(t, release(t, url, changed)), ['9999-more']);

@@ -12,7 +12,7 @@ const STATUSES: Record<number, string[]> = {
   422: ['23502', '23514', '22001', '22003', '22P02', '22007', '44000', '54000'],
   503: [
     ...['40001', '40P01', '08006', '25006', '25P03', '25P04', '28P01', '3D000', '53300', '55P03'],
-    ...['57014', '57P01', '08P01'],
+    ...['55006', '57014', '57P01', '08P01'],
   ],
 };
 
@@ -79,13 +79,22 @@ test('A serialization failure or deadlock answers 503 with Retry-After: 1', (t) 
   t.end();
 });
 
+test('A cursor whose connection breaks answers 503', (t) => {
+  for (const message of [
+    'Connection terminated unexpectedly',
+    'Client has encountered a connection error and is not queryable',
+  ])
+    t.match(translateError(new Error(message)), { statusCode: 503 });
+  t.end();
+});
+
 test('A protocol error, which has no code, answers 503', (t) => {
   t.match(translateError(fail(undefined)), { statusCode: 503, code: 'SERVICE_UNAVAILABLE' });
   t.end();
 });
 
 test('A database error that is a bug of the app is not translated', (t) => {
-  for (const code of ['42703', '42P01', '42601', '25P02', 'P0001', 'XX000'])
+  for (const code of ['42703', '42P01', '42601', '25P02', '55000', 'P0001', 'XX000'])
     t.equal(translateError(fail(code)), undefined, code);
   t.end();
 });

@@ -9,6 +9,8 @@ import { listMigrations } from '../../../plugins/database/migration-files.ts';
 import { openEmbeddedDatabase } from '../../fixture/embedded-database.ts';
 import { captureLog, createFolder, ROOT, writeFiles } from '../../helper.ts';
 
+const KYSELY = import.meta.resolve('kysely');
+
 const createTable = (name: string) =>
   `export const up = (db) => db.schema.createTable('${name}').addColumn('id', 'uuid').execute();`;
 
@@ -163,6 +165,29 @@ test('Migrations', async (t) => {
     t.strictSame(await listPending(others), ['0013-dog-names', '0014-twice']);
   });
 
+  await t.test(
+    "What a migration sets for its session, as pg_dump's files do, ends with it",
+    async (t) => {
+      const folder = await createFolder(t);
+      const read = "select current_setting('lock_timeout') as found";
+      await writeFiles(folder, {
+        '1-baseline.mjs': `import { sql } from '${KYSELY}';
+        export const up = async (db) => {
+          await sql.raw('set lock_timeout = 0').execute(db);
+          await sql.raw("select pg_catalog.set_config('search_path', '', false)").execute(db);
+        };`,
+        '2-more.mjs': `import { sql } from '${KYSELY}';
+        export const up = async (db) => {
+          const { rows } = await sql.raw("${read}").execute(db);
+          if (rows[0].found !== '5s') throw new Error(rows[0].found);
+          await sql.raw('create table more (id int)').execute(db);
+        };`,
+      });
+      t.strictSame(await apply(folder), ['1-baseline', '2-more']);
+      await sql`drop table public.more`.execute(db);
+    },
+  );
+
   await t.test('A missing folder has no migrations', async (t) => {
     await sql`drop table kysely_migration`.execute(db);
     t.strictSame(await listPending(path.join(folder, 'none')), []);
@@ -192,7 +217,7 @@ test('Migrations', async (t) => {
       ['export const up = () => { throw undefined };', /^Migration 0001-wrong failed: undefined;/],
       [
         "export const up = () => { throw Object.assign(new Error('no'), { code: '55P03' }) };",
-        /^Migration 0001-wrong waited \d+ ms for a lock of another session; .*Run it again$/,
+        /^Migration 0001-wrong got no lock within \d+ ms: another session has it; .*Run it again$/,
       ],
       [
         "export const up = (db) => db.schema.dropTable('none').execute().catch(() => undefined);",
