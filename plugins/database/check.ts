@@ -41,7 +41,10 @@ export function createCheck(
     const startedAt = performance.now();
     const checked = pick();
     const found = find(checked);
-    let pending = await Promise.race([found, sleep(LATE_MS, undefined, { ref: false })]);
+    const late = sleep(LATE_MS, undefined, { ref: false });
+    // DATABASE_DIRECT_URL may be away alone: then the answers to other queries count.
+    const first = checked === db ? found : found.catch(() => late);
+    let pending = await Promise.race([first, late]);
     if (!pending && isReleased && use.answeredAt > startedAt) pending = [];
     // Otherwise it would wait in the queue of a pool that is full by now.
     if (!pending && checked === db && pick() !== db) pending = await find(pick());

@@ -61,6 +61,28 @@ test('A check that waits for a pool which has become full uses the spare connect
   await t.resolves(Promise.all([checked, sleep(600)]));
 });
 
+test('A full pool that answers is up, although the spare connection fails', async (t) => {
+  const client = {
+    query: async () => ({ command: 'SELECT', rows: [{ found: null }] }),
+    release: () => undefined,
+  };
+  const idle = { connect: async () => client } as unknown as Pool;
+  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool: idle }) });
+  const state = { idleCount: 1, totalCount: 1, options: { max: 1 } };
+  const pool = Object.assign(new EventEmitter(), state);
+  const refuse = async () => Promise.reject(new Error('away'));
+  const spare = { connect: refuse } as unknown as Pool;
+  const check = createCheck(db, new Map(), pool as unknown as Pool, spare);
+  await check();
+  pool.idleCount = 0;
+  const checked = check();
+  setTimeout(() => pool.emit('release', undefined, {}), 100);
+  // The check's own timer does not keep the process running.
+  await t.resolves(Promise.all([checked, sleep(600)]));
+  const [result] = await Promise.allSettled([check(), sleep(600)]);
+  t.match(result, { reason: { message: 'away' } }, 'without an answer, it is down');
+});
+
 test('A database that is late is up only if other queries got an answer', async (t) => {
   const { promise: late, reject } = Promise.withResolvers<never>();
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool: () => late }) });
