@@ -1,14 +1,18 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyBaseLogger } from 'fastify';
 
 /** SQLSTATEs of a transaction that failed because of another one: the next attempt may not. */
 const INTERFERED: unknown[] = ['40001', '40P01'];
+
+/** The pause before the next try, in milliseconds. */
+const PAUSE_MS = 1_000;
 
 const HOUR_MS = 60 * 60 * 1_000;
 
 /** Logs each problem of an outage of the job queue once, and logs when no part has a problem. */
 export class OutageLog {
   readonly #log: FastifyBaseLogger;
-  /** The last problem of each part: the start, a queue, its heartbeat, or the end of a job. */
+  /** The last problem of each part: the start, the queues, one queue, its heartbeat, or the end of a job. */
   readonly #problems = new Map<string, string>();
   /** The problems that are logged and have not ended. */
   readonly #known = new Set<string>();
@@ -33,6 +37,19 @@ export class OutageLog {
       this.#known.add(err.message);
       this.#problems.set(part, err.message);
       return undefined;
+    }
+  }
+
+  /** Tries until it succeeds or until nobody waits for the result, which is then undefined. */
+  async persist<Result>(
+    part: string,
+    attempt: () => Promise<Result>,
+    isAwaited: () => boolean,
+  ): Promise<Result | undefined> {
+    for (;;) {
+      const result = await this.watch(part, attempt());
+      if (result !== undefined || !isAwaited()) return result;
+      await sleep(PAUSE_MS);
     }
   }
 

@@ -20,6 +20,7 @@ export interface Run extends Pick<JobRun<unknown>, 'id' | 'attempt' | 'payload'>
   headers: Headers;
   /** Aborted with RETURNED if the worker cannot wait for the end. */
   controller: AbortController;
+  hasBegun?: boolean;
 }
 
 const LEVELS = { done: 'info', retry: 'warn', failed: 'error', returned: 'info' } as const;
@@ -36,6 +37,8 @@ const MAX_DOUBLINGS = 15;
 
 const NO_ATTEMPT =
   'No attempt is left: the worker was killed at the last one, or the job has fewer retries now';
+
+const CUT_SHORT = 'The worker stopped before the end of the job, which has no retries';
 
 export const RETURNED = new Error('The worker stops and gives the job back');
 
@@ -68,6 +71,7 @@ async function waitForEnd(run: Run, app: FastifyInstance, log: FastifyBaseLogger
   const { signal } = controller;
   signal.throwIfAborted();
   // A job may change the level of its logger, but not that of its summary.
+  run.hasBegun = true;
   const work = async () => job.run({ app, payload, signal, log: log.child({}), id, attempt });
   const late = new DOMException(`The job took longer than ${job.timeoutMs} ms`, 'TimeoutError');
   const timer = setTimeout(() => controller.abort(late), job.timeoutMs);
@@ -81,9 +85,11 @@ async function waitForEnd(run: Run, app: FastifyInstance, log: FastifyBaseLogger
   }
 }
 
-function judgeFailure({ job, attempt }: Run, thrown: unknown): Omit<Result, 'durationMs'> {
-  if (thrown === RETURNED) return { outcome: 'returned' };
-  const err = toError(thrown);
+function judgeFailure(run: Run, thrown: unknown): Omit<Result, 'durationMs'> {
+  const { job, attempt, hasBegun } = run;
+  const isOnce = job.retries === 0 && hasBegun;
+  if (thrown === RETURNED && !isOnce) return { outcome: 'returned' };
+  const err = thrown === RETURNED ? new Error(CUT_SHORT) : toError(thrown);
   if (attempt > job.retries) return { outcome: 'failed', err };
   // The random part spreads the retries of jobs that failed together.
   const factor = 2 ** Math.min(attempt - 1, MAX_DOUBLINGS) * (1 + Math.random());

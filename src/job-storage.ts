@@ -26,6 +26,21 @@ export function listQueues(jobs: Map<string, Job>): string[] {
   return [...jobs].flatMap(([name, { schedule }]) => (schedule ? [name, name + CLOCK] : [name]));
 }
 
+/**
+ * The queues with a job to take, and those that are missing, whose error is logged. One query: to
+ * ask each queue takes longer than most jobs.
+ */
+export async function findReady(boss: PgBoss, queues: string[]): Promise<string[]> {
+  const { rows } = await boss.getDb().executeSql(
+    `select wanted.name from unnest($1::text[]) as wanted (name)
+      where not exists (select from pgboss.queue where queue.name = wanted.name)
+        or exists (select from pgboss.job where job.name = wanted.name
+          and state < 'active' and not blocked and start_after <= pgboss.job_now())`,
+    [queues],
+  );
+  return rows.map(({ name }) => name);
+}
+
 /** The data that the queue stores for a job: the payload itself, if that is not ambiguous. */
 export function putHeaders(payload: object, headers: Headers): object {
   const isPlain = Object.keys(headers).length === 0 && !Object.hasOwn(payload, '/headers');

@@ -8,7 +8,7 @@ import { startBoss, stopBoss, TAKER } from './job-boss.ts';
 import { HEARTBEAT_S, sendHeartbeats } from './job-heartbeat.ts';
 import { OutageLog } from './job-outage.ts';
 import { type JobObserver, RETURNED, type Result, type Run, runJob } from './job-run.ts';
-import { listQueues, readQueued, storeResult } from './job-storage.ts';
+import { findReady, listQueues, readQueued, storeResult } from './job-storage.ts';
 import { OperatorError } from './operator-error.ts';
 
 const POLL_MS = 1_000;
@@ -28,6 +28,7 @@ export class JobTaker {
   #returned = 0;
   #isLate = false;
   #isClosed = false;
+  readonly #isAwaited = () => !this.#isLate && (this.#runs.size > 0 || !this.#app.stopping.aborted);
 
   constructor(
     app: FastifyInstance,
@@ -60,7 +61,7 @@ export class JobTaker {
   async #takeUntilStopped(openDatabase: () => Promise<DatabaseDriver>): Promise<void> {
     const onError = (error: Error) => this.#outage.noteOwn(error);
     const start = async () => startBoss(await openDatabase(), onError, TAKER);
-    const boss = await this.#persist('start', start);
+    const boss = await this.#outage.persist('start', start, this.#isAwaited);
     if (!boss) return;
     const beat = () => {
       const running = [...this.#runs.values()];
@@ -100,12 +101,12 @@ export class JobTaker {
   async #takeAll(boss: PgBoss): Promise<void> {
     const { WORKER_CONCURRENCY } = this.#app.config;
     let taken = 0;
-    for (const queue of listQueues(this.#jobs)) {
+    for (const queue of await this.#listReady(boss)) {
       while (this.#runs.size >= WORKER_CONCURRENCY) await once(this.#events, 'ended');
       if (this.#isStopping()) return;
       const batchSize = WORKER_CONCURRENCY - this.#runs.size;
-      const options = { batchSize, includeMetadata: true } as const;
-      const found = (await this.#outage.watch(queue, boss.fetch<object>(queue, options))) ?? [];
+      const fetched = boss.fetch<object>(queue, { batchSize, includeMetadata: true });
+      const found = (await this.#outage.watch(queue, fetched)) ?? [];
       // The process ends. Without heartbeats, another worker takes these jobs.
       if (this.#isClosed) return;
       taken += found.length;
@@ -115,6 +116,14 @@ export class JobTaker {
     if (taken === 0) await sleep(POLL_MS, undefined, { signal }).catch(() => undefined);
   }
 
+  async #listReady(boss: PgBoss): Promise<string[]> {
+    const queues = listQueues(this.#jobs);
+    const ready = await this.#outage.watch('queues', findReady(boss, queues));
+    // If one of the others was missing, it exists again.
+    if (ready) for (const queue of queues) if (!ready.includes(queue)) this.#outage.end(queue);
+    return ready ?? [];
+  }
+
   async #perform(boss: PgBoss, queued: JobWithMetadata<object>): Promise<void> {
     const run = { ...readQueued(queued, this.#jobs), controller: new AbortController() };
     // The answer of the database may have come after the deadline.
@@ -122,7 +131,7 @@ export class JobTaker {
     this.#runs.set(run, queued);
     const save = async (result: Result) => {
       const store = () => storeResult(boss, this.#app, queued, { ...result, attempt: run.attempt });
-      const isStored = await this.#persist(`${run.id} end`, store);
+      const isStored = await this.#outage.persist(`${run.id} end`, store, this.#isAwaited);
       const log = this.#app.log.child({ job: run.name, id: run.id });
       if (isStored === undefined) log.error('The result of the job could not be stored');
       if (isStored === false) log.warn('The job was cancelled, or another worker has it');
@@ -132,15 +141,5 @@ export class JobTaker {
     await this.#observer.run(run, () => runJob(this.#app, run, save));
     this.#runs.delete(run);
     this.#events.emit('ended');
-  }
-
-  /** Tries until it succeeds or until nobody waits for the result, which is then undefined. */
-  async #persist<T>(part: string, attempt: () => Promise<T>): Promise<T | undefined> {
-    for (;;) {
-      const result = await this.#outage.watch(part, attempt());
-      const isAwaited = this.#runs.size > 0 || !this.#app.stopping.aborted;
-      if (result !== undefined || this.#isLate || !isAwaited) return result;
-      await sleep(POLL_MS);
-    }
   }
 }
