@@ -14,7 +14,7 @@ export const CRASHED = 'crashed';
 const OUTPUT_TIMEOUT_MS = 1_000;
 
 /** A worker should exit at SHUTDOWN_TIMEOUT_MS. It is killed this much later, in milliseconds. */
-const STOP_MARGIN_MS = 1_000;
+const STOP_MARGIN_MS = 500;
 
 /** A worker that lived for less than this, in milliseconds, counts as a failed start. */
 const STABLE_MS = 5_000;

@@ -37,6 +37,7 @@ export async function startProcess(
   });
   try {
     const config = await readConfig(options.environment, options.plugins, options.jobs);
+    logger.level = config.LOG_LEVEL;
     // More processes than processors would not be faster.
     const workers = Math.min(config.WEB_CONCURRENCY, availableParallelism());
     if (workers > 1 && cluster.isPrimary) new Primary(logger, config).start(workers);

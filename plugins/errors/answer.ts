@@ -1,4 +1,4 @@
-import type { FastifyReply } from 'fastify';
+import { errorCodes, type FastifyReply } from 'fastify';
 import type { Static } from 'typebox';
 import { http, isHeader } from '../../src/node-http.ts';
 import type { ClientError, ErrorAnswer } from './index.ts';
@@ -55,6 +55,12 @@ export function sendError(
   // If an onSend hook throws, Fastify sends that in its own format, or ends the process.
   reply.send = (thrown) => {
     if (reply.sent) return send.call(reply, thrown);
+    // Fastify removes the type when a hook fails. Otherwise, the handler sends a second answer.
+    if (reply.hasHeader('content-type')) {
+      const { method, url } = reply.request;
+      reply.log.warn({ err: new errorCodes.FST_ERR_REP_ALREADY_SENT(url, method) });
+      return reply;
+    }
     sendWithoutHooks(reply.code(500), describeFailure(thrown), headers);
     return reply;
   };

@@ -58,7 +58,7 @@ export function answerClientError(
   }
   // A request without a response, whose body is still being read, has already been answered.
   const wasAnswered = request?.complete === false;
-  if (socket.writable && !hasGone && !wasAnswered) refuse(this, refusal, socket);
+  if (socket.writable && !hasGone && !wasAnswered) refuse(this, refusal, socket, code);
   socket.destroySoon();
 }
 
@@ -85,7 +85,7 @@ function refuseBody(
   answerOrClose(reply, answer, 'A malformed body has no answer: its connection is closed');
 }
 
-function refuse(app: FastifyInstance, refusal: FastifyError, socket: Socket): void {
+function refuse(app: FastifyInstance, refusal: FastifyError, socket: Socket, code: string): void {
   const id = randomUUID();
   const clientAddress = readAddress({ ip: '', socket });
   const known = { id, clientAddress, protocol: 'http', headers: {}, routeOptions: { config: {} } };
@@ -102,6 +102,6 @@ function refuse(app: FastifyInstance, refusal: FastifyError, socket: Socket): vo
   header('connection', 'close');
   const head = [`HTTP/1.1 ${answer.statusCode} ${answer.error}`, ...fields].join('\r\n');
   socket.write(`${head}\r\n\r\n${body}`);
-  const line = { method: null, path: null, status: answer.statusCode, durationMs: 0 };
+  const line = { method: null, path: null, code, status: answer.statusCode, durationMs: 0 };
   app.log.info({ requestId: id, ...line, address: clientAddress }, 'request');
 }

@@ -1,4 +1,4 @@
-import { type Attributes, SpanKind, trace, ValueType } from '@opentelemetry/api';
+import { type Attributes, SpanKind, TraceFlags, trace, ValueType } from '@opentelemetry/api';
 import type { FastifyInstance } from 'fastify';
 import type { LogEvent } from 'kysely';
 import { watchChannels } from './channels.ts';
@@ -43,7 +43,9 @@ export function recordQueries(app: FastifyInstance): void {
   const tracer = getTracer();
   const database = describeDatabase(Reflect.get(app.config, 'DATABASE_URL'));
   const record = ({ query, queryDurationMillis, ...event }: LogEvent) => {
-    if (!trace.getActiveSpan()?.isRecording()) return;
+    // After the answer, the span of the request has ended, but not its trace.
+    const flags = trace.getActiveSpan()?.spanContext().traceFlags ?? TraceFlags.NONE;
+    if (!(flags & TraceFlags.SAMPLED)) return;
     const statement = describeStatement(query.sql);
     const target = statement['db.collection.name'] ?? database['db.namespace'];
     const name = [statement['db.operation.name'], target].filter(Boolean).join(' ') || SYSTEM;

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { createSecureContext } from 'node:tls';
 import { parseKeyPairsIntoRecord } from '@opentelemetry/core';
 import { AggregationTemporalityPreference } from '@opentelemetry/exporter-metrics-otlp-http';
 import type { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
@@ -40,23 +41,31 @@ async function loadExporters({ OTEL_EXPORTER_OTLP_PROTOCOL: protocol }: Telemetr
 }
 
 async function readOptions(config: TelemetrySettings): Promise<Options> {
+  const ca = await readPem(config, 'OTEL_EXPORTER_OTLP_CERTIFICATE');
+  const cert = await readPem(config, 'OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE');
+  const key = await readPem(config, 'OTEL_EXPORTER_OTLP_CLIENT_KEY');
+  try {
+    createSecureContext({ ca, cert, key });
+  } catch (cause) {
+    const { message } = cause as Error;
+    const reason = 'OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and …_CLIENT_KEY cannot be used';
+    throw new OperatorError(`${reason}: ${message}. Set both to a certificate and its key.`);
+  }
   return {
     headers: parseKeyPairsIntoRecord(config.OTEL_EXPORTER_OTLP_HEADERS),
     timeoutMillis: config.OTEL_EXPORTER_OTLP_TIMEOUT,
     compression: config.OTEL_EXPORTER_OTLP_COMPRESSION as Required<Options>['compression'],
-    httpAgentOptions: {
-      keepAlive: true,
-      ca: await readPem(config, 'OTEL_EXPORTER_OTLP_CERTIFICATE'),
-      cert: await readPem(config, 'OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE'),
-      key: await readPem(config, 'OTEL_EXPORTER_OTLP_CLIENT_KEY'),
-    },
+    httpAgentOptions: { keepAlive: true, ca, cert, key },
   };
 }
 
 async function readPem(config: TelemetrySettings, name: keyof TelemetrySettings) {
   const path = config[name];
   if (!path) return undefined;
-  return readFile(String(path)).catch(({ code }) => {
-    throw new OperatorError(`${name} cannot be read (${code}). Set it to the path of a PEM file.`);
+  const remedy = 'Set it to the path of a PEM file';
+  const text = await readFile(String(path), 'utf8').catch(({ code }) => {
+    throw new OperatorError(`${name} cannot be read (${code}). ${remedy}.`);
   });
+  if (text.includes('-----BEGIN ')) return text;
+  throw new OperatorError(`${name} names a file without a certificate or key. ${remedy}.`);
 }

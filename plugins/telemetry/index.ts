@@ -35,8 +35,11 @@ export const settings = Type.Object({
   OTEL_EXPORTER_OTLP_CERTIFICATE: optional('A PEM file to check the certificate of the collector'),
   OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: optional(
     'A PEM file with a client certificate for the collector',
+    { requires: 'OTEL_EXPORTER_OTLP_CLIENT_KEY' },
   ),
-  OTEL_EXPORTER_OTLP_CLIENT_KEY: optional('A PEM file with the key of the client certificate'),
+  OTEL_EXPORTER_OTLP_CLIENT_KEY: optional('A PEM file with the key of the client certificate', {
+    requires: 'OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE',
+  }),
   OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: choose(
     ['cumulative', 'delta', 'lowmemory'],
     'Whether sums count from the start of the process, or from the last export',

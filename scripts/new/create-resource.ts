@@ -39,9 +39,16 @@ function renderFiles(names: Names): Map<string, string> {
   return new Map(sources.map(([file, source]) => [file, render(source, names)]));
 }
 
-/** The time, because migrations run in the order of their names, and branches must not collide. */
+/**
+ * The time, because migrations run in the order of their names, and branches must not collide. For
+ * a second resource in one second, the next one that is free.
+ */
 function nameTime(): string {
-  return new Date().toISOString().replaceAll(/[-:]|\..*/g, '');
+  const names = globSync('src/migrations/*', { cwd: ROOT }).map((file) => path.basename(file));
+  for (let time = Date.now(); ; time += 1_000) {
+    const name = new Date(time).toISOString().replaceAll(/[-:]|\..*/g, '');
+    if (!names.some((other) => other.startsWith(name))) return name;
+  }
 }
 
 function render(source: string, names: Names): string {

@@ -18,6 +18,7 @@ const ROUTES = `
     app.get('/late', () => new Promise((resolve) => setTimeout(resolve, 100, 'late')));
     app.get('/waits', async ({ signal, log }) => {
       signal.addEventListener('abort', () => log.info('aborted'));
+      log.info('waits');
       await new Promise(() => {});
     });
     app.get('/large', () => Buffer.alloc(64 * 1024 * 1024));
@@ -76,7 +77,10 @@ test('A malformed handshake has an answer of ours and its status in the log', as
 for (const [name, last] of Object.entries({ CONNECT, UPGRADE, UPGRADE_WITH_BODY })) {
   test(`${name} behind open answers closes the connection and ends them all`, async (t) => {
     const { app, lines, listener, port } = await listen(t);
-    const socket = await send(t, port, get('/waits') + get('/').repeat(100) + last);
+    const socket = await send(t, port, get('/waits'));
+    // An owner's asynchronous hook may run before the handler.
+    await poll(() => lines.some(({ msg }) => msg === 'waits'));
+    socket.write(get('/').repeat(100) + last);
     await once(socket.resume(), 'close');
     await poll(() => app.openRequests.list().length === 0);
     t.equal(lines.filter(({ path }) => path === '/').length, 100, 'all are logged');

@@ -64,16 +64,23 @@ test('What a handler sends after a 4xx is not sent, and is logged', async (t) =>
     t,
     `import createError from '${import.meta.resolve('@fastify/error')}';
      const Taken = createError('TAKEN', 'Taken.', 409);
-     export default async (app) => app.get('/twice', (request, reply) => {
+     const send = (request, reply) => {
        reply.send(new Taken());
        reply.send('again');
-     });`,
+     };
+     export default async (app) => {
+       app.get('/twice', send);
+       app.get('/slow', { onSend: () => new Promise((resolve) => setTimeout(resolve, 5)) }, send);
+     };`,
   );
-  const answer = await app.inject('/twice');
-  t.equal(answer.statusCode, 409);
-  t.match(answer.json(), { code: 'TAKEN' });
-  t.match(
-    lines.find(({ level }) => level === 40),
-    { err: { code: 'FST_ERR_REP_ALREADY_SENT' } },
-  );
+  for (const path of ['/twice', '/slow']) {
+    lines.length = 0;
+    const answer = await app.inject(path);
+    t.equal(answer.statusCode, 409);
+    t.match(answer.json(), { code: 'TAKEN' });
+    t.match(
+      lines.filter(({ level }) => level >= 40),
+      [{ level: 40, err: { code: 'FST_ERR_REP_ALREADY_SENT' } }],
+    );
+  }
 });

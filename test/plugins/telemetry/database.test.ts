@@ -8,7 +8,10 @@ import { attach, CLIENT, closeAfterSpans, findSpan } from './attach.ts';
 const ROUTES = `
   import { sql } from '${import.meta.resolve('kysely')}';
   export default async (app) => {
-    app.get('/queried', async () => {
+    const onResponse = async () => {
+      await sql\`delete from pg_temp.nothing\`.execute(app.db).catch(() => undefined);
+    };
+    app.get('/queried', { onResponse }, async () => {
       await sql\`select 'it''s hunter2' as a, 4.2 as b, \${'hunter2'}::text as c\`.execute(app.db);
       await sql\`select E'it\\\\'s hunter2', $$hunter2$$, $a$it's hunter2$a$ -- hunter2\`.execute(app.db);
       await sql\`select oid from only "pg_catalog"."pg_class"\`.execute(app.db);
@@ -25,7 +28,7 @@ test('GET /queried: recorded statements have no values', async (t) => {
   const { app } = await buildAppWithRoutes(t, ROUTES, environment);
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
   t.equal((await fetch(`${url}/queried`)).status, 200);
-  await closeAfterSpans(app, collector, 5, CLIENT);
+  await closeAfterSpans(app, collector, 6, CLIENT);
 
   t.match(findSpan(collector, 'SELECT', CLIENT).attributes, {
     'db.query.text': 'select ? as a, ? as b, $1::text as c',
@@ -39,6 +42,7 @@ test('GET /queried: recorded statements have no values', async (t) => {
     'db.response.status_code': '42P01',
   });
   findSpan(collector, 'SELECT pg_catalog.pg_class', CLIENT);
+  findSpan(collector, 'DELETE pg_temp.nothing', CLIENT);
   t.notMatch(JSON.stringify(collector.spans), 'hunter2');
 });
 

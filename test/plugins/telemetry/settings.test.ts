@@ -1,8 +1,17 @@
+import path from 'node:path';
 import { ProxyTracerProvider, trace } from '@opentelemetry/api';
 import { test } from 'tap';
 import { readConfig } from '../../../src/app.ts';
 import { startCollector } from '../../fixture/collector.ts';
-import { buildTestApp, DOWN, poll, REQUIRED } from '../../helper.ts';
+import {
+  buildTestApp,
+  createFolder,
+  DOWN,
+  type Environment,
+  poll,
+  REQUIRED,
+  writeFiles,
+} from '../../helper.ts';
 import { attach, closeAfterSpans } from './attach.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
@@ -188,4 +197,23 @@ test('A certificate that cannot be read keeps the app from starting', async (t) 
     'the attempt leaves nothing behind',
   );
   trace.disable();
+});
+
+test('A certificate that is none, and one without its key, keep the app from starting', async (t) => {
+  const folder = await createFolder(t);
+  const other = path.join(folder, 'other.pem');
+  await writeFiles(folder, { 'other.pem': 'garbage', 'empty.pem': '-----BEGIN CERTIFICATE-----' });
+  const empty = path.join(folder, 'empty.pem');
+  const endpoint = { DATABASE_URL: DOWN, OTEL_EXPORTER_OTLP_ENDPOINT: 'https://127.0.0.1:1' };
+  const rows: [Environment, RegExp][] = [
+    [{ OTEL_EXPORTER_OTLP_CERTIFICATE: other }, /^OTEL_EXPORTER_OTLP_CERTIFICATE names a file/],
+    [{ OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: empty }, /OTEL_EXPORTER_OTLP_CLIENT_KEY/],
+    [{ OTEL_EXPORTER_OTLP_CLIENT_KEY: empty }, /OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE/],
+    [
+      { OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: empty, OTEL_EXPORTER_OTLP_CLIENT_KEY: empty },
+      /^OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and .* cannot be used: /,
+    ],
+  ];
+  for (const [environment, message] of rows)
+    await t.rejects(buildTestApp(t, { ...endpoint, ...environment }), { message });
 });
