@@ -8,8 +8,10 @@ declare module 'fastify' {
   }
 
   interface FastifyInstance {
-    /** Refuses a request without a valid bearer token. plugins/auth adds it. */
+    /** Sets `request.user`, or refuses a request without a valid bearer token. */
     authenticate?: onRequestAsyncHookHandler;
+    /** Refuses a request whose user lacks a scope of the route. plugins/auth adds both. */
+    checkScopes?: onRequestAsyncHookHandler;
   }
 }
 
@@ -21,7 +23,7 @@ export function collectRoutes(app: FastifyInstance): () => void {
   const routes: RouteOptions[] = [];
   app.addHook('onRoute', (route) => void routes.push(route));
   return () => {
-    for (const route of routes) if (isProtected(route)) protect(route, app.authenticate);
+    for (const route of routes) if (isProtected(route)) protect(route, app);
   };
 }
 
@@ -34,7 +36,7 @@ function isProtected({ method, url, config }: RouteOptions): boolean {
   );
 }
 
-function protect(route: RouteOptions, authenticate: FastifyInstance['authenticate']): void {
+function protect(route: RouteOptions, { authenticate, checkScopes }: FastifyInstance): void {
   const { method, url, onRequest = [] } = route;
   if (!authenticate)
     throw new OperatorError(
@@ -42,5 +44,5 @@ function protect(route: RouteOptions, authenticate: FastifyInstance['authenticat
         "Put it back, or remove auth from the route's config: then the route is public.",
     );
   // After the hooks of the app and the file, before the hooks in the route's own options.
-  route.onRequest = [authenticate, onRequest].flat();
+  route.onRequest = [authenticate, checkScopes ?? [], onRequest].flat();
 }

@@ -79,8 +79,9 @@ export default fp(
         return challenge(reply, new InvalidToken(), ' error="invalid_token"');
       });
       request.logFields = { ...request.logFields, user: request.user.id };
-      checkScopes(request, reply);
     });
+    // Apart from it, so that an app which replaces `authenticate` does not lose this.
+    app.decorate('checkScopes', async (request, reply) => checkScopes(request, reply));
   },
   { name: 'auth', dependencies: ['readiness', 'errors'] },
 );

@@ -102,6 +102,8 @@ function refuse(app: FastifyInstance, refusal: FastifyError, socket: Socket, cod
   header('connection', 'close');
   const head = [`HTTP/1.1 ${answer.statusCode} ${answer.error}`, ...fields].join('\r\n');
   socket.write(`${head}\r\n\r\n${body}`);
-  const line = { method: null, path: null, code, status: answer.statusCode, durationMs: 0 };
-  app.log.info({ requestId: id, ...line, address: clientAddress }, 'request');
+  const line = { method: null, path: null, status: answer.statusCode, durationMs: 0 };
+  // The parser's reason: a router may speak TLS, HTTP/2 or the PROXY protocol to this port.
+  const reason = code && { code };
+  app.log.info({ requestId: id, ...line, ...reason, address: clientAddress }, 'request');
 }

@@ -149,6 +149,14 @@ test('WEB_CONCURRENCY processes share the port, at most one per processor; one t
   t.equal(web.lines.filter(({ msg }) => msg.startsWith('Drained')).length, 3);
 });
 
+test('LOG_LEVEL holds for the process that starts the others too', async (t) => {
+  const environment = { WEB_CONCURRENCY: '2', LOG_LEVEL: 'error', HOST: '203.0.113.1' };
+  const { lines, exited } = await start(t, 'fixture', environment);
+  t.equal(await exited, 1);
+  t.ok(lines.length > 0);
+  t.ok(lines.every(({ level }) => level >= 50));
+});
+
 test('A worker that crashes after it has left the cluster logs that once', async (t) => {
   const web = await start(t, 'fixture', { WEB_CONCURRENCY: '2' });
   await fetch(`${web.url}/fixture/throw-late`, {

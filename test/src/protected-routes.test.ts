@@ -42,12 +42,15 @@ test("The token of a protected route is checked before the route's own hooks", a
   t.teardown(() => app.close());
   const order: string[] = [];
   const protectRoutes = collectRoutes(app);
-  app.decorate('authenticate', async () => void order.push('authenticate'));
   const note = (name: string) => async () => void order.push(name);
+  app.decorate('authenticate', note('authenticate'));
+  // Apart, because an app may replace the one before.
+  app.decorate('checkScopes', note('scopes'));
   app.get('/one', { config: { auth: true }, onRequest: note('own') }, async () => 1);
   app.get('/two', { config: { auth: { scope: 'a' } }, onRequest: [note('own')] }, async () => 1);
   app.get('/open', async () => 1);
   protectRoutes();
   for (const url of ['/one', '/two', '/open']) await app.inject(url);
-  t.strictSame(order, ['authenticate', 'own', 'authenticate', 'own']);
+  const each = ['authenticate', 'scopes', 'own'];
+  t.strictSame(order, [...each, ...each]);
 });

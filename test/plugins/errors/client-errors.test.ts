@@ -285,3 +285,18 @@ test('A client that ends its side within a request ends that and its other reque
     t.pass(name);
   }
 });
+
+test('The log says why a request of another protocol could not be read', async (t) => {
+  const { app, lines } = await buildAppWithRoutes(t, ROUTES);
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const prefaces = [
+    'PROXY TCP4 203.0.113.9 198.51.100.1 51234 443\r\n',
+    'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n',
+    '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03',
+  ];
+  for (const preface of prefaces) {
+    t.match(await text(await send(app, preface)), /^HTTP\/1\.1 400 /);
+    await poll(() => lines.some(({ code }) => /^HPE_/.test(String(code))));
+    lines.length = 0;
+  }
+});
