@@ -34,7 +34,10 @@ class QueuingDriver extends PGliteDriver {
       throw error;
     });
     this.#release = release;
-    return super.acquireConnection();
+    const connection = await super.acquireConnection();
+    // Kysely asks for these if a query has a signal. PGlite cannot cancel: the query goes on.
+    const ignore = async () => undefined;
+    return Object.assign(connection, { cancelQuery: ignore, killSession: ignore });
   }
 
   /** Kysely's own leaves out the settings. */

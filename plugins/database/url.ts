@@ -18,7 +18,9 @@ const RESERVED = /%(?:2[46bcf]|3[abd]|40)/gi;
 /** Values of sslmode, or of ssl alone, for which pg checks the certificate and prints a warning. */
 const ALIASES = ['prefer', 'require', 'verify-ca', 'true', '1'];
 
-/** Returns the URL with the TLS mode of the setting. The certificate files in the URL stay. */
+const FILES = ['sslrootcert', 'sslcert', 'sslkey'];
+
+/** Returns the URL with the TLS mode of the setting. The certificate files that TLS needs stay. */
 export function applyTls(url: string, setting: Tls | undefined): string {
   const [address = '', ...query] = url.split('?');
   // In a libpq URL a plus is not a space. Of two parameters with one name, pg reads the last.
@@ -43,6 +45,8 @@ export function applyTls(url: string, setting: Tls | undefined): string {
   if (isAlias && !parameters.has('uselibpqcompat')) parameters.set('sslmode', 'verify-full');
   // pg would read these texts as true.
   if (mode === ssl && /^(false|no|off)$/i.test(ssl)) parameters.set('sslmode', 'disable');
+  // pg would read them, and one that is missing would keep the app from starting.
+  if (parameters.get('sslmode') === 'disable') for (const file of FILES) parameters.delete(file);
   const name = address.slice(address.lastIndexOf('/'));
   const decoded = name.replace(RESERVED, (encoded) => decodeURIComponent(encoded));
   return `${address.slice(0, -name.length)}${decoded}?${parameters}`;

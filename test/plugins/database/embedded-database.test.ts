@@ -146,6 +146,21 @@ test('A transaction has the isolation level and the access mode that it asks for
   t.strictSame(await db.transaction().execute(read), [{ level: 'read committed', mode: 'off' }]);
 });
 
+test('A query with a signal may ask for its cancelling, as on PostgreSQL', async (t) => {
+  const { db } = openDatabase(t, await createEmptyDatabase());
+  // It comes at each step that leads to the query.
+  for (const inflightQueryAbortStrategy of ['cancel query', 'kill session'] as const)
+    for (let steps = 0; steps < 50; steps++) {
+      const controller = new AbortController();
+      const options = { signal: controller.signal, inflightQueryAbortStrategy };
+      t.strictSame((await sql`select 1 as one`.execute(db, options)).rows, [{ one: 1 }]);
+      const asked = sql`select 1`.execute(db, options);
+      for (let step = 0; step < steps; step++) await undefined;
+      controller.abort(new Error('left'));
+      await t.rejects(asked, { message: 'left' });
+    }
+});
+
 test('A database in memory has no folder and no lock', async (t) => {
   const parent = await createFolder(t);
   // A fake PGlite: creating a real database takes seconds, and `npm run proof examples` does that.

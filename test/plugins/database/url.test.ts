@@ -127,3 +127,13 @@ test('DATABASE_TLS overrules the mode in the URL and keeps its files', (t) => {
   t.match(applyTls(url, 'off'), 'sslmode=disable');
   t.end();
 });
+
+test('A certificate file that is not needed may be missing', (t) => {
+  const files = 'sslrootcert=/none&sslcert=/none&sslkey=/none';
+  const url = `postgres://u@localhost/app?${files}`;
+  const read = (connectionString: string) => new pg.Client({ connectionString });
+  t.match(read(applyTls(url, 'off')), { ssl: false });
+  t.match(read(applyTls(`${url}&sslmode=disable`, undefined)), { ssl: false });
+  t.throws(() => read(applyTls(url, 'verify')), { code: 'ENOENT' });
+  t.end();
+});
