@@ -35,7 +35,7 @@ export const settings = Type.Object({
       secret: true,
       expected: `a postgres:// or postgresql:// ${SERVER}`,
       description:
-        'The server behind the transaction pooler in DATABASE_URL, for release, heartbeats and LISTEN',
+        'The server behind the transaction pooler in DATABASE_URL, for release and heartbeats',
       remedy: 'Leave it out if DATABASE_URL is the server itself',
     }),
   ),
