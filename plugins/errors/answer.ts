@@ -56,7 +56,8 @@ export function sendError(
   reply.send = (thrown) => {
     if (reply.sent) return send.call(reply, thrown);
     // Fastify removes the type when a hook fails. Otherwise, the handler sends a second answer.
-    if (reply.hasHeader('content-type')) {
+    const isLate = reply.request.raw.openRequest?.isLate;
+    if (reply.hasHeader('content-type') && !isLate) {
       const { method, url } = reply.request;
       reply.log.warn({ err: new errorCodes.FST_ERR_REP_ALREADY_SENT(url, method) });
       return reply;

@@ -54,3 +54,13 @@ test("The token of a protected route is checked before the route's own hooks", a
   const each = ['authenticate', 'scopes', 'own'];
   t.strictSame(order, [...each, ...each]);
 });
+
+test('An app with a check of its own, in place of plugins/auth, may have no scopes', async (t) => {
+  const app = Fastify();
+  t.teardown(() => app.close());
+  const protectRoutes = collectRoutes(app);
+  app.decorate('authenticate', async (_request, reply) => reply.code(401).send());
+  app.get('/mine', { config: { auth: true } }, async () => 1);
+  protectRoutes();
+  t.equal((await app.inject('/mine')).statusCode, 401);
+});
