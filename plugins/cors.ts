@@ -44,8 +44,13 @@ export default fp(
       reply.header('access-control-allow-origin', isOpen ? '*' : origin);
       reply.header('access-control-expose-headers', EXPOSED);
     });
-    // A handler may have set another Vary.
-    if (!isOpen) app.addHook('onSend', async (_request, reply) => addVary(reply, 'origin'));
+    // A handler may have set another Vary. An asynchronous hook would let a request that another
+    // hook has refused reach its handler meanwhile.
+    if (!isOpen)
+      app.addHook('onSend', (_request, reply, _payload, done) => {
+        addVary(reply, 'origin');
+        done();
+      });
     app.addHook('onRequest', ({ method, headers }, reply, done) => {
       const asked = headers['access-control-request-method'];
       if (method !== 'OPTIONS' || !asked) return done();

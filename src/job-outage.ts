@@ -4,15 +4,15 @@ import type { FastifyBaseLogger } from 'fastify';
 /** SQLSTATEs of a transaction that failed because of another one: the next attempt may not. */
 const INTERFERED: unknown[] = ['40001', '40P01'];
 
-/** The pause before the next try, in milliseconds. */
-const PAUSE_MS = 1_000;
+/** The pause before the next try, or the next look for jobs, in milliseconds. */
+export const PAUSE_MS = 1_000;
 
 const HOUR_MS = 60 * 60 * 1_000;
 
 /** Logs each problem of an outage of the job queue once, and logs when no part has a problem. */
 export class OutageLog {
   readonly #log: FastifyBaseLogger;
-  /** The last problem of each part: the start, the queues, one queue, its heartbeat, or the end of a job. */
+  /** The last problem of each part: the start, all queues, a queue, its heartbeat, a job's end. */
   readonly #problems = new Map<string, string>();
   /** The problems that are logged and have not ended. */
   readonly #known = new Set<string>();

@@ -6,12 +6,10 @@ import type { DatabaseDriver } from '../plugins/database/index.ts';
 import type { Job } from '../plugins/jobs.ts';
 import { startBoss, stopBoss, TAKER } from './job-boss.ts';
 import { HEARTBEAT_S, sendHeartbeats } from './job-heartbeat.ts';
-import { OutageLog } from './job-outage.ts';
+import { OutageLog, PAUSE_MS } from './job-outage.ts';
 import { type JobObserver, RETURNED, type Result, type Run, runJob } from './job-run.ts';
 import { findReady, listQueues, readQueued, storeResult } from './job-storage.ts';
 import { OperatorError } from './operator-error.ts';
-
-const POLL_MS = 1_000;
 
 /** How long a stopped worker without jobs waits for answers of the database, in milliseconds. */
 const END_MS = 2_000;
@@ -113,7 +111,7 @@ export class JobTaker {
       for (const queued of found) void this.#perform(boss, queued);
     }
     const signal = this.#app.stopping;
-    if (taken === 0) await sleep(POLL_MS, undefined, { signal }).catch(() => undefined);
+    if (taken === 0) await sleep(PAUSE_MS, undefined, { signal }).catch(() => undefined);
   }
 
   async #listReady(boss: PgBoss): Promise<string[]> {

@@ -43,6 +43,8 @@ function protect(route: RouteOptions, { authenticate, checkScopes }: FastifyInst
       `${method} ${url} needs a bearer token, but plugins/auth is missing. ` +
         "Put it back, or remove auth from the route's config: then the route is public.",
     );
+  if (!checkScopes && typeof route.config?.auth === 'object')
+    throw new OperatorError(`${method} ${url} needs a scope, but app.checkScopes is missing.`);
   // After the hooks of the app and the file, before the hooks in the route's own options.
   route.onRequest = [authenticate, checkScopes ?? [], onRequest].flat();
 }

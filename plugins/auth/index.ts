@@ -81,7 +81,7 @@ export default fp(
       request.logFields = { ...request.logFields, user: request.user.id };
     });
     // Apart from it, so that an app which replaces `authenticate` does not lose this.
-    app.decorate('checkScopes', async (request, reply) => checkScopes(request, reply));
+    app.decorate('checkScopes', checkScopes);
   },
   { name: 'auth', dependencies: ['readiness', 'errors'] },
 );
@@ -107,7 +107,7 @@ function readToken({ headers, raw }: FastifyRequest, reply: FastifyReply): strin
   return challenge(reply, new Unauthenticated());
 }
 
-function checkScopes({ user, routeOptions }: FastifyRequest, reply: FastifyReply): void {
+async function checkScopes({ user, routeOptions }: FastifyRequest, reply: FastifyReply) {
   const { auth } = routeOptions.config;
   if (typeof auth !== 'object') return;
   if (auth.scope.split(' ').every((scope) => user.scopes.includes(scope))) return;

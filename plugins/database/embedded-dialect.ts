@@ -35,7 +35,7 @@ class QueuingDriver extends PGliteDriver {
     });
     this.#release = release;
     const connection = await super.acquireConnection();
-    // Kysely asks for these if a query has a signal. PGlite cannot cancel: the query goes on.
+    // For Kysely's inflightQueryAbortStrategy. PGlite cannot cancel a query, which goes on.
     const ignore = async () => undefined;
     return Object.assign(connection, { cancelQuery: ignore, killSession: ignore });
   }

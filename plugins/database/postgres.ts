@@ -25,8 +25,8 @@ export function createPool(
   });
   // The pool drops a connection that is being closed. A rollback may come back before the close.
   pool.on('release', (_error, client) => {
-    const { brokenBy } = client as pg.PoolClient & CancellingClient;
-    if (brokenBy) (client as pg.PoolClient & CancellingClient).end();
+    const released = client as pg.PoolClient & CancellingClient;
+    if (released.brokenBy) released.end();
   });
   // Without a listener, the error of an idle connection ends the process.
   return pool.on('error', onIdleError);
@@ -85,8 +85,8 @@ class ShortQueuePool extends pg.Pool {
   }
 
   #describe(): string {
-    const open = this.totalCount;
-    const admitted = open < this.#max ? `; the full server admits ${open}` : '';
+    const { max } = this.options;
+    const admitted = max < this.#max ? `; the full server admits ${max}` : '';
     return `the pool's ${this.#max} connections (DATABASE_POOL_MAX${admitted})`;
   }
 

@@ -44,6 +44,10 @@ async function findHolder(db: Database): Promise<object> {
   return { ...rows[0] };
 }
 
+/**
+ * A bound parameter would keep the snapshot during the work, and pg-boss's
+ * `create index concurrently` would wait for it.
+ */
 async function lock(transaction: Database): Promise<boolean> {
   const { rows } = await sql<{ locked: boolean }>`
     select pg_try_advisory_xact_lock(${sql.lit(LOCK_ID)}) as locked`.execute(transaction);
@@ -52,10 +56,7 @@ async function lock(transaction: Database): Promise<boolean> {
   return true;
 }
 
-/**
- * The limits end with the transaction: poolers share sessions. A bound parameter would keep the
- * snapshot during the wait, and pg-boss's `create index concurrently` would wait for it.
- */
+/** The limits end with the transaction: poolers share sessions. No bound parameters, as above. */
 export async function setLimits(transaction: Database): Promise<void> {
   await sql`
     select set_config('lock_timeout', ${sql.lit(String(LOCK_TIMEOUT_MS))}, true),

@@ -59,7 +59,9 @@ export function sendError(
     const isLate = reply.request.raw.openRequest?.isLate;
     if (reply.hasHeader('content-type') && !isLate) {
       const { method, url } = reply.request;
-      reply.log.warn({ err: new errorCodes.FST_ERR_REP_ALREADY_SENT(url, method) });
+      const twice = new errorCodes.FST_ERR_REP_ALREADY_SENT(url, method);
+      if (thrown instanceof Error) reply.log.error({ err: thrown }, twice.message);
+      else reply.log.warn({ err: twice }, twice.message);
       return reply;
     }
     sendWithoutHooks(reply.code(500), describeFailure(thrown), headers);

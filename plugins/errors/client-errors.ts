@@ -103,7 +103,7 @@ function refuse(app: FastifyInstance, refusal: FastifyError, socket: Socket, cod
   const head = [`HTTP/1.1 ${answer.statusCode} ${answer.error}`, ...fields].join('\r\n');
   socket.write(`${head}\r\n\r\n${body}`);
   const line = { method: null, path: null, status: answer.statusCode, durationMs: 0 };
-  // The parser's reason: a router may speak TLS, HTTP/2 or the PROXY protocol to this port.
+  // Node's reason: a router may speak TLS, HTTP/2 or the PROXY protocol to this port.
   const reason = code && { code };
   app.log.info({ requestId: id, ...line, ...reason, address: clientAddress }, 'request');
 }

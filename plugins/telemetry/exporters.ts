@@ -48,8 +48,8 @@ async function readOptions(config: TelemetrySettings): Promise<Options> {
     createSecureContext({ ca, cert, key });
   } catch (cause) {
     const { message } = cause as Error;
-    const reason = 'OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and …_CLIENT_KEY cannot be used';
-    throw new OperatorError(`${reason}: ${message}. Set both to a certificate and its key.`);
+    const names = 'OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY';
+    throw new OperatorError(`${names} are no certificate and its key: ${message}.`);
   }
   return {
     headers: parseKeyPairsIntoRecord(config.OTEL_EXPORTER_OTLP_HEADERS),

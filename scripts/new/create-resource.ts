@@ -40,8 +40,8 @@ function renderFiles(names: Names): Map<string, string> {
 }
 
 /**
- * The time, because migrations run in the order of their names, and branches must not collide. For
- * a second resource in one second, the next one that is free.
+ * The time, because migrations run in the order of their names, and branches must not collide. A
+ * second resource in the same second gets the next free one.
  */
 function nameTime(): string {
   const names = globSync('src/migrations/*', { cwd: ROOT }).map((file) => path.basename(file));

@@ -151,3 +151,19 @@ test('A CORS_ORIGIN that is not a list of origins keeps the app from starting', 
     await t.rejects(buildTestApp(t, { CORS_ORIGIN }), { message: /CORS_ORIGIN/ }, CORS_ORIGIN);
   }
 });
+
+test('A request that a hook has refused does not reach its handler', async (t) => {
+  const { app, lines } = await buildAppWithRoutes(
+    t,
+    `export default async (app) => {
+      const onRequest = async (request, reply) => { reply.code(401).send({}); };
+      app.get('/refused', { onRequest, onSend: async () => {} }, async ({ log }) => {
+        log.info('handled');
+        return {};
+      });
+    };`,
+    { CORS_ORIGIN: 'https://a.example' },
+  );
+  t.equal((await app.inject('/refused')).statusCode, 401);
+  t.notOk(lines.some(({ msg }) => msg === 'handled'));
+});

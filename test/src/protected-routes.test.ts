@@ -62,5 +62,7 @@ test('An app with a check of its own, in place of plugins/auth, may have no scop
   app.decorate('authenticate', async (_request, reply) => reply.code(401).send());
   app.get('/mine', { config: { auth: true } }, async () => 1);
   protectRoutes();
+  app.get('/scoped', { config: { auth: { scope: 'a' } } }, async () => 1);
+  t.throws(protectRoutes, /GET \/scoped needs a scope, but app\.checkScopes is missing/);
   t.equal((await app.inject('/mine')).statusCode, 401);
 });

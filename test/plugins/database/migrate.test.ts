@@ -166,7 +166,7 @@ test('Migrations', async (t) => {
   });
 
   await t.test(
-    "What a migration sets for its session, as pg_dump's files do, ends with it",
+    'The lock_timeout and search_path of a file of pg_dump do not reach the next migration',
     async (t) => {
       const folder = await createFolder(t);
       const read = "select current_setting('lock_timeout') as found";

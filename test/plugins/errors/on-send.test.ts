@@ -70,8 +70,18 @@ test('What a handler sends after a 4xx is not sent, and is logged', async (t) =>
      };
      export default async (app) => {
        app.get('/twice', send);
-       app.get('/slow', { onSend: () => new Promise((resolve) => setTimeout(resolve, 5)) }, send);
+       const onSend = () => new Promise((resolve) => setTimeout(resolve, 5));
+       app.get('/slow', { onSend }, send);
+       app.get('/broken', { onSend }, async (request, reply) => {
+         reply.send(new Taken());
+         throw new Error('a bug of the app');
+       });
      };`,
+  );
+  t.equal((await app.inject('/broken')).statusCode, 409);
+  t.match(
+    lines.filter(({ level }) => level >= 40),
+    [{ level: 50, err: { message: 'a bug of the app' } }],
   );
   for (const path of ['/twice', '/slow']) {
     lines.length = 0;

@@ -211,7 +211,7 @@ test('A certificate that is none, and one without its key, keep the app from sta
     [{ OTEL_EXPORTER_OTLP_CLIENT_KEY: empty }, /OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE/],
     [
       { OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: empty, OTEL_EXPORTER_OTLP_CLIENT_KEY: empty },
-      /^OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and .* cannot be used: /,
+      /^OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and .* are no certificate and its key: /,
     ],
   ];
   for (const [environment, message] of rows)
