@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { pathToFileURL } from 'node:url';
 import { sql } from 'kysely';
 import { PgBoss } from 'pg-boss';
@@ -5,50 +6,53 @@ import { type Test, test } from 'tap';
 import { createEmbeddedDatabase } from '../fixture/embedded-database.ts';
 import { buildTestApp, captureLog, createFolder, poll, writeFiles } from '../helper.ts';
 
-/** Starts a worker with one job, `hold`, which never ends and calls `noteAbort`. */
-async function startHolding(t: Test, { retries = 1, SHUTDOWN_TIMEOUT_MS = '2000' } = {}) {
+/** What the database's answers with jobs wait for, by the name of the job. */
+const delays = new Map<string, Promise<unknown>>();
+
+// Once, and by name, because the tests run concurrently.
+const { fetch } = PgBoss.prototype;
+PgBoss.prototype.fetch = async function (this: PgBoss, ...args: [string]) {
+  const found = await Reflect.apply(fetch, this, args);
+  await delays.get(args[0]);
+  return found;
+} as typeof fetch;
+
+/** Starts a worker with one job, which never ends and dispatches its name when it is aborted. */
+async function startHolding(
+  t: Test,
+  name: string,
+  { retries = 1, SHUTDOWN_TIMEOUT_MS = '2000' } = {},
+) {
   const folder = await createFolder(t);
   const code = `export default {
     schema: {}, retries: ${retries}, retryDelayMs: 1_000, timeoutMs: 30_000,
     run: ({ log, signal }) => {
       log.info('hold begins');
-      signal.addEventListener('abort', () => globalThis.noteAbort());
+      signal.addEventListener('abort', () => process.emit('${name}'));
       return new Promise(() => undefined);
     },
   };`;
-  await writeFiles(folder, { 'hold.js': code });
+  await writeFiles(folder, { [`${name}.js`]: code });
   const DATABASE_URL = `pglite:${await createEmbeddedDatabase()}`;
   const environment = { DATABASE_URL, SHUTDOWN_TIMEOUT_MS, SHUTDOWN_DELAY_MS: '0' };
   const { logger, lines } = captureLog();
   const jobs = [pathToFileURL(`${folder}/`)];
   const app = await buildTestApp(t, environment, { logger, jobs });
   app.jobs.take();
-  const { promise: aborted, resolve } = Promise.withResolvers<void>();
-  Reflect.set(globalThis, 'noteAbort', resolve);
-  const send = () => app.jobs.send('hold' as never, {} as never);
+  const send = () => app.jobs.send(name as never, {} as never);
   const count = (text: string) => lines.filter(({ msg }) => msg === text).length;
   const listStates = async () =>
     (await sql<{ state: string }>`select state from pgboss.job`.execute(app.db)).rows.map(
       ({ state }) => state,
     );
-  return { app, lines, aborted, send, count, listStates };
-}
-
-/** The database's answers with jobs come only after `late`. */
-function delayAnswers(t: Test, late: Promise<void>): void {
-  const { fetch } = PgBoss.prototype;
-  t.capture(PgBoss.prototype, 'fetch', async function (this: PgBoss, ...args: [string]) {
-    const found = await Reflect.apply(fetch, this, args);
-    await late;
-    return found;
-  });
+  return { app, lines, send, count, listStates };
 }
 
 test('A job that the database hands over after the time-out is returned at once', async (t) => {
-  const { app, aborted, send, count, listStates } = await startHolding(t);
+  const { app, send, count, listStates } = await startHolding(t, 'late');
   await send();
   await poll(() => count('hold begins') === 1);
-  delayAnswers(t, aborted);
+  delays.set('late', once(process, 'late'));
   await send();
   await poll(async () => (await listStates()).join() === 'active,active');
   app.stop();
@@ -59,8 +63,8 @@ test('A job that the database hands over after the time-out is returned at once'
 
 test('A job that the database hands over after the end is left to another worker', async (t) => {
   const { promise: closed, resolve } = Promise.withResolvers<void>();
-  delayAnswers(t, closed);
-  const { app, send, count, listStates } = await startHolding(t);
+  delays.set('closed', closed);
+  const { app, send, count, listStates } = await startHolding(t, 'closed');
   await send();
   await poll(async () => (await listStates()).join() === 'active');
   app.stop();
@@ -73,7 +77,7 @@ test('A job that the database hands over after the end is left to another worker
 
 test('A job without retries is not run again after a stop', async (t) => {
   const options = { retries: 0, SHUTDOWN_TIMEOUT_MS: '500' };
-  const { app, lines, send, count, listStates } = await startHolding(t, options);
+  const { app, lines, send, count, listStates } = await startHolding(t, 'once', options);
   await send();
   await poll(() => count('hold begins') === 1);
   app.stop();
