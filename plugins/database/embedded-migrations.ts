@@ -86,7 +86,7 @@ async function redo(
     await db.transaction().execute(async (transaction) => {
       const before = await hashRows(transaction);
       for (const migration of migrations.toReversed()) await undo(transaction, migration);
-      for (const { up } of migrations.slice(0, count)) await up(transaction);
+      for (const migration of migrations.slice(0, count)) await apply(transaction, migration);
       for (const name of names.slice(count))
         await sql`delete from kysely_migration where name = ${name}`.execute(transaction);
       const after = await hashRows(transaction);
@@ -99,7 +99,18 @@ async function redo(
   }
 }
 
-async function undo(db: Database, { name, down }: AppMigration & { name: string }): Promise<void> {
+type NamedMigration = AppMigration & { name: string };
+
+/** What has no down is still there. */
+async function apply(db: Database, { name, up, down }: NamedMigration): Promise<void> {
+  try {
+    await up(db);
+  } catch (cause) {
+    throw down ? cause : new Error(`${name} has no down: ${(cause as Error).message}`, { cause });
+  }
+}
+
+async function undo(db: Database, { name, down }: NamedMigration): Promise<void> {
   try {
     await down?.(db);
   } catch (cause) {

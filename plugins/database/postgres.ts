@@ -69,7 +69,8 @@ class ShortQueuePool extends pg.Pool {
     }
     const { waitingCount } = this;
     if (waitingCount >= this.#max * QUEUE_PER_CONNECTION) {
-      const reason = `${waitingCount} requests wait already for ${this.#describe()}`;
+      const waiting = `${waitingCount} requests wait for a connection already`;
+      const reason = `${waiting}, one of ${this.#describe()}`;
       return Promise.reject(new DatabaseUnavailable(new Error(reason)));
     }
     return super.connect().catch((error) => {

@@ -143,12 +143,14 @@ test('Migrations in development', async (t) => {
   await t.test(
     'A changed migration that cannot be undone is refused with the way to fix it',
     async (t) => {
-      const broken = {
-        ...edited,
-        '1-cats.mjs': 'export const up = () => { throw new Error("no") }',
-      };
-      await t.rejects(migrate(t, db, broken), {
-        message: /^Migration 1-cats was changed after .*: no\. Fix it, or: .*db:reset/,
+      const up = 'export const up = () => { throw new Error("no") };';
+      await t.rejects(migrate(t, db, { ...edited, '1-cats.mjs': up }), {
+        message:
+          /^Migration 1-cats was changed after .*: 1-cats has no down: no\. Fix it, or: .*reset/,
+      });
+      const down = `export const down = (db) => db.schema.dropTable('cats').execute();`;
+      await t.rejects(migrate(t, db, { ...edited, '1-cats.mjs': up + down }), {
+        message: /^Migration 1-cats was changed after it was applied: no\. Fix it, or: /,
       });
     },
   );

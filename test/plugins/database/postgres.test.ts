@@ -118,7 +118,7 @@ test('Queries that would wait too long for a connection are refused at once', as
   t.ok(refused.every((error) => error instanceof DatabaseUnavailable));
   t.ok(
     refused.some(({ message }) =>
-      /\d+ requests wait already for the pool's 1 connections/.test(message),
+      /requests wait for a connection/.test(message),
     ),
   );
   const late = /none of the pool's 1 connections \(DATABASE_POOL_MAX\) became free within 1000 ms/;
