@@ -116,11 +116,7 @@ test('Queries that would wait too long for a connection are refused at once', as
     .map((result) => (result as PromiseRejectedResult).reason);
   t.equal(refused.length, 30);
   t.ok(refused.every((error) => error instanceof DatabaseUnavailable));
-  t.ok(
-    refused.some(({ message }) =>
-      /requests wait for a connection/.test(message),
-    ),
-  );
+  t.ok(refused.some(({ message }) => /requests wait for a connection/.test(message)));
   const late = /none of the pool's 1 connections \(DATABASE_POOL_MAX\) became free within 1000 ms/;
   t.ok(refused.some(({ message }) => late.test(message)));
 });
